@@ -1,0 +1,2 @@
+//! The acceptance tier.
+fn main() {}
