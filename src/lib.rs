@@ -1,1 +1,15 @@
-//! weir
+//! weir replicates changes between PostgreSQL, MySQL and MariaDB.
+//!
+//! It tails the source's log (`postgres`, `mysql`), judges each change by ownership
+//! (`ownership`), transforms values between the dialects (`transform`, `plan`) and applies
+//! idempotent steps to the target in transactions that carry their own position (`link`).
+//! `ARCHITECTURE.md` has the picture and the invariants.
+
+pub mod error;
+pub mod model;
+pub mod position;
+
+pub mod config;
+pub mod link;
+pub mod plan;
+pub mod transform;

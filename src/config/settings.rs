@@ -1,0 +1,223 @@
+//! The validated configuration, as the rest of weir sees it.
+//!
+//! Values of these types have passed validation: names are well-formed, references resolve, and
+//! limits are in range. Secrets are descriptions of where to find a password, read at each connect.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::model::TableName;
+
+/// The whole configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Part of slot names, witness key and metrics.
+    pub name: String,
+    /// Directory of checkpoints and the control socket.
+    pub state_dir: PathBuf,
+    /// The HTTP endpoint, if any.
+    pub http: Option<Http>,
+    /// Databases by name.
+    pub databases: BTreeMap<String, Database>,
+    /// Plain one-way replications, in file order.
+    pub replicates: Vec<Replicate>,
+    /// Table mappings, by table key, from all files.
+    pub tables: Vec<TableMapping>,
+    /// `[apply]`: defaults of every link.
+    pub apply: ApplyOptions,
+    /// `[link.a.b]`: complete options of one direction (defaults filled in from `[apply]`).
+    pub links: BTreeMap<LinkName, ApplyOptions>,
+}
+
+impl Config {
+    /// The options of one direction.
+    pub fn options(&self, link: &LinkName) -> &ApplyOptions {
+        self.links.get(link).unwrap_or(&self.apply)
+    }
+}
+
+/// `[http]`.
+#[derive(Clone, Debug)]
+pub struct Http {
+    /// Address of `/metrics`, `/healthz`, `/readyz`.
+    pub listen: SocketAddr,
+}
+
+/// The servers weir speaks to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Dialect {
+    /// PostgreSQL.
+    Postgres,
+    /// MySQL.
+    Mysql,
+    /// MariaDB.
+    Mariadb,
+}
+
+impl fmt::Display for Dialect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Dialect::Postgres => "PostgreSQL",
+            Dialect::Mysql => "MySQL",
+            Dialect::Mariadb => "MariaDB",
+        })
+    }
+}
+
+/// `[database.<name>]`.
+#[derive(Clone, Debug)]
+pub struct Database {
+    /// Its name in the configuration.
+    pub name: String,
+    /// From the URL's scheme.
+    pub dialect: Dialect,
+    /// Host name or address.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// User.
+    pub user: String,
+    /// Database to connect to.
+    pub database: String,
+    /// Where the password comes from; read at each connect.
+    pub password: Option<Secret>,
+    /// Transport security; anything but `Off` is refused by name until TLS exists.
+    pub tls: Tls,
+    /// MySQL/MariaDB: the server id weir uses as a replica; chosen by weir when absent.
+    pub server_id: Option<u32>,
+}
+
+/// Where a secret comes from. Never holds the secret itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Secret {
+    /// An environment variable.
+    Env(String),
+    /// A file, read at each connect; its last line break is not part of the secret.
+    File(PathBuf),
+    /// A command, run at each connect, whose standard output is the secret; at most 10 s.
+    Command(Vec<String>),
+}
+
+/// `tls` of a database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tls {
+    /// No TLS: loopback only in this version.
+    Off,
+    /// The default away from loopback; not supported yet, refused by name at connect.
+    VerifyFull,
+}
+
+/// One direction, `source:target`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LinkName {
+    /// Source database's name.
+    pub source: String,
+    /// Target database's name.
+    pub target: String,
+}
+
+impl fmt::Display for LinkName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.source, self.target)
+    }
+}
+
+/// `[[replicate]]`: every matching table, one way, owned by the source.
+#[derive(Clone, Debug)]
+pub struct Replicate {
+    /// Source database.
+    pub from: String,
+    /// Target database.
+    pub to: String,
+    /// Table patterns `schema.table` with `*`.
+    pub tables: Vec<String>,
+    /// Patterns left out.
+    pub exclude: Vec<String>,
+    /// Schema or database on the target; by default the source's schema name, `public` and the
+    /// source's own database name meaning the target's default place.
+    pub into: Option<String>,
+    /// Other table names on the target, by source `schema.table`.
+    pub rename: BTreeMap<TableName, String>,
+    /// Column patterns that are not replicated.
+    pub ignore: Vec<String>,
+    /// What deletes do.
+    pub deletes: Deletes,
+    /// What TRUNCATE does.
+    pub truncate: Truncates,
+    /// Where it stands, `weir.toml:12`, for messages.
+    pub at: String,
+}
+
+/// `[table.<name>]` with one owner.
+#[derive(Clone, Debug)]
+pub struct TableMapping {
+    /// Its name in the configuration.
+    pub name: String,
+    /// The table's name per database.
+    pub addresses: BTreeMap<String, TableName>,
+    /// Match key; by default the source's primary key.
+    pub key: Option<Vec<String>>,
+    /// Columns every database numbers itself; never copied.
+    pub local: Vec<String>,
+    /// Owner of the rows and every column. `None`: from the `[[replicate]]` that matches it.
+    pub owner: Option<String>,
+    /// Column patterns that are not replicated.
+    pub ignore: Vec<String>,
+    /// Column names that differ: logical name → database → name.
+    pub columns: BTreeMap<String, BTreeMap<String, String>>,
+    /// What deletes do; `None`: as the `[[replicate]]` says, else apply.
+    pub deletes: Option<Deletes>,
+    /// What TRUNCATE does; `None`: as the `[[replicate]]` says, else halt.
+    pub truncate: Option<Truncates>,
+    /// Where it stands, for messages.
+    pub at: String,
+}
+
+/// `deletes`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deletes {
+    /// Deleted on the target too.
+    Apply,
+    /// Kept on the target.
+    Ignore,
+}
+
+/// `truncate`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Truncates {
+    /// The link halts.
+    Halt,
+    /// All rows of the target table are deleted.
+    Apply,
+}
+
+/// `start`: where a new link begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// From the log's present end.
+    Now,
+}
+
+/// `[apply]` and `[link.a.b]`.
+#[derive(Clone, Debug)]
+pub struct ApplyOptions {
+    /// Where a new link begins; must be written when a source table already holds rows.
+    pub start: Option<Start>,
+    /// Rows per batch at most.
+    pub batch_rows_max: usize,
+    /// Memory per batch at most, in bytes.
+    pub batch_bytes_max: usize,
+    /// Memory of the queue between capture and apply at most, in bytes.
+    pub queue_bytes_max: usize,
+    /// Longest wait for a lock on the target.
+    pub lock_timeout: Duration,
+    /// First wait of the exponential backoff.
+    pub retry_initial: Duration,
+    /// Longest wait of the exponential backoff.
+    pub retry_max: Duration,
+    /// Idle progress is written to the witness this often.
+    pub idle_witness_every: Duration,
+}

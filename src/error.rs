@@ -1,0 +1,222 @@
+//! The one error type of weir: a kind, a phrase that says where it happened, a hint for the
+//! operator, and the cause attached as source.
+//!
+//! The kind answers a single question, what happens next, in one exhaustive match
+//! ([`Kind::disposition`]). Messages are lower-case phrases without a full stop; they never repeat
+//! their cause and never hold row values or secrets. An error is logged once, where it is handled.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+/// Result with weir's error.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+type Cause = Box<dyn StdError + Send + Sync + 'static>;
+
+/// What happens after an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disposition {
+    /// The cause may pass: the link restarts from its witness after a backoff.
+    Retry,
+    /// One change cannot be applied. Until dead letters exist this halts the link.
+    Park,
+    /// The link stops until a person has acted; other links go on.
+    Halt,
+}
+
+/// Declares the kinds once: name for metrics and logs, disposition, and the default hint.
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $kind:ident, $name:literal, $disposition:ident, $hint:literal;)+) => {
+        /// What went wrong, as far as it decides what happens next.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Kind { $($(#[$doc])* $kind,)+ }
+
+        impl Kind {
+            /// Every kind, in the order of the table.
+            pub const ALL: &'static [Kind] = &[$(Kind::$kind,)+];
+
+            /// The kind's name in metrics and logs (snake case).
+            pub const fn name(self) -> &'static str {
+                match self { $(Kind::$kind => $name,)+ }
+            }
+
+            /// What happens next.
+            pub const fn disposition(self) -> Disposition {
+                match self { $(Kind::$kind => Disposition::$disposition,)+ }
+            }
+
+            /// The next step for the operator, used where the error carries no hint of its own.
+            pub const fn hint(self) -> &'static str {
+                match self { $(Kind::$kind => $hint,)+ }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// The configuration is wrong; found before anything is connected.
+    Configuration, "configuration", Halt, "correct the configuration and run `weir check`";
+    /// A server could not be reached, or a connection was lost.
+    Connection, "connection", Retry, "weir reconnects by itself; check that the server is up and reachable";
+    /// A server, or the network between, did not answer in time.
+    Timeout, "timeout", Retry, "weir tries again by itself; check the server's load and the network";
+    /// The server is starting up, shutting down or failing over.
+    Unavailable, "unavailable", Retry, "weir tries again by itself once the server accepts connections";
+    /// The server has no connection left.
+    TooManyConnections, "too_many_connections", Retry, "raise the server's connection limit or close idle connections";
+    /// Deadlock, lock time-out or serialization failure on the target.
+    Contention, "contention", Retry, "weir repeats the batch by itself; look for long transactions on the target";
+    /// The target refuses writes for now (failover, read_only).
+    ReadOnly, "read_only", Retry, "make the target writable, or point the database at its primary";
+    /// A disk is full.
+    DiskFull, "disk_full", Retry, "free space on the server; weir tries again by itself";
+    /// The slot or dump position is still held by an older connection of ours.
+    SourceBusy, "source_busy", Retry, "weir tries again; if it lasts, another process reads with the same slot or server id";
+    /// User or password was refused.
+    Authentication, "authentication", Halt, "check user and password of this database in weir.toml";
+    /// The server wants a login or transport that weir does not support yet.
+    UnsupportedLogin, "unsupported_login", Halt, "use a login method that weir supports (see README)";
+    /// A grant is missing.
+    Privilege, "privilege", Halt, "run `weir setup`, which prints the grants that weir needs";
+    /// A server setting makes capture or apply impossible.
+    Setting, "setting", Halt, "change the setting named above and run `weir check`";
+    /// The source's log no longer reaches back to the witness, or the slot is gone.
+    Gap, "gap", Halt, "changes are missing between the target and the log: copy the tables again, then `weir teardown` and start anew";
+    /// Another server, timeline or database answers behind the address.
+    Identity, "identity", Halt, "point the database back at its own server, or tear the link down and start anew";
+    /// The target's witness does not fit the state: lost, older than can be resumed, or foreign.
+    Witness, "witness", Halt, "see `weir status`; the target was restored, replaced, or is written by another weir";
+    /// A table looks different in the log or the catalog than when the link was planned.
+    SchemaChanged, "schema_changed", Halt, "apply the same change to the target, then `weir resume LINK --schema-reviewed`";
+    /// A table, column or database named in the configuration does not exist or cannot be mapped.
+    Mapping, "mapping", Halt, "correct the mapping and run `weir explain`";
+    /// A log event, option or type that weir does not support yet.
+    Unsupported, "unsupported", Halt, "weir stops rather than skip what it does not support; see the name above";
+    /// The log's bytes are not what the protocol says.
+    Malformed, "malformed", Halt, "the log could not be decoded; keep the position named above for a report";
+    /// A value does not fit the target's column.
+    Value, "value", Park, "correct the row on the source or widen the column on the target, then start weir again";
+    /// The target refused a row: unique, foreign key, check or not-null.
+    Constraint, "constraint", Park, "correct the row on the target, then start weir again";
+    /// The target refused a statement for another reason.
+    Statement, "statement", Halt, "the target refused a statement of weir; see the cause";
+    /// The state directory cannot be used: locked, corrupt, foreign, not writable.
+    State, "state", Halt, "see the state directory named above";
+    /// A transaction is larger than the target can take.
+    TooLarge, "too_large", Halt, "raise the target's transaction size limit";
+    /// A file or socket of this machine could not be used.
+    Io, "io", Halt, "see the cause";
+    /// weir contradicts itself: a defect.
+    Internal, "internal", Halt, "this is a defect of weir: please report it with the log";
+}
+
+/// An error of weir: one word on the stack.
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: Kind,
+    context: String,
+    hint: Option<String>,
+    source: Option<Cause>,
+}
+
+impl Error {
+    /// An error of `kind`; `context` is a lower-case phrase with the identifiers needed at night.
+    pub fn new(kind: Kind, context: impl Into<String>) -> Self {
+        Error(Box::new(Inner { kind, context: context.into(), hint: None, source: None }))
+    }
+
+    /// Attaches the cause.
+    #[must_use]
+    pub fn caused_by(mut self, source: impl Into<Cause>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// Replaces the kind's hint by one that knows more.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.0.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds where the error passed by: `"{context}: {what was there}"`.
+    #[must_use]
+    pub fn within(mut self, context: impl fmt::Display) -> Self {
+        self.0.context = format!("{context}: {}", self.0.context);
+        self
+    }
+
+    /// The kind.
+    pub fn kind(&self) -> Kind {
+        self.0.kind
+    }
+
+    /// What happens next.
+    pub fn disposition(&self) -> Disposition {
+        self.0.kind.disposition()
+    }
+
+    /// The next step for the operator.
+    pub fn operator_hint(&self) -> &str {
+        self.0.hint.as_deref().unwrap_or(self.0.kind.hint())
+    }
+
+    /// The message with its whole chain of causes, for one log line.
+    pub fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            let phrase = error.to_string();
+            if !text.ends_with(&phrase) {
+                text.push_str(": ");
+                text.push_str(&phrase);
+            }
+            cause = error.source();
+        }
+        text
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.context)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.0.kind, self.chain())
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|cause| cause as &(dyn StdError + 'static))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Broken if two kinds shared a metrics label or one had no advice for the operator.
+    #[test]
+    fn kinds_have_distinct_names_and_hints() {
+        let mut names: Vec<_> = Kind::ALL.iter().map(|kind| kind.name()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Kind::ALL.len());
+        assert!(Kind::ALL.iter().all(|kind| !kind.hint().is_empty()));
+    }
+
+    /// Broken if the cause were dropped, or printed twice.
+    #[test]
+    fn chain_prints_each_cause_once() {
+        let cause = std::io::Error::other("refused");
+        let error =
+            Error::new(Kind::Connection, "cannot reach crm").caused_by(cause).within("link");
+        assert_eq!(error.chain(), "link: cannot reach crm: refused");
+        assert_eq!(error.disposition(), Disposition::Retry);
+    }
+}

@@ -1,0 +1,280 @@
+//! What a link needs of the two rooms. Each dialect's room implements [`Room`]; `rooms.rs` picks
+//! one. Links, commands and tests speak to databases only through these traits.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Database, Dialect, LinkName};
+use crate::error::{Kind, Result};
+use crate::link::queue::PartSender;
+use crate::model::{Row, Step, Table, TableName, Witness};
+use crate::plan::{LinkPlan, TablePlan};
+use crate::position::Position;
+
+/// A boxed future of a port.
+pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
+
+/// Who is asking: names that end up in slot, publication, witness and process list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkContext {
+    /// `name` of the configuration.
+    pub name: String,
+    /// The link.
+    pub link: LinkName,
+    /// MySQL/MariaDB: the replica server id to present.
+    pub server_id: u32,
+}
+
+impl LinkContext {
+    /// The name of the slot and of the publication: `weir_<name>_<source>_<target>`. At most 63
+    /// bytes by the limits on the three names (24 + 16 + 16 + 7).
+    pub fn slot_name(&self) -> String {
+        format!("weir_{}_{}_{}", self.name, self.link.source, self.link.target)
+    }
+
+    /// How sessions present themselves to the server: `weir <name> <source>:<target>`.
+    pub fn application_name(&self) -> String {
+        format!("weir {} {}", self.name, self.link)
+    }
+}
+
+/// Which tables of a catalog are wanted: `schema.table` patterns with `*`, minus exclusions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// Patterns of tables wanted.
+    pub include: Vec<String>,
+    /// Patterns of tables left out.
+    pub exclude: Vec<String>,
+}
+
+/// One result of a preflight check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Whether the link cannot run with it.
+    pub fatal: bool,
+    /// The kind of error it would be at run time.
+    pub kind: Kind,
+    /// What it is about: a database, table, column or setting.
+    pub subject: String,
+    /// What is wrong, a lower-case phrase.
+    pub message: String,
+    /// What to do about it, with the statement to run where there is one.
+    pub hint: String,
+}
+
+/// What a preflight is about.
+#[derive(Clone, Copy, Debug)]
+pub struct Preflight<'a> {
+    /// Who asks.
+    pub context: &'a LinkContext,
+    /// The database to look at.
+    pub database: &'a Database,
+    /// The tables of this database that the link uses (source or target side).
+    pub tables: &'a [&'a Table],
+}
+
+/// One dialect.
+pub trait Room: Send + Sync {
+    /// Connects once and reads the server's version text; for `check` and `status`.
+    fn version<'a>(&'a self, database: &'a Database) -> Pending<'a, String>;
+
+    /// Checks that `database` is really of this dialect (MariaDB behind mysql:// and the reverse
+    /// are refused by name), and reads the selected tables with everything the planner needs.
+    /// Tables of `weir` itself and of the system are never included.
+    fn catalog<'a>(
+        &'a self,
+        database: &'a Database,
+        dialect: Dialect,
+        selection: &'a Selection,
+    ) -> Pending<'a, Vec<Table>>;
+
+    /// Which of `tables` hold at least one row.
+    fn non_empty<'a>(
+        &'a self,
+        database: &'a Database,
+        tables: &'a [TableName],
+    ) -> Pending<'a, Vec<TableName>>;
+
+    /// Everything that would keep `database` from being read as a source.
+    fn check_source<'a>(&'a self, preflight: Preflight<'a>) -> Pending<'a, Vec<Finding>>;
+
+    /// Everything that would keep `database` from being written as a target, `weir` schema
+    /// included.
+    fn check_target<'a>(&'a self, preflight: Preflight<'a>) -> Pending<'a, Vec<Finding>>;
+
+    /// The statements that prepare a source for the tables (publication, grants), in order, for
+    /// `user`. Idempotent where the dialect allows it.
+    fn setup_source(
+        &self,
+        context: &LinkContext,
+        database: &Database,
+        tables: &[&Table],
+    ) -> Vec<String>;
+
+    /// The statements that prepare a target (schema `weir` with its tables, grants).
+    fn setup_target(
+        &self,
+        context: &LinkContext,
+        database: &Database,
+        tables: &[&Table],
+    ) -> Vec<String>;
+
+    /// The statements that remove what setup and `run` made at the source (slot, publication).
+    fn teardown_source(&self, context: &LinkContext) -> Vec<String>;
+
+    /// The statements that remove the link's rows from the target's `weir` tables.
+    fn teardown_target(&self, context: &LinkContext) -> Vec<String>;
+
+    /// Runs statements one by one; an error names the statement.
+    fn execute<'a>(&'a self, database: &'a Database, statements: &'a [String]) -> Pending<'a, ()>;
+
+    /// The statements that create `source` as a table called `name` in this dialect, by
+    /// type-mapping §1, §2 and §5. Columns of types that cannot cross are left out and reported
+    /// in a comment line.
+    fn create_table(
+        &self,
+        source: &Table,
+        source_dialect: Dialect,
+        name: &TableName,
+        dialect: Dialect,
+    ) -> Vec<String>;
+
+    /// Connects the capture side of a link.
+    fn open_source<'a>(
+        &'a self,
+        context: &'a LinkContext,
+        database: &'a Database,
+        plan: Arc<LinkPlan>,
+    ) -> Pending<'a, Box<dyn Source>>;
+
+    /// Connects the side reader of a source.
+    fn open_scan<'a>(
+        &'a self,
+        context: &'a LinkContext,
+        database: &'a Database,
+        plan: Arc<LinkPlan>,
+    ) -> Pending<'a, Box<dyn Scan>>;
+
+    /// Connects the apply side of a link.
+    fn open_target<'a>(
+        &'a self,
+        context: &'a LinkContext,
+        database: &'a Database,
+        plan: Arc<LinkPlan>,
+        lock_timeout: std::time::Duration,
+    ) -> Pending<'a, Box<dyn Target>>;
+}
+
+/// The capture of one link.
+pub trait Source: Send {
+    /// Who the server is: system id and timeline, server uuid, … Compared with the witness.
+    fn identity(&self) -> &str;
+
+    /// `start = "now"`: makes the slot (PostgreSQL; an unused one left by an interrupted first
+    /// start is replaced) or reads the executed GTIDs, and returns the position to start from.
+    fn begin(&mut self) -> Pending<'_, Position>;
+
+    /// Whether the log still reaches back to `witness`, with no gap; an error of kind `Gap`,
+    /// `Identity` or `SourceBusy` says what is wrong and what to do.
+    fn check_resume<'a>(&'a mut self, witness: &'a Position) -> Pending<'a, ()>;
+
+    /// Reads the log from `from` and hands parts to `queue`, until `stop` or an error. `durable`
+    /// is the frontier: the newest position whose witness is committed in the target and whose
+    /// checkpoint is durable; only that is ever acknowledged. Keep-alives are answered while the
+    /// queue is full. Shapes of tables in the log are checked against the plan: a difference at a
+    /// position not reached by `reviewed_until` is a `SchemaChanged` error that lists it; up to
+    /// that position columns are matched by name.
+    fn stream<'a>(
+        &'a mut self,
+        from: Position,
+        reviewed_until: Option<Position>,
+        queue: PartSender,
+        durable: watch::Receiver<Position>,
+        stop: CancellationToken,
+    ) -> Pending<'a, ()>;
+}
+
+/// What one look at the source saw.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scanned {
+    /// Everything up to here is visible in `rows`.
+    pub low: Position,
+    /// Nothing after here is visible in `rows`.
+    pub high: Position,
+    /// PostgreSQL: transactions that were not finished for the snapshot; if the stream has handed
+    /// one of them on, the low mark has not reached it yet.
+    pub in_progress: Vec<u32>,
+    /// One per key asked for, in order: the row in the order of the source table's columns.
+    pub rows: Vec<Option<Row>>,
+}
+
+/// Reads beside the stream, on a connection of its own. Writes nothing.
+pub trait Scan: Send {
+    /// The present end of the log.
+    fn head(&mut self) -> Pending<'_, Position>;
+
+    /// Bytes of log between `applied` and the present end, where the server can tell.
+    fn lag_bytes<'a>(&'a mut self, applied: &'a Position) -> Pending<'a, Option<u64>>;
+
+    /// Reads rows by match key in one snapshot with its marks. `keys` hold source values in key
+    /// order. Values are exactly those that the stream yields.
+    fn read_rows<'a>(&'a mut self, table: &'a TablePlan, keys: &'a [Row]) -> Pending<'a, Scanned>;
+}
+
+/// One slice of an apply transaction.
+#[derive(Clone, Copy, Debug)]
+pub struct Slice<'a> {
+    /// Present on the first slice: open the transaction by compare-and-swap of this witness (its
+    /// `seq` is what is expected to be stored now).
+    pub open: Option<&'a Witness>,
+    /// What to do, in order.
+    pub steps: &'a [Step],
+    /// Notes of `weir.missed` to settle in this transaction (refetched, or gone at the source).
+    pub settled: &'a [MissedKey],
+    /// Present on the last slice: write this position to the witness and commit.
+    pub close: Option<&'a Position>,
+}
+
+/// A key whose row was not found by an update.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MissedKey {
+    /// Index of the table in the link's plan.
+    pub table: usize,
+    /// Values of the match key, in key order, as the target holds them.
+    pub key: Row,
+}
+
+/// What a slice did.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Applied {
+    /// Updates and rekeys that found no row; noted in `weir.missed` in the same transaction.
+    pub missed: Vec<MissedKey>,
+}
+
+/// The apply side of one link: one connection, one transaction at a time.
+pub trait Target: Send {
+    /// Who the server is.
+    fn identity(&self) -> &str;
+
+    /// The link's witness, if there is one.
+    fn read_witness(&mut self) -> Pending<'_, Option<Witness>>;
+
+    /// Inserts the first witness of a link in a transaction of its own.
+    fn create_witness<'a>(&'a mut self, witness: &'a Witness) -> Pending<'a, ()>;
+
+    /// Executes a slice. If the compare-and-swap does not hit exactly one row the error is of kind
+    /// `Witness` and the transaction is rolled back. An error of kind `Constraint` or `Value`
+    /// undoes this slice only (to a savepoint, or wholly where the slice opened the transaction);
+    /// every other error leaves the connection unusable. A server warning is an error.
+    fn apply<'a>(&'a mut self, slice: Slice<'a>) -> Pending<'a, Applied>;
+
+    /// Rolls an open transaction back.
+    fn rollback(&mut self) -> Pending<'_, ()>;
+
+    /// The link's notes in `weir.missed`, oldest first, at most `limit`.
+    fn missed(&mut self, limit: usize) -> Pending<'_, Vec<MissedKey>>;
+}

@@ -1,0 +1,14 @@
+//! What flows through weir, in neutral words: values, rows, table descriptions, changes of the
+//! source, steps for the target, and the witness. Depends on nothing else of weir.
+
+pub mod batch;
+pub mod change;
+pub mod schema;
+pub mod value;
+pub mod witness;
+
+pub use batch::{Step, Verb};
+pub use change::{Before, Change, Commit, Op, Part};
+pub use schema::{Column, ForeignKey, Identity, Table, TableName, Type, Unique};
+pub use value::{Row, Value};
+pub use witness::Witness;

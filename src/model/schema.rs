@@ -1,0 +1,215 @@
+//! Tables as a catalog or the log describes them, with logical column types.
+//!
+//! The rooms fill these from their catalogs; the planner compares them. A type weir cannot carry
+//! yet is [`Type::Unsupported`] and keeps its native name, so that it is refused by that name at
+//! plan time.
+
+use std::fmt;
+
+/// A table's name: PostgreSQL schema or MySQL/MariaDB database, and table. Byte for byte as in the
+/// catalog; never folded.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TableName {
+    /// PostgreSQL schema, or MySQL/MariaDB database.
+    pub schema: String,
+    /// Table.
+    pub table: String,
+}
+
+impl TableName {
+    /// A name of its two parts.
+    pub fn new(schema: impl Into<String>, table: impl Into<String>) -> Self {
+        TableName { schema: schema.into(), table: table.into() }
+    }
+}
+
+impl fmt::Display for TableName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.schema, self.table)
+    }
+}
+
+/// A column's logical type with the limits that the fit check needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Type {
+    /// `boolean`; MySQL/MariaDB `TINYINT(1)` signed and `BIT(1)`.
+    Bool,
+    /// An integer of `bits` (8, 16, 24, 32, 64).
+    Int {
+        /// Width: 8, 16, 24, 32 or 64.
+        bits: u8,
+        /// Without sign.
+        unsigned: bool,
+    },
+    /// A decimal; `None` is PostgreSQL's unconstrained `numeric`.
+    Decimal(Option<DecimalSize>),
+    /// 32-bit float.
+    F32,
+    /// 64-bit float.
+    F64,
+    /// `char(n)`: blank-padded text of at most `n` characters.
+    Char {
+        /// Characters.
+        chars: u32,
+    },
+    /// `varchar(n)` (characters) or a text type (bytes); limits `None` where there is none.
+    Text {
+        /// Limit in characters.
+        chars: Option<u32>,
+        /// Limit in bytes (TINYTEXT … LONGTEXT).
+        bytes: Option<u64>,
+    },
+    /// `BINARY(n)`: bytes padded with 0x00 to `n`.
+    Binary {
+        /// Bytes.
+        bytes: u32,
+    },
+    /// Bytes with an upper limit.
+    Bytes {
+        /// Limit in bytes; `None` for PostgreSQL bytea.
+        bytes: Option<u64>,
+    },
+    /// A calendar date.
+    Date,
+    /// A time of day (PostgreSQL) or a signed duration up to 838:59:59 (MySQL/MariaDB).
+    Time {
+        /// Fraction digits, 0 ..= 6.
+        digits: u8,
+    },
+    /// A wall clock without zone: PostgreSQL `timestamp`, MySQL/MariaDB `DATETIME`.
+    Timestamp {
+        /// Fraction digits, 0 ..= 6.
+        digits: u8,
+    },
+    /// A moment: PostgreSQL `timestamptz`, MySQL/MariaDB `TIMESTAMP`.
+    Instant {
+        /// Fraction digits, 0 ..= 6.
+        digits: u8,
+    },
+    /// `YEAR` of MySQL/MariaDB.
+    Year,
+    /// A UUID type (PostgreSQL, MariaDB).
+    Uuid,
+    /// A JSON type.
+    Json(JsonKind),
+    /// An enum with its labels in order.
+    Enum {
+        /// Labels in definition order.
+        labels: Vec<String>,
+    },
+    /// A type weir does not carry yet; refused at plan time by [`Column::native`].
+    Unsupported,
+}
+
+/// Precision and scale of a decimal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DecimalSize {
+    /// All digits.
+    pub precision: u16,
+    /// Digits after the point; negative in PostgreSQL means rounded to the left of it.
+    pub scale: i16,
+}
+
+/// What a JSON type keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JsonKind {
+    /// The text as written: PostgreSQL `json`, MariaDB `JSON` (a LONGTEXT).
+    Verbatim,
+    /// PostgreSQL `jsonb`: keys sorted, exact decimals.
+    Binary,
+    /// MySQL `JSON`: keys sorted, numbers int64, uint64 or double.
+    Mysql,
+}
+
+/// One column.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// Name, byte for byte.
+    pub name: String,
+    /// Logical type.
+    pub ty: Type,
+    /// The type as the server prints it (`numeric(10,2)`, `int(10) unsigned`); used in casts on
+    /// PostgreSQL and in messages.
+    pub native: String,
+    /// Whether NULL is allowed.
+    pub nullable: bool,
+    /// Computed by the server; never written.
+    pub generated: bool,
+    /// The server fills it when an insert leaves it out (default, identity, AUTO_INCREMENT).
+    pub has_default: bool,
+    /// Identity, serial or AUTO_INCREMENT.
+    pub auto_increment: bool,
+    /// `ON UPDATE CURRENT_TIMESTAMP`.
+    pub on_update_now: bool,
+    /// Text types: whether the server compares it byte for byte, without padding (so that two
+    /// keys that differ in bytes are two keys). True for types that are not text.
+    pub exact_collation: bool,
+    /// Text types of MySQL/MariaDB: the character set's name; `None` elsewhere (UTF-8).
+    pub charset: Option<String>,
+}
+
+/// A unique index or constraint over plain columns (indexes over expressions are in
+/// [`Table::odd_unique_indexes`]).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unique {
+    /// Index name.
+    pub name: String,
+    /// Column positions in [`Table::columns`].
+    pub columns: Vec<usize>,
+    /// Whether it is the primary key.
+    pub primary: bool,
+}
+
+/// A foreign key of this table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForeignKey {
+    /// Constraint name.
+    pub name: String,
+    /// The table referred to.
+    pub parent: TableName,
+}
+
+/// Which columns a before image is sure to hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Identity {
+    /// All columns (REPLICA IDENTITY FULL, `binlog_row_image=FULL`).
+    Full,
+    /// These columns of [`Table::columns`].
+    Columns(Vec<usize>),
+    /// None: updates and deletes cannot be replicated.
+    Nothing,
+}
+
+/// One table of one database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Table {
+    /// Its name.
+    pub name: TableName,
+    /// Columns in catalog order, generated ones included.
+    pub columns: Vec<Column>,
+    /// Unique indexes over plain columns; the primary key, where there is one, is marked.
+    pub uniques: Vec<Unique>,
+    /// Names of unique indexes over expressions, prefixes or with a WHERE.
+    pub odd_unique_indexes: Vec<String>,
+    /// What a before image holds.
+    pub identity: Identity,
+    /// Foreign keys of this table.
+    pub foreign_keys: Vec<ForeignKey>,
+    /// Whether the storage engine is transactional (always true on PostgreSQL).
+    pub transactional: bool,
+    /// What keeps this table from being captured or written as a plain table, in words
+    /// (partition, view, system-versioned, …); refused by name at plan time.
+    pub unsupported: Option<String>,
+}
+
+impl Table {
+    /// Position of the column called `name`.
+    pub fn column_index(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|column| column.name == name)
+    }
+
+    /// The primary key's column positions, if there is one.
+    pub fn primary_key(&self) -> Option<&[usize]> {
+        self.uniques.iter().find(|unique| unique.primary).map(|unique| unique.columns.as_slice())
+    }
+}

@@ -1,0 +1,7 @@
+//! The plan of a link: per table what is read, how each column is converted, and by which key rows
+//! are matched. Compiled once from both catalogs and the configuration; plain data that can be
+//! printed and compared without a database.
+
+pub mod table;
+
+pub use table::{ColumnPlan, LinkPlan, TablePlan, UpsertStrategy};

@@ -1,0 +1,68 @@
+//! The compiled plan of one table, and of a link as the list of its tables.
+//!
+//! Everything downstream works with indexes into these lists: a change names its table by index in
+//! [`LinkPlan::tables`], a step its columns by index in [`TablePlan::columns`].
+
+use std::sync::Arc;
+
+use crate::config::{Deletes, Dialect, LinkName, Truncates};
+use crate::model::Table;
+use crate::transform::Conversion;
+
+/// Everything a link does, table by table.
+#[derive(Clone, Debug)]
+pub struct LinkPlan {
+    /// The link.
+    pub link: LinkName,
+    /// Dialect of the source.
+    pub source_dialect: Dialect,
+    /// Dialect of the target.
+    pub target_dialect: Dialect,
+    /// Tables; a change's `table` is an index here.
+    pub tables: Vec<Arc<TablePlan>>,
+}
+
+/// How one table crosses.
+#[derive(Clone, Debug)]
+pub struct TablePlan {
+    /// The table at the source. Rows of changes follow its columns.
+    pub source: Table,
+    /// The table at the target.
+    pub target: Table,
+    /// The columns that are written, in target order. Rows of steps follow these.
+    pub columns: Vec<ColumnPlan>,
+    /// The match key, as indexes into `columns`.
+    pub key: Vec<usize>,
+    /// How an insert-or-update is written.
+    pub upsert: UpsertStrategy,
+    /// Parents before children: a table's rank is above that of every table it refers to.
+    pub rank: u32,
+    /// What deletes do.
+    pub deletes: Deletes,
+    /// What TRUNCATE does.
+    pub truncate: Truncates,
+}
+
+/// How one column crosses.
+#[derive(Clone, Debug)]
+pub struct ColumnPlan {
+    /// Index in the source table's columns.
+    pub source: usize,
+    /// Index in the target table's columns.
+    pub target: usize,
+    /// From the source's value to one that fits the target.
+    pub conversion: Conversion,
+    /// From the target's value back; for match keys only, so that a missed row can be read again.
+    pub reverse: Option<Conversion>,
+}
+
+/// How an insert-or-update may be written on the target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpsertStrategy {
+    /// One statement: `ON CONFLICT (key)`, or `ON DUPLICATE KEY UPDATE` where the match key is the
+    /// sole unique index and compares byte for byte.
+    Native,
+    /// Update the rows that exist, then insert the others: the native statement of MySQL and
+    /// MariaDB could hit another row by another unique index or a coarse collation.
+    UpdateThenInsert,
+}
