@@ -1,1 +1,4 @@
-//! End-to-end and tidy tests, one binary.
+//! Tests that need more than one function: the tidy rules of the tree, and end-to-end runs of weir
+//! against real servers.
+
+mod tidy;

@@ -1,0 +1,46 @@
+# weir: what one types. Every target does its own set-up; README says what a machine needs.
+
+CARGO ?= cargo
+# Throw-away servers are downloaded into a cache folder at the first use (see README).
+
+.PHONY: help build demo test acceptance soak bench lint clean
+
+help:
+	@sed -n 's/^## //p' Makefile
+
+## build        the release binary, target/release/weir
+build:
+	$(CARGO) build --release --locked
+
+## demo         two throw-away databases, a live workload, both sides compared (DEMO_SECONDS=30 ends by itself)
+demo:
+	$(CARGO) build --release --locked
+	target/release/weir demo $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
+
+## test         lints, unit, property and end-to-end tests on real servers (under 20 minutes on two cores)
+test: lint
+	$(CARGO) test --locked --lib --bins
+	$(CARGO) test --locked --test it -- --test-threads=2
+
+## acceptance   a million changes in each direction, crashes, memory bounds (up to an hour)
+acceptance:
+	$(CARGO) build --release --locked
+	$(CARGO) test --release --locked --test acceptance -- acceptance
+
+## soak         kill -9 and restarts for SOAK_MINUTES (60), by hand
+soak:
+	$(CARGO) build --release --locked
+	$(CARGO) test --release --locked --test acceptance -- soak
+
+## bench        drain rates as ratios to ceilings measured in the same run
+bench:
+	$(CARGO) build --release --locked
+	$(CARGO) test --release --locked --test acceptance -- bench
+
+## lint         formatting and clippy, warnings are errors
+lint:
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+
+clean:
+	$(CARGO) clean
