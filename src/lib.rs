@@ -7,8 +7,10 @@
 
 pub mod error;
 pub mod model;
+pub mod observe;
 pub mod position;
 
+pub mod cli;
 pub mod config;
 pub mod link;
 pub mod plan;

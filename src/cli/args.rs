@@ -1,0 +1,151 @@
+//! The command line, as clap reads it. Only verbs that work are listed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::LinkName;
+use crate::observe::logging::LogFormat;
+
+/// Change data capture between PostgreSQL, MySQL and MariaDB, with one master per column.
+#[derive(Debug, Parser)]
+#[command(name = "weir", version, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 good, 1 failed, 2 usage or configuration, \
+                        3 differences found, 4 halted and needs a person.")]
+pub struct Cli {
+    /// Options of every verb.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// Options of every verb.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// The configuration file [default: ./weir.toml, then /etc/weir/weir.toml]
+    #[arg(long, short, global = true, env = "WEIR_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// How log lines on standard error look
+    #[arg(long, global = true, env = "WEIR_LOG_FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+    /// Log level: error, warn, info, debug, trace
+    #[arg(long, global = true, env = "WEIR_LOG", value_name = "LEVEL")]
+    pub log: Option<String>,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Look at both databases of every link and say what would keep weir from working; changes nothing
+    Check(CheckArgs),
+    /// Print who owns what and how each column is converted, with its loss class
+    Explain(ExplainArgs),
+    /// Print CREATE TABLE statements for tables that the target lacks
+    Ddl(DdlArgs),
+    /// Print, or apply, what weir needs in each database: publication, `weir` schema, grants
+    Setup(SetupArgs),
+    /// Print, or apply, the removal of what setup and run made: slots, publications, witness rows
+    Teardown(SetupArgs),
+    /// Replicate until stopped
+    Run(RunArgs),
+    /// Show each link: state, position, lag, and what to do where it is halted
+    Status(StatusArgs),
+    /// Let a halted link go on
+    Resume(ResumeArgs),
+    /// Start two throw-away databases, replicate a live workload and compare both sides
+    Demo(DemoArgs),
+}
+
+/// `weir check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Links to check [default: all]
+    #[arg(value_name = "SOURCE:TARGET", value_parser = parse_link)]
+    pub links: Vec<LinkName>,
+    /// Fail on warnings too
+    #[arg(long)]
+    pub strict: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `weir explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// Links to explain [default: all]
+    #[arg(value_name = "SOURCE:TARGET", value_parser = parse_link)]
+    pub links: Vec<LinkName>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `weir ddl`.
+#[derive(Debug, Args)]
+pub struct DdlArgs {
+    /// Links [default: all]
+    #[arg(value_name = "SOURCE:TARGET", value_parser = parse_link)]
+    pub links: Vec<LinkName>,
+    /// Print statements for tables that exist on the target too
+    #[arg(long)]
+    pub all: bool,
+}
+
+/// `weir setup` and `weir teardown`.
+#[derive(Debug, Args)]
+pub struct SetupArgs {
+    /// Links [default: all]
+    #[arg(value_name = "SOURCE:TARGET", value_parser = parse_link)]
+    pub links: Vec<LinkName>,
+    /// Run the statements instead of printing them
+    #[arg(long)]
+    pub apply: bool,
+}
+
+/// `weir run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Stop once everything that was in the logs at the start is applied
+    #[arg(long)]
+    pub until_caught_up: bool,
+}
+
+/// `weir status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `weir resume`.
+#[derive(Debug, Args)]
+pub struct ResumeArgs {
+    /// The link
+    #[arg(value_name = "SOURCE:TARGET", value_parser = parse_link)]
+    pub link: LinkName,
+    /// The change of a table was reviewed, and made on the target too
+    #[arg(long)]
+    pub schema_reviewed: bool,
+}
+
+/// `weir demo`.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// End by itself after this many seconds [default: until Ctrl-C]
+    #[arg(long, env = "DEMO_SECONDS")]
+    pub seconds: Option<u64>,
+}
+
+/// Reads `source:target`.
+fn parse_link(text: &str) -> Result<LinkName, String> {
+    match text.split_once(':') {
+        Some((source, target)) if !source.is_empty() && !target.is_empty() => {
+            Ok(LinkName { source: source.to_owned(), target: target.to_owned() })
+        }
+        _ => Err("a link is written source:target, for example crm:billing".to_owned()),
+    }
+}

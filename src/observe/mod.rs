@@ -1,0 +1,5 @@
+//! What an operator sees: logs, metrics, health. Fed by the links through their status and their
+//! observer port; never asked by them.
+
+pub mod http;
+pub mod logging;
