@@ -14,4 +14,5 @@ pub mod cli;
 pub mod config;
 pub mod link;
 pub mod plan;
+pub mod postgres;
 pub mod transform;

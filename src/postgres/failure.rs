@@ -1,0 +1,220 @@
+//! What an error of a PostgreSQL server means for weir: one table from SQLSTATE to [`Kind`].
+//!
+//! The cause that is attached names code, constraint, table and column. The server's own words are
+//! kept only for classes whose messages never hold row values; DETAIL, HINT and CONTEXT never are.
+//! The full text goes to the log at debug level.
+//! Source: PostgreSQL manual, appendix A "PostgreSQL Error Codes".
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::io;
+
+use postgres_protocol::message::backend::ErrorResponseBody;
+use tokio_postgres::error::DbError;
+use tokio_postgres::fallible_iterator::FallibleIterator;
+
+use crate::error::{Error, Kind};
+
+/// An error of the server, without row values.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServerError {
+    /// SQLSTATE, five characters.
+    pub code: String,
+    /// The server's words, where they cannot hold a row's values.
+    pub message: Option<String>,
+    /// Table, where the server names one.
+    pub table: Option<String>,
+    /// Column, where the server names one.
+    pub column: Option<String>,
+    /// Constraint or index, where the server names one.
+    pub constraint: Option<String>,
+}
+
+impl ServerError {
+    /// The kind this error is of in an ordinary session.
+    pub fn kind(&self) -> Kind {
+        kind_of(&self.code)
+    }
+
+    /// weir's error with this as its cause.
+    pub fn into_error(self, context: impl Into<String>) -> Error {
+        Error::new(self.kind(), context).caused_by(self)
+    }
+
+    /// From an ErrorResponse read by weir's own protocol code.
+    pub fn from_response(body: &ErrorResponseBody) -> io::Result<Self> {
+        let mut error = ServerError::default();
+        let mut message = String::new();
+        let mut fields = body.fields();
+        while let Some(field) = fields.next()? {
+            let text = || String::from_utf8_lossy(field.value_bytes()).into_owned();
+            match field.type_() {
+                b'C' => error.code = text(),
+                b'M' => message = text(),
+                b't' => error.table = Some(text()),
+                b'c' => error.column = Some(text()),
+                b'n' => error.constraint = Some(text()),
+                _ => {}
+            }
+        }
+        tracing::debug!(code = error.code, message, "server error");
+        error.message = Some(message).filter(|_| is_free_of_values(&error.code));
+        Ok(error)
+    }
+}
+
+impl From<&DbError> for ServerError {
+    fn from(error: &DbError) -> Self {
+        let code = error.code().code().to_owned();
+        tracing::debug!(code, message = error.message(), detail = error.detail(), "server error");
+        ServerError {
+            message: Some(error.message().to_owned()).filter(|_| is_free_of_values(&code)),
+            code,
+            table: error.table().map(str::to_owned),
+            column: error.column().map(str::to_owned),
+            constraint: error.constraint().map(str::to_owned),
+        }
+    }
+}
+
+impl fmt::Display for ServerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sqlstate {}", self.code)?;
+        let parts =
+            [("constraint", &self.constraint), ("table", &self.table), ("column", &self.column)];
+        for (name, value) in parts {
+            if let Some(value) = value {
+                write!(f, ", {name} {value}")?;
+            }
+        }
+        match &self.message {
+            Some(message) => write!(f, ": {message}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl StdError for ServerError {}
+
+/// weir's error for one of the client library. `context` says what was being done.
+pub fn classify(error: tokio_postgres::Error, context: impl Into<String>) -> Error {
+    if let Some(server) = error.as_db_error() {
+        return ServerError::from(server).into_error(context);
+    }
+    if error.is_closed() {
+        return Error::new(Kind::Connection, context).caused_by(error);
+    }
+    if let Some(io) = error.source().and_then(|cause| cause.downcast_ref::<io::Error>()) {
+        return Error::new(kind_of_io(io), context).caused_by(error);
+    }
+    // The library keeps its own kinds private; its phrases are fixed.
+    let kind = match error.to_string().as_str() {
+        "timeout waiting for server" => Kind::Timeout,
+        "authentication error" => Kind::UnsupportedLogin,
+        "invalid configuration" => Kind::Authentication,
+        "error connecting to server" => Kind::Connection,
+        _ => Kind::Internal,
+    };
+    Error::new(kind, context).caused_by(error)
+}
+
+/// The kind of an input/output error of a connection.
+pub fn kind_of_io(error: &io::Error) -> Kind {
+    match error.kind() {
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => Kind::Timeout,
+        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => Kind::Malformed,
+        _ => Kind::Connection,
+    }
+}
+
+/// The kind of an SQLSTATE in an ordinary session.
+pub fn kind_of(code: &str) -> Kind {
+    match code {
+        "25006" => Kind::ReadOnly,
+        "25P03" | "25P04" | "57014" | "57P05" => Kind::Timeout,
+        "25P02" | "21000" => Kind::Internal,
+        "28000" | "28P01" => Kind::Authentication,
+        "3D000" | "3F000" | "42P01" | "42703" | "57P04" => Kind::Mapping,
+        "40002" | "27000" | "44000" | "09000" => Kind::Constraint,
+        "40003" => Kind::Connection,
+        "42501" => Kind::Privilege,
+        "53100" => Kind::DiskFull,
+        "53200" => Kind::Unavailable,
+        "53300" => Kind::TooManyConnections,
+        "53400" | "55000" => Kind::Setting,
+        "54000" => Kind::Value,
+        "55006" => Kind::SourceBusy,
+        "55P03" | "72000" => Kind::Contention,
+        "57P01" | "57P02" | "57P03" | "58000" | "58030" => Kind::Unavailable,
+        _ => kind_of_class(code.get(..2).unwrap_or("")),
+    }
+}
+
+/// The kind of a class of SQLSTATEs.
+fn kind_of_class(class: &str) -> Kind {
+    match class {
+        "08" => Kind::Connection,
+        "22" => Kind::Value,
+        "23" | "P0" => Kind::Constraint,
+        "40" => Kind::Contention,
+        "53" | "57" => Kind::Unavailable,
+        _ => Kind::Statement,
+    }
+}
+
+/// Whether messages of this code name only objects and settings, never values of rows.
+fn is_free_of_values(code: &str) -> bool {
+    const CLASSES: &[&str] =
+        &["08", "25", "26", "28", "3D", "3F", "40", "42", "53", "55", "57", "58", "XX"];
+    code.get(..2).is_some_and(|class| CLASSES.contains(&class))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Disposition;
+
+    /// Broken if a passing fault stopped a link, or a lasting one were repeated for ever.
+    #[test]
+    fn codes_have_the_kind_that_fits_what_happens_next() {
+        for (code, kind) in [
+            ("08006", Kind::Connection),
+            ("22003", Kind::Value),
+            ("23505", Kind::Constraint),
+            ("25006", Kind::ReadOnly),
+            ("28P01", Kind::Authentication),
+            ("40001", Kind::Contention),
+            ("40P01", Kind::Contention),
+            ("42501", Kind::Privilege),
+            ("42601", Kind::Statement),
+            ("53100", Kind::DiskFull),
+            ("53300", Kind::TooManyConnections),
+            ("55006", Kind::SourceBusy),
+            ("55P03", Kind::Contention),
+            ("57P01", Kind::Unavailable),
+            ("57P03", Kind::Unavailable),
+            ("XX000", Kind::Statement),
+            ("", Kind::Statement),
+        ] {
+            assert_eq!(kind_of(code), kind, "{code}");
+        }
+        assert_eq!(kind_of("57P02").disposition(), Disposition::Retry);
+    }
+
+    /// Broken if a row's value reached the log by way of a refused statement.
+    #[test]
+    fn messages_that_may_hold_values_are_dropped() {
+        for code in ["22P02", "23505", "P0001", "54000"] {
+            assert!(!is_free_of_values(code), "{code}");
+        }
+        let error = ServerError {
+            code: "23505".to_owned(),
+            constraint: Some("t_pkey".to_owned()),
+            ..ServerError::default()
+        };
+        assert_eq!(
+            error.into_error("insert into a.t").chain(),
+            "insert into a.t: sqlstate 23505, constraint t_pkey"
+        );
+    }
+}

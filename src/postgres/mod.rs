@@ -1,0 +1,7 @@
+//! The PostgreSQL room: everything weir knows of PostgreSQL 14 to 18, as a source and as a target.
+//!
+//! Twin of the `mysql` room, file by file. `session` and `failure` serve both halves; `stream`,
+//! `pgoutput`, `decode`, `assemble`, `source` and `scan` are the capture side.
+
+pub mod failure;
+pub mod session;

@@ -1,0 +1,217 @@
+//! Ordinary SQL sessions: connecting, logging in, and the settings every session of weir has.
+//!
+//! The settings decide how values look as text (type-mapping §0.7), so the replication connection
+//! sends the same ones. Only loopback is accepted until TLS exists; that is checked here, before
+//! the password is read. A session owns the task that drives its connection: dropping the session
+//! closes the connection, and with it any open transaction.
+
+use std::net::IpAddr;
+use std::ops::{Deref, DerefMut};
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use tokio::task::JoinHandle;
+use tokio_postgres::{Client, Config, NoTls};
+
+use super::failure;
+use crate::config::{Database, Secret, Tls};
+use crate::error::{Error, Kind, Result};
+
+/// Connecting and logging in take at most this long.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// A connection is probed after this much silence.
+pub(crate) const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
+/// Time between two probes.
+pub(crate) const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+/// A connection is dead after this many probes without an answer.
+pub(crate) const KEEPALIVE_PROBES: u32 = 3;
+/// A connection is dead when sent bytes stay unacknowledged this long.
+pub(crate) const USER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Settings of every session, of the replication connection too.
+const SETTINGS: &[(&str, &str)] = &[
+    ("client_encoding", "UTF8"),
+    ("TimeZone", "UTC"),
+    ("DateStyle", "ISO, YMD"),
+    ("IntervalStyle", "iso_8601"),
+    ("extra_float_digits", "1"),
+    ("bytea_output", "hex"),
+    ("lc_monetary", "C"),
+    ("standard_conforming_strings", "on"),
+    ("synchronous_commit", "on"),
+    ("search_path", "pg_catalog"),
+];
+
+/// A logged-in session. Dereferences to the client.
+#[derive(Debug)]
+pub struct Session {
+    client: Client,
+    connection: Driver,
+}
+
+/// The task that moves a connection's bytes; ends with its holder.
+#[derive(Debug)]
+struct Driver(JoinHandle<()>);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Session {
+    /// Ends the session in good order: the server has let go of it when this returns, or five
+    /// seconds have passed. Dropping a session closes it too, without waiting.
+    pub async fn close(self) {
+        let Session { client, mut connection } = self;
+        drop(client);
+        if tokio::time::timeout(Duration::from_secs(5), &mut connection.0).await.is_err() {
+            tracing::debug!("session did not end in time; its connection is cut");
+        }
+    }
+}
+
+impl Deref for Session {
+    type Target = Client;
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+impl DerefMut for Session {
+    fn deref_mut(&mut self) -> &mut Client {
+        &mut self.client
+    }
+}
+
+/// Connects to `database` and logs in, showing `application_name` in the process list.
+///
+/// Errors: `UnsupportedLogin` away from loopback, `Authentication` for a refused or missing
+/// password, else as [`failure::classify`] says.
+pub async fn connect(database: &Database, application_name: &str) -> Result<Session> {
+    require_loopback(database)?;
+    let mut config = Config::new();
+    config
+        .host(&database.host)
+        .port(database.port)
+        .user(&database.user)
+        .dbname(&database.database)
+        .application_name(application_name)
+        .options(options())
+        .connect_timeout(CONNECT_TIMEOUT)
+        .keepalives_idle(KEEPALIVE_IDLE)
+        .keepalives_interval(KEEPALIVE_INTERVAL)
+        .keepalives_retries(KEEPALIVE_PROBES)
+        .tcp_user_timeout(USER_TIMEOUT);
+    if let Some(password) = password(database).await? {
+        config.password(password.expose_secret());
+    }
+    let context = || format!("cannot connect to database {}", place(database));
+    let (client, connection) = tokio::time::timeout(CONNECT_TIMEOUT, config.connect(NoTls))
+        .await
+        .map_err(|elapsed| Error::new(Kind::Timeout, context()).caused_by(elapsed))?
+        .map_err(|error| failure::classify(error, context()))?;
+    let driver = tokio::spawn(async move {
+        // Each request in flight has the error too; nobody is told twice.
+        if let Err(error) = connection.await {
+            tracing::debug!(error = %error, "connection ended");
+        }
+    });
+    Ok(Session { client, connection: Driver(driver) })
+}
+
+/// Refuses databases that would need TLS.
+pub(crate) fn require_loopback(database: &Database) -> Result<()> {
+    let host = database.host.trim_start_matches('[').trim_end_matches(']');
+    let loopback = host.eq_ignore_ascii_case("localhost")
+        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    if database.tls == Tls::Off && loopback {
+        return Ok(());
+    }
+    let context = format!(
+        "database {}: TLS is not supported yet; only loopback databases are accepted",
+        database.name
+    );
+    Err(Error::new(Kind::UnsupportedLogin, context)
+        .hint("run weir beside the database, or reach it through a tunnel on 127.0.0.1"))
+}
+
+/// The password, read anew.
+pub(crate) async fn password(database: &Database) -> Result<Option<SecretString>> {
+    let refused = |cause: Box<dyn std::error::Error + Send + Sync>| {
+        let context = format!("password of database {} cannot be read", database.name);
+        Error::new(Kind::Authentication, context).caused_by(cause)
+    };
+    match &database.password {
+        None => Ok(None),
+        Some(Secret::Env(name)) => {
+            std::env::var(name).map(|text| Some(text.into())).map_err(|error| refused(error.into()))
+        }
+        Some(Secret::File(path)) => tokio::fs::read_to_string(path)
+            .await
+            .map(|text| Some(text.trim_end_matches(['\r', '\n']).into()))
+            .map_err(|error| refused(error.into())),
+        Some(Secret::Command(_)) => Err(refused("a command as password".into())),
+    }
+}
+
+/// Name and address of a database for messages: `crm (127.0.0.1:5432/sales)`.
+pub(crate) fn place(database: &Database) -> String {
+    format!("{} ({}:{}/{})", database.name, database.host, database.port, database.database)
+}
+
+/// [`SETTINGS`] as the startup packet's `options`: blanks and backslashes are escaped.
+/// Source: PostgreSQL manual, "Message Formats", StartupMessage.
+pub(crate) fn options() -> String {
+    let mut text = String::new();
+    for (name, value) in SETTINGS {
+        let value = value.replace('\\', "\\\\").replace(' ', "\\ ");
+        text.push_str(&format!("-c {name}={value} "));
+    }
+    text.truncate(text.trim_end().len());
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Dialect;
+
+    fn database(host: &str, tls: Tls) -> Database {
+        Database {
+            name: "crm".to_owned(),
+            dialect: Dialect::Postgres,
+            host: host.to_owned(),
+            port: 5432,
+            user: "weir".to_owned(),
+            database: "sales".to_owned(),
+            password: None,
+            tls,
+            server_id: None,
+        }
+    }
+
+    /// Broken if a password could be sent in clear over a network.
+    #[test]
+    fn only_loopback_is_accepted() {
+        for host in ["127.0.0.1", "localhost", "::1", "[::1]", "127.1.2.3"] {
+            assert!(require_loopback(&database(host, Tls::Off)).is_ok(), "{host}");
+        }
+        for (host, tls) in [
+            ("10.0.0.1", Tls::Off),
+            ("db", Tls::Off),
+            ("localhost.example.org", Tls::Off),
+            ("127.0.0.1", Tls::VerifyFull),
+        ] {
+            let error = require_loopback(&database(host, tls)).expect_err(host);
+            assert_eq!(error.kind(), Kind::UnsupportedLogin, "{host}");
+        }
+    }
+
+    /// Broken if a setting with a blank fell apart, and dates came in the server's own style.
+    #[test]
+    fn settings_survive_the_startup_packet() {
+        assert!(options().contains("-c DateStyle=ISO,\\ YMD -c IntervalStyle=iso_8601"));
+        assert!(options().ends_with("search_path=pg_catalog"));
+    }
+}
