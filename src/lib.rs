@@ -13,6 +13,8 @@ pub mod position;
 pub mod cli;
 pub mod config;
 pub mod link;
+pub mod mysql;
+
 pub mod plan;
 pub mod postgres;
 pub mod transform;

@@ -1,0 +1,203 @@
+//! What an error of a MySQL or MariaDB server, or of the connection to it, means for weir: one
+//! table from error number to [`Kind`].
+//!
+//! Server messages of refused rows hold row values ("Duplicate entry 'x'"). For those kinds the
+//! cause that is attached names number, SQLSTATE and the index, constraint or column, and the
+//! server's own words go to the log at debug level only. Numbers that are not in the table are
+//! `Statement`: the link halts with the server's message.
+//! Sources: MySQL "Server Error Message Reference"; MariaDB "Error Codes".
+
+use std::fmt;
+
+use mysql_async::{DriverError, ServerError};
+
+use crate::error::{Error, Kind};
+
+/// Turns a library error into weir's; `context` says what was being done.
+pub fn classify(error: mysql_async::Error, context: impl Into<String>) -> Error {
+    match error {
+        mysql_async::Error::Server(server) => classify_server(server, context.into()),
+        mysql_async::Error::Io(io) => Error::new(Kind::Connection, context).caused_by(io),
+        mysql_async::Error::Driver(driver) => {
+            let kind = kind_of_driver(&driver);
+            Error::new(kind, context).caused_by(driver)
+        }
+        other => Error::new(Kind::Internal, context).caused_by(other),
+    }
+}
+
+/// A server's refusal without its words, which may hold row values.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The server's error number.
+    pub code: u16,
+    /// SQLSTATE.
+    pub state: String,
+    /// The index, constraint or column named in the message, if one was found.
+    pub object: Option<String>,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "server error {} ({})", self.code, self.state)?;
+        match &self.object {
+            Some(object) => write!(f, " on `{object}`"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Refused {}
+
+fn classify_server(server: ServerError, context: String) -> Error {
+    let kind = kind_of(&server);
+    if matches!(kind, Kind::Constraint | Kind::Value) {
+        tracing::debug!(code = server.code, message = %server.message, "the server refused a row");
+        let refused =
+            Refused { code: server.code, object: object_of(&server), state: server.state };
+        return Error::new(kind, context).caused_by(refused);
+    }
+    Error::new(kind, context).caused_by(server)
+}
+
+fn kind_of_driver(error: &DriverError) -> Kind {
+    match error {
+        DriverError::ConnectionClosed | DriverError::PoolDisconnected => Kind::Connection,
+        DriverError::PacketTooLarge => Kind::TooLarge,
+        DriverError::UnknownAuthPlugin { .. }
+        | DriverError::MysqlOldPasswordDisabled
+        | DriverError::CleartextPluginDisabled
+        | DriverError::InvalidParsecSalt
+        | DriverError::NoClientSslFlagFromServer => Kind::UnsupportedLogin,
+        DriverError::PacketOutOfOrder
+        | DriverError::UnexpectedPacket { .. }
+        | DriverError::BadCompressedPacketHeader
+        | DriverError::CantParseServerVersion { .. } => Kind::Malformed,
+        _ => Kind::Internal,
+    }
+}
+
+/// The table. Numbers below 4000 are shared by both servers unless said otherwise.
+fn kind_of(error: &ServerError) -> Kind {
+    match error.code {
+        // login
+        1045 | 1698 | 1130 | 1820 | 1862 | 3118 | 4151 => Kind::Authentication,
+        1251 | 1275 | 1524 | 1156 | 3159 | 3890 => Kind::UnsupportedLogin,
+        1044 | 1142 | 1143 | 1227 | 1370 | 1410 | 3879 => Kind::Privilege,
+        1040 | 1203 | 1226 => Kind::TooManyConnections,
+        // the connection, or the server as a whole
+        1053 | 1077 | 1079 | 1129 | 1317 | 1037 | 1041 | 1135 | 1180 | 1047 | 3169 => {
+            Kind::Unavailable
+        }
+        1152 | 1158..=1161 | 1184 | 1927 | 2006 | 2013 | 2055 | 4031 => Kind::Connection,
+        1907 | 1969 | 3024 => Kind::Timeout,
+        // the statement may pass later
+        1205 | 1206 | 1213 | 1020 | 1614 | 3058 | 3572 => Kind::Contention,
+        1290 if error.message.contains("read-only") || error.message.contains("read_only") => {
+            Kind::ReadOnly
+        }
+        1792 | 1836 | 1874 => Kind::ReadOnly,
+        28 | 1021 | 1114 | 3170 => Kind::DiskFull,
+        3 | 1026 | 1030 if error.message.contains("28") => Kind::DiskFull,
+        1153 | 1197 | 3100 => Kind::TooLarge,
+        // the row
+        1022 | 1048 | 1062 | 1169 | 1216 | 1217 | 1263 | 1364 | 1451 | 1452 | 1557 | 1569
+        | 1586 | 1644 | 1761 | 1762 | 3819 | 4025 => Kind::Constraint,
+        1264 | 1265 | 1292 | 1300 | 1366 | 1367 | 1406 | 1411 | 1416 | 1426 | 1441 | 1525
+        | 1690 | 3140 | 3141 | 3156 | 3751 | 3903 | 4038 => Kind::Value,
+        // what the plan relied on is not there
+        1049 | 1051 | 1054 | 1109 | 1136 | 1146 => Kind::Mapping,
+        1231 | 1193 => Kind::Setting,
+        // the log
+        1236 => kind_of_dump_refusal(&error.message),
+        _ => Kind::Statement,
+    }
+}
+
+/// Error 1236 is one number for every reason a dump thread has to stop.
+fn kind_of_dump_refusal(message: &str) -> Kind {
+    let says = |phrase: &str| message.contains(phrase);
+    if says("same server_uuid") || says("same server_id") {
+        Kind::SourceBusy
+    } else if says("has more GTIDs") || says("diverged") || says("not in the master's binlog") {
+        Kind::Identity
+    } else if says("max_allowed_packet") {
+        Kind::Setting
+    } else {
+        Kind::Gap
+    }
+}
+
+/// The object a refusal is about, taken from fixed places of the message that come after any
+/// value, or where the message holds no value.
+fn object_of(error: &ServerError) -> Option<String> {
+    let message = error.message.as_str();
+    let after = |marker: &str, end: char| {
+        let start = message.rfind(marker)? + marker.len();
+        let rest = message.get(start..)?;
+        rest.get(..rest.find(end)?).map(str::to_owned)
+    };
+    match error.code {
+        1022 | 1062 | 1586 => after("for key '", '\''),
+        1451 | 1452 | 4025 => after("CONSTRAINT `", '`'),
+        3819 => after("constraint '", '\''),
+        1048 => after("Column '", '\''),
+        1364 => after("Field '", '\''),
+        1264 | 1265 | 1292 | 1366 | 1406 => after("for column '", '\'')
+            .or_else(|| after("Data truncated for column '", '\''))
+            .or_else(|| after("for column ", ' ')),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Disposition;
+
+    fn server(code: u16, message: &str) -> mysql_async::Error {
+        let (message, state) = (message.to_owned(), "HY000".to_owned());
+        mysql_async::Error::Server(ServerError { code, message, state })
+    }
+
+    /// Broken if a passing trouble halted a link, or a lasting one were retried for ever.
+    #[test]
+    fn numbers_decide_what_happens_next() {
+        let kind = |code, message| classify(server(code, message), "test").kind();
+        assert_eq!(kind(1045, "Access denied"), Kind::Authentication);
+        assert_eq!(kind(1213, "Deadlock found"), Kind::Contention);
+        assert_eq!(kind(1290, "running with the --read-only option"), Kind::ReadOnly);
+        assert_eq!(kind(1290, "running with the --secure-file-priv option"), Kind::Statement);
+        assert_eq!(kind(1053, "Server shutdown in progress"), Kind::Unavailable);
+        assert_eq!(kind(1030, "Got error 28 from storage engine"), Kind::DiskFull);
+        assert_eq!(kind(1030, "Got error 1 from storage engine"), Kind::Statement);
+        assert_eq!(kind(1236, "the source purged required binary logs"), Kind::Gap);
+        assert_eq!(kind(1236, "A replica with the same server_uuid/server_id"), Kind::SourceBusy);
+        assert_eq!(kind(1236, "Slave has more GTIDs than the master has"), Kind::Identity);
+        assert_eq!(kind(1142, "SELECT command denied"), Kind::Privilege);
+        assert_eq!(kind(9999, "new"), Kind::Statement);
+        let closed = mysql_async::Error::Driver(DriverError::ConnectionClosed);
+        assert_eq!(classify(closed, "test").disposition(), Disposition::Retry);
+    }
+
+    /// Broken if a row value got into a log line, or the name of what refused it were lost.
+    #[test]
+    fn values_stay_out_of_messages() {
+        for (code, message, object) in [
+            (1062, "Duplicate entry 'for key 'x' for key 't.mail'", "t.mail"),
+            (1452, "a foreign key constraint fails (`a`.`c`, CONSTRAINT `c_p` FOREIGN KEY", "c_p"),
+            (1366, "Incorrect string value: '\\xF0 secret' for column 'name' at row 1", "name"),
+            (
+                1366,
+                "Incorrect integer value: 'secret' for column `a`.`t`.`n` at row 1",
+                "`a`.`t`.`n`",
+            ),
+            (1048, "Column 'c' cannot be null", "c"),
+            (4025, "CONSTRAINT `t.positive` failed for `a`.`t`", "t.positive"),
+        ] {
+            let chain = classify(server(code, message), "upsert").chain();
+            assert!(chain.contains(object), "{chain}");
+            assert!(!chain.contains("secret") && !chain.contains("entry"), "{chain}");
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! The MySQL and MariaDB room: everything weir knows of MySQL 8.0 to 9.x and MariaDB 10.6 to 11.x,
+//! as a source and as a target.
+//!
+//! Twin of the `postgres` room, file by file. `session` and `failure` serve both halves; `stream`,
+//! `binlog`, `decode`, `assemble`, `source` and `scan` are the capture side. Where the two servers
+//! differ, [`session::Flavor`] decides.
+
+pub mod failure;
+pub mod session;

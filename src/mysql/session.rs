@@ -1,0 +1,315 @@
+//! Ordinary sessions to MySQL and MariaDB: login, the settings every session of weir has, and
+//! statements with a time limit and classified errors.
+//!
+//! A session is refused by name where the transport would not be safe (no TLS yet, so loopback
+//! only) and where the server is of the other dialect than configured. The settings make texts
+//! and values mean the same everywhere: utf8mb4, UTC, and a fixed `sql_mode` (strict for targets),
+//! whatever the server's global values are. No pool; one session is one connection.
+//! Sources: MySQL and MariaDB manuals, "Server System Variables".
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, OptsBuilder, Row};
+use secrecy::ExposeSecret;
+
+use super::failure::classify;
+use crate::config::{Database, Dialect, Tls};
+use crate::error::{Error, Kind, Result};
+
+/// Longest time for TCP connect, login and session settings together.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest time for one of the small statements of [`Session::rows`] and [`Session::run`].
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(60);
+/// Idle time before TCP keep-alive probes start.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
+/// Prepared statements kept per connection.
+const STATEMENTS_MAX: usize = 256;
+/// Largest packet accepted from a dump thread, in bytes: the protocol's own limit on an event.
+const EVENT_BYTES_MAX: usize = 1 << 30;
+/// `sql_mode` of targets (type-mapping §0.7): nothing is bent in silence.
+const TARGET_SQL_MODE: &str = "STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,\
+    ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION,NO_AUTO_VALUE_ON_ZERO";
+
+/// What a session is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Reads beside the stream, catalogs and checks.
+    Source,
+    /// Applies changes: strict `sql_mode`.
+    Target,
+    /// Will be turned into a binlog stream: packets up to 1 GiB.
+    Replica,
+}
+
+/// Which of the two servers answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flavor {
+    /// MySQL.
+    Mysql,
+    /// MariaDB.
+    Mariadb,
+}
+
+/// One connection with weir's settings.
+#[derive(Debug)]
+pub struct Session {
+    conn: Conn,
+    flavor: Flavor,
+    version: (u16, u16, u16),
+    version_text: String,
+    database: String,
+}
+
+/// Connects to `database` and sets the session up.
+///
+/// # Errors
+/// `UnsupportedLogin` where TLS would be needed, `Configuration` where the server is of the other
+/// dialect, `Timeout` after 10 s, and whatever the server says (see [`classify`]).
+pub async fn connect(database: &Database, application_name: &str, role: Role) -> Result<Session> {
+    let context = || format!("connect to database `{}`", database.name);
+    refuse_unsafe_transport(database)?;
+    let opts = options(database, application_name, role).await?;
+    let connecting = async {
+        let mut conn = Conn::new(opts).await.map_err(|error| classify(error, context()))?;
+        let version_text: Option<String> = conn
+            .query_first("SELECT VERSION()")
+            .await
+            .map_err(|error| classify(error, context()))?;
+        let version_text = version_text.unwrap_or_default();
+        let flavor = check_dialect(database, &version_text)?;
+        for statement in settings(role) {
+            conn.query_drop(statement).await.map_err(|error| classify(error, context()))?;
+        }
+        let version = parse_version(&version_text);
+        Ok(Session { conn, flavor, version, version_text, database: database.name.clone() })
+    };
+    match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
+        Ok(session) => session,
+        Err(_) => Err(Error::new(
+            Kind::Timeout,
+            format!("{}: no login within {} s", context(), CONNECT_TIMEOUT.as_secs()),
+        )),
+    }
+}
+
+impl Session {
+    /// The connection itself, for prepared statements; wrap calls in [`within`].
+    pub fn conn(&mut self) -> &mut Conn {
+        &mut self.conn
+    }
+
+    /// Gives the connection away, to become a binlog stream.
+    pub fn into_conn(self) -> Conn {
+        self.conn
+    }
+
+    /// Which server this is.
+    pub fn flavor(&self) -> Flavor {
+        self.flavor
+    }
+
+    /// Major, minor, patch.
+    pub fn version(&self) -> (u16, u16, u16) {
+        self.version
+    }
+
+    /// `VERSION()` as the server prints it.
+    pub fn version_text(&self) -> &str {
+        &self.version_text
+    }
+
+    /// The database's name in the configuration, for messages.
+    pub fn database(&self) -> &str {
+        &self.database
+    }
+
+    /// Runs one statement of text and returns all its rows. For small results only; at most 60 s.
+    ///
+    /// # Errors
+    /// As [`classify`] says, with `what` (a lower-case phrase such as "read the catalog").
+    pub async fn rows(&mut self, what: &str, sql: &str) -> Result<Vec<Row>> {
+        let context = format!("{what} in database `{}`", self.database);
+        within(STATEMENT_TIMEOUT, &context, self.conn.query::<Row, _>(sql)).await
+    }
+
+    /// As [`Session::rows`], each row as optional texts, in column order.
+    pub async fn texts(&mut self, what: &str, sql: &str) -> Result<Vec<Vec<Option<String>>>> {
+        let rows = self.rows(what, sql).await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| row.unwrap_raw().into_iter().map(text_of).collect())
+            .collect())
+    }
+
+    /// The first column of the first row, as text.
+    pub async fn text(&mut self, what: &str, sql: &str) -> Result<Option<String>> {
+        let rows = self.texts(what, sql).await?;
+        Ok(rows.into_iter().next().and_then(|row| row.into_iter().next().flatten()))
+    }
+
+    /// Runs one statement that yields no rows; at most 60 s.
+    ///
+    /// # Errors
+    /// As [`Session::rows`].
+    pub async fn run(&mut self, what: &str, sql: &str) -> Result<()> {
+        let context = format!("{what} in database `{}`", self.database);
+        within(STATEMENT_TIMEOUT, &context, self.conn.query_drop(sql)).await
+    }
+}
+
+/// Awaits a call on a connection for at most `limit`; its error is classified with `context`.
+/// After a `Timeout` the connection is in the middle of an answer and must be dropped.
+///
+/// # Errors
+/// `Timeout`, or as [`classify`] says.
+pub async fn within<T>(
+    limit: Duration,
+    context: &str,
+    call: impl Future<Output = mysql_async::Result<T>>,
+) -> Result<T> {
+    match tokio::time::timeout(limit, call).await {
+        Ok(answer) => answer.map_err(|error| classify(error, context)),
+        Err(_) => Err(Error::new(
+            Kind::Timeout,
+            format!("{context}: no answer within {} s", limit.as_secs_f32()),
+        )),
+    }
+}
+
+/// One value of a text-protocol row as text; `None` is NULL. Bytes that are not UTF-8 are shown
+/// with replacement characters: use only for names and settings.
+fn text_of(value: Option<mysql_async::Value>) -> Option<String> {
+    match value? {
+        mysql_async::Value::NULL => None,
+        mysql_async::Value::Bytes(bytes) => Some(match String::from_utf8(bytes) {
+            Ok(text) => text,
+            Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
+        }),
+        other => Some(other.as_sql(true).trim_matches('\'').to_owned()),
+    }
+}
+
+/// Until TLS exists, nothing may leave the machine.
+fn refuse_unsafe_transport(database: &Database) -> Result<()> {
+    let loopback = database.host == "localhost"
+        || database
+            .host
+            .trim_matches(['[', ']'])
+            .parse()
+            .is_ok_and(|host: IpAddr| host.is_loopback());
+    if loopback && database.tls == Tls::Off {
+        return Ok(());
+    }
+    Err(Error::new(
+        Kind::UnsupportedLogin,
+        format!(
+            "database `{}`: TLS is not supported yet; only loopback databases are accepted",
+            database.name
+        ),
+    ))
+}
+
+async fn options(database: &Database, application_name: &str, role: Role) -> Result<OptsBuilder> {
+    let password = match &database.password {
+        Some(secret) => Some(secret.read(&database.name).await?),
+        None => None,
+    };
+    let name = Some(database.database.clone()).filter(|name| !name.is_empty());
+    Ok(OptsBuilder::default()
+        .ip_or_hostname(database.host.trim_matches(['[', ']']))
+        .tcp_port(database.port)
+        .user(Some(database.user.clone()))
+        .pass(password.as_ref().map(|password| password.expose_secret().to_owned()))
+        .db_name(name)
+        .prefer_socket(false)
+        .tcp_keepalive(Some(KEEPALIVE_IDLE))
+        .tcp_nodelay(true)
+        .client_found_rows(true)
+        .stmt_cache_size(STATEMENTS_MAX)
+        .max_allowed_packet((role == Role::Replica).then_some(EVENT_BYTES_MAX))
+        .connect_attribute("program_name", application_name))
+}
+
+fn settings(role: Role) -> Vec<String> {
+    let sql_mode = if role == Role::Target { TARGET_SQL_MODE } else { "" };
+    vec![
+        "SET NAMES utf8mb4".to_owned(),
+        format!("SET SESSION time_zone = '+00:00', sql_mode = '{sql_mode}', wait_timeout = 28800"),
+    ]
+}
+
+/// Refuses a server of the other dialect than configured.
+fn check_dialect(database: &Database, version_text: &str) -> Result<Flavor> {
+    let flavor = if version_text.contains("MariaDB") { Flavor::Mariadb } else { Flavor::Mysql };
+    let (found, scheme) = match flavor {
+        Flavor::Mysql => (Dialect::Mysql, "mysql"),
+        Flavor::Mariadb => (Dialect::Mariadb, "mariadb"),
+    };
+    if database.dialect == found {
+        return Ok(flavor);
+    }
+    let name = &database.name;
+    Err(Error::new(
+        Kind::Configuration,
+        format!(
+            "database `{name}` is configured as {}, but the server is {found} {version_text}",
+            database.dialect
+        ),
+    )
+    .hint(format!("write {scheme}:// in the url of database `{name}`")))
+}
+
+/// `10.11.19-MariaDB-0+deb12u1` → (10, 11, 19); what is missing or odd is 0.
+fn parse_version(text: &str) -> (u16, u16, u16) {
+    let mut numbers =
+        text.split(|c: char| !c.is_ascii_digit()).map(|digits| digits.parse().unwrap_or(0));
+    let mut next = || numbers.next().unwrap_or(0);
+    (next(), next(), next())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn database(host: &str, dialect: Dialect, tls: Tls) -> Database {
+        Database {
+            name: "crm".to_owned(),
+            dialect,
+            host: host.to_owned(),
+            port: 3306,
+            user: "weir".to_owned(),
+            database: String::new(),
+            password: None,
+            tls,
+            server_id: None,
+        }
+    }
+
+    /// Broken if rows and passwords could leave the machine in clear text.
+    #[test]
+    fn only_loopback_without_tls() {
+        for host in ["localhost", "127.0.0.1", "127.9.9.9", "::1", "[::1]"] {
+            assert!(refuse_unsafe_transport(&database(host, Dialect::Mysql, Tls::Off)).is_ok());
+        }
+        for (host, tls) in
+            [("10.0.0.1", Tls::Off), ("crm-db", Tls::Off), ("127.0.0.1", Tls::VerifyFull)]
+        {
+            let error = refuse_unsafe_transport(&database(host, Dialect::Mysql, tls));
+            assert_eq!(error.expect_err(host).kind(), Kind::UnsupportedLogin);
+        }
+    }
+
+    /// Broken if MariaDB were read with MySQL's GTIDs, or the reverse.
+    #[test]
+    fn the_other_dialect_is_refused_by_name() {
+        let mysql = database("localhost", Dialect::Mysql, Tls::Off);
+        let error = check_dialect(&mysql, "10.11.19-MariaDB-0+deb12u1-log").expect_err("refused");
+        assert_eq!(error.kind(), Kind::Configuration);
+        assert!(error.operator_hint().contains("mariadb://"));
+        assert_eq!(check_dialect(&mysql, "9.7.4").expect("same"), Flavor::Mysql);
+        assert_eq!(parse_version("10.11.19-MariaDB-0+deb12u1-log"), (10, 11, 19));
+        assert_eq!(parse_version("9.7"), (9, 7, 0));
+    }
+}
