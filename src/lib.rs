@@ -17,4 +17,5 @@ pub mod mysql;
 
 pub mod plan;
 pub mod postgres;
+pub mod sandbox;
 pub mod transform;

@@ -2,3 +2,5 @@
 //! against real servers.
 
 mod tidy;
+
+mod sandbox;
