@@ -2,6 +2,8 @@
 //! are matched. Compiled once from both catalogs and the configuration; plain data that can be
 //! printed and compared without a database.
 
+pub mod key;
 pub mod table;
 
+pub use key::{key_text, parse_key};
 pub use table::{ColumnPlan, LinkPlan, TablePlan, UpsertStrategy};

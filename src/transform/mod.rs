@@ -2,6 +2,17 @@
 //! converts and fit-checks each value. Pure; a value that does not fit is an error with a reason
 //! code, never altered.
 
+pub mod coerce;
+pub mod conversion;
+pub mod decimal;
+pub mod json;
+pub mod loss;
 pub mod mapping;
+pub mod reason;
+pub mod text;
 
-pub use mapping::{Conversion, LossClass};
+pub use coerce::convert;
+pub use conversion::{Charset, Conversion, Fit};
+pub use loss::LossClass;
+pub use mapping::{pair, reverse};
+pub use reason::Reason;
