@@ -18,5 +18,4 @@ pub mod mysql;
 pub mod plan;
 pub mod postgres;
 pub mod sandbox;
-pub mod state;
 pub mod transform;

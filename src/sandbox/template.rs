@@ -19,8 +19,7 @@ pub(crate) fn copy(installed: &Installed, account: Account, data: &Path) -> Resu
     let template = template(installed, account)?;
     let mut command = Command::new("cp");
     if cfg!(target_os = "linux") {
-        // Logs are preallocated with zeros: holes make a copy four times smaller.
-        command.args(["-a", "--reflink=auto", "--sparse=always"]);
+        command.args(["-a", "--reflink=auto"]);
     } else {
         command.args(["-R", "-p"]);
     }

@@ -1,0 +1,316 @@
+//! The PostgreSQL catalog as [`Table`]s: ordinary tables of the selected patterns with columns,
+//! unique indexes, replica identity and foreign keys.
+//!
+//! Reads `pg_catalog` only, in one repeatable-read snapshot, a fixed number of queries however many
+//! tables there are. Domains are resolved to their base type. What matches a pattern but is no
+//! plain table (partition, view, foreign table) is returned with a reason, so that it is refused by
+//! name. Tables of the system and of `weir` are never returned. Nothing is judged here: the
+//! planner decides what can cross.
+//! Source: PostgreSQL manual, chapter "System Catalogs".
+
+mod types;
+
+use std::collections::HashMap;
+
+use tokio_postgres::Row;
+
+use super::failure::classify;
+use super::session::{self, Session};
+use super::sql::quote_name;
+use crate::config::{Database, Dialect};
+use crate::error::{Error, Kind, Result};
+use crate::link::ports::Selection;
+use crate::model::{Column, ForeignKey, Identity, Table, TableName, Unique};
+
+/// The oldest version weir works with.
+const VERSION_MIN: i32 = 14;
+/// How catalog sessions show in the process list.
+const APPLICATION: &str = "weir catalog";
+
+/// Reads the selected tables, ordered by name, after checking that `database` is PostgreSQL 14 or
+/// newer.
+pub async fn load(
+    database: &Database,
+    dialect: Dialect,
+    selection: &Selection,
+) -> Result<Vec<Table>> {
+    if dialect != Dialect::Postgres {
+        let context =
+            format!("database {}: asked PostgreSQL for a {dialect} catalog", database.name);
+        return Err(Error::new(Kind::Internal, context));
+    }
+    let session = session::connect(database, APPLICATION).await?;
+    let failed = |error| classify(error, format!("catalog of database {}", database.name));
+    check_server(database, &session).await?;
+    session
+        .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        .await
+        .map_err(failed)?;
+    let mut found = relations(&session).await.map_err(failed)?;
+    found.retain(|relation| selection.matches(&relation.name));
+    let tables = read_details(&session, found).await.map_err(failed)?;
+    session.batch_execute("COMMIT").await.map_err(failed)?;
+    session.close().await;
+    tables.into_iter().collect()
+}
+
+/// Which of `tables` hold at least one row.
+pub async fn non_empty(database: &Database, tables: &[TableName]) -> Result<Vec<TableName>> {
+    let session = session::connect(database, APPLICATION).await?;
+    let mut found = Vec::new();
+    for table in tables {
+        let sql = format!("SELECT EXISTS (SELECT FROM {})", quote_name(table));
+        let row = session
+            .query_one(&sql, &[])
+            .await
+            .map_err(|error| classify(error, format!("look for rows of {table}")))?;
+        if row.get(0) {
+            found.push(table.clone());
+        }
+    }
+    session.close().await;
+    Ok(found)
+}
+
+/// The server's version text.
+pub async fn version(database: &Database) -> Result<String> {
+    let session = session::connect(database, APPLICATION).await?;
+    check_server(database, &session).await
+}
+
+/// Refuses servers that are not PostgreSQL 14 or newer; returns the version text.
+async fn check_server(database: &Database, session: &Session) -> Result<String> {
+    let row = session
+        .query_one("SELECT version(), current_setting('server_version_num')::int4", &[])
+        .await
+        .map_err(|error| classify(error, format!("version of database {}", database.name)))?;
+    let (text, number): (String, i32) = (row.get(0), row.get(1));
+    let refuse = |message: String| {
+        Err(Error::new(Kind::Unsupported, format!("database {}: {message}", database.name))
+            .hint("point the database at PostgreSQL 14 or newer"))
+    };
+    if !is_postgres(&text) {
+        return refuse(format!("the server is not PostgreSQL but says `{text}`"));
+    }
+    if number / 10_000 < VERSION_MIN {
+        return refuse(format!("`{text}` is too old"));
+    }
+    Ok(text)
+}
+
+/// Whether a version text is PostgreSQL's own and not that of a server that speaks its protocol.
+fn is_postgres(version: &str) -> bool {
+    const OTHERS: &[&str] = &["Redshift", "CockroachDB", "-YB-", "Greenplum", "Materialize"];
+    version.starts_with("PostgreSQL ") && !OTHERS.iter().any(|other| version.contains(other))
+}
+
+/// A relation that matched, before its columns are known.
+struct Relation {
+    oid: u32,
+    name: TableName,
+    replica_identity: i8,
+    unsupported: Option<String>,
+}
+
+const RELATIONS: &str = "
+SELECT c.oid, n.nspname::text, c.relname::text, c.relkind, c.relispartition, c.relreplident,
+       c.relpersistence,
+       EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = c.oid) AS has_children
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relpersistence <> 't'
+  AND n.nspname NOT IN ('information_schema', 'weir') AND n.nspname !~ '^pg_'
+ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\"";
+
+async fn relations(session: &Session) -> Result<Vec<Relation>, tokio_postgres::Error> {
+    let rows = session.query(RELATIONS, &[]).await?;
+    Ok(rows
+        .iter()
+        .map(|row| Relation {
+            oid: row.get(0),
+            name: TableName::new(row.get::<_, String>(1), row.get::<_, String>(2)),
+            replica_identity: row.get(5),
+            unsupported: no_plain_table(row.get(3), row.get(4), row.get(6), row.get(7))
+                .map(str::to_owned),
+        })
+        .collect())
+}
+
+/// Why a relation is not a plain table, in words.
+fn no_plain_table(
+    kind: i8,
+    partition: bool,
+    persistence: i8,
+    has_children: bool,
+) -> Option<&'static str> {
+    match kind as u8 {
+        b'p' => Some("it is a partitioned table"),
+        b'v' => Some("it is a view"),
+        b'm' => Some("it is a materialized view"),
+        b'f' => Some("it is a foreign table"),
+        _ if partition => Some("it is a partition"),
+        _ if has_children => Some("other tables inherit from it"),
+        _ if persistence as u8 == b'u' => Some("it is unlogged: its changes are in no log"),
+        _ => None,
+    }
+}
+
+/// Everything else about the relations. The inner results tell of catalogs that contradict
+/// themselves.
+async fn read_details(
+    session: &Session,
+    relations: Vec<Relation>,
+) -> Result<Vec<Result<Table>>, tokio_postgres::Error> {
+    let oids: Vec<u32> = relations.iter().map(|relation| relation.oid).collect();
+    let labels = labels(session).await?;
+    let mut columns: HashMap<u32, Vec<(i16, Column)>> = HashMap::new();
+    for row in session.query(types::COLUMNS, &[&oids]).await? {
+        columns
+            .entry(row.get("oid"))
+            .or_default()
+            .push((row.get("number"), types::column(&row, &labels)));
+    }
+    let mut indexes = group(session.query(INDEXES, &[&oids]).await?);
+    let mut foreign_keys = group(session.query(FOREIGN_KEYS, &[&oids]).await?);
+    Ok(relations
+        .into_iter()
+        .map(|relation| {
+            let oid = relation.oid;
+            build(
+                relation,
+                columns.remove(&oid).unwrap_or_default(),
+                &indexes.remove(&oid).unwrap_or_default(),
+                &foreign_keys.remove(&oid).unwrap_or_default(),
+            )
+        })
+        .collect())
+}
+
+/// Labels of every enum type, in their order.
+async fn labels(session: &Session) -> Result<HashMap<u32, Vec<String>>, tokio_postgres::Error> {
+    let sql = "SELECT enumtypid, enumlabel::text FROM pg_enum ORDER BY enumtypid, enumsortorder";
+    let mut labels: HashMap<u32, Vec<String>> = HashMap::new();
+    for row in session.query(sql, &[]).await? {
+        labels.entry(row.get(0)).or_default().push(row.get(1));
+    }
+    Ok(labels)
+}
+
+/// Rows by the oid in their first column.
+fn group(rows: Vec<Row>) -> HashMap<u32, Vec<Row>> {
+    let mut groups: HashMap<u32, Vec<Row>> = HashMap::new();
+    for row in rows {
+        groups.entry(row.get(0)).or_default().push(row);
+    }
+    groups
+}
+
+/// `plain`: enforced at once for all rows, over plain columns with the columns' own collation.
+const INDEXES: &str = "
+SELECT i.indrelid, c.relname::text AS name, i.indisprimary, i.indisreplident,
+       (i.indisunique AND i.indisvalid AND i.indimmediate AND NOT i.indisexclusion
+        AND i.indpred IS NULL AND i.indexprs IS NULL AND NOT EXISTS (
+          SELECT FROM generate_series(0, i.indnkeyatts - 1) AS p
+          JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[p]
+          WHERE a.attcollation <> i.indcollation[p])) AS plain,
+       i.indimmediate,
+       (SELECT array_agg(i.indkey[p] ORDER BY p)
+        FROM generate_series(0, i.indnkeyatts - 1) AS p) AS keys
+FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+WHERE i.indrelid = ANY($1) AND i.indisunique AND i.indislive
+ORDER BY i.indrelid, NOT i.indisprimary, c.relname COLLATE \"C\"";
+
+const FOREIGN_KEYS: &str = "
+SELECT k.conrelid, k.conname::text, n.nspname::text, c.relname::text
+FROM pg_constraint k JOIN pg_class c ON c.oid = k.confrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE k.conrelid = ANY($1) AND k.contype = 'f'
+ORDER BY k.conrelid, k.conname COLLATE \"C\"";
+
+fn build(
+    relation: Relation,
+    columns: Vec<(i16, Column)>,
+    indexes: &[Row],
+    foreign_keys: &[Row],
+) -> Result<Table> {
+    let numbers: HashMap<i16, usize> =
+        columns.iter().enumerate().map(|(at, (number, _))| (*number, at)).collect();
+    let name = relation.name;
+    let mut uniques = Vec::new();
+    let mut odd_unique_indexes = Vec::new();
+    let mut by_index = None;
+    for row in indexes {
+        let index: String = row.get("name");
+        if !row.get::<_, bool>("plain") {
+            odd_unique_indexes.push(index);
+            continue;
+        }
+        let keys: Vec<i16> = row.get("keys");
+        let positions: Option<Vec<usize>> =
+            keys.iter().map(|number| numbers.get(number).copied()).collect();
+        let positions = positions.ok_or_else(|| {
+            Error::new(Kind::Internal, format!("index {index} of {name} has columns unknown"))
+        })?;
+        if row.get("indisreplident") {
+            by_index = Some(positions.clone());
+        }
+        uniques.push(Unique { name: index, columns: positions, primary: row.get("indisprimary") });
+    }
+    let primary = uniques.iter().find(|unique| unique.primary);
+    let identity = match relation.replica_identity as u8 {
+        b'f' => Identity::Full,
+        b'd' => {
+            primary.map_or(Identity::Nothing, |unique| Identity::Columns(unique.columns.clone()))
+        }
+        b'i' => by_index.map_or(Identity::Nothing, Identity::Columns),
+        _ => Identity::Nothing,
+    };
+    let foreign_keys = foreign_keys
+        .iter()
+        .map(|row| ForeignKey {
+            name: row.get(1),
+            parent: TableName::new(row.get::<_, String>(2), row.get::<_, String>(3)),
+        })
+        .collect();
+    Ok(Table {
+        name,
+        columns: columns.into_iter().map(|(_, column)| column).collect(),
+        uniques,
+        odd_unique_indexes,
+        identity,
+        foreign_keys,
+        transactional: true,
+        unsupported: relation.unsupported,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Broken if a server that only speaks the protocol were trusted to be PostgreSQL.
+    #[test]
+    fn other_servers_are_told_apart() {
+        assert!(is_postgres("PostgreSQL 15.18 (Debian 15.18-0+deb12u1) on x86_64-pc-linux-gnu"));
+        assert!(!is_postgres("PostgreSQL 8.0.2 on i686-pc-linux-gnu, Redshift 1.0.1234"));
+        assert!(!is_postgres("PostgreSQL 11.2-YB-2.19.0.0-b0 on x86_64"));
+        assert!(!is_postgres("CockroachDB CCL v23.1.0"));
+    }
+
+    /// Broken if a partition or a view were captured as if it were a table of its own.
+    #[test]
+    fn only_plain_tables_are_supported() {
+        let kind = |kind: u8, partition, persistence: u8, children| {
+            no_plain_table(kind as i8, partition, persistence as i8, children)
+        };
+        assert_eq!(kind(b'r', false, b'p', false), None);
+        for (relkind, partition, persistence, children) in [
+            (b'p', false, b'p', true),
+            (b'r', true, b'p', false),
+            (b'v', false, b'p', false),
+            (b'f', false, b'p', false),
+            (b'r', false, b'u', false),
+            (b'r', false, b'p', true),
+        ] {
+            assert!(kind(relkind, partition, persistence, children).is_some(), "{relkind}");
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! Values to the form PostgreSQL takes them in: text in the type's own input form, or raw bytes.
+//!
+//! A column of many rows is written as one array parameter straight into the connection's buffer:
+//! each value is copied once. Forms do not depend on session settings (dates are ISO with BC, moments
+//! carry `+00`). What PostgreSQL cannot hold — a NUL character, a date that is none, a time beyond
+//! the day — is an error of kind `Value` here, before it is sent; limits of a column were checked
+//! before. Pure; nothing here talks to a server.
+//! Source: PostgreSQL manual, "Date/Time Input"; `array_recv` of the binary protocol.
+
+use std::error::Error as StdError;
+use std::fmt::{self, Write};
+
+use bytes::{BufMut, BytesMut};
+use tokio_postgres::types::{IsNull, ToSql, Type as Builtin, to_sql_checked};
+
+use super::sql::{Wire, wire};
+use crate::error::{Error, Kind, Result};
+use crate::model::value::{Row, Special, Value};
+use crate::model::{Column, TableName};
+use crate::plan::TablePlan;
+
+const DAY_US: i64 = 86_400_000_000;
+/// Bytes of array header and per element, for estimates.
+const ELEMENT_BYTES: usize = 24;
+
+/// The target column behind an index into the plan's columns.
+pub fn target_column(table: &TablePlan, column: usize) -> Option<&Column> {
+    table.columns.get(column).and_then(|plan| table.target.columns.get(plan.target))
+}
+
+/// The bytes a row takes in parameters, roughly.
+pub fn row_bytes(row: &Row) -> usize {
+    row.iter().map(|value| ELEMENT_BYTES + value.heap_bytes()).sum()
+}
+
+/// Where a value stands: for messages and for the form it takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// The target table.
+    pub table: &'a TableName,
+    /// The target column.
+    pub column: &'a Column,
+    /// Whether it is part of the match key, where NULL matches nothing and is refused.
+    pub key: bool,
+}
+
+/// One column of many rows, as one array parameter. `at` is the value's place in each row.
+pub struct ColumnArray<'a> {
+    /// The rows.
+    pub rows: &'a [Row],
+    /// Index into each row.
+    pub at: usize,
+    /// What the column is.
+    pub place: Place<'a>,
+}
+
+impl fmt::Debug for ColumnArray<'_> {
+    /// Never the values.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} values of {}", self.rows.len(), self.place.column.name)
+    }
+}
+
+impl ToSql for ColumnArray<'_> {
+    fn to_sql(
+        &self,
+        ty: &Builtin,
+        out: &mut BytesMut,
+    ) -> Result<IsNull, Box<dyn StdError + Sync + Send>> {
+        let element = if *ty == Builtin::BYTEA_ARRAY { Builtin::BYTEA } else { Builtin::TEXT };
+        out.put_i32(i32::from(!self.rows.is_empty()));
+        out.put_i32(1);
+        out.put_u32(element.oid());
+        if self.rows.is_empty() {
+            return Ok(IsNull::No);
+        }
+        out.put_i32(i32::try_from(self.rows.len())?);
+        out.put_i32(1);
+        for row in self.rows {
+            let value = row.get(self.at).unwrap_or(&Value::Unchanged);
+            let start = out.len();
+            out.put_i32(-1);
+            if write_value(value, &self.place, out)? {
+                let length = i32::try_from(out.len() - start - 4)?;
+                if let Some(slot) = out.get_mut(start..start + 4) {
+                    slot.copy_from_slice(&length.to_be_bytes());
+                }
+            }
+        }
+        Ok(IsNull::No)
+    }
+
+    fn accepts(ty: &Builtin) -> bool {
+        matches!(*ty, Builtin::TEXT_ARRAY | Builtin::BYTEA_ARRAY)
+    }
+
+    to_sql_checked!();
+}
+
+/// One value as one parameter.
+pub struct Single<'a> {
+    /// The value.
+    pub value: &'a Value,
+    /// What the column is.
+    pub place: Place<'a>,
+}
+
+impl fmt::Debug for Single<'_> {
+    /// Never the value.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a value of {}", self.place.column.name)
+    }
+}
+
+impl ToSql for Single<'_> {
+    fn to_sql(
+        &self,
+        _: &Builtin,
+        out: &mut BytesMut,
+    ) -> Result<IsNull, Box<dyn StdError + Sync + Send>> {
+        let known = write_value(self.value, &self.place, out)?;
+        Ok(if known { IsNull::No } else { IsNull::Yes })
+    }
+
+    fn accepts(ty: &Builtin) -> bool {
+        matches!(*ty, Builtin::TEXT | Builtin::BYTEA)
+    }
+
+    to_sql_checked!();
+}
+
+/// Writes a value; false for NULL, which writes nothing.
+fn write_value(value: &Value, place: &Place<'_>, out: &mut BytesMut) -> Result<bool> {
+    let refuse = |reason: &str| {
+        let context = format!("column {} of {}: {reason}", place.column.name, place.table);
+        Err(Error::new(Kind::Value, context))
+    };
+    match value {
+        Value::Null if place.key => return refuse("the match key is NULL"),
+        Value::Null => return Ok(false),
+        Value::Unchanged => {
+            let context =
+                format!("column {} of {}: an unknown value", place.column.name, place.table);
+            return Err(Error::new(Kind::Internal, context));
+        }
+        Value::Bytes(bytes) => match wire(place.column) {
+            Wire::Bytes => out.put_slice(bytes),
+            Wire::Text => return refuse("bytes for a column that takes none"),
+        },
+        _ if wire(place.column) == Wire::Bytes => return refuse("no bytes for a column of bytes"),
+        Value::Text(text) | Value::Json(text) | Value::Enum(text) | Value::Decimal(text) => {
+            if text.as_bytes().contains(&0) {
+                return refuse("nul_char: text with a NUL character");
+            }
+            out.put_slice(text.as_bytes());
+        }
+        Value::InvalidDate(_) => return refuse("a date that is none"),
+        Value::EnumInvalid => return refuse("enum_invalid: the invalid enum value"),
+        Value::Time(us) if !(0..=DAY_US).contains(us) => {
+            return refuse("not_time_of_day: a time outside the day");
+        }
+        other => {
+            if write!(out, "{}", Plain(other)).is_err() {
+                return refuse("a value that cannot be written as text");
+            }
+        }
+    }
+    Ok(true)
+}
+
+/// The values that need formatting, in PostgreSQL's input form.
+struct Plain<'a>(&'a Value);
+
+impl fmt::Display for Plain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Value::Bool(true) => f.write_str("t"),
+            Value::Bool(false) => f.write_str("f"),
+            Value::Int(number) => write!(f, "{number}"),
+            Value::UInt(number) => write!(f, "{number}"),
+            Value::DecimalSpecial(Special::NaN) => f.write_str("NaN"),
+            Value::DecimalSpecial(Special::Infinity) => f.write_str("Infinity"),
+            Value::DecimalSpecial(Special::NegativeInfinity) => f.write_str("-Infinity"),
+            // Shortest text that reads back as the same bits.
+            Value::F32(number) if number.is_finite() => write!(f, "{number:e}"),
+            Value::F64(number) if number.is_finite() => write!(f, "{number:e}"),
+            Value::F32(number) => write_special(f, f64::from(*number)),
+            Value::F64(number) => write_special(f, *number),
+            Value::Date(days) => {
+                let before = write_date(f, i64::from(*days))?;
+                f.write_str(before)
+            }
+            Value::Time(us) => write_time(f, *us),
+            Value::Timestamp(us) => write_moment(f, *us, ""),
+            Value::Instant(us) => write_moment(f, *us, "+00"),
+            Value::Infinity => f.write_str("infinity"),
+            Value::NegativeInfinity => f.write_str("-infinity"),
+            Value::Uuid(bytes) => write_uuid(f, bytes),
+            // Written by `write_value` itself, or refused there.
+            Value::Null
+            | Value::Unchanged
+            | Value::Bytes(_)
+            | Value::Decimal(_)
+            | Value::Text(_)
+            | Value::Json(_)
+            | Value::Enum(_)
+            | Value::InvalidDate(_)
+            | Value::EnumInvalid => Ok(()),
+        }
+    }
+}
+
+fn write_special(f: &mut fmt::Formatter<'_>, number: f64) -> fmt::Result {
+    f.write_str(match number {
+        number if number.is_nan() => "NaN",
+        number if number > 0.0 => "Infinity",
+        _ => "-Infinity",
+    })
+}
+
+/// `YYYY-MM-DD` of days since 2000-01-01; returns what goes behind everything for years before 1.
+fn write_date(f: &mut fmt::Formatter<'_>, days: i64) -> Result<&'static str, fmt::Error> {
+    let (year, month, day) = civil(days);
+    let (year, suffix) = if year > 0 { (year, "") } else { (1 - year, " BC") };
+    write!(f, "{year:04}-{month:02}-{day:02}")?;
+    Ok(suffix)
+}
+
+fn write_time(f: &mut fmt::Formatter<'_>, us: i64) -> fmt::Result {
+    let seconds = us / 1_000_000;
+    write!(f, "{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)?;
+    match us % 1_000_000 {
+        0 => Ok(()),
+        fraction => write!(f, ".{fraction:06}"),
+    }
+}
+
+fn write_moment(f: &mut fmt::Formatter<'_>, us: i64, zone: &str) -> fmt::Result {
+    let suffix = write_date(f, us.div_euclid(DAY_US))?;
+    f.write_char(' ')?;
+    write_time(f, us.rem_euclid(DAY_US))?;
+    f.write_str(zone)?;
+    f.write_str(suffix)
+}
+
+fn write_uuid(f: &mut fmt::Formatter<'_>, bytes: &[u8; 16]) -> fmt::Result {
+    for (at, byte) in bytes.iter().enumerate() {
+        if matches!(at, 4 | 6 | 8 | 10) {
+            f.write_char('-')?;
+        }
+        write!(f, "{byte:02x}")?;
+    }
+    Ok(())
+}
+
+/// Year, month and day of a day counted from 2000-01-01, proleptic Gregorian; year 0 is 1 BC.
+/// Source: the days are counted in eras of 400 years from 0000-03-01, so that the leap day is last.
+fn civil(days_since_2000: i64) -> (i64, i64, i64) {
+    const DAYS_TO_2000: i64 = 730_425;
+    const ERA_DAYS: i64 = 146_097;
+    let days = days_since_2000 + DAYS_TO_2000;
+    let era = days.div_euclid(ERA_DAYS);
+    let day_of_era = days.rem_euclid(ERA_DAYS);
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests;

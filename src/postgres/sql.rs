@@ -1,0 +1,261 @@
+//! Statement text of the apply side: one statement per table, verb and set of columns, for any
+//! number of rows.
+//!
+//! Rows travel as one array per column and are unnested, so a statement is prepared once whatever
+//! the size of the batch (speed.md 5.4). Array elements are text in the type's own input form and
+//! cast to the base type *without* its length: an explicit cast to `varchar(3)` would cut in
+//! silence, the assignment to the column refuses. Bytes travel raw. Every name is quoted; no value
+//! is ever part of the text. Pure; nothing here talks to a server.
+
+use crate::model::schema::JsonKind;
+use crate::model::{Column, TableName, Type};
+use crate::plan::TablePlan;
+
+/// `"a""b"`.
+pub fn quote(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// `"schema"."table"`.
+pub fn quote_name(name: &TableName) -> String {
+    format!("{}.{}", quote(&name.schema), quote(&name.table))
+}
+
+/// A text literal, for statements a person runs. Never used for values of rows.
+pub fn literal(text: &str) -> String {
+    if text.contains('\\') {
+        return format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"));
+    }
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// How a column's values travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wire {
+    /// As text, cast to the column's base type by the server.
+    Text,
+    /// As raw bytes.
+    Bytes,
+}
+
+/// How values of `column` travel.
+pub fn wire(column: &Column) -> Wire {
+    match column.ty {
+        Type::Binary { .. } | Type::Bytes { .. } => Wire::Bytes,
+        _ => Wire::Text,
+    }
+}
+
+/// Insert, or update every listed column where the match key exists.
+/// Parameters: an array per listed column.
+pub fn upsert(table: &TablePlan, columns: &[usize]) -> String {
+    let names = list(columns.iter().map(|column| name(table, *column)));
+    let selected = list(columns.iter().map(|column| cast(table, *column, &format!("s.c{column}"))));
+    let mut sql = format!("INSERT INTO {} ({names})", quote_name(&table.target.name));
+    if columns.iter().any(|column| target(table, *column).is_some_and(|c| c.auto_increment)) {
+        sql.push_str(" OVERRIDING SYSTEM VALUE");
+    }
+    let key = list(table.key.iter().map(|column| name(table, *column)));
+    sql.push_str(&format!(" SELECT {selected} FROM {} ON CONFLICT ({key})", rows(table, columns)));
+    let set = list(settable(table, columns).map(|column| {
+        let name = name(table, column);
+        format!("{name} = excluded.{name}")
+    }));
+    sql.push_str(if set.is_empty() { " DO NOTHING" } else { " DO UPDATE SET " });
+    sql.push_str(&set);
+    sql
+}
+
+/// Update the listed columns by match key; returns the ordinal numbers (from 1) of the rows sent
+/// that hit nothing, as the update itself saw it. Parameters: an array per listed column.
+pub fn update(table: &TablePlan, columns: &[usize]) -> String {
+    let set = list(settable(table, columns).map(|column| {
+        format!("{} = {}", name(table, column), cast(table, column, &format!("s.c{column}")))
+    }));
+    let target = quote_name(&table.target.name);
+    let source = rows_numbered(table, columns);
+    let hit = by_key(table);
+    if set.is_empty() {
+        return format!(
+            "SELECT s.i FROM {source} WHERE NOT EXISTS (SELECT FROM {target} AS t WHERE {hit})"
+        );
+    }
+    let first = columns.first().copied().unwrap_or_default();
+    let array = array(table, first, 1);
+    format!(
+        "WITH hit AS (UPDATE {target} AS t SET {set} FROM {source} WHERE {hit} RETURNING s.i) \
+         SELECT g.i FROM generate_series(1::int8, cardinality({array})) AS g(i) \
+         WHERE g.i NOT IN (SELECT hit.i FROM hit)"
+    )
+}
+
+/// Change the match key of one row and update the listed columns. Parameters: the old key's
+/// values, then the listed columns'.
+pub fn rekey(table: &TablePlan, columns: &[usize]) -> String {
+    let keys = table.key.len();
+    let set = list(columns.iter().enumerate().map(|(at, column)| {
+        format!(
+            "{} = {}",
+            name(table, *column),
+            cast(table, *column, &scalar(table, *column, keys + at + 1))
+        )
+    }));
+    let hit = table.key.iter().enumerate().map(|(at, column)| {
+        format!(
+            "t.{} = {}",
+            name(table, *column),
+            cast(table, *column, &scalar(table, *column, at + 1))
+        )
+    });
+    let hit = hit.collect::<Vec<_>>().join(" AND ");
+    format!("UPDATE {} AS t SET {set} WHERE {hit}", quote_name(&table.target.name))
+}
+
+/// Delete by match key. Parameters: an array per key column.
+pub fn delete(table: &TablePlan) -> String {
+    let target = quote_name(&table.target.name);
+    if let [column] = table.key.as_slice() {
+        let array = array(table, *column, 1);
+        let cast = cast_name(table, *column).map(|ty| format!("::{ty}[]")).unwrap_or_default();
+        return format!(
+            "DELETE FROM {target} AS t WHERE t.{} = ANY ({array}{cast})",
+            name(table, *column)
+        );
+    }
+    let source = rows(table, &table.key);
+    format!("DELETE FROM {target} AS t USING {source} WHERE {}", by_key(table))
+}
+
+/// Remove all rows; unlike TRUNCATE it takes no lock that shuts readers out.
+pub fn truncate(table: &TablePlan) -> String {
+    format!("DELETE FROM {}", quote_name(&table.target.name))
+}
+
+/// The listed columns that are not part of the match key.
+fn settable<'a>(table: &'a TablePlan, columns: &'a [usize]) -> impl Iterator<Item = usize> + 'a {
+    columns.iter().copied().filter(|column| !table.key.contains(column))
+}
+
+fn target(table: &TablePlan, column: usize) -> Option<&Column> {
+    super::encode::target_column(table, column)
+}
+
+fn name(table: &TablePlan, column: usize) -> String {
+    quote(target(table, column).map_or("", |column| column.name.as_str()))
+}
+
+fn list(parts: impl Iterator<Item = String>) -> String {
+    parts.collect::<Vec<_>>().join(", ")
+}
+
+/// `unnest($1::text[], …) AS s(c0, …)`; columns are called by their index.
+fn rows(table: &TablePlan, columns: &[usize]) -> String {
+    format!("{} AS s({})", unnest(table, columns), aliases(columns))
+}
+
+/// As [`rows`], numbered from 1 in a last column `i`.
+fn rows_numbered(table: &TablePlan, columns: &[usize]) -> String {
+    let (unnest, aliases) = (unnest(table, columns), aliases(columns));
+    format!("{unnest} WITH ORDINALITY AS s({aliases}, i)")
+}
+
+fn unnest(table: &TablePlan, columns: &[usize]) -> String {
+    let arrays = columns.iter().enumerate().map(|(at, column)| array(table, *column, at + 1));
+    format!("unnest({})", list(arrays))
+}
+
+fn aliases(columns: &[usize]) -> String {
+    list(columns.iter().map(|column| format!("c{column}")))
+}
+
+/// `t."k" = s.c0::int4 AND …`.
+fn by_key(table: &TablePlan) -> String {
+    let equal = table.key.iter().map(|column| {
+        let value = cast(table, *column, &format!("s.c{column}"));
+        format!("t.{} = {value}", name(table, *column))
+    });
+    equal.collect::<Vec<_>>().join(" AND ")
+}
+
+fn array(table: &TablePlan, column: usize, parameter: usize) -> String {
+    format!("{}[]", scalar(table, column, parameter))
+}
+
+fn scalar(table: &TablePlan, column: usize, parameter: usize) -> String {
+    match target(table, column).map(wire) {
+        Some(Wire::Bytes) => format!("${parameter}::bytea"),
+        _ => format!("${parameter}::text"),
+    }
+}
+
+fn cast(table: &TablePlan, column: usize, value: &str) -> String {
+    match cast_name(table, column) {
+        Some(ty) => format!("{value}::{ty}"),
+        None => value.to_owned(),
+    }
+}
+
+/// The base type to cast to, without length; `None` where the value travels as what it is.
+fn cast_name(table: &TablePlan, column: usize) -> Option<&str> {
+    let column = target(table, column)?;
+    Some(match &column.ty {
+        Type::Bool => "boolean",
+        Type::Int { bits: 16, .. } => "int2",
+        Type::Int { bits: 32, .. } => "int4",
+        Type::Int { .. } => "int8",
+        Type::Decimal(_) => "numeric",
+        Type::F32 => "float4",
+        Type::F64 => "float8",
+        Type::Char { .. } => "bpchar",
+        Type::Date => "date",
+        Type::Time { .. } => "time",
+        Type::Timestamp { .. } => "timestamp",
+        Type::Instant { .. } => "timestamptz",
+        Type::Uuid => "uuid",
+        Type::Json(JsonKind::Verbatim) => "json",
+        Type::Json(_) => "jsonb",
+        // The server prints enum types with schema and quotes where they need them.
+        Type::Enum { .. } => column.native.as_str(),
+        Type::Text { .. } | Type::Binary { .. } | Type::Bytes { .. } => return None,
+        Type::Year => "int2",
+        Type::Unsupported => return None,
+    })
+}
+
+/// Statements on the `weir` schema; see DESIGN §4, invariant 2.
+pub mod witness {
+    /// The link's witness. Parameters: name, link.
+    pub const READ: &str = "SELECT installation::text, seq, position, restart, hops, pending, \
+        source_identity, target_identity FROM weir.witness \
+        WHERE name = $1::text AND link = $2::text AND part = 0";
+    /// The first witness. Parameters: name, link, installation, seq, position, restart, hops,
+    /// pending, source identity, target identity.
+    pub const CREATE: &str = "INSERT INTO weir.witness (name, link, part, installation, seq, \
+        position, restart, hops, pending, source_identity, target_identity, updated_at) \
+        VALUES ($1::text, $2::text, 0, $3::text, $4::int8, $5::text, $6::text, $7::int4, \
+        $8::text, $9::text, $10::text, clock_timestamp())";
+    /// The compare-and-swap. Parameters: name, link, installation, expected seq, position, restart,
+    /// hops.
+    pub const SWAP: &str = "UPDATE weir.witness SET seq = seq + 1, position = $5::text, \
+        restart = $6::text, hops = $7::int4, updated_at = clock_timestamp() \
+        WHERE name = $1::text AND link = $2::text AND part = 0 \
+        AND installation = $3::text AND seq = $4::int8";
+    /// The position, once it is known. Parameters: name, link, installation, seq after the swap,
+    /// position.
+    pub const MOVE: &str = "UPDATE weir.witness SET position = $5::text, \
+        updated_at = clock_timestamp() WHERE name = $1::text AND link = $2::text AND part = 0 \
+        AND installation = $3::text AND seq = $4::int8";
+    /// Notes of misses. Parameters: name, link, table, keys.
+    pub const NOTE: &str = "INSERT INTO weir.missed (name, link, table_name, key_values, noted_at) \
+        SELECT $1::text, $2::text, $3::text, k, clock_timestamp() FROM unnest($4::text[]) AS k";
+    /// Settles notes. Parameters: name, link, table, keys.
+    pub const SETTLE: &str = "DELETE FROM weir.missed WHERE name = $1::text AND link = $2::text \
+        AND table_name = $3::text AND key_values = ANY ($4::text[])";
+    /// The oldest notes of the tables. Parameters: name, link, tables, limit.
+    pub const MISSED: &str = "SELECT table_name::text, key_values FROM weir.missed \
+        WHERE name = $1::text AND link = $2::text AND table_name = ANY ($3::text[]) \
+        ORDER BY id LIMIT $4::int8";
+}
+
+#[cfg(test)]
+pub(in crate::postgres) mod tests;

@@ -1,0 +1,60 @@
+-- upsert, every type, key of two columns
+INSERT INTO "shop"."every" ("id", "region", "flag", "small", "number", "price", "f4", "f8", "code", "raw", "day", "clock", "wall", "moment", "ref", "doc", "docb", "mood") SELECT s.c0::int8, s.c1, s.c2::boolean, s.c3::int2, s.c4::int4, s.c5::numeric, s.c6::float4, s.c7::float8, s.c8::bpchar, s.c9, s.c10::date, s.c11::time, s.c12::timestamp, s.c13::timestamptz, s.c14::uuid, s.c15::json, s.c16::jsonb, s.c17::public."My mood" FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bytea[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[]) AS s(c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15, c16, c17) ON CONFLICT ("id", "region") DO UPDATE SET "flag" = excluded."flag", "small" = excluded."small", "number" = excluded."number", "price" = excluded."price", "f4" = excluded."f4", "f8" = excluded."f8", "code" = excluded."code", "raw" = excluded."raw", "day" = excluded."day", "clock" = excluded."clock", "wall" = excluded."wall", "moment" = excluded."moment", "ref" = excluded."ref", "doc" = excluded."doc", "docb" = excluded."docb", "mood" = excluded."mood";
+
+-- upsert, identity
+INSERT INTO "shop"."odd ""one""" ("id", "na""me") OVERRIDING SYSTEM VALUE SELECT s.c0::int4, s.c1 FROM unnest($1::text[], $2::text[]) AS s(c0, c1) ON CONFLICT ("id") DO UPDATE SET "na""me" = excluded."na""me";
+
+-- upsert, all columns are key
+INSERT INTO "shop"."by_text" ("na""me") SELECT s.c0 FROM unnest($1::text[]) AS s(c0) ON CONFLICT ("na""me") DO NOTHING;
+
+-- update, every type
+WITH hit AS (UPDATE "shop"."every" AS t SET "flag" = s.c2::boolean, "small" = s.c3::int2, "number" = s.c4::int4, "price" = s.c5::numeric, "f4" = s.c6::float4, "f8" = s.c7::float8, "code" = s.c8::bpchar, "raw" = s.c9, "day" = s.c10::date, "clock" = s.c11::time, "wall" = s.c12::timestamp, "moment" = s.c13::timestamptz, "ref" = s.c14::uuid, "doc" = s.c15::json, "docb" = s.c16::jsonb, "mood" = s.c17::public."My mood" FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bytea[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[]) WITH ORDINALITY AS s(c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15, c16, c17, i) WHERE t."id" = s.c0::int8 AND t."region" = s.c1 RETURNING s.i) SELECT g.i FROM generate_series(1::int8, cardinality($1::text[])) AS g(i) WHERE g.i NOT IN (SELECT hit.i FROM hit);
+
+-- update, some columns
+WITH hit AS (UPDATE "shop"."every" AS t SET "price" = s.c5::numeric, "raw" = s.c9 FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[]) WITH ORDINALITY AS s(c0, c1, c5, c9, i) WHERE t."id" = s.c0::int8 AND t."region" = s.c1 RETURNING s.i) SELECT g.i FROM generate_series(1::int8, cardinality($1::text[])) AS g(i) WHERE g.i NOT IN (SELECT hit.i FROM hit);
+
+-- update, nothing but the key: which rows are missing
+SELECT s.i FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS s(c0, c1, i) WHERE NOT EXISTS (SELECT FROM "shop"."every" AS t WHERE t."id" = s.c0::int8 AND t."region" = s.c1);
+
+-- update, key of bytes
+SELECT s.i FROM unnest($1::bytea[]) WITH ORDINALITY AS s(c0, i) WHERE NOT EXISTS (SELECT FROM "shop"."by_bytes" AS t WHERE t."digest" = s.c0);
+
+-- rekey
+UPDATE "shop"."every" AS t SET "id" = $3::text::int8, "region" = $4::text, "price" = $5::text::numeric, "raw" = $6::bytea WHERE t."id" = $1::text::int8 AND t."region" = $2::text;
+
+-- delete, key of two columns
+DELETE FROM "shop"."every" AS t USING unnest($1::text[], $2::text[]) AS s(c0, c1) WHERE t."id" = s.c0::int8 AND t."region" = s.c1;
+
+-- delete, key of one column
+DELETE FROM "shop"."odd ""one""" AS t WHERE t."id" = ANY ($1::text[]::int4[]);
+
+-- delete, key of text
+DELETE FROM "shop"."by_text" AS t WHERE t."na""me" = ANY ($1::text[]);
+
+-- delete, key of bytes
+DELETE FROM "shop"."by_bytes" AS t WHERE t."digest" = ANY ($1::bytea[]);
+
+-- truncate
+DELETE FROM "shop"."odd ""one""";
+
+-- witness: read
+SELECT installation::text, seq, position, restart, hops, pending, source_identity, target_identity FROM weir.witness WHERE name = $1::text AND link = $2::text AND part = 0;
+
+-- witness: create
+INSERT INTO weir.witness (name, link, part, installation, seq, position, restart, hops, pending, source_identity, target_identity, updated_at) VALUES ($1::text, $2::text, 0, $3::text, $4::int8, $5::text, $6::text, $7::int4, $8::text, $9::text, $10::text, clock_timestamp());
+
+-- witness: compare and swap
+UPDATE weir.witness SET seq = seq + 1, position = $5::text, restart = $6::text, hops = $7::int4, updated_at = clock_timestamp() WHERE name = $1::text AND link = $2::text AND part = 0 AND installation = $3::text AND seq = $4::int8;
+
+-- witness: move
+UPDATE weir.witness SET position = $5::text, updated_at = clock_timestamp() WHERE name = $1::text AND link = $2::text AND part = 0 AND installation = $3::text AND seq = $4::int8;
+
+-- missed: note
+INSERT INTO weir.missed (name, link, table_name, key_values, noted_at) SELECT $1::text, $2::text, $3::text, k, clock_timestamp() FROM unnest($4::text[]) AS k;
+
+-- missed: settle
+DELETE FROM weir.missed WHERE name = $1::text AND link = $2::text AND table_name = $3::text AND key_values = ANY ($4::text[]);
+
+-- missed: list
+SELECT table_name::text, key_values FROM weir.missed WHERE name = $1::text AND link = $2::text AND table_name = ANY ($3::text[]) ORDER BY id LIMIT $4::int8;
+
