@@ -18,4 +18,5 @@ pub mod mysql;
 pub mod plan;
 pub mod postgres;
 pub mod sandbox;
+pub mod state;
 pub mod transform;

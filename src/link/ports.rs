@@ -15,6 +15,8 @@ use crate::model::{Row, Step, Table, TableName, Witness};
 use crate::plan::{LinkPlan, TablePlan};
 use crate::position::Position;
 
+pub use crate::link::ledger::{Checkpoint, Ledger};
+
 /// A boxed future of a port.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 

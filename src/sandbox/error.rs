@@ -79,3 +79,23 @@ impl Error {
         }
     }
 }
+
+impl From<Error> for crate::error::Error {
+    fn from(error: Error) -> Self {
+        let kind = match error.kind {
+            Kind::Unavailable => crate::error::Kind::Unavailable,
+            Kind::Sql => crate::error::Kind::Statement,
+            Kind::Server | Kind::Io => crate::error::Kind::Io,
+        };
+        let hint = error.hint.clone();
+        let whole = Self::new(kind, error.context.clone());
+        let whole = match hint {
+            Some(hint) => whole.hint(hint),
+            None => whole,
+        };
+        match error.source {
+            Some(source) => whole.caused_by(source),
+            None => whole,
+        }
+    }
+}

@@ -1,6 +1,12 @@
 //! Tests that need more than one function: the tidy rules of the tree, and end-to-end runs of weir
 //! against real servers.
 
-mod tidy;
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod sandbox;
+mod tidy;

@@ -2,6 +2,7 @@
 //! leave nothing behind. Everything else that runs end to end stands on this.
 
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -61,9 +62,20 @@ async fn postgres(server: Server, major: &str) -> TestResult {
     assert!(wrong.connect(tokio_postgres::NoTls).await.is_err(), "any password is accepted");
     kill_and_restart(&mut pg).await?;
     let (pid, directory) = (pg.pid().unwrap(), pg.dir().to_owned());
+    let segment = shared_memory(&pg).ok_or("postmaster.pid names no shared memory")?;
+    pg.kill().await?;
     drop(pg);
     assert_gone(pid, &directory);
+    let segments = std::fs::read_to_string("/proc/sysvipc/shm").unwrap_or_default();
+    let left = segments.lines().any(|line| line.split_whitespace().nth(1) == Some(&segment));
+    assert!(!left, "a killed PostgreSQL leaves its shared memory behind");
     Ok(())
+}
+
+/// The System V segment that PostgreSQL holds against a second server on the same data.
+fn shared_memory(pg: &Running) -> Option<String> {
+    let file = std::fs::read_to_string(pg.data_dir().join("postmaster.pid")).ok()?;
+    Some(file.lines().nth(6)?.split_whitespace().nth(1)?.to_owned())
 }
 
 async fn mysql(server: Server, version: &str, plugin: &str) -> TestResult {
@@ -136,10 +148,42 @@ async fn sandbox_keeps_a_named_data_directory() -> TestResult {
     Ok(())
 }
 
-/// The guardian must clean up when there is nobody left to run a destructor.
+/// A server that does not start must say why in its own words, at once, and leave nothing behind either.
+#[tokio::test]
+async fn sandbox_tells_why_a_server_does_not_start() -> TestResult {
+    for (server, setting) in
+        [(Server::Postgres15, "max_connections"), (Server::MySql97, "no_such_setting")]
+    {
+        if require(server, Options::default()).await?.is_none() {
+            continue;
+        }
+        let begin = Instant::now();
+        let options = Options::default().set(setting, "nonsense");
+        let error = require(server, options).await.err().ok_or("it started")?;
+        assert!(error.context().contains(setting), "{error}");
+        assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
+    }
+    Ok(())
+}
+
+/// A password with quotes reaches every dialect unchanged.
+#[tokio::test]
+async fn sandbox_takes_any_password() -> TestResult {
+    for server in Server::ALL {
+        let options = Options::default().password("it's \\ \"odd\"");
+        let Some(running) = require(server, options).await? else { continue };
+        assert_eq!(text(&running, "SELECT 1").await, "1", "{server}");
+    }
+    Ok(())
+}
+
+/// The guardian must clean up when there is nobody left to run a destructor: after kill -9, and after Ctrl-C, which
+/// goes to the whole process group.
 #[tokio::test]
 async fn sandbox_is_gone_after_its_owner_was_killed() -> TestResult {
-    for server in [Server::Postgres15, Server::MariaDb1011] {
+    use rustix::process::{Pid, Signal, kill_process_group};
+    for (server, signal) in [(Server::Postgres15, Signal::KILL), (Server::MariaDb1011, Signal::INT)]
+    {
         if require(server, Options::default()).await?.is_none() {
             continue;
         }
@@ -147,6 +191,7 @@ async fn sandbox_is_gone_after_its_owner_was_killed() -> TestResult {
             .args(["sandbox::sandbox_child_holds_a_server", "--exact", "--nocapture"])
             .env(CHILD, server.slug())
             .stdout(Stdio::piped())
+            .process_group(0)
             .spawn()?;
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let held = lines.map_while(Result::ok).find(|line| line.contains("HELD "));
@@ -154,7 +199,7 @@ async fn sandbox_is_gone_after_its_owner_was_killed() -> TestResult {
         let mut words = held.split("HELD ").nth(1).unwrap().split(' ');
         let (pid, directory) = (words.next().unwrap().parse()?, words.next().unwrap().to_owned());
         assert!(Path::new(&directory).exists());
-        child.kill()?;
+        kill_process_group(Pid::from_child(&child), signal)?;
         child.wait()?;
         assert_gone(pid, Path::new(&directory));
     }

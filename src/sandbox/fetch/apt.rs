@@ -91,6 +91,11 @@ impl Archive {
         Ok(Fetched { directory, version })
     }
 
+    /// Removes what apt can make again from the package lists.
+    pub(crate) fn trim(&self) -> Result<()> {
+        cache::remove(&self.directory.join("cache"))
+    }
+
     fn update(&self, mirror: &str, suite: &str, keyring: Option<&Path>) -> Result<()> {
         let directory = &self.directory;
         for name in ["lists/partial", "cache/archives/partial", "state"] {

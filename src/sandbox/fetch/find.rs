@@ -20,8 +20,9 @@ pub(crate) fn by_environment(server: Server) -> Result<Option<Installed>> {
     let found = server.programs().iter().find_map(|name| ask(server, &directory.join(name)));
     match found {
         Some((installed, _)) => Ok(Some(installed)),
+        // Not `Unavailable`: a variable that names the wrong place is to be corrected, not skipped.
         None => Err(Error::new(
-            Kind::Unavailable,
+            Kind::Server,
             format!("{} names {}, which holds no {server}", server.variable(), directory.display()),
         )
         .with_hint(format!(

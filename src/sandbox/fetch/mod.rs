@@ -55,6 +55,7 @@ fn download(server: Server, account: Account) -> Result<Installed> {
     let fetched = archive.download(&packages, server, &servers)?;
     let folder = servers.join(format!("{}-{}", server.slug(), fetched.version));
     unpack::unpack(fetched, &folder)?;
+    archive.trim()?;
     find::in_folder(server, &folder).ok_or_else(|| {
         Error::new(Kind::Unavailable, format!("{server} was unpacked but does not run"))
     })

@@ -1,0 +1,89 @@
+//! The durable memory of a link on this machine, as a port: what is remembered ([`Checkpoint`])
+//! and who remembers it ([`Ledger`], implemented by `state`).
+//!
+//! The truth about progress is the witness in the target; a ledger may lag behind it, and a lost
+//! one costs no data. What is recorded through this port is durable (flush and fsync) when the
+//! future resolves, so that the source may be told.
+
+use std::collections::BTreeMap;
+
+use crate::config::LinkName;
+use crate::error::{Error, Kind};
+use crate::link::ports::Pending;
+use crate::position::Position;
+
+/// The lines that describe one table at both ends, as a person accepted them.
+pub type Shape = Vec<String>;
+
+/// What is remembered of one link.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Checkpoint {
+    /// The installation id in this link's witness (32 hex digits).
+    pub installation: String,
+    /// How far the witness was when last recorded.
+    pub progress: Option<Progress>,
+    /// Identity of the source server then.
+    pub source_identity: String,
+    /// Identity of the target server then.
+    pub target_identity: String,
+    /// Microseconds since 1970 by this machine's clock; set by the ledger.
+    pub recorded_at_us: i64,
+    /// Why the link stands still, if it does.
+    pub halt: Option<HaltRecord>,
+    /// A first start was begun: the slot may exist although there is no witness yet.
+    pub starting: bool,
+    /// Shapes in the log up to here were reviewed by a person.
+    pub reviewed_until: Option<Position>,
+    /// The accepted shape of each table, by source `schema.table`; empty until first recorded.
+    pub shapes: BTreeMap<String, Shape>,
+}
+
+/// How far a witness was.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Progress {
+    /// Its `seq`.
+    pub seq: u64,
+    /// Its position.
+    pub position: Position,
+}
+
+/// Why a link stands still, for `weir status`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HaltRecord {
+    /// The kind of the error.
+    pub kind: Kind,
+    /// The error with its causes.
+    pub text: String,
+    /// The next step for the operator.
+    pub hint: String,
+    /// Since when, microseconds since 1970.
+    pub since_us: i64,
+}
+
+impl HaltRecord {
+    /// The record of an error that happened at `since_us`.
+    pub fn of(error: &Error, since_us: i64) -> Self {
+        HaltRecord {
+            kind: error.kind(),
+            text: error.chain(),
+            hint: error.operator_hint().to_owned(),
+            since_us,
+        }
+    }
+}
+
+/// The durable memory of all links of one state directory.
+pub trait Ledger: Send + Sync {
+    /// The random id of this installation, 32 hex digits.
+    fn installation(&self) -> String;
+
+    /// Whether the state directory held no link's progress when it was opened: only then may a
+    /// link take over the installation id that it finds in its witness.
+    fn is_fresh(&self) -> bool;
+
+    /// What was last recorded of a link (durable or about to be).
+    fn load(&self, link: &LinkName) -> Option<Checkpoint>;
+
+    /// Records; resolves when it is durable. Calls at about the same time share one fsync.
+    fn record<'a>(&'a self, link: &'a LinkName, checkpoint: Checkpoint) -> Pending<'a, ()>;
+}

@@ -1,0 +1,201 @@
+//! Where a link goes on: the decision over witness, checkpoint and the servers' identities. Pure.
+//!
+//! The witness in the target is the truth; the checkpoint only helps to recognise that the target
+//! was replaced or set back. Every disagreement is named with the next step (DESIGN §4, invariants
+//! 2 and 3). Whether the source's log still reaches back is for
+//! [`Source::check_resume`](crate::link::ports::Source::check_resume) to say.
+
+use crate::config::Dialect;
+use crate::error::{Error, Kind};
+use crate::link::ledger::Checkpoint;
+use crate::model::Witness;
+use crate::position::Position;
+
+/// What is known when both ends are connected.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    /// The link's row in the target.
+    pub witness: Option<&'a Witness>,
+    /// What the state directory remembers.
+    pub checkpoint: Option<&'a Checkpoint>,
+    /// This installation.
+    pub installation: &'a str,
+    /// The state directory held no link's progress when it was opened.
+    pub fresh: bool,
+    /// Dialect of the source.
+    pub source_dialect: Dialect,
+    /// Identity of the source server now.
+    pub source_identity: &'a str,
+    /// Identity of the target server now.
+    pub target_identity: &'a str,
+}
+
+/// What to do.
+#[derive(Debug)]
+pub enum Decision {
+    /// No witness and no trace of one: a first start.
+    Begin,
+    /// Go on from the witness.
+    Resume(Resume),
+    /// A person is needed.
+    Halt(Error),
+}
+
+/// How a link goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resume {
+    /// Something that did not match but is understood; to be logged.
+    pub note: Option<Note>,
+}
+
+/// What was found on the way, none of it a reason to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// The state directory was empty; its memory is rebuilt from the witness.
+    StateLost,
+    /// The state directory knew other links, but not this one's progress.
+    CheckpointLost,
+    /// The target is older than the checkpoint: it was restored, or lost commits.
+    TargetOlder,
+    /// Same `seq`, other position: the witness is taken.
+    PositionDiffers,
+}
+
+impl Note {
+    /// For the log and for errors.
+    pub fn text(self) -> &'static str {
+        match self {
+            Note::StateLost => "the state directory is empty; going on from the target's witness",
+            Note::CheckpointLost => {
+                "the state directory does not know this link's progress; going on from the \
+                 target's witness"
+            }
+            Note::TargetOlder => {
+                "the target was restored to an older time, or lost commits; going on from its \
+                 witness"
+            }
+            Note::PositionDiffers => {
+                "checkpoint and witness differ in position; going on from the target's witness"
+            }
+        }
+    }
+}
+
+/// The decision table.
+pub fn decide(facts: Facts<'_>) -> Decision {
+    let Some(witness) = facts.witness else { return without_witness(facts) };
+    if let Some(error) = foreign(facts, witness).or_else(|| elsewhere(facts, witness)) {
+        return Decision::Halt(error);
+    }
+    if let Some(pending) = &witness.pending {
+        return Decision::Halt(
+            Error::new(Kind::Unsupported, format!("the witness has a pending DDL: {pending}"))
+                .hint("it was written by a later weir; start that one"),
+        );
+    }
+    let progress = facts.checkpoint.and_then(|checkpoint| checkpoint.progress.as_ref());
+    let note = match progress {
+        None if facts.fresh => Some(Note::StateLost),
+        // A first start that was cut off after its witness was made.
+        None if facts.checkpoint.is_some_and(|checkpoint| checkpoint.starting) => None,
+        None => Some(Note::CheckpointLost),
+        Some(progress) if progress.seq > witness.seq => Some(Note::TargetOlder),
+        Some(progress) if progress.seq == witness.seq && progress.position != witness.position => {
+            Some(Note::PositionDiffers)
+        }
+        Some(_) => None,
+    };
+    Decision::Resume(Resume { note })
+}
+
+fn without_witness(facts: Facts<'_>) -> Decision {
+    match facts.checkpoint.and_then(|checkpoint| checkpoint.progress.as_ref()) {
+        None => Decision::Begin,
+        Some(progress) => Decision::Halt(
+            Error::new(
+                Kind::Witness,
+                format!(
+                    "the target has no witness of this link, but the state directory remembers \
+                     position {} (seq {})",
+                    progress.position, progress.seq
+                ),
+            )
+            .hint(
+                "the target was replaced or restored to a time before weir, or its `weir` tables \
+                 were emptied: bring that database back, or run `weir teardown`, copy the tables \
+                 again and start anew",
+            ),
+        ),
+    }
+}
+
+/// The witness belongs to another installation.
+fn foreign(facts: Facts<'_>, witness: &Witness) -> Option<Error> {
+    let own = match facts.checkpoint {
+        Some(checkpoint) if !checkpoint.installation.is_empty() => &checkpoint.installation,
+        _ => facts.installation,
+    };
+    let unknown = facts.checkpoint.is_none_or(|checkpoint| checkpoint.progress.is_none());
+    if witness.installation == own || (facts.fresh && unknown) {
+        return None;
+    }
+    Some(
+        Error::new(
+            Kind::Witness,
+            format!(
+                "the witness in the target was written by another weir installation ({}, this one \
+                 is {own})",
+                witness.installation
+            ),
+        )
+        .hint(
+            "another weir with the same `name` writes this link: stop one of them; or the state \
+             directory is of another weir: give this one its own, empty `state_dir`, which takes \
+             the link over from the witness",
+        ),
+    )
+}
+
+/// Another server answers at one of the ends.
+fn elsewhere(facts: Facts<'_>, witness: &Witness) -> Option<Error> {
+    let differs = |end: &str, was: &str, is: &str| {
+        Error::new(
+            Kind::Identity,
+            format!("another server answers as the {end}: it was {was} and is now {is}"),
+        )
+    };
+    if witness.source_identity != facts.source_identity {
+        return Some(differs("source", &witness.source_identity, facts.source_identity));
+    }
+    if witness.target_identity != facts.target_identity {
+        return Some(differs("target", &witness.target_identity, facts.target_identity).hint(
+            "point the database back at its own server; if the target was moved to a new server \
+             with its data, run `weir teardown` and start anew there",
+        ));
+    }
+    let same_log = matches!(
+        (&witness.position, facts.source_dialect),
+        (Position::Postgres(_), Dialect::Postgres)
+            | (Position::Mysql(..), Dialect::Mysql)
+            | (Position::Mariadb(..), Dialect::Mariadb)
+    );
+    if same_log {
+        return None;
+    }
+    let is = facts.source_dialect.to_string();
+    Some(differs("source", &format!("one with positions like {}", witness.position), &is))
+}
+
+/// What a gap means, given how the decision was made.
+pub fn explain_gap(error: Error, note: Option<Note>) -> Error {
+    match note {
+        Some(Note::TargetOlder) if error.kind() == Kind::Gap => error.within(
+            "the target was restored to an older time, and the source's log no longer reaches \
+             back to it",
+        ),
+        _ => error,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,14 @@
+//! The state directory: everything that weir remembers on this machine, behind the link's
+//! [`Ledger`](crate::link::ledger::Ledger) port. Nothing outside this folder names sled.
+//!
+//! It holds nothing that cannot be rebuilt: the truth about progress is the witness in the target.
+
+mod checkpoint;
+mod directory;
+mod mirror;
+mod record;
+mod schema;
+mod store;
+mod writer;
+
+pub use store::Store;

@@ -1,0 +1,193 @@
+//! The one writer of the ledger: a thread that owns sled and makes records durable in groups.
+//!
+//! One cycle is `apply_batch`, `flush`, and `fdatasync` of sled's file (sled's own flush is none);
+//! all requests that arrive within [`GROUP`] of the last cycle share the next one. It runs on a
+//! thread of its own because every step blocks. The mirror follows every few seconds and at the end.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use crate::config::LinkName;
+use crate::error::{Error, Kind, Result};
+use crate::link::ledger::Checkpoint;
+
+use super::checkpoint::{self, KEPT_PER_LINK, Stored};
+use super::directory::{Directory, state_error};
+use super::mirror::{self, Contents};
+use super::{record, schema};
+
+/// Cycles are at least this far apart.
+const GROUP: Duration = Duration::from_millis(50);
+/// The mirror is written at most this often.
+const MIRROR: Duration = Duration::from_secs(3);
+/// Key of the installation id.
+pub(super) const INSTALLATION_KEY: &[u8] = b"minstallation";
+
+/// What is asked of the writer.
+pub(super) enum Request {
+    /// Make a checkpoint durable.
+    Record {
+        /// Whose.
+        link: LinkName,
+        /// What.
+        checkpoint: Box<Checkpoint>,
+        /// The installation id to keep now.
+        installation: String,
+        /// Told when it is durable.
+        done: oneshot::Sender<Result<()>>,
+    },
+    /// Write everything and end.
+    Close(oneshot::Sender<()>),
+}
+
+/// The thread's state.
+pub(super) struct Writer {
+    /// Held until the end.
+    pub(super) directory: Directory,
+    /// sled.
+    pub(super) database: sled::Db,
+    /// As durable as the last cycle.
+    pub(super) contents: Contents,
+    /// Number of the newest checkpoint of each link.
+    pub(super) numbers: BTreeMap<LinkName, u64>,
+}
+
+type Waiting = Vec<oneshot::Sender<Result<()>>>;
+
+impl Writer {
+    /// Serves requests until asked to close or all senders are gone.
+    pub(super) fn run(mut self, requests: &Receiver<Request>) {
+        let mut last_cycle: Option<Instant> = None;
+        let mut mirrored = Instant::now();
+        let mut mirror_due = true;
+        let closed = loop {
+            let mut pending = BTreeMap::new();
+            let mut waiting = Waiting::new();
+            let mut closing = None;
+            let wait = if mirror_due { MIRROR.saturating_sub(mirrored.elapsed()) } else { MIRROR };
+            match requests.recv_timeout(wait) {
+                Ok(request) => take(request, &mut pending, &mut waiting, &mut closing),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break None,
+            }
+            while closing.is_none() && !pending.is_empty() {
+                let rest =
+                    last_cycle.map_or(Duration::ZERO, |at| GROUP.saturating_sub(at.elapsed()));
+                match requests.recv_timeout(rest) {
+                    Ok(request) => take(request, &mut pending, &mut waiting, &mut closing),
+                    Err(_) => break,
+                }
+            }
+            if !pending.is_empty() {
+                self.cycle(pending, waiting);
+                last_cycle = Some(Instant::now());
+                mirror_due = true;
+            }
+            if closing.is_some() {
+                break closing;
+            }
+            if mirror_due && mirrored.elapsed() >= MIRROR {
+                self.mirror();
+                mirrored = Instant::now();
+                mirror_due = false;
+            }
+        };
+        self.mirror();
+        if let Err(cause) = self.sync() {
+            tracing::warn!(cause = cause.chain(), "the state could not be flushed at the end");
+        }
+        drop(self);
+        if let Some(closed) = closed {
+            let _gone = closed.send(());
+        }
+    }
+
+    fn cycle(&mut self, pending: BTreeMap<LinkName, (Checkpoint, String)>, waiting: Waiting) {
+        let outcome = self.write(&pending).and_then(|()| self.sync());
+        if outcome.is_ok() {
+            for (link, (checkpoint, installation)) in pending {
+                self.contents.installation = installation;
+                self.contents.links.insert(link, checkpoint);
+            }
+        }
+        for done in waiting {
+            let answer = match &outcome {
+                Ok(()) => Ok(()),
+                Err(error) => Err(Error::new(error.kind(), error.chain())),
+            };
+            // A link that has gone needs no answer.
+            let _gone = done.send(answer);
+        }
+    }
+
+    fn write(&mut self, pending: &BTreeMap<LinkName, (Checkpoint, String)>) -> Result<()> {
+        let mut batch = sled::Batch::default();
+        for (link, (checkpoint, installation)) in pending {
+            if *installation != self.contents.installation {
+                batch.insert(INSTALLATION_KEY, sealed(installation)?);
+            }
+            let number = self.numbers.entry(link.clone()).or_default();
+            *number += 1;
+            batch.insert(checkpoint::key(link, *number), sealed(&Stored::of(checkpoint))?);
+            if let Some(oldest) = number.checked_sub(KEPT_PER_LINK) {
+                batch.remove(checkpoint::key(link, oldest));
+            }
+            let none = BTreeMap::new();
+            let old = self.contents.links.get(link).map_or(&none, |old| &old.shapes);
+            for (table, shape) in schema::difference(old, &checkpoint.shapes) {
+                match shape {
+                    Some(shape) => batch.insert(schema::key(link, table), sealed(shape)?),
+                    None => batch.remove(schema::key(link, table)),
+                }
+            }
+        }
+        self.database.apply_batch(batch).map_err(broken)
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.database.flush().map_err(broken)?;
+        let path = self.directory.database().join("db");
+        File::open(&path)
+            .and_then(|file| file.sync_data())
+            .map_err(|cause| state_error(format!("cannot sync {}", path.display()), cause))
+    }
+
+    fn mirror(&self) {
+        if let Err(cause) = mirror::write(&self.directory, &self.contents) {
+            tracing::warn!(%cause, "checkpoints.json could not be written");
+        }
+    }
+}
+
+fn take(
+    request: Request,
+    pending: &mut BTreeMap<LinkName, (Checkpoint, String)>,
+    waiting: &mut Waiting,
+    closing: &mut Option<oneshot::Sender<()>>,
+) {
+    match request {
+        Request::Record { link, checkpoint, installation, done } => {
+            pending.insert(link, (*checkpoint, installation));
+            waiting.push(done);
+        }
+        Request::Close(done) => *closing = Some(done),
+    }
+}
+
+/// A record's bytes.
+pub(super) fn sealed(payload: &impl serde::Serialize) -> Result<Vec<u8>> {
+    record::seal(payload).map_err(|cause| {
+        Error::new(Kind::Internal, "a checkpoint cannot be written down").caused_by(cause)
+    })
+}
+
+fn broken(cause: sled::Error) -> Error {
+    match cause {
+        sled::Error::Io(cause) => state_error("cannot write the state".to_owned(), cause),
+        other => Error::new(Kind::State, "cannot write the state").caused_by(other),
+    }
+}
