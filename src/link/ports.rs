@@ -9,9 +9,10 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Database, Dialect, LinkName};
-use crate::error::{Kind, Result};
+use crate::error::Result;
 use crate::link::queue::PartSender;
 use crate::model::{Row, Step, Table, TableName, Witness};
+pub use crate::plan::{Finding, Selection};
 use crate::plan::{LinkPlan, TablePlan};
 use crate::position::Position;
 
@@ -42,72 +43,6 @@ impl LinkContext {
     pub fn application_name(&self) -> String {
         format!("weir {} {}", self.name, self.link)
     }
-}
-
-/// Which tables of a catalog are wanted: `schema.table` patterns with `*`, minus exclusions.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Selection {
-    /// Patterns of tables wanted.
-    pub include: Vec<String>,
-    /// Patterns of tables left out.
-    pub exclude: Vec<String>,
-}
-
-impl Selection {
-    /// Whether the table is wanted: some pattern of `include` matches it and none of `exclude`.
-    /// `*` stands for any characters within its half of `schema.table`; all else is byte for byte.
-    pub fn matches(&self, name: &TableName) -> bool {
-        let any = |patterns: &[String]| patterns.iter().any(|pattern| covers(pattern, name));
-        any(&self.include) && !any(&self.exclude)
-    }
-}
-
-/// Whether `pattern` (`schema.table` with `*`) covers `name`.
-fn covers(pattern: &str, name: &TableName) -> bool {
-    let Some((schema, table)) = pattern.split_once('.') else {
-        return false;
-    };
-    wildcard(schema.as_bytes(), name.schema.as_bytes())
-        && wildcard(table.as_bytes(), name.table.as_bytes())
-}
-
-/// Whether `pattern` with `*` matches the whole of `text`; linear in practice, never exponential.
-fn wildcard(pattern: &[u8], text: &[u8]) -> bool {
-    let mut parts = pattern.split(|byte| *byte == b'*');
-    let first = parts.next().unwrap_or_default();
-    let Some(mut rest) = text.strip_prefix(first) else {
-        return false;
-    };
-    let mut parts = parts.peekable();
-    if parts.peek().is_none() {
-        return rest.is_empty();
-    }
-    while let Some(part) = parts.next() {
-        if parts.peek().is_none() {
-            return rest.ends_with(part);
-        }
-        match rest.windows(part.len().max(1)).position(|window| window == part) {
-            Some(at) => rest = rest.get(at + part.len()..).unwrap_or_default(),
-            None if part.is_empty() => {}
-            None => return false,
-        }
-    }
-    true
-}
-
-/// One result of a preflight check.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// Whether the link cannot run with it.
-    pub fatal: bool,
-    /// The kind of error it would be at run time.
-    pub kind: Kind,
-    /// What it is about: a database, table, column or setting.
-    pub subject: String,
-    /// What is wrong, a lower-case phrase.
-    pub message: String,
-    /// What to do about it, with the statement to run where there is one.
-    pub hint: String,
 }
 
 /// What a preflight is about.
@@ -321,32 +256,4 @@ pub trait Target: Send {
 
     /// The link's notes in `weir.missed`, oldest first, at most `limit`.
     fn missed(&mut self, limit: usize) -> Pending<'_, Vec<MissedKey>>;
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Broken if a pattern took in tables nobody asked for, or left out one that was.
-    #[test]
-    fn patterns_match_whole_names() {
-        for (pattern, schema, table, expected) in [
-            ("shop.*", "shop", "orders", true),
-            ("shop.*", "shop2", "orders", false),
-            ("shop.tmp_*", "shop", "tmp_", true),
-            ("shop.tmp_*", "shop", "tmp", false),
-            ("*.orders", "a.b", "orders", true),
-            ("s.a*b*c", "s", "a__b__c", true),
-            ("s.a*b*c", "s", "ac", false),
-            ("s.*a*", "s", "bab", true),
-            ("s.**", "s", "", true),
-            ("s.Orders", "s", "orders", false),
-            ("orders", "s", "orders", false),
-        ] {
-            assert_eq!(covers(pattern, &TableName::new(schema, table)), expected, "{pattern}");
-        }
-        let selection = Selection { include: vec!["s.*".into()], exclude: vec!["s.x".into()] };
-        assert!(selection.matches(&TableName::new("s", "y")));
-        assert!(!selection.matches(&TableName::new("s", "x")));
-    }
 }

@@ -1,0 +1,286 @@
+//! Which links a configuration means, and which tables each of them carries.
+//!
+//! Names only: nothing here looks at columns. A `[table.*]` comes before the `[[replicate]]` that
+//! also matches its table; a table that no rule names is not carried. A rule or name that meets no
+//! table is a finding, so that nothing is left out by a typo. Order follows the configuration, and
+//! within one `[[replicate]]` the table names, so that plans of one configuration are equal.
+
+use std::collections::BTreeSet;
+
+use crate::config::{
+    Config, Database, Deletes, Dialect, LinkName, Replicate, TableMapping, Truncates,
+};
+use crate::error::Kind;
+use crate::model::{Table, TableName};
+use crate::plan::{Finding, Selection};
+
+/// A table of a link before its columns are looked at.
+#[derive(Clone, Debug)]
+pub(crate) struct Chosen<'a> {
+    /// Name at the source.
+    pub(crate) source: TableName,
+    /// Name at the target.
+    pub(crate) target: TableName,
+    /// The mapping that names it, if one does.
+    pub(crate) mapping: Option<&'a TableMapping>,
+    /// The replication that matches it, if one does.
+    pub(crate) replicate: Option<&'a Replicate>,
+}
+
+impl Chosen<'_> {
+    /// What deletes do.
+    pub(crate) fn deletes(&self) -> Deletes {
+        let own = self.mapping.and_then(|mapping| mapping.deletes);
+        own.or(self.replicate.map(|replicate| replicate.deletes)).unwrap_or(Deletes::Apply)
+    }
+
+    /// What TRUNCATE does.
+    pub(crate) fn truncate(&self) -> Truncates {
+        let own = self.mapping.and_then(|mapping| mapping.truncate);
+        own.or(self.replicate.map(|replicate| replicate.truncate)).unwrap_or(Truncates::Halt)
+    }
+
+    /// Where the configuration asks for the table.
+    pub(crate) fn at(&self) -> &str {
+        match (self.mapping, self.replicate) {
+            (Some(mapping), _) => &mapping.at,
+            (None, Some(replicate)) => &replicate.at,
+            (None, None) => "",
+        }
+    }
+}
+
+/// The links of a configuration, in the order in which they are first meant.
+pub fn links(config: &Config) -> Vec<LinkName> {
+    let mut links: Vec<LinkName> = Vec::new();
+    let mut add = |source: &str, target: &str| {
+        let link = LinkName { source: source.to_owned(), target: target.to_owned() };
+        if source != target && !links.contains(&link) {
+            links.push(link);
+        }
+    };
+    for replicate in &config.replicates {
+        add(&replicate.from, &replicate.to);
+    }
+    for mapping in &config.tables {
+        if let Some(owner) = &mapping.owner {
+            for database in mapping.addresses.keys() {
+                add(owner, database);
+            }
+        }
+    }
+    links
+}
+
+/// Which tables of both catalogs the planner of `link` needs to see.
+pub fn selection(config: &Config, link: &LinkName) -> (Selection, Selection) {
+    let (mut source, mut target) = (Selection::default(), Selection::default());
+    let replicates: Vec<_> = replicates(config, link).collect();
+    let places = Places::of(config, link);
+    for replicate in &replicates {
+        for pattern in &replicate.tables {
+            source.include.push(pattern.clone());
+            let Some((schema, table)) = pattern.split_once('.') else { continue };
+            for place in places.pattern(replicate, schema) {
+                target.include.push(format!("{place}.{table}"));
+            }
+        }
+        for (name, renamed) in &replicate.rename {
+            target
+                .include
+                .push(places.target(replicate, &TableName::new(&name.schema, renamed)).to_string());
+        }
+    }
+    for mapping in &config.tables {
+        let (Some(here), there) =
+            (mapping.addresses.get(&link.source), mapping.addresses.get(&link.target))
+        else {
+            continue;
+        };
+        source.include.push(here.to_string());
+        let found = replicates.iter().find(|replicate| matches(replicate, here));
+        match (there, found) {
+            (Some(there), _) => target.include.push(there.to_string()),
+            (None, Some(replicate)) => {
+                target.include.push(places.target(replicate, here).to_string())
+            }
+            (None, None) => {}
+        }
+    }
+    // Exclusions of one rule must not hide what another rule asks for.
+    if let [only] = replicates.as_slice()
+        && source.include.len() == only.tables.len()
+    {
+        source.exclude.clone_from(&only.exclude);
+    }
+    for selection in [&mut source, &mut target] {
+        let mut seen = BTreeSet::new();
+        selection.include.retain(|pattern| seen.insert(pattern.clone()));
+    }
+    (source, target)
+}
+
+/// The tables that `link` carries, by name, with everything that is wrong with the rules.
+pub(crate) fn choose<'a>(
+    config: &'a Config,
+    link: &LinkName,
+    source_tables: &[Table],
+    findings: &mut Vec<Finding>,
+) -> Vec<Chosen<'a>> {
+    let places = Places::of(config, link);
+    let mut names: Vec<&TableName> = source_tables.iter().map(|table| &table.name).collect();
+    names.sort_unstable();
+    let mut chosen = Vec::new();
+    let mut taken: BTreeSet<&TableName> = BTreeSet::new();
+    for mapping in &config.tables {
+        let Some(here) = mapping.addresses.get(&link.source) else { continue };
+        let rule = replicates(config, link).find(|replicate| matches(replicate, here));
+        match named(mapping, rule, here, link, &places) {
+            Named::Carried(table) => {
+                taken.insert(here);
+                chosen.push(table);
+            }
+            Named::Elsewhere => {
+                taken.insert(here);
+            }
+            Named::NotNamed => {}
+        }
+    }
+    for replicate in replicates(config, link) {
+        unused(replicate, &names, findings);
+        for name in names.iter().filter(|name| matches(replicate, name)) {
+            if taken.contains(*name) || chosen.iter().any(|other| other.source == **name) {
+                continue;
+            }
+            chosen.push(Chosen {
+                source: (*name).clone(),
+                target: places.target(replicate, name),
+                mapping: None,
+                replicate: Some(replicate),
+            });
+        }
+    }
+    chosen
+}
+
+/// What a mapping says about its table on one link.
+enum Named<'a> {
+    /// The link carries it.
+    Carried(Chosen<'a>),
+    /// Another database owns it here.
+    Elsewhere,
+    /// The mapping says nothing about this link.
+    NotNamed,
+}
+
+fn named<'a>(
+    mapping: &'a TableMapping,
+    rule: Option<&'a Replicate>,
+    here: &TableName,
+    link: &LinkName,
+    places: &Places<'_>,
+) -> Named<'a> {
+    let there = mapping.addresses.get(&link.target);
+    match (&mapping.owner, there, rule) {
+        (Some(owner), Some(_), _) if *owner != link.source => Named::Elsewhere,
+        (Some(owner), Some(there), _) if *owner == link.source => Named::Carried(Chosen {
+            source: here.clone(),
+            target: there.clone(),
+            mapping: Some(mapping),
+            replicate: rule,
+        }),
+        // What the mapping does not say comes from the replication that matches.
+        (_, there, Some(rule)) => Named::Carried(Chosen {
+            source: here.clone(),
+            target: there.cloned().unwrap_or_else(|| places.target(rule, here)),
+            mapping: Some(mapping),
+            replicate: Some(rule),
+        }),
+        (_, _, None) => Named::NotNamed,
+    }
+}
+
+/// Findings for patterns and names of a replication that meet no table.
+fn unused(replicate: &Replicate, names: &[&TableName], findings: &mut Vec<Finding>) {
+    let meets = |pattern: &str| {
+        let only = Selection { include: vec![pattern.to_owned()], exclude: Vec::new() };
+        names.iter().any(|name| only.matches(name))
+    };
+    for pattern in replicate.tables.iter().filter(|pattern| !meets(pattern)) {
+        findings.push(Finding {
+            fatal: true,
+            kind: Kind::Mapping,
+            subject: format!("{} ({})", pattern, replicate.at),
+            message: format!("no table of {} matches the pattern `{pattern}`", replicate.from),
+            hint: "correct the pattern, create the table, or grant weir the right to see it"
+                .to_owned(),
+        });
+    }
+    for name in replicate.rename.keys().filter(|name| !names.contains(name)) {
+        findings.push(Finding {
+            fatal: true,
+            kind: Kind::Mapping,
+            subject: format!("{} ({})", name, replicate.at),
+            message: format!("`rename` names a table that {} does not have", replicate.from),
+            hint: "correct the name in `rename`".to_owned(),
+        });
+    }
+}
+
+fn replicates<'a>(config: &'a Config, link: &LinkName) -> impl Iterator<Item = &'a Replicate> {
+    let link = link.clone();
+    config
+        .replicates
+        .iter()
+        .filter(move |replicate| replicate.from == link.source && replicate.to == link.target)
+}
+
+fn matches(replicate: &Replicate, name: &TableName) -> bool {
+    let patterns =
+        Selection { include: replicate.tables.clone(), exclude: replicate.exclude.clone() };
+    patterns.matches(name)
+}
+
+/// Where tables live on both ends when nothing says otherwise: `public` on PostgreSQL, the
+/// connection's database on MySQL and MariaDB.
+struct Places<'a> {
+    source: &'a str,
+    target: &'a str,
+}
+
+impl<'a> Places<'a> {
+    fn of(config: &'a Config, link: &LinkName) -> Self {
+        let place = |name: &str| config.databases.get(name).map_or("", default_place);
+        Places { source: place(&link.source), target: place(&link.target) }
+    }
+
+    /// The target's schema or database for one of the source's.
+    fn schema<'b>(&'b self, replicate: &'b Replicate, schema: &'b str) -> &'b str {
+        match &replicate.into {
+            Some(into) => into,
+            None if schema == self.source => self.target,
+            None => schema,
+        }
+    }
+
+    fn target(&self, replicate: &Replicate, name: &TableName) -> TableName {
+        let table = replicate.rename.get(name).unwrap_or(&name.table);
+        TableName::new(self.schema(replicate, &name.schema), table)
+    }
+
+    /// The target's schema patterns for a schema pattern of the source.
+    fn pattern<'b>(&'b self, replicate: &'b Replicate, schema: &'b str) -> Vec<&'b str> {
+        if schema.contains('*') && replicate.into.is_none() {
+            vec![schema, self.target]
+        } else {
+            vec![self.schema(replicate, schema)]
+        }
+    }
+}
+
+fn default_place(database: &Database) -> &str {
+    match database.dialect {
+        Dialect::Postgres => "public",
+        Dialect::Mysql | Dialect::Mariadb => &database.database,
+    }
+}
