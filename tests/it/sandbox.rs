@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use mysql_async::prelude::Queryable;
 use weir::sandbox::{Options, Running, Server, require};
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
@@ -148,6 +149,56 @@ async fn sandbox_keeps_a_named_data_directory() -> TestResult {
     Ok(())
 }
 
+/// Writes rows 1, 2, 3 … one commit each until the server is gone; returns the last one that was confirmed.
+fn writer(server: &Running, from: u32) -> tokio::task::JoinHandle<u32> {
+    let (postgres, config, opts) =
+        (server.kind().is_postgres(), server.pg_config(), server.mysql_opts());
+    tokio::spawn(async move {
+        let mut last = from;
+        let sql = |id: u32| format!("INSERT INTO log VALUES ({id})");
+        if postgres {
+            let (client, connection) = config.connect(tokio_postgres::NoTls).await.unwrap();
+            let connection = tokio::spawn(connection);
+            while client.batch_execute(&sql(last + 1)).await.is_ok() {
+                last += 1;
+            }
+            connection.abort();
+        } else {
+            let mut conn = mysql_async::Conn::new(opts).await.unwrap();
+            while conn.query_drop(sql(last + 1)).await.is_ok() {
+                last += 1;
+            }
+        }
+        last
+    })
+}
+
+/// The end-to-end tests kill servers and expect every confirmed commit to be there: fast must not mean lossy.
+#[tokio::test]
+async fn sandbox_killed_server_keeps_every_confirmed_commit() -> TestResult {
+    for server in Server::ALL {
+        let Some(mut running) = require(server, Options::default()).await? else { continue };
+        running.execute("CREATE TABLE log (id int PRIMARY KEY)").await?;
+        let mut last = 0;
+        for _ in 0..3 {
+            let writer = writer(&running, last);
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            running.kill().await?;
+            let confirmed = writer.await?;
+            running.start_again().await?;
+            let found = text(&running, "SELECT concat(count(*), ' ', max(id)) FROM log").await;
+            // The commit in flight may be there or not.
+            let expected = [confirmed, confirmed + 1].map(|id| format!("{id} {id}"));
+            assert!(
+                confirmed > last && expected.contains(&found),
+                "{server}: {confirmed}, {found}"
+            );
+            last = found.split(' ').next().unwrap().parse()?;
+        }
+    }
+    Ok(())
+}
+
 /// A server that does not start must say why in its own words, at once, and leave nothing behind either.
 #[tokio::test]
 async fn sandbox_tells_why_a_server_does_not_start() -> TestResult {
@@ -166,11 +217,11 @@ async fn sandbox_tells_why_a_server_does_not_start() -> TestResult {
     Ok(())
 }
 
-/// A password with quotes reaches every dialect unchanged.
+/// A password with quotes reaches every dialect unchanged, and the durable settings are ones every server takes.
 #[tokio::test]
 async fn sandbox_takes_any_password() -> TestResult {
     for server in Server::ALL {
-        let options = Options::default().password("it's \\ \"odd\"");
+        let options = Options::default().durable().password("it's \\ \"odd\"");
         let Some(running) = require(server, options).await? else { continue };
         assert_eq!(text(&running, "SELECT 1").await, "1", "{server}");
     }
