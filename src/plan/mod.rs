@@ -2,14 +2,18 @@
 //! are matched. Compiled once from both catalogs and the configuration; plain data that can be
 //! printed and compared without a database.
 
+mod columns;
 pub mod finding;
 pub mod key;
+pub mod planner;
+mod rank;
 pub mod select;
 pub mod selection;
 pub mod table;
 
 pub use finding::Finding;
 pub use key::{key_text, parse_key};
+pub use planner::plan;
 pub use select::{links, selection};
 pub use selection::Selection;
 pub use table::{ColumnPlan, LinkPlan, TablePlan, UpsertStrategy};

@@ -1,0 +1,347 @@
+//! The columns and the match key of one table: what is written, how each value crosses, and
+//! whether rows can be matched at all.
+//!
+//! Columns meet by name, byte for byte. A column that only one side has is a finding unless it is
+//! ignored, local or computed by the server, so that nothing is left out by a typo.
+
+use crate::config::{Dialect, LinkName};
+use crate::error::Kind;
+use crate::model::{Column, Identity, Table, Type};
+use crate::plan::select::Chosen;
+use crate::plan::selection::wildcard;
+use crate::plan::{ColumnPlan, Finding, UpsertStrategy};
+use crate::transform::{Fit, pair, reverse};
+
+/// One table of a link while it is planned.
+pub(crate) struct Draft<'a> {
+    /// The link.
+    pub(crate) link: &'a LinkName,
+    /// Dialects of source and target.
+    pub(crate) dialects: (Dialect, Dialect),
+    /// What the configuration says.
+    pub(crate) chosen: &'a Chosen<'a>,
+    /// The source table.
+    pub(crate) source: &'a Table,
+    /// The target table.
+    pub(crate) target: &'a Table,
+}
+
+impl Draft<'_> {
+    /// A fatal finding about this table.
+    pub(crate) fn finding(&self, kind: Kind, message: String, hint: String) -> Finding {
+        let subject = match self.chosen.at() {
+            "" => format!("{} -> {}", self.source.name, self.target.name),
+            at => format!("{} -> {} ({at})", self.source.name, self.target.name),
+        };
+        Finding { fatal: true, kind, subject, message, hint }
+    }
+
+    /// The columns that are written, in target order.
+    pub(crate) fn columns(&self, findings: &mut Vec<Finding>) -> Vec<ColumnPlan> {
+        let mut columns = Vec::new();
+        for (target, column) in self.target.columns.iter().enumerate() {
+            let name = self.source_name(&column.name);
+            let ignored = self.ignored(&name, &column.name);
+            let found = self.source.column_index(&name).filter(|_| !ignored);
+            match found.and_then(|source| Some((source, self.source.columns.get(source)?))) {
+                _ if column.generated => {}
+                Some((source, from)) if !from.generated => {
+                    columns.extend(self.column(source, from, target, column, findings));
+                }
+                Some(_) => self.left_out(column, "is computed at the source", findings),
+                None if ignored => self.left_out(column, "is ignored", findings),
+                None => findings.push(self.finding(
+                    Kind::Mapping,
+                    format!(
+                        "column {} is missing at the source{}",
+                        column.name,
+                        self.alike(&name, self.source)
+                    ),
+                    format!(
+                        "correct the name under `[table.*.column]`, or add \"{}\" to `ignore`",
+                        column.name
+                    ),
+                )),
+            }
+        }
+        for column in &self.source.columns {
+            let name = self.target_name(&column.name);
+            let missing = self.target.column_index(&name).is_none();
+            if missing && !column.generated && !self.ignored(&column.name, &name) {
+                findings.push(self.finding(
+                    Kind::Mapping,
+                    format!("column {} is missing at the target{}", column.name, self.alike(&name, self.target)),
+                    format!("add the column to {} (`weir ddl {}` prints its type), or add \"{}\" to `ignore`",
+                        self.target.name, self.link, column.name),
+                ));
+            }
+        }
+        columns
+    }
+
+    fn column(
+        &self,
+        source: usize,
+        from: &Column,
+        target: usize,
+        to: &Column,
+        findings: &mut Vec<Finding>,
+    ) -> Option<ColumnPlan> {
+        match pair(from, self.dialects.0, to, self.dialects.1) {
+            Ok((conversion, _)) => Some(ColumnPlan { source, target, conversion, reverse: None }),
+            Err(why) => {
+                let unsupported = from.ty == Type::Unsupported || to.ty == Type::Unsupported;
+                let kind = if unsupported { Kind::Unsupported } else { Kind::Mapping };
+                findings.push(self.finding(
+                    kind,
+                    format!("column {} cannot be replicated: {why}", from.name),
+                    format!(
+                        "add \"{}\" to `ignore`, or change the column's type on the target",
+                        from.name
+                    ),
+                ));
+                None
+            }
+        }
+    }
+
+    /// A target column that is not written must fill itself.
+    fn left_out(&self, column: &Column, why: &str, findings: &mut Vec<Finding>) {
+        if column.nullable || column.has_default || column.auto_increment {
+            return;
+        }
+        findings.push(self.finding(
+            Kind::Mapping,
+            format!(
+                "column {} {why}, but takes no NULL and has no default: inserts would fail",
+                column.name
+            ),
+            format!(
+                "give {}.{} a default on the target, or let it take NULL",
+                self.target.name, column.name
+            ),
+        ));
+    }
+
+    /// A column that differs from `name` by case only, in words.
+    fn alike(&self, name: &str, table: &Table) -> String {
+        let same = |column: &&Column| {
+            column.name != name && column.name.to_lowercase() == name.to_lowercase()
+        };
+        match table.columns.iter().find(same) {
+            Some(column) => format!(" (there is {}, which differs by case)", column.name),
+            None => String::new(),
+        }
+    }
+
+    fn ignored(&self, source: &str, target: &str) -> bool {
+        let rules = self.chosen.mapping.map(|mapping| &mapping.ignore);
+        let more = self.chosen.replicate.map(|replicate| &replicate.ignore);
+        let local = self.chosen.mapping.map(|mapping| &mapping.local);
+        let logical = self.logical_name(source);
+        let covers = |pattern: &String| {
+            let meets = |name: &str| wildcard(pattern.as_bytes(), name.as_bytes());
+            meets(source) || meets(target) || meets(logical)
+        };
+        let is_local = |name: &String| [source, target, logical].contains(&name.as_str());
+        rules.into_iter().chain(more).flatten().any(covers)
+            || local.into_iter().flatten().any(is_local)
+    }
+
+    /// The logical name of a source column.
+    fn logical_name<'b>(&'b self, source: &'b str) -> &'b str {
+        let renamed = self.chosen.mapping.into_iter().flat_map(|mapping| &mapping.columns);
+        let mut found = renamed
+            .filter(|(_, names)| names.get(&self.link.source).is_some_and(|name| name == source));
+        found.next().map_or(source, |(logical, _)| logical)
+    }
+
+    /// The name in `database` of a logical column.
+    fn name_in<'b>(&'b self, logical: &'b str, database: &str) -> &'b str {
+        self.chosen
+            .mapping
+            .and_then(|mapping| mapping.columns.get(logical)?.get(database))
+            .map_or(logical, String::as_str)
+    }
+
+    fn target_name(&self, source: &str) -> String {
+        self.name_in(self.logical_name(source), &self.link.target).to_owned()
+    }
+
+    fn source_name(&self, target: &str) -> String {
+        let renamed = self.chosen.mapping.into_iter().flat_map(|mapping| &mapping.columns);
+        let mut found = renamed
+            .filter(|(_, names)| names.get(&self.link.target).is_some_and(|name| name == target));
+        let logical = found.next().map_or(target, |(logical, _)| logical);
+        self.name_in(logical, &self.link.source).to_owned()
+    }
+
+    /// The match key as indexes into `columns`, which get their way back; empty with findings.
+    pub(crate) fn key(
+        &self,
+        columns: &mut [ColumnPlan],
+        findings: &mut Vec<Finding>,
+    ) -> Vec<usize> {
+        let before = findings.len();
+        let Some(names) = self.key_names(findings) else { return Vec::new() };
+        let mut key = Vec::new();
+        for name in &names {
+            let found = columns.iter().position(|column| {
+                self.source.columns.get(column.source).is_some_and(|source| source.name == *name)
+            });
+            match found {
+                Some(index) => key.push(index),
+                None => findings.push(self.finding(
+                    Kind::Mapping,
+                    format!("match key column {name} is not among the columns that are replicated"),
+                    "correct `key`, or take the column out of `ignore` and `local`".to_owned(),
+                )),
+            }
+        }
+        for index in &key {
+            if let Some(column) = columns.get_mut(*index) {
+                self.key_column(column, findings);
+            }
+        }
+        if findings.len() == before {
+            self.key_matches(&key, columns, findings);
+        }
+        key
+    }
+
+    fn key_names(&self, findings: &mut Vec<Finding>) -> Option<Vec<String>> {
+        if let Some(key) = self.chosen.mapping.and_then(|mapping| mapping.key.as_ref()) {
+            let names = key.iter().map(|name| self.name_in(name, &self.link.source).to_owned());
+            return Some(names.collect());
+        }
+        let Some(primary) = self.source.primary_key() else {
+            findings.push(self.finding(
+                Kind::Mapping,
+                "the source table has no primary key, so its rows cannot be matched".to_owned(),
+                format!("add one (ALTER TABLE {} ADD PRIMARY KEY (…)), or set `key` in a [table.*] to columns that are unique on both sides",
+                    self.source.name),
+            ));
+            return None;
+        };
+        let names = primary.iter().filter_map(|index| self.source.columns.get(*index));
+        Some(names.map(|column| column.name.clone()).collect())
+    }
+
+    /// Checks one key column, and gives it the way back.
+    fn key_column(&self, column: &mut ColumnPlan, findings: &mut Vec<Finding>) {
+        let (Some(from), Some(to)) =
+            (self.source.columns.get(column.source), self.target.columns.get(column.target))
+        else {
+            return;
+        };
+        let mut refuse = |message: String, hint: &str| {
+            findings.push(self.finding(Kind::Mapping, message, hint.to_owned()));
+        };
+        let floats = [&from.ty, &to.ty].into_iter().any(|ty| matches!(ty, Type::F32 | Type::F64));
+        if floats || matches!(from.ty, Type::Json(_)) || matches!(to.ty, Type::Json(_)) {
+            refuse(
+                format!(
+                    "match key column {} is {}, which cannot be compared exactly",
+                    from.name, from.native
+                ),
+                "choose a `key` without floats and JSON",
+            );
+            return;
+        }
+        if from.nullable {
+            refuse(
+                format!(
+                    "match key column {} may be NULL at the source: such rows match nothing",
+                    from.name
+                ),
+                "make the column NOT NULL, or choose another `key`",
+            );
+        }
+        match reverse(from, self.dialects.0, to, self.dialects.1) {
+            Ok(conversion) => column.reverse = Some(conversion),
+            Err(why) => refuse(
+                format!("match key column {} has no way back to the source: {why}", from.name),
+                "change the column's type on the target, or choose another `key`",
+            ),
+        }
+        column.conversion.nullable = false;
+        // One key must have one spelling, or two source rows would meet in one target row.
+        if let Fit::UuidFromText { lower_only } = &mut column.conversion.fit {
+            *lower_only = true;
+        }
+    }
+
+    /// Whether the key is in the before image and unique on both sides.
+    fn key_matches(&self, key: &[usize], columns: &[ColumnPlan], findings: &mut Vec<Finding>) {
+        let side = |pick: fn(&ColumnPlan) -> usize| -> Vec<usize> {
+            key.iter().filter_map(|index| columns.get(*index)).map(pick).collect()
+        };
+        let (source, target) = (side(|column| column.source), side(|column| column.target));
+        let known = match &self.source.identity {
+            Identity::Full => true,
+            Identity::Columns(identity) => source.iter().all(|index| identity.contains(index)),
+            Identity::Nothing => false,
+        };
+        if !known {
+            findings.push(self.finding(
+                Kind::Mapping,
+                "the match key is not in the before image: deletes and key changes could not be found".to_owned(),
+                self.before_image_hint(),
+            ));
+        }
+        let unique = |table: &Table, key: &[usize], exactly: bool| {
+            table.uniques.iter().any(|unique| {
+                !unique.columns.is_empty()
+                    && unique.columns.iter().all(|index| key.contains(index))
+                    && (!exactly || unique.columns.len() == key.len())
+            })
+        };
+        if !unique(self.source, &source, false) {
+            findings.push(self.not_unique("source", self.source, &source));
+        }
+        if !unique(self.target, &target, true) {
+            findings.push(self.not_unique("target", self.target, &target));
+        }
+    }
+
+    fn before_image_hint(&self) -> String {
+        match self.dialects.0 {
+            Dialect::Postgres => format!(
+                "ALTER TABLE {} REPLICA IDENTITY FULL, or USING INDEX with a unique index over the match key",
+                self.source.name
+            ),
+            Dialect::Mysql | Dialect::Mariadb => {
+                "set binlog_row_image = FULL on the source".to_owned()
+            }
+        }
+    }
+
+    fn not_unique(&self, side: &str, table: &Table, key: &[usize]) -> Finding {
+        let names: Vec<&str> = key
+            .iter()
+            .filter_map(|index| table.columns.get(*index))
+            .map(|column| column.name.as_str())
+            .collect();
+        let names = names.join(", ");
+        self.finding(
+            Kind::Mapping,
+            format!("no unique index of the {side} table is over the match key ({names})"),
+            format!("ALTER TABLE {} ADD UNIQUE ({names}), or choose another `key`", table.name),
+        )
+    }
+
+    /// How an insert-or-update may be written.
+    pub(crate) fn upsert(&self, key: &[usize], columns: &[ColumnPlan]) -> UpsertStrategy {
+        if self.dialects.1 == Dialect::Postgres {
+            return UpsertStrategy::Native;
+        }
+        let sole = self.target.uniques.len() == 1 && self.target.odd_unique_indexes.is_empty();
+        let exact = key.iter().all(|index| {
+            columns
+                .get(*index)
+                .and_then(|column| self.target.columns.get(column.target))
+                .is_some_and(|column| column.exact_collation)
+        });
+        if sole && exact { UpsertStrategy::Native } else { UpsertStrategy::UpdateThenInsert }
+    }
+}

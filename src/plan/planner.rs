@@ -1,0 +1,218 @@
+//! Compiles the plan of a link from the configuration and both catalogs, or says everything that
+//! keeps it from one.
+//!
+//! Pure: catalogs come in as data. All problems are found in one go, each with the table, the place
+//! in the configuration and what to do. Nothing is guessed: what has no rule is refused by name.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::config::{Config, Dialect, LinkName};
+use crate::error::Kind;
+use crate::model::{Table, TableName};
+use crate::plan::columns::Draft;
+use crate::plan::rank::ranks;
+use crate::plan::select::{Chosen, choose};
+use crate::plan::{Finding, LinkPlan, TablePlan};
+
+/// The plan of `link`, or all findings that stand against it.
+pub fn plan(
+    config: &Config,
+    link: &LinkName,
+    source_tables: &[Table],
+    target_tables: &[Table],
+) -> Result<LinkPlan, Vec<Finding>> {
+    let mut findings = Vec::new();
+    let (Some(source_dialect), Some(target_dialect)) = (
+        dialect(config, &link.source, &mut findings),
+        dialect(config, &link.target, &mut findings),
+    ) else {
+        return Err(findings);
+    };
+    let chosen = choose(config, link, source_tables, &mut findings);
+    if chosen.is_empty() && findings.is_empty() {
+        findings.push(about_link(
+            link,
+            "no table crosses on this link",
+            "add a [[replicate]] or a [table.*] that names it",
+        ));
+    }
+    one_source_each(link, &chosen, &mut findings);
+    one_way_only(config, link, &chosen, target_tables, &mut findings);
+    let mut tables = Vec::new();
+    for chosen in &chosen {
+        let found = (
+            source_tables.iter().find(|table| table.name == chosen.source),
+            target_tables.iter().find(|table| table.name == chosen.target),
+        );
+        if let (Some(source), Some(target)) = found {
+            let dialects = (source_dialect, target_dialect);
+            tables
+                .push(table_plan(&Draft { link, dialects, chosen, source, target }, &mut findings));
+        } else {
+            missing(link, chosen, found.0.is_none(), found.1.is_none(), &mut findings);
+        }
+    }
+    if findings.iter().any(|finding| finding.fatal) {
+        return Err(findings);
+    }
+    rank(&mut tables);
+    let tables = tables.into_iter().map(Arc::new).collect();
+    Ok(LinkPlan { link: link.clone(), source_dialect, target_dialect, tables })
+}
+
+fn dialect(config: &Config, name: &str, findings: &mut Vec<Finding>) -> Option<Dialect> {
+    let found = config.databases.get(name).map(|database| database.dialect);
+    if found.is_none() {
+        findings.push(Finding {
+            fatal: true,
+            kind: Kind::Configuration,
+            subject: name.to_owned(),
+            message: format!("there is no [database.{name}]"),
+            hint: "correct the name, or add the database".to_owned(),
+        });
+    }
+    found
+}
+
+fn about_link(link: &LinkName, message: &str, hint: &str) -> Finding {
+    Finding {
+        fatal: true,
+        kind: Kind::Mapping,
+        subject: link.to_string(),
+        message: message.to_owned(),
+        hint: hint.to_owned(),
+    }
+}
+
+fn about_table(chosen: &Chosen<'_>, message: String, hint: String) -> Finding {
+    Finding {
+        fatal: true,
+        kind: Kind::Mapping,
+        subject: format!("{} -> {} ({})", chosen.source, chosen.target, chosen.at()),
+        message,
+        hint,
+    }
+}
+
+fn missing(
+    link: &LinkName,
+    chosen: &Chosen<'_>,
+    at_source: bool,
+    at_target: bool,
+    findings: &mut Vec<Finding>,
+) {
+    if at_source {
+        findings.push(about_table(
+            chosen,
+            format!("table {} does not exist at the source {}", chosen.source, link.source),
+            "correct the name, or grant weir the right to see the table".to_owned(),
+        ));
+    }
+    if at_target {
+        findings.push(about_table(
+            chosen,
+            format!("table {} does not exist at the target {}", chosen.target, link.target),
+            format!("create it: `weir ddl {link}` prints the statement"),
+        ));
+    }
+}
+
+/// Two source tables into one would mix their rows.
+fn one_source_each(link: &LinkName, chosen: &[Chosen<'_>], findings: &mut Vec<Finding>) {
+    let mut first: BTreeMap<&TableName, &TableName> = BTreeMap::new();
+    let mut read: BTreeMap<&TableName, &TableName> = BTreeMap::new();
+    for table in chosen {
+        if let Some(other) = first.insert(&table.target, &table.source) {
+            let same = *other == table.source;
+            let message = if same {
+                format!(
+                    "table {} is named twice for the target table {}",
+                    table.source, table.target
+                )
+            } else {
+                format!("tables {other} and {} both map to {}", table.source, table.target)
+            };
+            findings.push(about_table(
+                table,
+                message,
+                "map each source table to a target table of its own".to_owned(),
+            ));
+        } else if let Some(other) = read.insert(&table.source, &table.target) {
+            findings.push(about_table(
+                table,
+                format!(
+                    "table {} would be written to both {other} and {} on {}",
+                    table.source, table.target, link.target
+                ),
+                "name one target table".to_owned(),
+            ));
+        }
+    }
+}
+
+/// The same pair in the other direction as well would be two owners of one column.
+fn one_way_only(
+    config: &Config,
+    link: &LinkName,
+    chosen: &[Chosen<'_>],
+    target_tables: &[Table],
+    findings: &mut Vec<Finding>,
+) {
+    let back = LinkName { source: link.target.clone(), target: link.source.clone() };
+    let reverse = choose(config, &back, target_tables, &mut Vec::new());
+    for table in chosen {
+        let both = reverse
+            .iter()
+            .find(|other| other.source == table.target && other.target == table.source);
+        if let Some(other) = both {
+            findings.push(about_table(
+                table,
+                format!("the table is replicated in both directions (also by {})", other.at()),
+                "give the table one owner; two-way replication is not supported yet".to_owned(),
+            ));
+        }
+    }
+}
+
+fn table_plan(draft: &Draft<'_>, findings: &mut Vec<Finding>) -> TablePlan {
+    for (table, side) in [(draft.source, "source"), (draft.target, "target")] {
+        if let Some(why) = &table.unsupported {
+            findings.push(draft.finding(
+                Kind::Unsupported,
+                format!("the {side} table {} cannot be replicated: {why}", table.name),
+                "leave the table out with `exclude`".to_owned(),
+            ));
+        }
+    }
+    if !draft.target.transactional {
+        findings.push(draft.finding(
+            Kind::Mapping,
+            format!(
+                "the target table {} is not transactional, so changes could be applied twice",
+                draft.target.name
+            ),
+            format!("ALTER TABLE {} ENGINE=InnoDB", draft.target.name),
+        ));
+    }
+    let mut columns = draft.columns(findings);
+    let key = draft.key(&mut columns, findings);
+    TablePlan {
+        source: draft.source.clone(),
+        target: draft.target.clone(),
+        upsert: draft.upsert(&key, &columns),
+        columns,
+        key,
+        rank: 0,
+        deletes: draft.chosen.deletes(),
+        truncate: draft.chosen.truncate(),
+    }
+}
+
+fn rank(tables: &mut [TablePlan]) {
+    let targets: Vec<&Table> = tables.iter().map(|table| &table.target).collect();
+    let found = ranks(&targets);
+    for (table, rank) in tables.iter_mut().zip(found) {
+        table.rank = rank;
+    }
+}
