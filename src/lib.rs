@@ -15,6 +15,7 @@ pub mod config;
 pub mod link;
 pub mod mysql;
 
+pub mod ownership;
 pub mod plan;
 pub mod postgres;
 pub mod sandbox;

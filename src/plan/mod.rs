@@ -5,7 +5,10 @@
 mod columns;
 pub mod finding;
 pub mod key;
+mod keys;
+pub mod merge;
 pub mod planner;
+pub mod prepare;
 mod rank;
 pub mod select;
 pub mod selection;
@@ -13,7 +16,9 @@ pub mod table;
 
 pub use finding::Finding;
 pub use key::{key_text, parse_key};
+pub use merge::{Merger, unmerged};
 pub use planner::plan;
+pub use prepare::{Act, Prepared, prepare, source_key};
 pub use select::{links, selection};
 pub use selection::Selection;
 pub use table::{ColumnPlan, LinkPlan, TablePlan, UpsertStrategy};

@@ -1,0 +1,351 @@
+//! Merges the changes of a batch per key, so that each row is written once, in multi-row steps.
+//!
+//! The outcome is that of the changes in source order, except that an update that finds no row is
+//! not noted when a later change of the batch brings or removes the row. Within a stretch: inserts
+//! and updates, parents first; then deletes, children first. Key changes and truncates are
+//! barriers: what came before them is done before them. Legal orders that a merge breaks (a unique
+//! value that moves between rows) are refused by the target; the batch is then replayed from the
+//! same changes by [`unmerged`].
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use crate::model::{Row, Step, Value, Verb};
+use crate::plan::keys::{KeyRef, KeySet};
+use crate::plan::prepare::{Act, Prepared};
+use crate::plan::{LinkPlan, TablePlan};
+
+/// Merges changes of one batch. Feed it in source order, then take the steps.
+#[derive(Debug)]
+pub struct Merger<'a> {
+    plan: &'a LinkPlan,
+    step_rows_max: usize,
+    facts: Vec<Facts>,
+    /// Changed keys since the last barrier, in the order of their first change.
+    entries: Vec<Entry<'a>>,
+    index: KeySet,
+    /// Key changes since the last stretch ended.
+    rekeys: Vec<&'a Prepared>,
+    rekeyed: KeySet,
+    steps: Vec<Step>,
+}
+
+/// What merging needs to know of a table.
+#[derive(Debug)]
+struct Facts {
+    all: Arc<[usize]>,
+    /// Whether a delete and an insert of one key are one upsert: every column of the target is
+    /// written, and no other table hangs on the row that goes.
+    replaceable: bool,
+    rank: u32,
+}
+
+#[derive(Debug)]
+struct Entry<'a> {
+    /// Some change of this key; all have the same key.
+    change: &'a Prepared,
+    net: Net<'a>,
+}
+
+/// What the changes of one key amount to.
+#[derive(Debug)]
+enum Net<'a> {
+    Upsert(Cow<'a, Row>),
+    Update(Option<Arc<[usize]>>, Cow<'a, Row>),
+    Delete(&'a Row),
+}
+
+impl<'a> Merger<'a> {
+    /// A merger for `plan` that puts at most `step_rows_max` rows into a step.
+    pub fn new(plan: &'a LinkPlan, step_rows_max: usize) -> Self {
+        let facts = plan.tables.iter().map(|table| Facts::of(table, plan)).collect();
+        Merger {
+            plan,
+            step_rows_max: step_rows_max.max(1),
+            facts,
+            entries: Vec::new(),
+            index: KeySet::default(),
+            rekeys: Vec::new(),
+            rekeyed: KeySet::default(),
+            steps: Vec::new(),
+        }
+    }
+
+    /// Adds the next change in source order.
+    pub fn push(&mut self, change: &'a Prepared) {
+        match &change.act {
+            Act::Rekey { .. } => self.push_rekey(change),
+            Act::Truncate => {
+                self.barrier();
+                self.steps.push(change.step(self.plan));
+            }
+            Act::Upsert { .. } | Act::Update { .. } | Act::Delete { .. } => {
+                self.flush_rekeys();
+                self.push_row(change);
+            }
+        }
+    }
+
+    /// The steps of everything added; the merger is empty afterwards.
+    pub fn take(&mut self) -> Vec<Step> {
+        self.barrier();
+        std::mem::take(&mut self.steps)
+    }
+
+    fn push_row(&mut self, change: &'a Prepared) {
+        let Some(table) = self.plan.tables.get(change.table) else { return };
+        let key = KeyRef::of(change, table);
+        let entries = &self.entries;
+        let found = self.index.find_or_add(change.table, key, entries.len(), |other| {
+            entries.get(other).is_some_and(|entry| {
+                entry.change.table == change.table && KeyRef::of(entry.change, table) == key
+            })
+        });
+        let Some(index) = found else {
+            self.entries.push(Entry { change, net: Net::of(change) });
+            return;
+        };
+        let replaceable = self.facts.get(change.table).is_some_and(|facts| facts.replaceable);
+        let merged =
+            self.entries.get_mut(index).is_some_and(|entry| entry.net.add(change, replaceable));
+        if !merged {
+            self.barrier();
+            self.push_row(change);
+        }
+    }
+
+    /// Key changes that do not touch each other's keys share a step.
+    fn push_rekey(&mut self, change: &'a Prepared) {
+        self.flush_entries();
+        let Some(table) = self.plan.tables.get(change.table) else { return };
+        let alike = self
+            .rekeys
+            .last()
+            .is_none_or(|last| last.table == change.table && last.columns() == change.columns());
+        if !alike || self.rekeyed_touches(change, table) {
+            self.flush_rekeys();
+            self.rekeyed_touches(change, table);
+        }
+        self.rekeys.push(change);
+    }
+
+    /// Adds old and new key of a key change, and says whether either was there before.
+    fn rekeyed_touches(&mut self, change: &'a Prepared, table: &TablePlan) -> bool {
+        let Act::Rekey { old, .. } = &change.act else { return false };
+        let new = KeyRef::of(change, table);
+        let old = KeyRef::bare(old);
+        let rekeys = &self.rekeys;
+        let mut touched = false;
+        // Positions beyond the list are this change's own keys, which may not clash with it.
+        for key in [new, old] {
+            let same = |other: usize| match rekeys.get(other).map(|other| &other.act) {
+                Some(Act::Rekey { old: other_old, .. }) => {
+                    let other_new = rekeys.get(other).map(|other| KeyRef::of(other, table));
+                    KeyRef::bare(other_old) == key || other_new == Some(key)
+                }
+                _ => false,
+            };
+            touched |= self.rekeyed.find_or_add(change.table, key, rekeys.len(), same).is_some();
+        }
+        touched
+    }
+
+    /// Ends the stretch: everything before is done before everything after.
+    fn barrier(&mut self) {
+        self.flush_entries();
+        self.flush_rekeys();
+    }
+
+    fn flush_rekeys(&mut self) {
+        if self.rekeys.is_empty() {
+            return;
+        }
+        let rekeys = std::mem::take(&mut self.rekeys);
+        self.rekeyed.clear();
+        for chunk in rekeys.chunks(self.step_rows_max) {
+            let Some(first) = chunk.first() else { continue };
+            let mut step = first.step(self.plan);
+            step.rows.extend(chunk.iter().skip(1).filter_map(|change| change.step_row()));
+            self.steps.push(step);
+        }
+    }
+
+    fn flush_entries(&mut self) {
+        if self.entries.is_empty() {
+            return;
+        }
+        self.index.clear();
+        let mut groups = Groups::default();
+        for entry in std::mem::take(&mut self.entries) {
+            groups.add(entry, &self.facts);
+        }
+        groups.list.sort_by_key(|group| group.order);
+        for group in groups.list {
+            let Step { table, verb, columns, rows } = group.step;
+            if rows.len() <= self.step_rows_max {
+                self.steps.push(Step { table, verb, columns, rows });
+                continue;
+            }
+            let mut rows = rows.into_iter().peekable();
+            while rows.peek().is_some() {
+                let rows: Vec<Row> = rows.by_ref().take(self.step_rows_max).collect();
+                self.steps.push(Step { table, verb, columns: Arc::clone(&columns), rows });
+            }
+        }
+    }
+}
+
+impl Facts {
+    fn of(table: &TablePlan, plan: &LinkPlan) -> Self {
+        let written = |index: usize| table.columns.iter().any(|column| column.target == index);
+        let whole = table
+            .target
+            .columns
+            .iter()
+            .enumerate()
+            .all(|(index, column)| column.generated || written(index));
+        let mut keys = plan.tables.iter().flat_map(|other| &other.target.foreign_keys);
+        Facts {
+            all: (0..table.columns.len()).collect(),
+            replaceable: whole && !keys.any(|key| key.parent == table.target.name),
+            rank: table.rank,
+        }
+    }
+}
+
+impl<'a> Net<'a> {
+    fn of(change: &'a Prepared) -> Self {
+        match &change.act {
+            Act::Upsert { row } => Net::Upsert(Cow::Borrowed(row)),
+            Act::Update { columns, row } => Net::Update(columns.clone(), Cow::Borrowed(row)),
+            Act::Delete { key } => Net::Delete(key),
+            // Not reached: these two are barriers and have no entry.
+            Act::Rekey { old, .. } => Net::Delete(old),
+            Act::Truncate => Net::Upsert(Cow::Owned(Row::default())),
+        }
+    }
+
+    /// Takes in the next change of the same key; false where both must stay, in order.
+    fn add(&mut self, change: &'a Prepared, replaceable: bool) -> bool {
+        match (&mut *self, &change.act) {
+            (Net::Delete(_), Act::Update { .. }) => return false,
+            (Net::Delete(_), Act::Upsert { .. }) if !replaceable => return false,
+            (Net::Upsert(row), Act::Update { columns: Some(columns), row: update }) => {
+                overwrite(row.to_mut(), columns, update);
+            }
+            (Net::Upsert(row), Act::Update { columns: None, row: update }) => {
+                *row = Cow::Borrowed(update);
+            }
+            (Net::Update(known, row), Act::Update { columns: Some(columns), row: update }) => {
+                match known {
+                    None => overwrite(row.to_mut(), columns, update),
+                    Some(known) if known == columns => *row = Cow::Borrowed(update),
+                    Some(known) => {
+                        let (union, values) = unite(known, row, columns, update);
+                        *known = union;
+                        *row = Cow::Owned(values);
+                    }
+                }
+            }
+            (_, _) => *self = Net::of(change),
+        }
+        true
+    }
+}
+
+/// Writes the values of `columns` into a row that holds every column of the plan.
+fn overwrite(row: &mut Row, columns: &[usize], update: &Row) {
+    for (column, value) in columns.iter().zip(update.iter()) {
+        if let Some(place) = row.0.get_mut(*column) {
+            place.clone_from(value);
+        }
+    }
+}
+
+/// Both column sets with the newer values on top, ascending.
+fn unite(old: &[usize], old_row: &Row, new: &[usize], new_row: &Row) -> (Arc<[usize]>, Row) {
+    let mut columns: Vec<usize> = old.iter().chain(new).copied().collect();
+    columns.sort_unstable();
+    columns.dedup();
+    let value = |column: &usize| {
+        let pick = |set: &[usize], row: &Row| {
+            set.binary_search(column).ok().and_then(|position| row.get(position).cloned())
+        };
+        pick(new, new_row).or_else(|| pick(old, old_row)).unwrap_or(Value::Unchanged)
+    };
+    let row = columns.iter().map(value).collect();
+    (columns.into(), row)
+}
+
+/// Rows that share a step, as far as the row limit lets them.
+struct Group {
+    /// Deletes last; parents first, for deletes children first; then by first change.
+    order: (bool, i64, usize),
+    step: Step,
+}
+
+#[derive(Default)]
+struct Groups {
+    list: Vec<Group>,
+    index:
+        hashbrown::HashMap<(usize, Verb, Option<Arc<[usize]>>), usize, foldhash::fast::FixedState>,
+}
+
+impl Groups {
+    fn add(&mut self, entry: Entry<'_>, facts: &[Facts]) {
+        let table = entry.change.table;
+        let (verb, columns, row) = match entry.net {
+            Net::Upsert(row) => (Verb::Upsert, None, row.into_owned()),
+            Net::Update(columns, row) => (Verb::Update, columns, row.into_owned()),
+            Net::Delete(key) => (Verb::Delete, None, key.clone()),
+        };
+        let list = &mut self.list;
+        let index =
+            *self.index.entry((table, verb, columns)).or_insert_with_key(|(_, _, columns)| {
+                let facts = facts.get(table);
+                let rank = facts.map_or(0, |facts| i64::from(facts.rank));
+                let all = || facts.map(|facts| Arc::clone(&facts.all)).unwrap_or_default();
+                let columns = columns.clone().unwrap_or_else(all);
+                let deletes = verb == Verb::Delete;
+                list.push(Group {
+                    order: (deletes, if deletes { -rank } else { rank }, list.len()),
+                    step: Step { table, verb, columns, rows: Vec::new() },
+                });
+                list.len() - 1
+            });
+        if let Some(group) = self.list.get_mut(index) {
+            group.step.rows.push(row);
+        }
+    }
+}
+
+/// The changes as steps without any reordering: runs of one verb on one table and column set, with
+/// no key twice in a step and at most `step_rows_max` rows.
+pub fn unmerged(plan: &LinkPlan, changes: &[Prepared], step_rows_max: usize) -> Vec<Step> {
+    let mut steps: Vec<Step> = Vec::new();
+    let mut keys = KeySet::default();
+    let mut last: Option<usize> = None;
+    for (index, change) in changes.iter().enumerate() {
+        let Some(table) = plan.tables.get(change.table) else { continue };
+        let alike = last.and_then(|last| changes.get(last)).is_some_and(|other| {
+            other.table == change.table
+                && other.verb() == change.verb()
+                && other.columns() == change.columns()
+                && !matches!(change.act, Act::Truncate | Act::Rekey { .. })
+        });
+        let room = steps.last().is_some_and(|step| step.rows.len() < step_rows_max);
+        let key = KeyRef::of(change, table);
+        let same =
+            |other: usize| changes.get(other).is_some_and(|other| KeyRef::of(other, table) == key);
+        let fresh = alike && room && keys.find_or_add(change.table, key, index, same).is_none();
+        last = Some(index);
+        if fresh && let Some(step) = steps.last_mut() {
+            step.rows.extend(change.step_row());
+            continue;
+        }
+        keys.clear();
+        keys.find_or_add(change.table, key, index, |_| false);
+        steps.push(change.step(plan));
+    }
+    steps
+}

@@ -1,0 +1,276 @@
+//! From a change of the source to what is to be done to the target: judged by the gate, every value
+//! converted and fit-checked.
+//!
+//! What comes out is still one change of one row, in source order; [`crate::plan::Merger`] and
+//! [`crate::plan::unmerged`] make steps of it. An error names table, column and reason, never a
+//! value. A value that the log does not hold is left out of the columns, never written as NULL.
+
+use std::sync::Arc;
+
+use crate::error::{Error, Kind, Result};
+use crate::model::{Change, Op, Row, Step, Value, Verb};
+use crate::ownership::{Event, Policy, Verdict, judge};
+use crate::plan::{LinkPlan, TablePlan};
+use crate::transform::{Reason, convert};
+
+/// One change, ready for the target.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prepared {
+    /// Index of the table in the link's plan.
+    pub table: usize,
+    /// What is to be done.
+    pub act: Act,
+}
+
+/// What is to be done to one row, with values as the target holds them.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Act {
+    /// Insert, or update every column; the row holds every column of the plan.
+    Upsert {
+        /// The row.
+        row: Row,
+    },
+    /// Update the known columns.
+    Update {
+        /// The columns of `row`, ascending; `None` for every column of the plan.
+        columns: Option<Arc<[usize]>>,
+        /// The values, match key included.
+        row: Row,
+    },
+    /// Change the key and update the known columns.
+    Rekey {
+        /// The old key, in key order.
+        old: Row,
+        /// The columns of `row`, ascending; `None` for every column of the plan.
+        columns: Option<Arc<[usize]>>,
+        /// The values, new match key included.
+        row: Row,
+    },
+    /// Delete the row.
+    Delete {
+        /// The key, in key order.
+        key: Row,
+    },
+    /// Delete all rows.
+    Truncate,
+}
+
+impl Prepared {
+    /// The memory of the change in bytes.
+    pub fn size_bytes(&self) -> usize {
+        size_of::<Self>()
+            + match &self.act {
+                Act::Upsert { row } | Act::Update { row, .. } => row.size_bytes(),
+                Act::Rekey { old, row, .. } => old.size_bytes() + row.size_bytes(),
+                Act::Delete { key } => key.size_bytes(),
+                Act::Truncate => 0,
+            }
+    }
+
+    /// The verb of the change.
+    pub const fn verb(&self) -> Verb {
+        match self.act {
+            Act::Upsert { .. } => Verb::Upsert,
+            Act::Update { .. } => Verb::Update,
+            Act::Rekey { .. } => Verb::Rekey,
+            Act::Delete { .. } => Verb::Delete,
+            Act::Truncate => Verb::Truncate,
+        }
+    }
+
+    /// The change as a step of its own, for replays one by one.
+    pub fn step(&self, plan: &LinkPlan) -> Step {
+        let all = |count: usize| -> Arc<[usize]> { (0..count).collect() };
+        let count = plan.tables.get(self.table).map_or(0, |table| table.columns.len());
+        let columns = self.columns().cloned().unwrap_or_else(|| all(count));
+        let rows = self.step_row().into_iter().collect();
+        Step { table: self.table, verb: self.verb(), columns, rows }
+    }
+
+    /// The columns, where they are not all of the plan's; none for verbs without columns.
+    pub(crate) fn columns(&self) -> Option<&Arc<[usize]>> {
+        match &self.act {
+            Act::Update { columns, .. } | Act::Rekey { columns, .. } => columns.as_ref(),
+            Act::Upsert { .. } | Act::Delete { .. } | Act::Truncate => None,
+        }
+    }
+
+    /// The row as a step holds it.
+    pub(crate) fn step_row(&self) -> Option<Row> {
+        match &self.act {
+            Act::Upsert { row } | Act::Update { row, .. } => Some(row.clone()),
+            Act::Rekey { old, row, .. } => Some(old.iter().chain(row.iter()).cloned().collect()),
+            Act::Delete { key } => Some(key.clone()),
+            Act::Truncate => None,
+        }
+    }
+}
+
+/// Judges and converts one change; `None` where policy leaves it out.
+///
+/// # Errors
+/// `Value` with table, column and reason where a value does not fit; `Unsupported` for a TRUNCATE
+/// that the policy halts on; `Malformed` where the log lacks what it must hold.
+pub fn prepare(plan: &LinkPlan, change: &Change) -> Result<Option<Prepared>> {
+    let table = plan.tables.get(change.table).ok_or_else(|| {
+        Error::new(Kind::Internal, format!("a change names table {} of the plan", change.table))
+    })?;
+    let act = act(table, &change.op)?;
+    Ok(act.map(|act| Prepared { table: change.table, act }))
+}
+
+fn act(table: &TablePlan, op: &Op) -> Result<Option<Act>> {
+    let (event, old) = match op {
+        Op::Insert { .. } => (Event::Insert, None),
+        Op::Update { before, after } => match before {
+            None => (Event::Update, None),
+            Some(before) => {
+                let old = key(table, before.row(), None)?;
+                let same = old == key(table, after, Some(before.row()))?;
+                (if same { Event::Update } else { Event::KeyChange }, Some((old, before.row())))
+            }
+        },
+        Op::Delete { .. } => (Event::Delete, None),
+        Op::Truncate => (Event::Truncate, None),
+    };
+    let policy = Policy { deletes: table.deletes, truncate: table.truncate };
+    match (judge(event, policy), op) {
+        (Verdict::InsertOrUpdate, Op::Insert { after }) => {
+            Ok(Some(Act::Upsert { row: full(table, after)? }))
+        }
+        (Verdict::Update, Op::Update { after, .. }) => {
+            let (columns, row) = known(table, after, old.map(|(_, before)| before))?;
+            Ok(Some(Act::Update { columns, row }))
+        }
+        (Verdict::Rekey, Op::Update { after, .. }) => {
+            let (old, before) = old.ok_or_else(|| lacks_key(table))?;
+            let (columns, row) = known(table, after, Some(before))?;
+            Ok(Some(Act::Rekey { old, columns, row }))
+        }
+        (Verdict::Delete, Op::Delete { before }) => {
+            Ok(Some(Act::Delete { key: key(table, before.row(), None)? }))
+        }
+        (Verdict::Truncate, _) => Ok(Some(Act::Truncate)),
+        (Verdict::LeaveOut, _) => Ok(None),
+        (Verdict::Halt, _) => Err(Error::new(
+            Kind::Unsupported,
+            format!("truncate of {} at the source", table.source.name),
+        )
+        .hint("set `truncate = \"apply\"` for this table to delete its rows on the target too")),
+        (verdict, _) => Err(Error::new(
+            Kind::Internal,
+            format!("table {}: verdict {verdict:?} does not fit the change", table.source.name),
+        )),
+    }
+}
+
+/// The source's values of a key that the target holds, in key order; for reading the row again.
+///
+/// # Errors
+/// `Value` where a value has no form at the source.
+pub fn source_key(table: &TablePlan, key: &[Value]) -> Result<Row> {
+    let mut values = Vec::with_capacity(key.len());
+    for (index, value) in table.key.iter().zip(key) {
+        let reverse = table.columns.get(*index).and_then(|column| column.reverse.as_ref());
+        let reverse = reverse.ok_or_else(|| {
+            Error::new(
+                Kind::Internal,
+                format!("table {}: a key without a way back", table.source.name),
+            )
+        })?;
+        values.push(convert(reverse, value).map_err(|reason| misfit(table, *index, reason))?);
+    }
+    Ok(values.into())
+}
+
+/// The converted key of a row; `fallback` is the row before, for what the row does not repeat.
+fn key(table: &TablePlan, row: &Row, fallback: Option<&Row>) -> Result<Row> {
+    let mut values = Vec::with_capacity(table.key.len());
+    for index in &table.key {
+        let value = convert_column(table, *index, row, fallback)?;
+        if !value.is_known() {
+            return Err(lacks_key(table));
+        }
+        values.push(value);
+    }
+    Ok(values.into())
+}
+
+fn full(table: &TablePlan, row: &Row) -> Result<Row> {
+    let mut values = Vec::with_capacity(table.columns.len());
+    for index in 0..table.columns.len() {
+        let value = convert_column(table, index, row, None)?;
+        if !value.is_known() {
+            return Err(misfit(table, index, Reason::MissingValue));
+        }
+        values.push(value);
+    }
+    Ok(values.into())
+}
+
+/// The known columns of a row: `None` where all are known.
+fn known(
+    table: &TablePlan,
+    row: &Row,
+    before: Option<&Row>,
+) -> Result<(Option<Arc<[usize]>>, Row)> {
+    let mut values = Vec::with_capacity(table.columns.len());
+    let mut unknown = false;
+    for index in 0..table.columns.len() {
+        let value = convert_column(table, index, row, before)?;
+        unknown |= !value.is_known();
+        values.push(value);
+    }
+    if !unknown {
+        return Ok((None, values.into()));
+    }
+    if table.key.iter().any(|index| values.get(*index).is_none_or(|value| !value.is_known())) {
+        return Err(lacks_key(table));
+    }
+    let columns = values.iter().enumerate().filter(|(_, value)| value.is_known());
+    let columns: Arc<[usize]> = columns.map(|(index, _)| index).collect();
+    values.retain(Value::is_known);
+    Ok((Some(columns), values.into()))
+}
+
+/// One column of the plan; what `row` does not repeat is as it was before, if that is known.
+fn convert_column(
+    table: &TablePlan,
+    index: usize,
+    row: &Row,
+    before: Option<&Row>,
+) -> Result<Value> {
+    let column = table.columns.get(index);
+    let value = column.and_then(|column| {
+        let value = row.get(column.source)?;
+        let before = before.and_then(|before| before.get(column.source));
+        Some((column, if value.is_known() { value } else { before.unwrap_or(value) }))
+    });
+    let Some((column, value)) = value else {
+        return Err(Error::new(
+            Kind::Malformed,
+            format!("a row of {} has {} columns, fewer than planned", table.source.name, row.len()),
+        ));
+    };
+    convert(&column.conversion, value).map_err(|reason| misfit(table, index, reason))
+}
+
+fn lacks_key(table: &TablePlan) -> Error {
+    Error::new(
+        Kind::Malformed,
+        format!("a change of {} does not hold its match key", table.source.name),
+    )
+    .hint("the before image must hold the match key: REPLICA IDENTITY (PostgreSQL) or binlog_row_image = FULL (MySQL, MariaDB)")
+}
+
+fn misfit(table: &TablePlan, index: usize, reason: Reason) -> Error {
+    let column = table.columns.get(index);
+    let source = column.and_then(|column| table.source.columns.get(column.source));
+    let target = column.and_then(|column| table.target.columns.get(column.target));
+    let name = source.map_or("?", |column| &column.name);
+    let native = target.map_or("?", |column| &column.native);
+    Error::new(
+        Kind::Value,
+        format!("table {}, column {name} into {native}: {reason}", table.source.name),
+    )
+}
