@@ -220,7 +220,10 @@ fn datetime_text(us: i64, digits: u8) -> Result<String> {
 fn fraction_text(us: u64, digits: u8) -> Result<String> {
     let unit = 10_u64.pow(u32::from(6 - digits.min(6)));
     if !us.is_multiple_of(unit) {
-        return Err(Error::new(Kind::Value, "precision_loss: more fraction digits than the column"));
+        return Err(Error::new(
+            Kind::Value,
+            "precision_loss: more fraction digits than the column",
+        ));
     }
     Ok(match digits {
         0 => String::new(),

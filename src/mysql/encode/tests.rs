@@ -49,7 +49,10 @@ fn one_variant_per_column() {
 /// Broken if a uuid were printed otherwise than both servers print it, or bytes became text.
 #[test]
 fn uuids_and_bytes() {
-    let uuid = [0xA0, 0xEE, 0xBC, 0x99, 0x9C, 0x0B, 0x4E, 0xF8, 0xBB, 0x6D, 0x6B, 0xB9, 0xBD, 0x38, 0x0A, 0x11];
+    let uuid = [
+        0xA0, 0xEE, 0xBC, 0x99, 0x9C, 0x0B, 0x4E, 0xF8, 0xBB, 0x6D, 0x6B, 0xB9, 0xBD, 0x38, 0x0A,
+        0x11,
+    ];
     assert_eq!(sent(Form::Text, Value::Uuid(uuid)), "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11");
     let raw = Form::Bytes.parameter(&Value::Bytes(Bytes::from_static(b"\0'\\\xff"))).ok();
     assert_eq!(raw, Some(Parameter::Bytes(b"\0'\\\xff".to_vec())));

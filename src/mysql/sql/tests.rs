@@ -1,0 +1,172 @@
+//! Statement texts against golden files (`WEIR_BLESS=1` writes them anew).
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use super::*;
+use crate::config::{Deletes, Truncates};
+use crate::model::schema::DecimalSize;
+use crate::model::schema::JsonKind;
+use crate::model::{Identity, Unique};
+use crate::plan::{ColumnPlan, UpsertStrategy};
+use crate::transform::Conversion;
+
+fn column(name: &str, ty: Type) -> Column {
+    Column {
+        name: name.to_owned(),
+        ty,
+        native: String::new(),
+        nullable: false,
+        generated: false,
+        has_default: false,
+        auto_increment: false,
+        on_update_now: false,
+        exact_collation: true,
+        charset: None,
+    }
+}
+
+/// A plan of all `columns`, with the first `key` of them as match key.
+fn plan(name: &str, columns: Vec<Column>, key: usize) -> TablePlan {
+    let planned =
+        |at| ColumnPlan { source: at, target: at, conversion: Conversion::Identity, reverse: None };
+    let table = Table {
+        name: TableName::new("app", name),
+        uniques: vec![Unique {
+            name: "PRIMARY".into(),
+            columns: (0..key).collect(),
+            primary: true,
+        }],
+        odd_unique_indexes: Vec::new(),
+        identity: Identity::Full,
+        foreign_keys: Vec::new(),
+        transactional: true,
+        unsupported: None,
+        columns,
+    };
+    TablePlan {
+        source: table.clone(),
+        columns: (0..table.columns.len()).map(planned).collect(),
+        target: table,
+        key: (0..key).collect(),
+        upsert: UpsertStrategy::Native,
+        rank: 0,
+        deletes: Deletes::Apply,
+        truncate: Truncates::Apply,
+    }
+}
+
+fn text(name: &str) -> Column {
+    let ty = Type::Text { chars: Some(20), bytes: None };
+    Column { charset: Some("utf8mb4".into()), ..column(name, ty) }
+}
+
+fn plans() -> Vec<(&'static str, TablePlan, Vec<Option<String>>)> {
+    let int = Type::Int { bits: 32, unsigned: false };
+    let price = Type::Decimal(Some(DecimalSize { precision: 10, scale: 2 }));
+    let moved = Column { on_update_now: true, ..column("moved", Type::Instant { digits: 0 }) };
+    let simple = vec![
+        column("id", int.clone()),
+        column("we`ird", price),
+        column("doc", Type::Json(JsonKind::Mysql)),
+        moved,
+    ];
+    let loose = Column { exact_collation: false, ..text("code") };
+    let composite = vec![
+        column("n", Type::Int { bits: 64, unsigned: true }),
+        loose.clone(),
+        column("at", Type::Timestamp { digits: 3 }),
+        column("raw", Type::Bytes { bytes: None }),
+        column("f", Type::F32),
+    ];
+    let ci = || Some("utf8mb4_0900_ai_ci".to_owned());
+    let bin = || Some("utf8mb4_0900_bin".to_owned());
+    vec![
+        ("simple", plan("goods", simple, 1), vec![None; 4]),
+        ("composite with a loose key", plan("stock", composite, 2), vec![None, ci()]),
+        ("one exact text key alone", plan("nw", vec![text("code")], 1), vec![bin()]),
+        ("one loose text key", plan("tag", vec![loose, column("n", int)], 1), vec![ci()]),
+    ]
+}
+
+fn golden(flavor: Flavor) -> Result<String> {
+    let mut out = String::new();
+    for (what, plan, collations) in plans() {
+        let sql = TableSql::new(&plan, flavor, &collations)?;
+        let all: Vec<usize> = (0..plan.columns.len()).collect();
+        let some: Vec<usize> = all.iter().copied().take(3).collect();
+        let _ = writeln!(out, "-- {what}");
+        for (verb, statement) in [
+            ("insert", sql.insert(&all, 2)?),
+            ("upsert", sql.upsert(&all, 2)?),
+            ("update", sql.update(&some, 2)?),
+            ("rekey", sql.rekey(&all)?),
+            ("delete", sql.delete(2)?),
+            ("absent", sql.absent(&all, 2)?),
+        ] {
+            let _ = writeln!(out, "{verb} {:?}\n{}", statement.binds, statement.text);
+        }
+        let _ = writeln!(out, "truncate\n{}\n", sql.truncate());
+    }
+    Ok(out)
+}
+
+fn check(file: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(file);
+    if std::env::var_os("WEIR_BLESS").is_some() {
+        std::fs::write(&path, text).expect("golden file");
+    }
+    let expected = std::fs::read_to_string(&path).expect("golden file");
+    assert_eq!(text, expected, "{file}: run with WEIR_BLESS=1 and look at the difference");
+}
+
+/// Broken if any statement changed unseen: each was tried on the servers in this very form.
+#[test]
+fn statements_are_the_golden_ones() {
+    check("mysql_statements.sql", &golden(Flavor::Mysql).expect("statements"));
+    check("mysql_mariadb_statements.sql", &golden(Flavor::Mariadb).expect("statements"));
+}
+
+/// Broken if a statement's parameters did not match its places, whatever the shape.
+#[test]
+fn every_parameter_has_a_place() {
+    for flavor in [Flavor::Mysql, Flavor::Mariadb] {
+        for (_, plan, collations) in plans() {
+            let sql = TableSql::new(&plan, flavor, &collations).expect("plan");
+            let all: Vec<usize> = (0..plan.columns.len()).collect();
+            let rows = |batch| if batch == Batch::Many { 3 } else { 1 };
+            for (statement, rows) in [
+                (sql.upsert(&all, 3).expect("upsert"), 3),
+                (sql.update(&all, rows(sql.batch())).expect("update"), rows(sql.batch())),
+                (sql.rekey(&all).expect("rekey"), 1),
+                (sql.delete(rows(sql.delete_batch())).expect("delete"), rows(sql.delete_batch())),
+                (sql.absent(&all, 3).expect("absent"), 3),
+            ] {
+                let marks = statement.text.matches('?').count();
+                assert_eq!(marks, statement.binds.len() * rows, "{}", statement.text);
+            }
+        }
+    }
+}
+
+/// Broken if a statement with an implicit commit, or one that swallows errors, came in.
+#[test]
+fn nothing_commits_implicitly_or_ignores_errors() {
+    for flavor in [Flavor::Mysql, Flavor::Mariadb] {
+        let text = golden(flavor).expect("statements");
+        for word in ["TRUNCATE ", "IGNORE", "REPLACE", "ALTER", "LOCK TABLES"] {
+            assert!(!text.contains(word), "{word}");
+        }
+    }
+}
+
+/// Broken if an update of a row without its key, or a plan that does not fit, made a statement.
+#[test]
+fn a_plan_that_does_not_fit_is_an_error() {
+    let (_, mut plan, collations) = plans().remove(0);
+    let sql = TableSql::new(&plan, Flavor::Mysql, &collations).expect("plan");
+    assert_eq!(sql.update(&[1, 2], 1).expect_err("no key").kind(), Kind::Internal);
+    assert_eq!(sql.insert(&[9], 1).expect_err("no column").kind(), Kind::Internal);
+    plan.key = vec![7];
+    assert_eq!(TableSql::new(&plan, Flavor::Mysql, &[]).expect_err("key").kind(), Kind::Internal);
+}
