@@ -5,6 +5,7 @@
 //! `binlog`, `decode`, `assemble`, `source` and `scan` are the capture side. Where the two servers
 //! differ, [`session::Flavor`] decides.
 
+pub mod catalog;
 pub mod encode;
 pub mod failure;
 pub mod session;

@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 
 use super::session::Flavor;
 use crate::error::{Error, Kind, Result};
-use crate::model::{Column, Table, TableName, Type};
+use crate::model::{Column, TableName, Type};
 use crate::plan::TablePlan;
 
 /// How many rows a statement takes at once.
@@ -427,16 +427,6 @@ pub(crate) fn is_system(schema: &str) -> bool {
     ["mysql", "information_schema", "performance_schema", "sys", "weir"]
         .iter()
         .any(|system| schema.eq_ignore_ascii_case(system))
-}
-
-/// The collations of a table's columns as the catalog statement asks for them.
-pub(crate) fn collations_query(table: &Table) -> String {
-    format!(
-        "SELECT CAST(COLUMN_NAME AS CHAR), CAST(COLLATION_NAME AS CHAR) FROM information_schema.COLUMNS \
-         WHERE TABLE_SCHEMA={} AND TABLE_NAME={}",
-        literal(&table.name.schema),
-        literal(&table.name.table)
-    )
 }
 
 #[cfg(test)]

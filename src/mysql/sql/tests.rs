@@ -7,9 +7,9 @@ use super::*;
 use crate::config::{Deletes, Truncates};
 use crate::model::schema::DecimalSize;
 use crate::model::schema::JsonKind;
-use crate::model::{Identity, Unique};
+use crate::model::{Identity, Table, Unique};
 use crate::plan::{ColumnPlan, UpsertStrategy};
-use crate::transform::Conversion;
+use crate::transform::{Conversion, Fit};
 
 fn column(name: &str, ty: Type) -> Column {
     Column {
@@ -28,8 +28,12 @@ fn column(name: &str, ty: Type) -> Column {
 
 /// A plan of all `columns`, with the first `key` of them as match key.
 fn plan(name: &str, columns: Vec<Column>, key: usize) -> TablePlan {
-    let planned =
-        |at| ColumnPlan { source: at, target: at, conversion: Conversion::Identity, reverse: None };
+    let planned = |at| ColumnPlan {
+        source: at,
+        target: at,
+        conversion: Conversion { nullable: true, fit: Fit::Bool },
+        reverse: None,
+    };
     let table = Table {
         name: TableName::new("app", name),
         uniques: vec![Unique {

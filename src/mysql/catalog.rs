@@ -1,0 +1,369 @@
+//! The catalog of MySQL and MariaDB as [`Table`]s: base tables of the selected patterns with
+//! columns, unique indexes, foreign keys, and what the row images will hold.
+//!
+//! Reads `information_schema` only, a fixed number of queries per database (schema) however many
+//! tables it has. What matches a pattern but is no plain table (view, sequence, system-versioned
+//! table) is returned with a reason, so that it is refused by name. Tables of the server and of
+//! `weir` are never returned. Where the server does not tell names by case
+//! (`lower_case_table_names`), neither do the patterns. Nothing is judged here: the planner decides
+//! what can cross.
+//! Source: MySQL and MariaDB manuals, "INFORMATION_SCHEMA Tables".
+
+mod types;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::session::{self, Flavor, Role, Session};
+use super::sql::{is_system, literal, quote_table};
+use crate::config::{Database, Dialect};
+use crate::error::{Error, Kind, Result};
+use crate::link::ports::Selection;
+use crate::model::{Column, ForeignKey, Identity, Table, TableName, Type, Unique};
+use types::Described;
+
+/// How catalog sessions show in the process list.
+const APPLICATION: &str = "weir catalog";
+
+/// Tables are named one by one in a query up to this number; above it, the whole schema is read.
+const NAMES_MAX: usize = 200;
+
+type Texts = Vec<Vec<Option<String>>>;
+
+/// Reads the selected tables, ordered by name. The session itself refuses a server of the other
+/// dialect.
+///
+/// # Errors
+/// `Internal` for a PostgreSQL dialect, and whatever the server says.
+pub async fn load(
+    database: &Database,
+    dialect: Dialect,
+    selection: &Selection,
+) -> Result<Vec<Table>> {
+    if dialect == Dialect::Postgres {
+        let context = format!("database `{}`: asked for a {dialect} catalog", database.name);
+        return Err(Error::new(Kind::Internal, context));
+    }
+    let mut session = session::connect(database, APPLICATION, Role::Source).await?;
+    read(&mut session, selection).await
+}
+
+/// Which of `tables` hold at least one row.
+///
+/// # Errors
+/// As the server says.
+pub async fn non_empty(database: &Database, tables: &[TableName]) -> Result<Vec<TableName>> {
+    let mut session = session::connect(database, APPLICATION, Role::Source).await?;
+    let mut found = Vec::new();
+    for table in tables {
+        let sql = format!("SELECT 1 FROM {} LIMIT 1", quote_table(table));
+        if session.text(&format!("look for rows of {table}"), &sql).await?.is_some() {
+            found.push(table.clone());
+        }
+    }
+    Ok(found)
+}
+
+/// Collations of the text columns of a table, by column position; for statements on text keys.
+///
+/// # Errors
+/// As the server says.
+pub(crate) async fn collations(
+    session: &mut Session,
+    table: &Table,
+) -> Result<Vec<Option<String>>> {
+    let sql = format!(
+        "SELECT COLUMN_NAME, COLLATION_NAME FROM information_schema.COLUMNS \
+         WHERE TABLE_SCHEMA = {} AND TABLE_NAME = {}",
+        literal(&table.name.schema),
+        literal(&table.name.table)
+    );
+    let mut found = HashMap::new();
+    for row in session.texts(&format!("read the collations of {}", table.name), &sql).await? {
+        if let [Some(column), collation] = row.as_slice() {
+            found.insert(column.clone(), collation.clone());
+        }
+    }
+    Ok(table.columns.iter().map(|column| found.remove(&column.name).flatten()).collect())
+}
+
+/// What holds for every table of the server.
+struct Server {
+    flavor: Flavor,
+    full_image: bool,
+    folds_names: bool,
+    transactional: HashSet<String>,
+    /// Collations that compare byte for byte, without padding.
+    exact: HashSet<String>,
+}
+
+async fn read(session: &mut Session, selection: &Selection) -> Result<Vec<Table>> {
+    let server = read_server(session).await?;
+    let mut schemas: BTreeMap<String, Vec<Table>> = BTreeMap::new();
+    for table in read_names(session, &server, selection).await? {
+        schemas.entry(table.name.schema.clone()).or_default().push(table);
+    }
+    let mut all = Vec::new();
+    for (schema, mut tables) in schemas {
+        read_columns(session, &server, &schema, &mut tables).await?;
+        read_uniques(session, &schema, &mut tables).await?;
+        read_foreign_keys(session, &schema, &mut tables).await?;
+        for table in &mut tables {
+            table.identity = match (server.full_image, table.primary_key()) {
+                (true, _) => Identity::Full,
+                (false, Some(key)) => Identity::Columns(key.to_vec()),
+                (false, None) => Identity::Nothing,
+            };
+        }
+        all.extend(tables);
+    }
+    all.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(all)
+}
+
+async fn read_server(session: &mut Session) -> Result<Server> {
+    const WHAT: &str = "read the server's settings";
+    let settings = "SELECT @@GLOBAL.binlog_row_image, @@lower_case_table_names";
+    let row = session.texts(WHAT, settings).await?.pop().unwrap_or_default();
+    let setting = |at: usize| row.get(at).cloned().flatten().unwrap_or_default();
+    let (image, folding) = (setting(0), setting(1));
+    let flavor = session.flavor();
+    let exact = match flavor {
+        Flavor::Mysql => {
+            "SELECT COLLATION_NAME FROM information_schema.COLLATIONS \
+             WHERE PAD_ATTRIBUTE = 'NO PAD' AND COLLATION_NAME LIKE '%\\_bin'"
+        }
+        Flavor::Mariadb => {
+            "SELECT COLLATION_NAME FROM information_schema.COLLATIONS \
+             WHERE COLLATION_NAME LIKE '%\\_nopad\\_bin'"
+        }
+    };
+    let engines = "SELECT ENGINE FROM information_schema.ENGINES WHERE TRANSACTIONS = 'YES'";
+    Ok(Server {
+        flavor,
+        full_image: image.eq_ignore_ascii_case("FULL"),
+        folds_names: folding != "0",
+        transactional: first_column(session.texts(WHAT, engines).await?),
+        exact: first_column(session.texts(WHAT, exact).await?),
+    })
+}
+
+fn first_column(rows: Texts) -> HashSet<String> {
+    rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect()
+}
+
+/// The selected tables, still without columns.
+async fn read_names(
+    session: &mut Session,
+    server: &Server,
+    selection: &Selection,
+) -> Result<Vec<Table>> {
+    let sql = "SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, ENGINE FROM information_schema.TABLES \
+               WHERE TABLE_SCHEMA NOT IN \
+               ('mysql', 'information_schema', 'performance_schema', 'sys', 'weir')";
+    let folded = folded(selection);
+    let mut tables = Vec::new();
+    for row in session.texts("list the tables", sql).await? {
+        let mut fields = row.into_iter().map(Option::unwrap_or_default);
+        let mut next = || fields.next().unwrap_or_default();
+        let (name, kind, engine) = (TableName::new(next(), next()), next(), next());
+        let wanted = match server.folds_names {
+            false => selection.matches(&name),
+            true => folded
+                .matches(&TableName::new(name.schema.to_lowercase(), name.table.to_lowercase())),
+        };
+        if !wanted || is_system(&name.schema) {
+            continue;
+        }
+        tables.push(Table {
+            name,
+            columns: Vec::new(),
+            uniques: Vec::new(),
+            odd_unique_indexes: Vec::new(),
+            identity: Identity::Nothing,
+            foreign_keys: Vec::new(),
+            transactional: server.transactional.contains(&engine),
+            unsupported: unsupported(&kind),
+        });
+    }
+    Ok(tables)
+}
+
+fn folded(selection: &Selection) -> Selection {
+    let lower = |patterns: &[String]| patterns.iter().map(|one| one.to_lowercase()).collect();
+    Selection { include: lower(&selection.include), exclude: lower(&selection.exclude) }
+}
+
+/// Why a table of this `TABLE_TYPE` cannot be replicated as a plain one.
+fn unsupported(kind: &str) -> Option<String> {
+    Some(match kind {
+        "BASE TABLE" => return None,
+        "VIEW" | "SYSTEM VIEW" => "it is a view".to_owned(),
+        "SEQUENCE" => "it is a sequence".to_owned(),
+        "SYSTEM VERSIONED" => "it is system-versioned".to_owned(),
+        other => format!("it is of the kind {}", other.to_lowercase()),
+    })
+}
+
+/// A condition for the tables of one schema, by the names of the table column.
+fn of_tables(schema_column: &str, schema: &str, table_column: &str, tables: &[Table]) -> String {
+    let mut condition = format!("{schema_column} = {}", literal(schema));
+    if tables.len() <= NAMES_MAX {
+        let names: Vec<String> = tables.iter().map(|table| literal(&table.name.table)).collect();
+        condition.push_str(&format!(" AND {table_column} IN ({})", names.join(", ")));
+    }
+    condition
+}
+
+/// Positions of the tables by name.
+fn positions(tables: &[Table]) -> HashMap<String, usize> {
+    tables.iter().enumerate().map(|(at, table)| (table.name.table.clone(), at)).collect()
+}
+
+async fn read_columns(
+    session: &mut Session,
+    server: &Server,
+    schema: &str,
+    tables: &mut [Table],
+) -> Result<()> {
+    let documents = match server.flavor {
+        Flavor::Mysql => HashSet::new(),
+        Flavor::Mariadb => read_json_checks(session, schema, tables).await?,
+    };
+    let sql = format!(
+        "SELECT TABLE_NAME, COLUMN_NAME, COLUMN_TYPE, DATA_TYPE, CHARACTER_SET_NAME, \
+         COLLATION_NAME, IS_NULLABLE, COLUMN_DEFAULT, EXTRA, CHARACTER_MAXIMUM_LENGTH, \
+         NUMERIC_PRECISION, NUMERIC_SCALE, DATETIME_PRECISION FROM information_schema.COLUMNS \
+         WHERE {} ORDER BY TABLE_NAME, ORDINAL_POSITION",
+        of_tables("TABLE_SCHEMA", schema, "TABLE_NAME", tables)
+    );
+    let at = positions(tables);
+    for row in session.texts("read the columns", &sql).await? {
+        let Some(table) = row.first().cloned().flatten().and_then(|name| at.get(&name)) else {
+            continue;
+        };
+        let Some(table) = tables.get_mut(*table) else { continue };
+        let column = column(server, &documents, &row);
+        table.columns.push(column);
+    }
+    Ok(())
+}
+
+/// One row of the query of [`read_columns`] as a column.
+fn column(
+    server: &Server,
+    documents: &HashSet<(String, String)>,
+    row: &[Option<String>],
+) -> Column {
+    let field = |at: usize| row.get(at).and_then(Option::as_deref);
+    let number = |at: usize| field(at).and_then(|text| text.parse::<u64>().ok());
+    let text = |at: usize| field(at).unwrap_or_default();
+    let name = text(1).to_owned();
+    let described = Described {
+        column_type: text(2),
+        data_type: text(3),
+        charset: field(4),
+        length: number(9),
+        precision: number(10),
+        scale: number(11),
+        digits: number(12),
+        document: documents.contains(&(text(0).to_owned(), name.clone())),
+    };
+    let (ty, native) = types::logical(&described);
+    let extra = text(8).to_lowercase();
+    let auto_increment = extra.contains("auto_increment");
+    // MariaDB shows the default of a nullable column without one as the word NULL.
+    let defaulted = match (server.flavor, field(7)) {
+        (_, None) | (Flavor::Mariadb, Some("NULL")) => false,
+        (_, Some(_)) => true,
+    };
+    let is_text = matches!(ty, Type::Char { .. } | Type::Text { .. });
+    let generated = ["virtual generated", "stored generated", "persistent generated"]
+        .iter()
+        .any(|kind| extra.contains(kind));
+    Column {
+        exact_collation: !is_text || field(5).is_some_and(|name| server.exact.contains(name)),
+        charset: field(4).filter(|_| is_text || matches!(ty, Type::Enum { .. })).map(str::to_owned),
+        name,
+        ty,
+        native,
+        nullable: text(6) == "YES",
+        generated,
+        has_default: defaulted || auto_increment || extra.contains("default_generated"),
+        auto_increment,
+        on_update_now: extra.contains("on update"),
+    }
+}
+
+/// MariaDB: the (table, column) pairs that a check says are JSON.
+async fn read_json_checks(
+    session: &mut Session,
+    schema: &str,
+    tables: &[Table],
+) -> Result<HashSet<(String, String)>> {
+    let sql = format!(
+        "SELECT TABLE_NAME, CHECK_CLAUSE FROM information_schema.CHECK_CONSTRAINTS WHERE {}",
+        of_tables("CONSTRAINT_SCHEMA", schema, "TABLE_NAME", tables)
+    );
+    let mut found = HashSet::new();
+    for row in session.texts("read the checks", &sql).await? {
+        if let [Some(table), Some(clause)] = row.as_slice()
+            && let Some(column) = types::json_checked(clause)
+        {
+            found.insert((table.clone(), column));
+        }
+    }
+    Ok(found)
+}
+
+async fn read_uniques(session: &mut Session, schema: &str, tables: &mut [Table]) -> Result<()> {
+    let sql = format!(
+        "SELECT TABLE_NAME, INDEX_NAME, COLUMN_NAME, SUB_PART FROM information_schema.STATISTICS \
+         WHERE NON_UNIQUE = 0 AND {} ORDER BY TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX",
+        of_tables("TABLE_SCHEMA", schema, "TABLE_NAME", tables)
+    );
+    let mut indexes: BTreeMap<(String, String), Vec<Option<String>>> = BTreeMap::new();
+    for row in session.texts("read the unique indexes", &sql).await? {
+        if let [Some(table), Some(index), column, prefix] = row.as_slice() {
+            // An index over an expression has no column; a prefix index is not over the column.
+            let plain = column.clone().filter(|_| prefix.is_none());
+            indexes.entry((table.clone(), index.clone())).or_default().push(plain);
+        }
+    }
+    let at = positions(tables);
+    for ((table, name), columns) in indexes {
+        let Some(table) = at.get(&table).and_then(|at| tables.get_mut(*at)) else { continue };
+        let columns: Option<Vec<usize>> =
+            columns.iter().map(|column| table.column_index(column.as_deref()?)).collect();
+        match columns {
+            Some(columns) => {
+                let primary = name == "PRIMARY";
+                table.uniques.push(Unique { name, columns, primary });
+            }
+            None => table.odd_unique_indexes.push(name),
+        }
+    }
+    Ok(())
+}
+
+async fn read_foreign_keys(
+    session: &mut Session,
+    schema: &str,
+    tables: &mut [Table],
+) -> Result<()> {
+    let sql = format!(
+        "SELECT TABLE_NAME, CONSTRAINT_NAME, UNIQUE_CONSTRAINT_SCHEMA, REFERENCED_TABLE_NAME \
+         FROM information_schema.REFERENTIAL_CONSTRAINTS WHERE {} \
+         ORDER BY TABLE_NAME, CONSTRAINT_NAME",
+        of_tables("CONSTRAINT_SCHEMA", schema, "TABLE_NAME", tables)
+    );
+    let at = positions(tables);
+    for row in session.texts("read the foreign keys", &sql).await? {
+        if let [Some(table), Some(name), Some(parent_schema), Some(parent)] = row.as_slice()
+            && let Some(table) = at.get(table).and_then(|at| tables.get_mut(*at))
+        {
+            let parent = TableName::new(parent_schema, parent);
+            table.foreign_keys.push(ForeignKey { name: name.clone(), parent });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,211 @@
+//! The logical type of a MySQL or MariaDB column, from what `information_schema` says of it. Pure.
+//!
+//! Types outside the base set, character sets that weir does not decode and columns stored
+//! compressed are [`Type::Unsupported`], with a name that says why. Enum labels are read exactly
+//! as `COLUMN_TYPE` escapes them.
+
+use crate::model::Type;
+use crate::model::schema::{DecimalSize, JsonKind};
+
+/// Character sets that weir decodes and encodes.
+const CHARSETS: [&str; 5] = ["utf8mb4", "utf8mb3", "utf8", "ascii", "latin1"];
+
+/// One column as `information_schema.COLUMNS` describes it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Described<'a> {
+    /// `COLUMN_TYPE`: `int(10) unsigned`.
+    pub(super) column_type: &'a str,
+    /// `DATA_TYPE`: `int`.
+    pub(super) data_type: &'a str,
+    /// `CHARACTER_SET_NAME`.
+    pub(super) charset: Option<&'a str>,
+    /// `CHARACTER_MAXIMUM_LENGTH`: characters, or bytes of a binary type.
+    pub(super) length: Option<u64>,
+    /// `NUMERIC_PRECISION`: decimal digits, or bits of a bit type.
+    pub(super) precision: Option<u64>,
+    /// `NUMERIC_SCALE`.
+    pub(super) scale: Option<u64>,
+    /// `DATETIME_PRECISION`: fraction digits.
+    pub(super) digits: Option<u64>,
+    /// MariaDB: a check says that it is JSON.
+    pub(super) document: bool,
+}
+
+/// The logical type, and the native type's name for messages.
+pub(super) fn logical(column: &Described<'_>) -> (Type, String) {
+    let native = column.column_type.to_owned();
+    if column.column_type.contains("COMPRESSED") {
+        return (Type::Unsupported, format!("{} compressed", column.data_type));
+    }
+    if let Some(charset) = column.charset
+        && !CHARSETS.contains(&charset)
+    {
+        return (Type::Unsupported, format!("{native} character set {charset}"));
+    }
+    (plain(column).unwrap_or(Type::Unsupported), native)
+}
+
+fn plain(column: &Described<'_>) -> Option<Type> {
+    let unsigned = column.column_type.contains("unsigned");
+    let int = |bits| Some(Type::Int { bits, unsigned });
+    let length = || column.length.and_then(|length| u32::try_from(length).ok());
+    let digits = u8::try_from(column.digits.unwrap_or(0)).ok()?;
+    match column.data_type {
+        "tinyint" if column.column_type == "tinyint(1)" => Some(Type::Bool),
+        "bit" if column.precision == Some(1) => Some(Type::Bool),
+        "tinyint" => int(8),
+        "smallint" => int(16),
+        "mediumint" => int(24),
+        "int" => int(32),
+        "bigint" => int(64),
+        "decimal" => Some(Type::Decimal(Some(DecimalSize {
+            precision: u16::try_from(column.precision?).ok()?,
+            scale: i16::try_from(column.scale?).ok()?,
+        }))),
+        "float" => Some(Type::F32),
+        "double" => Some(Type::F64),
+        "char" => Some(Type::Char { chars: length()? }),
+        "varchar" => Some(Type::Text { chars: Some(length()?), bytes: None }),
+        "longtext" if column.document => Some(Type::Json(JsonKind::Verbatim)),
+        "tinytext" | "text" | "mediumtext" | "longtext" => {
+            Some(Type::Text { chars: None, bytes: Some(column.length?) })
+        }
+        "binary" => Some(Type::Binary { bytes: length()? }),
+        "varbinary" | "tinyblob" | "blob" | "mediumblob" | "longblob" => {
+            Some(Type::Bytes { bytes: Some(column.length?) })
+        }
+        "date" => Some(Type::Date),
+        "time" => Some(Type::Time { digits }),
+        "datetime" => Some(Type::Timestamp { digits }),
+        "timestamp" => Some(Type::Instant { digits }),
+        "year" => Some(Type::Year),
+        "uuid" => Some(Type::Uuid),
+        "json" => Some(Type::Json(JsonKind::Mysql)),
+        "enum" => Some(Type::Enum { labels: labels(column.column_type)? }),
+        _ => None,
+    }
+}
+
+/// The labels of `enum('a','b''c')`. Quotes are doubled, and the servers print a backslash, a line
+/// break, a carriage return and a zero byte as escapes. `None` for anything else.
+fn labels(column_type: &str) -> Option<Vec<String>> {
+    let mut rest = column_type.strip_prefix("enum(")?.strip_suffix(')')?.chars().peekable();
+    let mut labels = Vec::new();
+    loop {
+        if rest.next()? != '\'' {
+            return None;
+        }
+        let mut label = String::new();
+        loop {
+            match rest.next()? {
+                '\'' if rest.peek() == Some(&'\'') => {
+                    rest.next();
+                    label.push('\'');
+                }
+                '\'' => break,
+                '\\' => label.push(match rest.next()? {
+                    'n' => '\n',
+                    'r' => '\r',
+                    't' => '\t',
+                    '0' => '\0',
+                    'Z' => '\u{1a}',
+                    other => other,
+                }),
+                other => label.push(other),
+            }
+        }
+        labels.push(label);
+        match rest.next() {
+            None => return Some(labels),
+            Some(',') => {}
+            Some(_) => return None,
+        }
+    }
+}
+
+/// The column of a check that says nothing but `json_valid(column)`.
+pub(super) fn json_checked(clause: &str) -> Option<String> {
+    let inner = clause.trim().strip_prefix("json_valid(")?.strip_suffix(')')?.trim();
+    let name = inner.strip_prefix('`')?.strip_suffix('`')?;
+    let unquoted = name.replace("``", "\u{0}");
+    (!unquoted.contains('`')).then(|| unquoted.replace('\u{0}', "`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(column_type: &str, data_type: &str) -> Type {
+        let column = Described {
+            column_type,
+            data_type,
+            length: Some(5),
+            precision: Some(10),
+            scale: Some(2),
+            digits: Some(3),
+            ..Described::default()
+        };
+        logical(&column).0
+    }
+
+    /// Broken if an unsigned or wide tinyint were taken for a boolean, or a sign were lost.
+    #[test]
+    fn integers_and_booleans_of_both_servers() {
+        assert_eq!(of("tinyint(1)", "tinyint"), Type::Bool);
+        for native in ["tinyint(1) unsigned", "tinyint unsigned", "tinyint(3) unsigned zerofill"] {
+            assert_eq!(of(native, "tinyint"), Type::Int { bits: 8, unsigned: true });
+        }
+        assert_eq!(of("tinyint(4)", "tinyint"), Type::Int { bits: 8, unsigned: false });
+        assert_eq!(of("bigint(20) unsigned", "bigint"), Type::Int { bits: 64, unsigned: true });
+        assert_eq!(of("bit(10)", "bit"), Type::Unsupported);
+        let bit = Described {
+            column_type: "bit(1)",
+            data_type: "bit",
+            precision: Some(1),
+            ..Described::default()
+        };
+        assert_eq!(logical(&bit).0, Type::Bool);
+    }
+
+    /// Broken if a type outside the base set slipped through under another one's name.
+    #[test]
+    fn what_is_not_carried_keeps_its_name() {
+        for (column_type, data_type) in
+            [("point", "point"), ("set('a')", "set"), ("inet6", "inet6"), ("vector(3)", "vector")]
+        {
+            let column = Described { column_type, data_type, ..Described::default() };
+            assert_eq!(logical(&column), (Type::Unsupported, column_type.to_owned()));
+        }
+        let compressed = Described {
+            column_type: "varchar(100) /*M!100301 COMPRESSED*/",
+            data_type: "varchar",
+            charset: Some("utf8mb4"),
+            length: Some(100),
+            ..Described::default()
+        };
+        assert_eq!(logical(&compressed), (Type::Unsupported, "varchar compressed".to_owned()));
+        let foreign = Described { column_type: "varchar(9)", charset: Some("gbk"), ..compressed };
+        let native = "varchar(9) character set gbk".to_owned();
+        assert_eq!(logical(&foreign), (Type::Unsupported, native));
+    }
+
+    /// Broken if a label with a quote, comma, backslash or line break came out as another one.
+    #[test]
+    fn enum_labels_are_exact() {
+        let text = r#"enum('a','b''c','d,e','f\\g','','ö','nl\nx','dq"')"#;
+        let expected = ["a", "b'c", "d,e", "f\\g", "", "ö", "nl\nx", "dq\""];
+        assert_eq!(labels(text), Some(expected.map(str::to_owned).to_vec()));
+        for broken in ["enum(", "enum()", "enum('a'", "enum('a' 'b')", "enum('a\\", "set('a')"] {
+            assert_eq!(labels(broken), None, "{broken}");
+        }
+    }
+
+    /// Broken if MariaDB's JSON were taken for text, or text with another check for JSON.
+    #[test]
+    fn json_is_told_by_its_check() {
+        assert_eq!(json_checked("json_valid(`g`)"), Some("g".to_owned()));
+        assert_eq!(json_checked("json_valid(`a``b`)"), Some("a`b".to_owned()));
+        assert_eq!(json_checked("json_valid(`a`) and json_valid(`b`)"), None);
+        assert_eq!(json_checked("`a` > 1"), None);
+    }
+}
