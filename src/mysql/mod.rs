@@ -8,5 +8,6 @@
 pub mod catalog;
 pub mod encode;
 pub mod failure;
+pub mod identity;
 pub mod session;
 pub mod sql;

@@ -1,0 +1,25 @@
+//! Who a server is, as the witness keeps it: MySQL's `server_uuid`; MariaDB has none, so its
+//! `server_id`, which is stable over restarts and host changes but unique only where replication is
+//! configured. Another server behind an address is further told by its GTIDs and by the witness
+//! itself. Both ends of a link use this one function.
+
+use super::session::{Flavor, Session};
+use crate::error::{Error, Kind, Result};
+
+/// The identity of the server behind `session`: `mysql:<uuid>` or `mariadb:<server id>`.
+///
+/// # Errors
+/// As the server says.
+pub async fn identity(session: &mut Session) -> Result<String> {
+    let (prefix, sql) = match session.flavor() {
+        Flavor::Mysql => ("mysql", "SELECT LOWER(@@GLOBAL.server_uuid)"),
+        Flavor::Mariadb => ("mariadb", "SELECT @@GLOBAL.server_id"),
+    };
+    match session.text("read the server's identity", sql).await? {
+        Some(id) if !id.is_empty() => Ok(format!("{prefix}:{id}")),
+        _ => Err(Error::new(
+            Kind::Unsupported,
+            format!("database `{}` shows no server identity", session.database()),
+        )),
+    }
+}
