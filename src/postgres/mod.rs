@@ -9,3 +9,4 @@ pub mod encode;
 pub mod failure;
 pub mod session;
 pub mod sql;
+pub mod target;

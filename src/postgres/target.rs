@@ -1,0 +1,394 @@
+//! The apply side on PostgreSQL: one connection, one transaction at a time.
+//!
+//! A transaction starts with the compare-and-swap of the link's witness and commits with the rows,
+//! so a batch is in the target once or not at all. All statements of a slice travel in one go; a
+//! second round trip commits, after every count has been looked at. Later slices run under a
+//! savepoint, so that a refused row undoes its slice only. Updates that find no row are noted in
+//! `weir.missed` in the same transaction. What happened to a lost COMMIT is not guessed here: the
+//! link reads the witness again on a new connection.
+
+mod pipeline;
+mod session_settings;
+mod statements;
+mod steps;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_postgres::types::{FromSql, ToSql};
+use tokio_postgres::{Row as DbRow, Statement};
+
+use self::pipeline::{Check, Parameter, Pipeline, in_time};
+use self::statements::Statements;
+use super::failure::classify;
+use super::session::{self, Session};
+use super::sql::witness as sql;
+use crate::config::Database;
+use crate::error::{Error, Kind, Result};
+use crate::link::ports::{Applied, LinkContext, MissedKey, Pending, Slice, Target};
+use crate::model::Witness;
+use crate::plan::{LinkPlan, key_text, parse_key};
+use crate::position::Position;
+
+/// Connects the apply side of a link and prepares its session.
+///
+/// Errors: `ReadOnly` where the server is a standby, else as the session's.
+pub async fn open(
+    context: &LinkContext,
+    database: &Database,
+    plan: Arc<LinkPlan>,
+    lock_timeout: Duration,
+) -> Result<Box<dyn Target>> {
+    let session = session::connect(database, &context.application_name()).await?;
+    let identity = session_settings::prepare(&session, database, lock_timeout).await?;
+    let context = context.clone();
+    Ok(Box::new(PostgresTarget {
+        session,
+        identity,
+        context,
+        plan,
+        statements: Statements::default(),
+        open: None,
+    }))
+}
+
+/// The apply side of one link.
+struct PostgresTarget {
+    session: Session,
+    identity: String,
+    context: LinkContext,
+    plan: Arc<LinkPlan>,
+    statements: Statements,
+    /// The open transaction, if any.
+    open: Option<OpenTransaction>,
+}
+
+/// What the closing slice needs to know of the witness.
+#[derive(Clone, Debug)]
+struct OpenTransaction {
+    installation: String,
+    /// Stored since the compare-and-swap.
+    seq: i64,
+    /// Whether the last slice's savepoint is still there.
+    savepoint: bool,
+}
+
+impl Target for PostgresTarget {
+    fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    fn read_witness(&mut self) -> Pending<'_, Option<Witness>> {
+        Box::pin(self.read_witness())
+    }
+
+    fn create_witness<'a>(&'a mut self, witness: &'a Witness) -> Pending<'a, ()> {
+        Box::pin(self.create_witness(witness))
+    }
+
+    fn apply<'a>(&'a mut self, slice: Slice<'a>) -> Pending<'a, Applied> {
+        Box::pin(self.apply(slice))
+    }
+
+    fn rollback(&mut self) -> Pending<'_, ()> {
+        Box::pin(self.roll_back())
+    }
+
+    fn missed(&mut self, limit: usize) -> Pending<'_, Vec<MissedKey>> {
+        Box::pin(self.missed(limit))
+    }
+}
+
+impl PostgresTarget {
+    fn link(&self) -> String {
+        self.context.link.to_string()
+    }
+
+    async fn read_witness(&mut self) -> Result<Option<Witness>> {
+        let (name, link) = (self.context.name.clone(), self.link());
+        let reply = in_time(self.session.query_opt(sql::READ, &[&name, &link])).await?;
+        let row = reply.map_err(|error| without_schema(classify(error, "read the witness")))?;
+        row.map(|row| witness_of(&row, name, link)).transpose()
+    }
+
+    async fn create_witness(&mut self, witness: &Witness) -> Result<()> {
+        let seq = stored_seq(witness.seq)?;
+        let hops = stored_hops(witness.hops);
+        let position = witness.position.to_string();
+        let restart = witness.restart.as_ref().map(Position::to_string);
+        let parameters: [&(dyn ToSql + Sync); 10] = [
+            &witness.name,
+            &witness.link,
+            &witness.installation,
+            &seq,
+            &position,
+            &restart,
+            &hops,
+            &witness.pending,
+            &witness.source_identity,
+            &witness.target_identity,
+        ];
+        match in_time(self.session.execute(sql::CREATE, &parameters)).await? {
+            Ok(_) => Ok(()),
+            Err(error) if error.code().is_some_and(|code| code.code() == "23505") => {
+                let context = format!("link {} already has a witness in the target", witness.link);
+                Err(Error::new(Kind::Witness, context))
+            }
+            Err(error) => Err(without_schema(classify(error, "create the witness"))),
+        }
+    }
+
+    async fn apply(&mut self, slice: Slice<'_>) -> Result<Applied> {
+        if slice.open.is_some() == self.open.is_some() {
+            let context = "a slice must open a transaction, or follow in an open one";
+            return Err(Error::new(Kind::Internal, context));
+        }
+        let failed = match self.write(slice).await {
+            Ok(missed) if slice.close.is_some() => {
+                self.commit().await?;
+                return Ok(Applied { missed });
+            }
+            Ok(missed) => return Ok(Applied { missed }),
+            Err(error) => error,
+        };
+        match failed.kind() {
+            Kind::Witness => self.roll_back().await?,
+            Kind::Constraint | Kind::Value if slice.open.is_some() => self.roll_back().await?,
+            Kind::Constraint | Kind::Value => {
+                self.command("ROLLBACK TO SAVEPOINT weir_slice").await?;
+            }
+            _ => {}
+        }
+        Err(failed)
+    }
+
+    /// Everything of a slice but the commit; returns the misses, which are noted.
+    async fn write(&mut self, slice: Slice<'_>) -> Result<Vec<MissedKey>> {
+        let plan = Arc::clone(&self.plan);
+        let mut statements = Vec::with_capacity(slice.steps.len());
+        for step in slice.steps {
+            statements.push(self.statements.of_step(&self.session, &plan, step).await?);
+        }
+        let opening = match slice.open {
+            Some(witness) => Some(self.open_by(witness, slice.close).await?),
+            None => None,
+        };
+        let settling = self.settling(slice.settled).await?;
+        let moving = match (slice.open, slice.close, &self.open) {
+            (None, Some(position), Some(open)) => {
+                let statement = self.statements.fixed(&self.session, sql::MOVE).await?;
+                Some((statement, self.moved(&open.clone(), position)))
+            }
+            _ => None,
+        };
+        let savepoint = self.savepoint();
+        let mut pipeline = Pipeline::new(&self.session, &plan);
+        match opening {
+            Some((open, statement, parameters)) => {
+                self.open = Some(open);
+                pipeline.command("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE").await;
+                pipeline.send(statement, parameters, Check::Witness).await;
+            }
+            None => pipeline.command(savepoint).await,
+        }
+        for (statement, parameters) in settling {
+            pipeline.send(statement, parameters, Check::Done("settle notes of weir.missed")).await;
+        }
+        for (step, statement) in slice.steps.iter().zip(statements) {
+            steps::send(&mut pipeline, step, &statement).await?;
+        }
+        if let Some((statement, parameters)) = moving {
+            pipeline.send(statement, parameters, Check::Witness).await;
+        }
+        if slice.close.is_some() {
+            // Deferred constraints name themselves now, not in the commit.
+            pipeline.command("SET CONSTRAINTS ALL IMMEDIATE").await;
+        }
+        let missed = pipeline.finish().await?;
+        self.note(&missed).await?;
+        Ok(missed)
+    }
+
+    /// Marks where a later slice begins; the mark of the slice before it is not needed any more.
+    fn savepoint(&mut self) -> &'static str {
+        match &mut self.open {
+            Some(open) if open.savepoint => "RELEASE SAVEPOINT weir_slice; SAVEPOINT weir_slice",
+            Some(open) => {
+                open.savepoint = true;
+                "SAVEPOINT weir_slice"
+            }
+            None => "",
+        }
+    }
+
+    /// The compare-and-swap. The position is written here if the slice closes the transaction too.
+    async fn open_by(
+        &mut self,
+        witness: &Witness,
+        close: Option<&Position>,
+    ) -> Result<(OpenTransaction, Statement, Vec<Parameter<'static>>)> {
+        let statement = self.statements.fixed(&self.session, sql::SWAP).await?;
+        let expected = stored_seq(witness.seq)?;
+        let parameters: Vec<Parameter<'static>> = vec![
+            Box::new(self.context.name.clone()),
+            Box::new(self.link()),
+            Box::new(witness.installation.clone()),
+            Box::new(expected),
+            Box::new(close.unwrap_or(&witness.position).to_string()),
+            Box::new(witness.restart.as_ref().map(Position::to_string)),
+            Box::new(stored_hops(witness.hops)),
+        ];
+        let installation = witness.installation.clone();
+        let open = OpenTransaction { installation, seq: expected + 1, savepoint: false };
+        Ok((open, statement, parameters))
+    }
+
+    /// Parameters of the second write of the witness, where the position became known later.
+    fn moved(&self, open: &OpenTransaction, position: &Position) -> Vec<Parameter<'static>> {
+        vec![
+            Box::new(self.context.name.clone()),
+            Box::new(self.link()),
+            Box::new(open.installation.clone()),
+            Box::new(open.seq),
+            Box::new(position.to_string()),
+        ]
+    }
+
+    /// The statements that settle notes, one per table.
+    async fn settling(
+        &mut self,
+        settled: &[MissedKey],
+    ) -> Result<Vec<(Statement, Vec<Parameter<'static>>)>> {
+        let mut statements = Vec::new();
+        for (table, keys) in self.keys_by_table(settled)? {
+            let statement = self.statements.fixed(&self.session, sql::SETTLE).await?;
+            statements.push((statement, self.note_parameters(table, keys)));
+        }
+        Ok(statements)
+    }
+
+    /// Notes misses in `weir.missed`.
+    async fn note(&mut self, missed: &[MissedKey]) -> Result<()> {
+        for (table, keys) in self.keys_by_table(missed)? {
+            let statement = self.statements.fixed(&self.session, sql::NOTE).await?;
+            let parameters = self.note_parameters(table, keys);
+            let plan = Arc::clone(&self.plan);
+            let mut pipeline = Pipeline::new(&self.session, &plan);
+            pipeline.send(statement, parameters, Check::Done("note misses in weir.missed")).await;
+            pipeline.finish().await?;
+        }
+        Ok(())
+    }
+
+    fn note_parameters(&self, table: String, keys: Vec<String>) -> Vec<Parameter<'static>> {
+        vec![
+            Box::new(self.context.name.clone()),
+            Box::new(self.link()),
+            Box::new(table),
+            Box::new(keys),
+        ]
+    }
+
+    /// Texts of keys by the target table's name.
+    fn keys_by_table(&self, keys: &[MissedKey]) -> Result<BTreeMap<String, Vec<String>>> {
+        let mut tables: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for missed in keys {
+            let table = self.plan.tables.get(missed.table).ok_or_else(|| {
+                Error::new(Kind::Internal, "a missed key of a table that is not planned")
+            })?;
+            tables.entry(table.target.name.to_string()).or_default().push(key_text(&missed.key));
+        }
+        Ok(tables)
+    }
+
+    async fn commit(&mut self) -> Result<()> {
+        self.open = None;
+        self.command("COMMIT").await
+    }
+
+    async fn roll_back(&mut self) -> Result<()> {
+        match self.open.take() {
+            Some(_) => self.command("ROLLBACK").await,
+            None => Ok(()),
+        }
+    }
+
+    async fn command(&self, command: &'static str) -> Result<()> {
+        in_time(self.session.batch_execute(command))
+            .await?
+            .map_err(|error| classify(error, format!("run {command}")))
+    }
+
+    async fn missed(&mut self, limit: usize) -> Result<Vec<MissedKey>> {
+        let names: Vec<String> =
+            self.plan.tables.iter().map(|table| table.target.name.to_string()).collect();
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let (name, link) = (&self.context.name, self.link());
+        let reply =
+            in_time(self.session.query(sql::MISSED, &[name, &link, &names, &limit])).await?;
+        let rows = reply.map_err(|error| without_schema(classify(error, "read weir.missed")))?;
+        let mut found = Vec::with_capacity(rows.len());
+        for row in rows {
+            let table: String = column(&row, 0)?;
+            let key: String = column(&row, 1)?;
+            if let Some(table) = names.iter().position(|name| *name == table) {
+                found.push(MissedKey { table, key: parse_key(&key)? });
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// A witness as the table holds it.
+fn witness_of(row: &DbRow, name: String, link: String) -> Result<Witness> {
+    let position = |text: String| {
+        text.parse::<Position>().map_err(|error| {
+            Error::new(Kind::Witness, format!("witness of link {link} cannot be read"))
+                .caused_by(error)
+        })
+    };
+    let seq: i64 = column(row, 1)?;
+    let hops: i32 = column(row, 4)?;
+    Ok(Witness {
+        part: 0,
+        installation: column(row, 0)?,
+        seq: u64::try_from(seq).unwrap_or_default(),
+        position: position(column(row, 2)?)?,
+        restart: column::<Option<String>>(row, 3)?.map(position).transpose()?,
+        hops: u32::try_from(hops).unwrap_or_default(),
+        pending: column(row, 5)?,
+        source_identity: column(row, 6)?,
+        target_identity: column(row, 7)?,
+        name,
+        link,
+    })
+}
+
+/// A column of one of weir's own tables.
+fn column<'a, T: FromSql<'a>>(row: &'a DbRow, at: usize) -> Result<T> {
+    row.try_get(at).map_err(|error| {
+        Error::new(Kind::Witness, "a table of schema weir is not as weir made it")
+            .caused_by(error)
+            .hint("run `weir setup`, which prints the tables as they should be")
+    })
+}
+
+fn stored_seq(seq: u64) -> Result<i64> {
+    i64::try_from(seq)
+        .ok()
+        .filter(|seq| *seq < i64::MAX)
+        .ok_or_else(|| Error::new(Kind::Internal, "the witness cannot count any further"))
+}
+
+fn stored_hops(hops: u32) -> i32 {
+    i32::try_from(hops).unwrap_or(i32::MAX)
+}
+
+/// Says how to make the `weir` tables where they are missing.
+fn without_schema(error: Error) -> Error {
+    match error.kind() {
+        Kind::Mapping => error.hint("run `weir setup --apply`, which makes schema weir"),
+        _ => error,
+    }
+}
