@@ -22,6 +22,8 @@ use crate::error::{Error, Kind, Result};
 use crate::link::ports::Selection;
 use crate::model::{Column, ForeignKey, Identity, Table, TableName, Unique};
 
+pub(super) use types::logical;
+
 /// The oldest version weir works with.
 const VERSION_MIN: i32 = 14;
 /// How catalog sessions show in the process list.

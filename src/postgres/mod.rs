@@ -4,9 +4,19 @@
 //! `pgoutput`, `decode`, `assemble`, `source` and `scan` are the capture side; `catalog`, `encode`,
 //! `sql`, `target`, `preflight`, `setup` and `ddl` the apply side.
 
+mod assemble;
 pub mod catalog;
+mod decode;
 pub mod encode;
 pub mod failure;
+mod follow;
+mod login;
+mod pgoutput;
+pub mod scan;
 pub mod session;
+mod shape;
+mod slot;
+pub mod source;
 pub mod sql;
+mod stream;
 pub mod target;

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use tokio_postgres::{Client, Config, NoTls};
 
 use super::failure;
-use crate::config::{Database, Secret, Tls};
+use crate::config::{Database, Tls};
 use crate::error::{Error, Kind, Result};
 
 /// Connecting and logging in take at most this long.
@@ -40,6 +40,9 @@ const SETTINGS: &[(&str, &str)] = &[
     ("standard_conforming_strings", "on"),
     ("synchronous_commit", "on"),
     ("search_path", "pg_catalog"),
+    // A table with row security is refused rather than read in part.
+    ("row_security", "off"),
+    ("default_transaction_isolation", "read committed"),
 ];
 
 /// A logged-in session. Dereferences to the client.
@@ -138,20 +141,9 @@ pub(crate) fn require_loopback(database: &Database) -> Result<()> {
 
 /// The password, read anew.
 pub(crate) async fn password(database: &Database) -> Result<Option<SecretString>> {
-    let refused = |cause: Box<dyn std::error::Error + Send + Sync>| {
-        let context = format!("password of database {} cannot be read", database.name);
-        Error::new(Kind::Authentication, context).caused_by(cause)
-    };
     match &database.password {
         None => Ok(None),
-        Some(Secret::Env(name)) => {
-            std::env::var(name).map(|text| Some(text.into())).map_err(|error| refused(error.into()))
-        }
-        Some(Secret::File(path)) => tokio::fs::read_to_string(path)
-            .await
-            .map(|text| Some(text.trim_end_matches(['\r', '\n']).into()))
-            .map_err(|error| refused(error.into())),
-        Some(Secret::Command(_)) => Err(refused("a command as password".into())),
+        Some(secret) => secret.read(&database.name).await.map(Some),
     }
 }
 
@@ -212,6 +204,6 @@ mod tests {
     #[test]
     fn settings_survive_the_startup_packet() {
         assert!(options().contains("-c DateStyle=ISO,\\ YMD -c IntervalStyle=iso_8601"));
-        assert!(options().ends_with("search_path=pg_catalog"));
+        assert!(options().contains("isolation=read\\ committed"));
     }
 }

@@ -195,9 +195,12 @@ fn cast(table: &TablePlan, column: usize, value: &str) -> String {
     }
 }
 
-/// The base type to cast to, without length; `None` where the value travels as what it is.
 fn cast_name(table: &TablePlan, column: usize) -> Option<&str> {
-    let column = target(table, column)?;
+    base_type(target(table, column)?)
+}
+
+/// The base type to cast to, without length; `None` where the value travels as what it is.
+pub(super) fn base_type(column: &Column) -> Option<&str> {
     Some(match &column.ty {
         Type::Bool => "boolean",
         Type::Int { bits: 16, .. } => "int2",

@@ -66,7 +66,7 @@ pub(super) fn column(row: &Row, labels: &HashMap<u32, Vec<String>>) -> Column {
 }
 
 /// The logical type of a base type and its modifier.
-fn logical(oid: u32, modifier: i32) -> Type {
+pub(in crate::postgres) fn logical(oid: u32, modifier: i32) -> Type {
     // Limits of character types and numerics are stored with 4 added; -1 is none.
     let limit = u32::try_from(modifier.saturating_sub(4)).ok();
     let digits = u8::try_from(modifier).unwrap_or(6).min(6);

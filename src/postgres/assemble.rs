@@ -1,0 +1,301 @@
+//! Messages of `pgoutput` → parts of transactions in rows of the planned tables; pure.
+//!
+//! Guarantees: every transaction ends in a part with a commit, also one without planned changes;
+//! a part stays near [`PART_BYTES_MAX`]; unchanged TOAST is unknown, except under REPLICA
+//! IDENTITY FULL, where the old row has it; a table whose shape in the log differs from the plan
+//! is an error that lists the differences, unless a person has reviewed the log up to there.
+//! Tables that are not planned are skipped before their values are looked at.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hashbrown::HashMap;
+
+use super::decode::decode;
+use super::pgoutput::{self, Cell, Message, Old, Relation, Tuple};
+use super::shape::{Layout, TypeName, layout};
+use crate::error::{Error, Kind, Result};
+use crate::link::queue::{PART_BYTES_MAX, PART_CHANGES_MAX};
+use crate::model::value::UNIX_TO_2000_US;
+use crate::model::{Before, Change, Commit, Op, Part, Row, TableName, Value};
+use crate::plan::{LinkPlan, TablePlan};
+use crate::position::{Lsn, Position};
+
+/// Tuples from this size on are kept in the read buffer instead of being copied out of it, in
+/// bytes. Smaller ones would hold a whole buffer for a few bytes.
+const SHARE_BYTES_MIN: usize = 64 << 10;
+
+/// Turns messages into parts. Fed in log order from the start of a stream.
+#[derive(Debug)]
+pub(crate) struct Assembler {
+    plan: Arc<LinkPlan>,
+    by_name: HashMap<TableName, usize>,
+    by_oid: HashMap<u32, usize>,
+    relations: HashMap<u32, Known>,
+    types: HashMap<u32, TypeName>,
+    reviewed_until: Option<Lsn>,
+    open: Option<Transaction>,
+    part: Part,
+}
+
+/// A relation the log has described.
+#[derive(Debug)]
+enum Known {
+    Planned { table: usize, layout: Layout },
+    Skipped,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Transaction {
+    final_lsn: Lsn,
+    xid: u32,
+}
+
+impl Assembler {
+    /// An assembler for a stream of `plan`'s tables. `by_oid` has the planned tables by their
+    /// present object id, so that a renamed table is noticed. Changes that committed at or before
+    /// `reviewed_until` are matched by column name, whatever else differs.
+    pub(crate) fn new(
+        plan: Arc<LinkPlan>,
+        by_oid: HashMap<u32, usize>,
+        reviewed_until: Option<Lsn>,
+    ) -> Self {
+        let by_name = plan
+            .tables
+            .iter()
+            .enumerate()
+            .map(|(index, table)| (table.source.name.clone(), index))
+            .collect();
+        Assembler {
+            plan,
+            by_name,
+            by_oid,
+            relations: HashMap::new(),
+            types: HashMap::new(),
+            reviewed_until,
+            open: None,
+            part: Part::default(),
+        }
+    }
+
+    /// Whether a transaction has begun and not ended.
+    pub(crate) fn in_transaction(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// Takes one message; returns a part when one is full or its transaction ends.
+    pub(crate) fn push(&mut self, payload: &Bytes) -> Result<Option<Part>> {
+        let result = self.take(payload);
+        match self.open {
+            Some(open) => result
+                .map_err(|error| error.within(format_args!("transaction at {}", open.final_lsn))),
+            None => result,
+        }
+    }
+
+    fn take(&mut self, payload: &Bytes) -> Result<Option<Part>> {
+        match pgoutput::parse(payload)? {
+            Message::Begin { final_lsn, xid, .. } => {
+                if self.open.replace(Transaction { final_lsn, xid }).is_some() {
+                    return Err(out_of_order("a transaction begins inside another"));
+                }
+            }
+            Message::Commit { commit_lsn, end_lsn, time_us } => {
+                return self.commit(commit_lsn, end_lsn, time_us).map(Some);
+            }
+            Message::Relation(relation) => self.describe(&relation),
+            Message::Type { oid, schema, name } => {
+                let name = TypeName { schema: schema.to_owned(), name: name.to_owned() };
+                self.types.insert(oid, name);
+            }
+            Message::Insert { relation, new } => {
+                if let Some((table, layout)) = self.planned(relation)? {
+                    let after = self.row(table, layout, &new, payload, false)?;
+                    return Ok(self.add(table, Op::Insert { after }));
+                }
+            }
+            Message::Update { relation, old, new } => {
+                if let Some((table, layout)) = self.planned(relation)? {
+                    let before = match old {
+                        None => None,
+                        Some(old) => Some(self.before(table, layout, &old, payload)?),
+                    };
+                    let mut after = self.row(table, layout, &new, payload, false)?;
+                    if let Some(before) = &before {
+                        fill_unchanged(&mut after, before.row());
+                    }
+                    return Ok(self.add(table, Op::Update { before, after }));
+                }
+            }
+            Message::Delete { relation, old } => {
+                if let Some((table, layout)) = self.planned(relation)? {
+                    let before = self.before(table, layout, &old, payload)?;
+                    return Ok(self.add(table, Op::Delete { before }));
+                }
+            }
+            Message::Truncate { relations } => return self.truncate(&relations),
+            Message::Origin { .. } | Message::Logical => {}
+        }
+        Ok(None)
+    }
+
+    fn commit(&mut self, commit_lsn: Lsn, end_lsn: Lsn, time_us: i64) -> Result<Part> {
+        match self.open {
+            Some(open) if open.final_lsn == commit_lsn && end_lsn > commit_lsn => {
+                let mut part = std::mem::take(&mut self.part);
+                part.commit = Some(Commit {
+                    position: Position::Postgres(end_lsn),
+                    time_us: time_us.saturating_add(UNIX_TO_2000_US),
+                    xid: Some(open.xid),
+                });
+                self.open = None;
+                Ok(part)
+            }
+            _ => Err(out_of_order("a commit does not belong to its transaction")),
+        }
+    }
+
+    /// Finds the planned table of a relation, by name or by object id, and compares the shapes.
+    fn describe(&mut self, relation: &Relation<'_>) {
+        let name = TableName::new(relation.schema, relation.table);
+        let by_name = self.by_name.get(&name).copied();
+        let by_oid = self.by_oid.get(&relation.oid).copied();
+        let table = by_name.or(by_oid);
+        let known = match table.and_then(|table| Some((table, self.plan.tables.get(table)?))) {
+            None => Known::Skipped,
+            Some((table, plan)) => {
+                let mut layout = layout(relation, plan, &self.types);
+                let other = by_oid.filter(|other| *other != table);
+                if let Some(other) = other.and_then(|other| self.plan.tables.get(other)) {
+                    layout.differences.push(format!("it was {} before", other.source.name));
+                }
+                Known::Planned { table, layout }
+            }
+        };
+        self.relations.insert(relation.oid, known);
+    }
+
+    /// The planned table and layout of a change; `None` for tables that are not planned.
+    fn planned(&self, oid: u32) -> Result<Option<(usize, &Layout)>> {
+        let Some(open) = self.open else {
+            return Err(out_of_order("a change outside a transaction"));
+        };
+        match self.relations.get(&oid) {
+            None => Err(out_of_order("a change of a table that was not described")),
+            Some(Known::Skipped) => Ok(None),
+            Some(Known::Planned { table, layout }) => {
+                let reviewed = self.reviewed_until.is_some_and(|until| open.final_lsn <= until);
+                if !layout.differences.is_empty() && !reviewed {
+                    let name = &self.plan(*table)?.source.name;
+                    let differences = layout.differences.join("; ");
+                    let context = format!("table {name} has changed: {differences}");
+                    return Err(Error::new(Kind::SchemaChanged, context));
+                }
+                Ok(Some((*table, layout)))
+            }
+        }
+    }
+
+    fn plan(&self, table: usize) -> Result<&TablePlan> {
+        self.plan
+            .tables
+            .get(table)
+            .map(|plan| &**plan)
+            .ok_or_else(|| Error::new(Kind::Internal, "a table outside the plan"))
+    }
+
+    fn before(
+        &self,
+        table: usize,
+        layout: &Layout,
+        old: &Old<'_>,
+        payload: &Bytes,
+    ) -> Result<Before> {
+        Ok(match old {
+            Old::Key(tuple) => Before::Key(self.row(table, layout, tuple, payload, true)?),
+            Old::Full(tuple) => Before::Full(self.row(table, layout, tuple, payload, false)?),
+        })
+    }
+
+    /// A tuple as a row of the planned table. A key image has NULL where it knows nothing.
+    fn row(
+        &self,
+        table: usize,
+        layout: &Layout,
+        tuple: &Tuple<'_>,
+        payload: &Bytes,
+        key_only: bool,
+    ) -> Result<Row> {
+        let source = &self.plan(table)?.source;
+        if usize::from(tuple.columns) != layout.columns.len() {
+            return Err(out_of_order("a row with another number of columns than its table"));
+        }
+        let bytes = if tuple.bytes().len() < SHARE_BYTES_MIN {
+            Bytes::copy_from_slice(tuple.bytes())
+        } else {
+            payload.slice_ref(tuple.bytes())
+        };
+        let mut values = vec![Value::Unchanged; source.columns.len()];
+        let wanted = layout.columns.iter().zip(&layout.key);
+        for ((column, key), cell) in wanted.zip(tuple.within(&bytes).cells()) {
+            let Some(index) = column.filter(|_| *key || !key_only) else { continue };
+            let (Some(column), Some(value)) = (source.columns.get(index), values.get_mut(index))
+            else {
+                continue;
+            };
+            *value = match cell {
+                Cell::Null => Value::Null,
+                Cell::Unchanged => Value::Unchanged,
+                Cell::Text(text) => decode(&column.ty, text, |part| bytes.slice_ref(part))
+                    .map_err(|error| {
+                        let context = format!("column `{}` of {}", column.name, source.name);
+                        Error::new(Kind::Malformed, context).caused_by(error)
+                    })?,
+            };
+        }
+        Ok(Row::from(values))
+    }
+
+    fn truncate(&mut self, relations: &[u32]) -> Result<Option<Part>> {
+        let mut tables = Vec::new();
+        for oid in relations {
+            tables.extend(self.planned(*oid)?.map(|(table, _)| table));
+        }
+        for table in tables {
+            self.part.changes.push(Change { table, op: Op::Truncate });
+        }
+        Ok(None)
+    }
+
+    /// Adds a change; returns the part when it is full.
+    fn add(&mut self, table: usize, op: Op) -> Option<Part> {
+        let row_bytes = match &op {
+            Op::Insert { after } | Op::Update { before: None, after } => after.size_bytes(),
+            Op::Update { before: Some(before), after } => {
+                before.row().size_bytes() + after.size_bytes()
+            }
+            Op::Delete { before } => before.row().size_bytes(),
+            Op::Truncate => 0,
+        };
+        self.part.bytes += row_bytes + size_of::<Change>();
+        self.part.changes.push(Change { table, op });
+        let full = self.part.bytes >= PART_BYTES_MAX || self.part.changes.len() >= PART_CHANGES_MAX;
+        full.then(|| std::mem::take(&mut self.part))
+    }
+}
+
+/// What the new row left out because it did not change, the old row may have.
+fn fill_unchanged(after: &mut Row, before: &Row) {
+    for (value, old) in after.0.iter_mut().zip(before.iter()) {
+        if matches!(value, Value::Unchanged) {
+            value.clone_from(old);
+        }
+    }
+}
+
+fn out_of_order(what: &str) -> Error {
+    Error::new(Kind::Malformed, what)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,257 @@
+//! Following the log: frames in, parts to the queue, and the server kept informed.
+//!
+//! Guarantees: the server is never told a durable position beyond the frontier; it is told ours at
+//! least every [`REPORT_EVERY`], and every second while the queue is full, so that backpressure
+//! does not end the stream; a part is handed on exactly once and in order. Progress without
+//! changes is folded into the newest such part.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use futures_util::poll;
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use super::assemble::Assembler;
+use super::source::lsn;
+use super::stream::{Frame, Replication, Status};
+use crate::error::{Error, Kind, Result};
+use crate::link::queue::{Closed, PartSender};
+use crate::model::value::UNIX_TO_2000_US;
+use crate::model::{Commit, Part};
+use crate::position::{Lsn, Position};
+
+/// How often time-outs and reports are looked at.
+const TICK: Duration = Duration::from_millis(200);
+/// The server hears from us at least this often.
+const REPORT_EVERY: Duration = Duration::from_secs(10);
+/// A new frontier is reported, and a blocked server is spoken to, at most this often.
+const REPORT_SOON: Duration = Duration::from_secs(1);
+/// After this much silence the server is asked for an answer.
+const SILENCE_ASK: Duration = Duration::from_secs(60);
+/// After this much silence the connection is dead.
+const SILENCE_MAX: Duration = Duration::from_secs(90);
+/// A server that asks again this soon after our answer is shutting down and waits for us.
+const ASKED_AGAIN: Duration = Duration::from_millis(200);
+/// As many times in a row.
+const ASKED_AGAIN_MAX: u32 = 5;
+
+/// Where parts go and what comes back.
+#[derive(Debug)]
+pub(super) struct Progress {
+    /// Takes the parts.
+    pub(super) queue: PartSender,
+    /// The frontier: the only position that is ever acknowledged.
+    pub(super) durable: watch::Receiver<Position>,
+    /// Asks for an end in good order.
+    pub(super) stop: CancellationToken,
+}
+
+type Sending = Pin<Box<dyn Future<Output = Result<(), Closed>> + Send>>;
+
+/// A started stream and all that is known about it.
+pub(super) struct Follow {
+    replication: Replication,
+    assembler: Assembler,
+    progress: Progress,
+    /// A part that waits for room in the queue.
+    sending: Option<Sending>,
+    /// Progress without changes, not yet handed on.
+    idle: Option<Part>,
+    /// Whether a part without a commit has been handed on.
+    inside: bool,
+    /// The newest position handed on or in `idle`.
+    position: Lsn,
+    /// The newest position the server has spoken of.
+    received: Lsn,
+    /// What was last reported as durable, and when.
+    reported: (Lsn, Instant),
+    /// When the last byte came; `None` while we do not read.
+    heard: Instant,
+    /// Whether the server was asked for an answer since then.
+    asked: bool,
+    /// How many times in a row the server asked at once after an answer.
+    asked_again: u32,
+}
+
+/// Why the loop ended without an error.
+struct Ended;
+
+impl Follow {
+    /// A stream that was started at `from`.
+    pub(super) fn new(
+        replication: Replication,
+        assembler: Assembler,
+        progress: Progress,
+        from: Lsn,
+    ) -> Self {
+        let now = Instant::now();
+        Follow {
+            replication,
+            assembler,
+            progress,
+            sending: None,
+            idle: None,
+            inside: false,
+            position: from,
+            received: from,
+            reported: (Lsn::INVALID, now),
+            heard: now,
+            asked: false,
+            asked_again: 0,
+        }
+    }
+
+    /// Follows until a stop, the end of the applier, or an error.
+    pub(super) async fn run(mut self) -> Result<()> {
+        let Ended = self.follow().await?;
+        self.report(false).await?;
+        self.replication.finish().await;
+        Ok(())
+    }
+
+    async fn follow(&mut self) -> Result<Ended> {
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            if self.sending.is_none() && self.advance().await?.is_some() {
+                return Ok(Ended);
+            }
+            let blocked = self.sending.is_some();
+            tokio::select! {
+                biased;
+                () = self.progress.stop.cancelled() => return Ok(Ended),
+                () = self.progress.queue.closed() => return Ok(Ended),
+                _ = tick.tick() => self.on_tick().await?,
+                sent = room(&mut self.sending), if blocked => {
+                    self.sending = None;
+                    self.heard = Instant::now();
+                    if sent.is_err() {
+                        return Ok(Ended);
+                    }
+                }
+                filled = self.replication.fill(), if !blocked => {
+                    filled?;
+                    self.heard = Instant::now();
+                    self.asked = false;
+                }
+            }
+        }
+    }
+
+    /// Takes the frames that are here until a part has to wait for room.
+    async fn advance(&mut self) -> Result<Option<Ended>> {
+        while let Some(frame) = self.replication.buffered()? {
+            match frame {
+                Frame::Wal { start, payload } => {
+                    self.received = self.received.max(start);
+                    let Some(part) = self.assembler.push(&payload)? else { continue };
+                    if self.take(part).await?.is_some() {
+                        return Ok(Some(Ended));
+                    }
+                }
+                Frame::Keepalive { end, time_us, reply } => {
+                    self.on_keepalive(end, time_us, reply).await?;
+                }
+            }
+            if self.sending.is_some() {
+                break;
+            }
+        }
+        Ok(None)
+    }
+
+    /// Hands a part on, or keeps it as progress if it holds nothing else.
+    async fn take(&mut self, part: Part) -> Result<Option<Ended>> {
+        if let Some(commit) = &part.commit {
+            self.position = self.position.max(lsn(&commit.position)?);
+            self.received = self.received.max(self.position);
+            if part.changes.is_empty() && !self.inside {
+                self.idle = Some(part);
+                return Ok(None);
+            }
+        }
+        self.inside = part.commit.is_none();
+        self.idle = None;
+        self.send(part).await
+    }
+
+    async fn send(&mut self, part: Part) -> Result<Option<Ended>> {
+        let queue = self.progress.queue.clone();
+        let mut sending: Sending = Box::pin(async move { queue.send(part).await });
+        match poll!(&mut sending) {
+            std::task::Poll::Ready(Ok(())) => Ok(None),
+            std::task::Poll::Ready(Err(Closed)) => Ok(Some(Ended)),
+            std::task::Poll::Pending => {
+                self.sending = Some(sending);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Everything that commits before `end` has been sent. Outside a transaction that makes `end`
+    /// a position, so that the slot of an idle database moves.
+    async fn on_keepalive(&mut self, end: Lsn, time_us: i64, reply: bool) -> Result<()> {
+        let again = end == self.received && self.reported.1.elapsed() < ASKED_AGAIN;
+        self.received = self.received.max(end);
+        if end > self.position && !self.assembler.in_transaction() {
+            self.position = end;
+            let commit = Commit {
+                position: Position::Postgres(end),
+                time_us: time_us.saturating_add(UNIX_TO_2000_US),
+                xid: None,
+            };
+            self.idle = Some(Part { commit: Some(commit), idle: true, ..Part::default() });
+        }
+        if !reply {
+            return Ok(());
+        }
+        self.asked_again = if again { self.asked_again + 1 } else { 0 };
+        if self.asked_again >= ASKED_AGAIN_MAX {
+            return Err(Error::new(Kind::Unavailable, "the source is shutting down"));
+        }
+        self.report(false).await
+    }
+
+    async fn on_tick(&mut self) -> Result<()> {
+        if self.sending.is_none()
+            && let Some(part) = self.idle.take()
+        {
+            // Closed is seen by the loop.
+            self.send(part).await?;
+        }
+        let since = self.reported.1.elapsed();
+        let durable = lsn(&self.progress.durable.borrow())?;
+        let soon = self.sending.is_some() || durable > self.reported.0;
+        let silent = if self.sending.is_some() { Duration::ZERO } else { self.heard.elapsed() };
+        if silent >= SILENCE_MAX {
+            return Err(Error::new(Kind::Timeout, "the source did not answer in the stream"));
+        }
+        if silent >= SILENCE_ASK && !self.asked {
+            self.asked = true;
+            return self.report(true).await;
+        }
+        if since >= REPORT_EVERY || soon && since >= REPORT_SOON {
+            return self.report(false).await;
+        }
+        Ok(())
+    }
+
+    /// Tells the server how far we are; durable is the frontier and nothing else.
+    async fn report(&mut self, reply: bool) -> Result<()> {
+        let flush = lsn(&self.progress.durable.borrow())?;
+        let write = self.received.max(flush);
+        self.reported = (flush, Instant::now());
+        self.replication.status(Status { write, flush, reply }).await
+    }
+}
+
+/// Waits for the part that is being sent.
+async fn room(sending: &mut Option<Sending>) -> Result<(), Closed> {
+    match sending {
+        Some(sending) => sending.await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,205 @@
+//! What a capture needs to know of its slot and publication, read in an ordinary session.
+//!
+//! A slot that cannot continue from the witness is a gap, said in words; nothing is repaired here.
+//! The publication must hold every planned table without a row filter, or changes would be missing
+//! without a sign.
+//! Source: PostgreSQL manual, "pg_replication_slots", "pg_publication_tables".
+
+use hashbrown::{HashMap, HashSet};
+use tokio_postgres::Client;
+
+use super::failure::classify;
+use crate::error::{Error, Kind, Result};
+use crate::model::TableName;
+use crate::plan::LinkPlan;
+use crate::position::Lsn;
+
+/// What weir reads of a slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Slot {
+    /// Output plugin; empty for a physical slot.
+    pub(super) plugin: String,
+    /// Database of a logical slot.
+    pub(super) database: String,
+    /// Process that streams from it.
+    pub(super) active_pid: Option<i32>,
+    /// `reserved`, `extended`, `unreserved`, `lost`.
+    pub(super) wal_status: String,
+    /// Why the server gave it up (from version 17 on).
+    pub(super) invalidation: Option<String>,
+    /// Commits before this are never sent again.
+    pub(super) confirmed: Option<Lsn>,
+}
+
+/// Reads the slot called `name`.
+pub(super) async fn read(session: &Client, name: &str) -> Result<Option<Slot>> {
+    let sql = "SELECT coalesce(plugin::text, ''), coalesce(database::text, ''), active_pid,
+                      coalesce(wal_status, ''), to_jsonb(s) ->> 'invalidation_reason',
+                      confirmed_flush_lsn::text
+               FROM pg_replication_slots s WHERE slot_name = $1::text";
+    let row = session
+        .query_opt(sql, &[&name])
+        .await
+        .map_err(|error| classify(error, format!("look for slot {name}")))?;
+    Ok(row.map(|row| Slot {
+        plugin: row.get(0),
+        database: row.get(1),
+        active_pid: row.get(2),
+        wal_status: row.get(3),
+        invalidation: row.get(4),
+        confirmed: row.get::<_, Option<&str>>(5).and_then(|lsn| lsn.parse().ok()),
+    }))
+}
+
+/// Removes a slot that nobody streams from.
+pub(super) async fn drop_unused(session: &Client, name: &str) -> Result<()> {
+    session
+        .execute("SELECT pg_drop_replication_slot($1::text::name)", &[&name])
+        .await
+        .map_err(|error| classify(error, format!("drop unused slot {name}")))?;
+    Ok(())
+}
+
+impl Slot {
+    /// Whether a stream from `witness` misses nothing.
+    pub(super) fn check(
+        slot: Option<&Slot>,
+        name: &str,
+        database: &str,
+        witness: Lsn,
+    ) -> Result<()> {
+        let gap = |what: String| Err(Error::new(Kind::Gap, format!("slot {name} {what}")));
+        let Some(slot) = slot else {
+            return gap("is gone".to_owned());
+        };
+        if slot.plugin != "pgoutput" || slot.database != database {
+            let context = format!(
+                "slot {name} belongs to plugin `{}` and database `{}`",
+                slot.plugin, slot.database
+            );
+            return Err(Error::new(Kind::Identity, context));
+        }
+        let lost = slot.wal_status == "lost" || slot.confirmed.is_none();
+        if lost || slot.invalidation.is_some() {
+            let reason = slot.invalidation.as_deref().unwrap_or("its log was removed");
+            return gap(format!("can no longer be read: {reason}"));
+        }
+        match slot.confirmed {
+            Some(confirmed) if confirmed > witness => {
+                gap(format!("was advanced to {confirmed}, beyond the target's {witness}"))
+            }
+            _ => slot.check_unused(name),
+        }
+    }
+
+    /// Whether nobody streams from it.
+    pub(super) fn check_unused(&self, name: &str) -> Result<()> {
+        match self.active_pid {
+            None => Ok(()),
+            Some(pid) => {
+                let context = format!("slot {name} is in use by server process {pid}");
+                Err(Error::new(Kind::SourceBusy, context))
+            }
+        }
+    }
+}
+
+/// Checks that the server is a primary with logical decoding, and that the publication carries
+/// every change of the planned tables.
+pub(super) async fn require_ready(session: &Client, name: &str, plan: &LinkPlan) -> Result<()> {
+    let failed = |error| classify(error, format!("look for publication {name}"));
+    let sql = "SELECT pg_is_in_recovery(), current_setting('wal_level')";
+    let row = session.query_one(sql, &[]).await.map_err(failed)?;
+    if row.get(0) {
+        return Err(Error::new(Kind::Setting, "the source is a standby").hint(
+            "point the database at its primary; capture from a standby is not supported yet",
+        ));
+    }
+    if row.get::<_, &str>(1) != "logical" {
+        let context = format!("wal_level is `{}` and must be `logical`", row.get::<_, &str>(1));
+        return Err(Error::new(Kind::Setting, context)
+            .hint("ALTER SYSTEM SET wal_level = 'logical', then restart the server"));
+    }
+    let sql = "SELECT pubinsert AND pubupdate AND pubdelete AND pubtruncate
+               FROM pg_publication WHERE pubname = $1::text";
+    let complete = session.query_opt(sql, &[&name]).await.map_err(failed)?;
+    let setup = |context: String| {
+        Err(Error::new(Kind::Setting, context)
+            .hint("run `weir setup`, which prints the statements"))
+    };
+    match complete.map(|row| row.get::<_, bool>(0)) {
+        None => return setup(format!("publication {name} does not exist")),
+        Some(false) => return setup(format!("publication {name} leaves operations out")),
+        Some(true) => {}
+    }
+    let sql = "SELECT schemaname::text, tablename::text, to_jsonb(t) ->> 'rowfilter' IS NOT NULL
+               FROM pg_publication_tables t WHERE pubname = $1::text";
+    let mut published = HashSet::new();
+    for row in session.query(sql, &[&name]).await.map_err(failed)? {
+        let table = TableName::new(row.get::<_, String>(0), row.get::<_, String>(1));
+        if row.get(2) {
+            return setup(format!("publication {name} has a row filter on {table}"));
+        }
+        published.insert(table);
+    }
+    let missing = plan.tables.iter().map(|table| &table.source.name);
+    match missing.into_iter().find(|table| !published.contains(*table)) {
+        Some(table) => setup(format!("table {table} is not in publication {name}")),
+        None => Ok(()),
+    }
+}
+
+/// The planned tables by their present object id.
+pub(super) async fn object_ids(session: &Client, plan: &LinkPlan) -> Result<HashMap<u32, usize>> {
+    let names = plan.tables.iter().map(|table| &table.source.name);
+    let (schemas, tables): (Vec<&str>, Vec<&str>) =
+        names.map(|name| (name.schema.as_str(), name.table.as_str())).unzip();
+    let sql = "SELECT c.oid, w.position::int4
+               FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS w(schema, name, position)
+               JOIN pg_namespace n ON n.nspname = w.schema
+               JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.name";
+    let rows = session
+        .query(sql, &[&schemas, &tables])
+        .await
+        .map_err(|error| classify(error, "look up the planned tables"))?;
+    let entry = |row: &tokio_postgres::Row| {
+        Some((row.get(0), usize::try_from(row.get::<_, i32>(1)).ok()?.checked_sub(1)?))
+    };
+    Ok(rows.iter().filter_map(entry).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slot() -> Slot {
+        Slot {
+            plugin: "pgoutput".to_owned(),
+            database: "app".to_owned(),
+            active_pid: None,
+            wal_status: "reserved".to_owned(),
+            invalidation: None,
+            confirmed: Some(Lsn(100)),
+        }
+    }
+
+    fn kind(slot: Option<Slot>, witness: u64) -> Option<Kind> {
+        Slot::check(slot.as_ref(), "weir_x", "app", Lsn(witness)).err().map(|error| error.kind())
+    }
+
+    /// Broken if weir streamed on over a hole, or stopped for good where waiting helps.
+    #[test]
+    fn a_slot_continues_only_where_nothing_is_missing() {
+        assert_eq!(kind(Some(slot()), 100), None);
+        assert_eq!(kind(Some(slot()), 99), Some(Kind::Gap));
+        assert_eq!(kind(None, 100), Some(Kind::Gap));
+        let lost = Slot { wal_status: "lost".to_owned(), ..slot() };
+        assert_eq!(kind(Some(lost), 200), Some(Kind::Gap));
+        let invalid = Slot { invalidation: Some("wal_removed".to_owned()), ..slot() };
+        assert_eq!(kind(Some(invalid), 200), Some(Kind::Gap));
+        let other = Slot { database: "other".to_owned(), ..slot() };
+        assert_eq!(kind(Some(other), 200), Some(Kind::Identity));
+        let active = Slot { active_pid: Some(7), ..slot() };
+        assert_eq!(kind(Some(active), 200), Some(Kind::SourceBusy));
+    }
+}

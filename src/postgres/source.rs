@@ -1,0 +1,172 @@
+//! The capture side of a link: slot, resume checks, and the stream.
+//!
+//! The slot is made by [`Source::begin`] and by nothing else; a slot missing later is a gap. The
+//! replication connection opened at the start is the one that streams, so the identity checked is
+//! that of the server that is read.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::assemble::Assembler;
+use super::follow::{Follow, Progress};
+use super::session::{self, Session};
+use super::slot::{self, Slot};
+use super::stream::Replication;
+use crate::config::Database;
+use crate::error::{Error, Kind, Result};
+use crate::link::ports::{LinkContext, Pending, Source};
+use crate::link::queue::PartSender;
+use crate::plan::LinkPlan;
+use crate::position::{Lsn, Position};
+
+/// How often the wait for a new slot is mentioned in the log.
+const SLOT_WAIT_NOTICE: Duration = Duration::from_secs(30);
+
+/// A PostgreSQL primary as the source of a link.
+#[derive(Debug)]
+pub(crate) struct PostgresSource {
+    context: LinkContext,
+    database: Database,
+    plan: Arc<LinkPlan>,
+    identity: String,
+    replication: Option<Replication>,
+}
+
+/// Connects for replication and asks the server who it is.
+pub async fn open(
+    context: &LinkContext,
+    database: &Database,
+    plan: Arc<LinkPlan>,
+) -> Result<Box<dyn Source>> {
+    let (replication, identity) = connect(context, database).await?;
+    Ok(Box::new(PostgresSource {
+        context: context.clone(),
+        database: database.clone(),
+        plan,
+        identity,
+        replication: Some(replication),
+    }))
+}
+
+/// A replication connection and the identity `<system id>/<timeline>` behind it.
+async fn connect(context: &LinkContext, database: &Database) -> Result<(Replication, String)> {
+    let mut replication = Replication::connect(database, &context.application_name()).await?;
+    let system = replication
+        .identify()
+        .await
+        .map_err(|error| error.within(format!("database {}", database.name)))?;
+    Ok((replication, format!("{}/{}", system.id, system.timeline)))
+}
+
+impl PostgresSource {
+    async fn session(&self) -> Result<Session> {
+        session::connect(&self.database, &self.context.application_name()).await
+    }
+
+    /// The connection of the start, or a new one to the same server.
+    async fn replication(&mut self) -> Result<Replication> {
+        if let Some(replication) = self.replication.take() {
+            return Ok(replication);
+        }
+        let (replication, identity) = connect(&self.context, &self.database).await?;
+        if identity == self.identity {
+            return Ok(replication);
+        }
+        let context = format!(
+            "database {} is now served by {identity}, it was {}",
+            self.database.name, self.identity
+        );
+        Err(Error::new(Kind::Identity, context))
+    }
+
+    async fn begin_now(&mut self) -> Result<Position> {
+        let name = self.context.slot_name();
+        let session = self.session().await?;
+        slot::require_ready(&session, &name, &self.plan).await?;
+        if let Some(leftover) = slot::read(&session, &name).await? {
+            leftover.check_unused(&name)?;
+            tracing::warn!(slot = name, "replacing the slot of a first start that did not finish");
+            slot::drop_unused(&session, &name).await?;
+        }
+        session.close().await;
+        let mut replication = self.replication().await?;
+        let made = {
+            let create = replication.create_slot(&name);
+            tokio::pin!(create);
+            loop {
+                match tokio::time::timeout(SLOT_WAIT_NOTICE, &mut create).await {
+                    Ok(made) => break made,
+                    Err(_) => tracing::warn!(
+                        slot = name,
+                        "still waiting for transactions that were open before the slot"
+                    ),
+                }
+            }
+        };
+        let point = made.map_err(|error| error.within(format!("create slot {name}")))?;
+        self.replication = Some(replication);
+        Ok(Position::Postgres(point))
+    }
+
+    async fn check_resume_at(&self, witness: &Position) -> Result<()> {
+        let name = self.context.slot_name();
+        let session = self.session().await?;
+        let found = slot::read(&session, &name).await?;
+        Slot::check(found.as_ref(), &name, &self.database.database, lsn(witness)?)?;
+        slot::require_ready(&session, &name, &self.plan).await?;
+        session.close().await;
+        Ok(())
+    }
+}
+
+/// The LSN of a position of this dialect.
+pub(super) fn lsn(position: &Position) -> Result<Lsn> {
+    match position {
+        Position::Postgres(lsn) => Ok(*lsn),
+        other => {
+            let context = format!("{other} is not a position of PostgreSQL");
+            Err(Error::new(Kind::Identity, context))
+        }
+    }
+}
+
+impl Source for PostgresSource {
+    fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    fn begin(&mut self) -> Pending<'_, Position> {
+        Box::pin(self.begin_now())
+    }
+
+    fn check_resume<'a>(&'a mut self, witness: &'a Position) -> Pending<'a, ()> {
+        Box::pin(self.check_resume_at(witness))
+    }
+
+    fn stream<'a>(
+        &'a mut self,
+        from: Position,
+        reviewed_until: Option<Position>,
+        queue: PartSender,
+        durable: watch::Receiver<Position>,
+        stop: CancellationToken,
+    ) -> Pending<'a, ()> {
+        Box::pin(async move {
+            let from = lsn(&from)?;
+            let reviewed = reviewed_until.as_ref().map(lsn).transpose()?;
+            let session = self.session().await?;
+            let by_oid = slot::object_ids(&session, &self.plan).await?;
+            session.close().await;
+            let assembler = Assembler::new(Arc::clone(&self.plan), by_oid, reviewed);
+            let name = self.context.slot_name();
+            let mut replication = self.replication().await?;
+            replication.start(&name, &name, from).await?;
+            tracing::info!(slot = name, from = %from, "streaming");
+            let progress = Progress { queue, durable, stop };
+            Follow::new(replication, assembler, progress, from).run().await
+        })
+    }
+}
