@@ -1,13 +1,17 @@
 //! What a column pair may lose, as `weir explain` prints it.
 //!
-//! Judged from the two types and the compiled limits: `exact` and `widening` are promises that no
+//! Judged from the source's type and the compiled limits: `exact` and `widening` promise that no
 //! value of the source is refused; everything else is `range-checked`.
 
 use std::fmt;
 
 use crate::config::Dialect;
+use crate::model::schema::DecimalSize;
 use crate::model::{Column, Type};
-use crate::transform::conversion::{Charset, Conversion, Fit, JsonFit, TextFit};
+use crate::transform::conversion::{
+    Blanks, BytesFit, Charset, Conversion, DecimalFit, Fit, FloatFit, SpecialFit, TextFit,
+};
+use crate::transform::mapping::int_fit;
 
 /// What a pair may lose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +33,15 @@ impl LossClass {
             LossClass::RangeChecked => "range-checked",
         }
     }
+
+    /// Exact where both hold the same, widening where the target holds more.
+    const fn of(covers: bool, same: bool) -> Self {
+        match (covers, same) {
+            (true, true) => LossClass::Exact,
+            (true, false) => LossClass::Widening,
+            (false, _) => LossClass::RangeChecked,
+        }
+    }
 }
 
 impl fmt::Display for LossClass {
@@ -38,13 +51,112 @@ impl fmt::Display for LossClass {
 }
 
 /// The class of a pair that [`crate::transform::pair`] allows.
-pub(crate) fn loss(
-    source: &Column,
-    source_dialect: Dialect,
-    target: &Column,
-    target_dialect: Dialect,
-    conversion: &Conversion,
-) -> LossClass {
-    let _ = (source_dialect, target_dialect, conversion, source, target);
-    LossClass::RangeChecked
+pub(crate) fn loss(source: &Column, dialect: Dialect, conversion: &Conversion) -> LossClass {
+    if source.nullable && !conversion.nullable {
+        return LossClass::RangeChecked;
+    }
+    let postgres = dialect == Dialect::Postgres;
+    match (&source.ty, &conversion.fit) {
+        // TINYINT(1) holds other numbers than 0 and 1; boolean and BIT(1) do not.
+        (Type::Bool, Fit::Bool) => {
+            let two_values = postgres || source.native.to_ascii_lowercase().starts_with("bit");
+            LossClass::of(two_values, two_values)
+        }
+        (Type::Bool, Fit::Int { .. }) => LossClass::Widening,
+        (Type::Int { bits, unsigned }, fit @ Fit::Int { .. }) => {
+            integers(&int_fit(*bits, *unsigned), fit)
+        }
+        (Type::Int { bits, unsigned }, Fit::Decimal(fit)) => {
+            let digits = if *unsigned { [3, 5, 8, 10, 20] } else { [3, 5, 7, 10, 19] };
+            let slot = match bits {
+                8 => 0,
+                16 => 1,
+                24 => 2,
+                32 => 3,
+                _ => 4,
+            };
+            let size = DecimalSize { precision: digits[slot], scale: 0 };
+            decimals(Some(size), false, fit)
+        }
+        (Type::Year, Fit::Year | Fit::Int { .. }) => LossClass::Exact,
+        (Type::Decimal(size), Fit::Decimal(fit)) => decimals(*size, postgres, fit),
+        (Type::F32, Fit::F32(fit)) | (Type::F64, Fit::F64(fit)) => floats(postgres, fit, true),
+        (Type::F32, Fit::F64(fit)) => floats(postgres, fit, false),
+        (Type::Char { .. } | Type::Text { .. }, Fit::Text(fit)) => texts(source, postgres, fit),
+        (Type::Binary { .. } | Type::Bytes { .. }, Fit::Bytes(fit)) => bytes(&source.ty, fit),
+        (Type::Time { digits }, Fit::Time { digits: target, .. }) => {
+            LossClass::of(postgres && digits <= target, digits == target)
+        }
+        (Type::Uuid, _) => LossClass::Exact,
+        (Type::Json(_), Fit::Json(fit)) if fit.unchecked && fit.bytes_max.is_none() => {
+            LossClass::Exact
+        }
+        (Type::Enum { labels }, Fit::Enum { labels: target }) => {
+            let known = |label: &String| {
+                target.binary_search_by(|other| other.as_ref().cmp(label.as_str())).is_ok()
+            };
+            // ENUM of MySQL and MariaDB has the invalid value beside its labels.
+            let covers = postgres && labels.iter().all(known);
+            LossClass::of(covers, labels.len() == target.len())
+        }
+        _ => LossClass::RangeChecked,
+    }
+}
+
+fn integers(source: &Fit, target: &Fit) -> LossClass {
+    let (Fit::Int { min, max }, Fit::Int { min: target_min, max: target_max }) = (source, target)
+    else {
+        return LossClass::RangeChecked;
+    };
+    LossClass::of(target_min <= min && target_max >= max, source == target)
+}
+
+fn decimals(source: Option<DecimalSize>, postgres: bool, fit: &DecimalFit) -> LossClass {
+    let special = !postgres || fit.special != SpecialFit::Nothing;
+    let (Some(source), Some(target)) = (source, fit.size) else {
+        let covers = fit.size.is_none() && special && fit.negative;
+        return LossClass::of(covers, covers && source.is_none());
+    };
+    let whole = i32::from(source.precision) - i32::from(source.scale);
+    let scale = i32::from(source.scale);
+    let covers = target.whole_max >= whole && target.scale >= scale && special && fit.negative;
+    LossClass::of(covers, target.whole_max == whole && target.scale == scale)
+}
+
+fn floats(postgres: bool, fit: &FloatFit, same: bool) -> LossClass {
+    LossClass::of((!postgres || fit.special) && fit.negative, same)
+}
+
+fn texts(source: &Column, postgres: bool, fit: &TextFit) -> LossClass {
+    let (chars, bytes) = match &source.ty {
+        Type::Char { chars } => (Some(u64::from(*chars)), None),
+        Type::Text { chars, bytes } => (chars.map(u64::from), *bytes),
+        _ => (None, None),
+    };
+    // Four bytes per character at most; PostgreSQL ends at 1 GiB.
+    let most = chars.map(|chars| chars * 4).into_iter().chain(bytes).min();
+    let most = most.unwrap_or(if postgres { 1 << 30 } else { u64::MAX });
+    let length = match (fit.chars_max, fit.bytes_max) {
+        (Some(max), _) => chars.is_some_and(|chars| chars <= max) || most <= max,
+        (None, Some(max)) => most <= max,
+        (None, None) => true,
+    };
+    let charset = fit.charset == Charset::Utf8;
+    let covers = length && charset && (postgres || fit.nul) && fit.blanks != Blanks::Refuse;
+    LossClass::of(covers, fit.chars_max == chars && (chars.is_some() || fit.bytes_max == bytes))
+}
+
+fn bytes(source: &Type, fit: &BytesFit) -> LossClass {
+    let most = match source {
+        Type::Binary { bytes } => Some(u64::from(*bytes)),
+        Type::Bytes { bytes } => *bytes,
+        _ => None,
+    };
+    let exact = fit.bytes_exact.map(u64::from);
+    let covers = match (exact, fit.bytes_max) {
+        (Some(exact), _) => matches!(source, Type::Binary { .. }) && most == Some(exact),
+        (None, Some(max)) => most.unwrap_or(1 << 30) <= max,
+        (None, None) => true,
+    };
+    LossClass::of(covers, exact.or(fit.bytes_max) == most)
 }

@@ -42,7 +42,8 @@ pub fn pair(
 ) -> Result<(Conversion, LossClass), String> {
     let sides = Sides { source, source_dialect, target, target_dialect, way_back: false };
     let conversion = sides.conversion()?;
-    Ok((conversion.clone(), loss(source, source_dialect, target, target_dialect, &conversion)))
+    let class = loss(source, source_dialect, &conversion);
+    Ok((conversion, class))
 }
 
 /// The way back of a pair that crosses from `source` to `target`: from the target's value, as weir
