@@ -5,9 +5,12 @@
 //! `binlog`, `decode`, `assemble`, `source` and `scan` are the capture side. Where the two servers
 //! differ, [`session::Flavor`] decides.
 
+pub mod binlog;
 pub mod catalog;
+pub mod decode;
 pub mod encode;
 pub mod failure;
 pub mod identity;
 pub mod session;
 pub mod sql;
+pub mod statement;

@@ -1,0 +1,317 @@
+//! Event header, checksum, and the dispatch from event type to [`Event`].
+//!
+//! Which types are passed over, and why, is one list here; which halt by name is another. A type
+//! in neither is refused unless its header carries the server's own "ignorable" flag.
+//! Sources: MySQL "Binary Log Event Header", `Log_event_type`; MariaDB "2-Binlog Event Header".
+
+use super::cursor::Cursor;
+use super::gtid::{MysqlGtidEvent, mariadb_gtid, mysql_gtid, mysql_tagged_gtid};
+use super::rows::{self, RowsEvent};
+use super::table_map::{self, TableMap};
+use crate::error::{Error, Kind, Result};
+use crate::mysql::session::Flavor;
+use crate::position::gtid::MariadbGtid;
+
+/// Bytes of a header.
+pub const HEADER_BYTES: usize = 19;
+/// Bytes of a checksum.
+const CHECKSUM_BYTES: usize = 4;
+/// Header flag: the file was not closed; dropped before the checksum is computed.
+const FLAG_IN_USE: u16 = 0x01;
+/// Header flag: made up by the dump thread, not in the file.
+const FLAG_ARTIFICIAL: u16 = 0x20;
+/// Header flag: a reader that does not know the type may pass over the event.
+const FLAG_IGNORABLE: u16 = 0x80;
+
+/// The header that every event has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Header {
+    /// Seconds since 1970 by the server's clock; 0 in made-up events.
+    pub time_s: u32,
+    /// Event type.
+    pub kind: u8,
+    /// The server that wrote the event first.
+    pub server_id: u32,
+    /// Bytes of the event, header and checksum included.
+    pub size: u32,
+    /// Position after the event in its file, low 32 bits; 0 in made-up events.
+    pub next: u32,
+    /// Flags.
+    pub flags: u16,
+}
+
+impl Header {
+    /// Reads a header.
+    ///
+    /// # Errors
+    /// `Malformed` where the bytes are too few.
+    pub fn read(cursor: &mut Cursor<'_>) -> Result<Header> {
+        Ok(Header {
+            time_s: cursor.u32()?,
+            kind: cursor.u8()?,
+            server_id: cursor.u32()?,
+            size: cursor.u32()?,
+            next: cursor.u32()?,
+            flags: cursor.u16()?,
+        })
+    }
+
+    /// Whether the dump thread made the event up.
+    pub fn artificial(&self) -> bool {
+        self.flags & FLAG_ARTIFICIAL != 0
+    }
+
+    /// The header's bytes as they go into the checksum.
+    fn summed_bytes(&self) -> [u8; HEADER_BYTES] {
+        let mut bytes = [0; HEADER_BYTES];
+        let mut fill = |at: usize, field: &[u8]| bytes[at..at + field.len()].copy_from_slice(field);
+        fill(0, &self.time_s.to_le_bytes());
+        fill(4, &[self.kind]);
+        fill(5, &self.server_id.to_le_bytes());
+        fill(9, &self.size.to_le_bytes());
+        fill(13, &self.next.to_le_bytes());
+        fill(17, &(self.flags & !FLAG_IN_USE).to_le_bytes());
+        bytes
+    }
+}
+
+/// How events end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checksum {
+    /// Before the first format description: a CRC32 is taken off if one is there.
+    Unknown,
+    /// No checksum.
+    None,
+    /// Four bytes of CRC32 over everything before them.
+    Crc32,
+}
+
+impl Checksum {
+    /// Takes the checksum off the end of `body` (all bytes after the header) and verifies it.
+    ///
+    /// # Errors
+    /// `Malformed` where it does not match or is missing.
+    pub fn strip<'a>(self, header: &Header, body: &'a [u8]) -> Result<&'a [u8]> {
+        let split = || body.split_last_chunk::<CHECKSUM_BYTES>();
+        let matches = |data: &[u8], sum: &[u8; CHECKSUM_BYTES]| {
+            let mut hasher = crc32fast::Hasher::new();
+            hasher.update(&header.summed_bytes());
+            hasher.update(data);
+            hasher.finalize() == u32::from_le_bytes(*sum)
+        };
+        match (self, split()) {
+            (Checksum::None, _) | (Checksum::Unknown, None) => Ok(body),
+            (Checksum::Unknown, Some((data, sum))) => {
+                Ok(if matches(data, sum) { data } else { body })
+            }
+            (Checksum::Crc32, Some((data, sum))) if matches(data, sum) => Ok(data),
+            (Checksum::Crc32, _) => Err(Error::new(
+                Kind::Malformed,
+                format!(
+                    "the checksum of {} before {} does not match",
+                    name(header.kind),
+                    header.next
+                ),
+            )),
+        }
+    }
+}
+
+/// What the format description of a file says about its other events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Format {
+    /// Which server wrote the file.
+    pub flavor: Flavor,
+    /// How events end.
+    pub checksum: Checksum,
+    /// Bytes of each type's fixed part, by type − 1.
+    post_headers: Vec<u8>,
+}
+
+impl Format {
+    /// Before the first format description.
+    pub fn unknown(flavor: Flavor) -> Self {
+        Format { flavor, checksum: Checksum::Unknown, post_headers: Vec::new() }
+    }
+
+    /// Bytes of the fixed part of events of type `kind`, where the server says so.
+    pub(super) fn post_header(&self, kind: u8) -> Option<u8> {
+        self.post_headers.get(usize::from(kind).checked_sub(1)?).copied()
+    }
+}
+
+/// An event that weir understands. Borrows from the event's bytes.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// The first event of a file.
+    Format(Format),
+    /// The next event comes from this file at this position.
+    Rotate {
+        /// File name.
+        file: &'a str,
+        /// Position in it.
+        position: u64,
+    },
+    /// MySQL: the next transaction's GTID.
+    MysqlGtid(MysqlGtidEvent),
+    /// MySQL: the next transaction has no GTID.
+    Anonymous,
+    /// MariaDB: the next transaction's GTID.
+    MariadbGtid {
+        /// The GTID.
+        gtid: MariadbGtid,
+        /// One statement follows and is the whole transaction; else a COMMIT or XID ends it.
+        standalone: bool,
+        /// Part of a two-phase XA transaction.
+        xa: bool,
+    },
+    /// A statement.
+    Query {
+        /// The session's default database.
+        schema: &'a [u8],
+        /// The statement, in the session's character set.
+        statement: &'a [u8],
+    },
+    /// Commit of a transactional engine.
+    Xid,
+    /// Describes the table of the rows events that follow.
+    TableMap(TableMap<'a>),
+    /// Changed rows.
+    Rows(RowsEvent<'a>),
+    /// The dump thread has nothing to send.
+    Heartbeat,
+    /// Understood, and of no concern.
+    Nothing,
+}
+
+/// Reads the event of `header` from `body`, the bytes between header and checksum.
+///
+/// # Errors
+/// `Malformed` for bytes that are not what the protocol says, `Unsupported` (by name) for events
+/// that weir does not support, `Gap` for an incident that the server logged.
+pub fn parse<'a>(header: &Header, body: &'a [u8], format: &Format) -> Result<Event<'a>> {
+    let cursor = Cursor::new(body);
+    match header.kind {
+        2 => query(cursor),
+        4 => rotate(cursor),
+        15 => format_description(cursor).map(Event::Format),
+        16 => Ok(Event::Xid),
+        19 => table_map::parse(cursor, format).map(Event::TableMap),
+        23..=25 | 30..=32 | 39 | 166..=171 => {
+            rows::parse(header.kind, cursor, format).map(Event::Rows)
+        }
+        26 => incident(cursor),
+        27 | 41 => Ok(Event::Heartbeat),
+        33 => mysql_gtid(cursor).map(Event::MysqlGtid),
+        34 => Ok(Event::Anonymous),
+        42 => mysql_tagged_gtid(cursor).map(Event::MysqlGtid),
+        162 => mariadb_gtid(header, cursor),
+        kind if passed_over(kind) => Ok(Event::Nothing),
+        38 => Err(unsupported("a two-phase XA transaction", "commit without XA on this server")),
+        40 => Err(unsupported(
+            "a compressed transaction (TRANSACTION_PAYLOAD_EVENT)",
+            "set binlog_transaction_compression = OFF on the source",
+        )),
+        164 => Err(unsupported("an encrypted binlog (START_ENCRYPTION_EVENT)", "")),
+        165 => Err(unsupported(
+            "a compressed statement (QUERY_COMPRESSED_EVENT)",
+            "set log_bin_compress = OFF on the source",
+        )),
+        9 | 17 | 18 => Err(unsupported(
+            "LOAD DATA in statement format",
+            "set binlog_format = ROW on the source",
+        )),
+        _ if header.flags & FLAG_IGNORABLE != 0 => Ok(Event::Nothing),
+        kind => Err(unsupported(&format!("log event {}", name(kind)), "")),
+    }
+}
+
+/// Types that hold nothing to replicate: stop, parameters of a statement that comes next and is
+/// judged itself (5, 13, 14), row comments (29, 160), group replication (36, 37), what the file
+/// already holds (35, 161, 163), and the explicit "ignorable" (28).
+fn passed_over(kind: u8) -> bool {
+    matches!(kind, 3 | 5 | 13 | 14 | 28 | 29 | 35 | 36 | 37 | 160 | 161 | 163)
+}
+
+fn unsupported(what: &str, hint: &str) -> Error {
+    let error = Error::new(Kind::Unsupported, format!("the log holds {what}"));
+    if hint.is_empty() { error } else { error.hint(hint) }
+}
+
+/// An event type's name, for messages.
+pub fn name(kind: u8) -> String {
+    let name = match kind {
+        2 => "QUERY_EVENT",
+        4 => "ROTATE_EVENT",
+        15 => "FORMAT_DESCRIPTION_EVENT",
+        16 => "XID_EVENT",
+        19 => "TABLE_MAP_EVENT",
+        23 | 30 => "WRITE_ROWS_EVENT",
+        24 | 31 => "UPDATE_ROWS_EVENT",
+        25 | 32 => "DELETE_ROWS_EVENT",
+        26 => "INCIDENT_EVENT",
+        27 | 41 => "HEARTBEAT_EVENT",
+        33 | 162 => "GTID_EVENT",
+        39 => "PARTIAL_UPDATE_ROWS_EVENT",
+        42 => "GTID_TAGGED_LOG_EVENT",
+        166 | 169 => "WRITE_ROWS_COMPRESSED_EVENT",
+        167 | 170 => "UPDATE_ROWS_COMPRESSED_EVENT",
+        168 | 171 => "DELETE_ROWS_COMPRESSED_EVENT",
+        _ => return format!("of type {kind}"),
+    };
+    name.to_owned()
+}
+
+fn query(mut cursor: Cursor<'_>) -> Result<Event<'_>> {
+    cursor.bytes(8)?;
+    let schema_bytes = usize::from(cursor.u8()?);
+    cursor.u16()?;
+    let status_bytes = usize::from(cursor.u16()?);
+    cursor.bytes(status_bytes)?;
+    let schema = cursor.bytes(schema_bytes)?;
+    cursor.u8()?;
+    Ok(Event::Query { schema, statement: cursor.rest() })
+}
+
+fn rotate(mut cursor: Cursor<'_>) -> Result<Event<'_>> {
+    let position = cursor.u64()?;
+    let file = std::str::from_utf8(cursor.rest())
+        .map_err(|error| Error::new(Kind::Malformed, "a binlog file's name").caused_by(error))?;
+    Ok(Event::Rotate { file, position })
+}
+
+/// Version, server version, creation time, header size, then one byte per event type, then the
+/// checksum algorithm. The checksum itself is taken off by the caller or not at all: the
+/// algorithm's byte is found from the end.
+fn format_description(mut cursor: Cursor<'_>) -> Result<Format> {
+    let version = cursor.u16()?;
+    let server = cursor.bytes(50)?;
+    cursor.u32()?;
+    let header_bytes = cursor.u8()?;
+    if version != 4 || usize::from(header_bytes) != HEADER_BYTES {
+        return Err(Error::new(Kind::Malformed, format!("binlog format version {version}")));
+    }
+    let mariadb = server.windows(7).any(|part| part == b"MariaDB");
+    let (algorithm, post_headers) = cursor
+        .rest()
+        .split_last()
+        .ok_or_else(|| Error::new(Kind::Malformed, "an empty format description"))?;
+    let checksum = match algorithm {
+        0 => Checksum::None,
+        1 => Checksum::Crc32,
+        other => return Err(unsupported(&format!("checksum algorithm {other}"), "")),
+    };
+    Ok(Format {
+        flavor: if mariadb { Flavor::Mariadb } else { Flavor::Mysql },
+        checksum,
+        post_headers: post_headers.to_vec(),
+    })
+}
+
+fn incident(mut cursor: Cursor<'_>) -> Result<Event<'_>> {
+    let number = cursor.u16()?;
+    Err(Error::new(
+        Kind::Gap,
+        format!("the server logged an incident ({number}): changes are missing from its log"),
+    ))
+}

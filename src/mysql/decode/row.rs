@@ -1,0 +1,212 @@
+//! One row image: a bitmap of NULLs over the columns that are present, then their values.
+//!
+//! The values land in the order of the planned source table; what the image does not hold is
+//! `Unchanged`. Text and bytes share the memory of the event they came in.
+
+use bytes::Bytes;
+
+use super::shape::{Form, Reader, Shape};
+use super::{decimal, json, temporal};
+use crate::error::{Error, Kind, Result};
+use crate::model::{Row, Value};
+use crate::mysql::binlog::{Cursor, Wire, rows::bit};
+
+/// One image.
+#[derive(Debug)]
+pub struct Image {
+    /// As wide as the planned source table.
+    pub values: Vec<Value>,
+}
+
+impl Image {
+    /// The image as a row.
+    pub fn into_row(self) -> Row {
+        self.values.into()
+    }
+}
+
+impl Shape {
+    /// Columns of the event.
+    pub fn len(&self) -> usize {
+        self.columns.len()
+    }
+
+    /// Whether there is no column.
+    pub fn is_empty(&self) -> bool {
+        self.columns.is_empty()
+    }
+
+    /// Reads one image of the columns `present` from `cursor`, which must read from `event`.
+    ///
+    /// # Errors
+    /// `Malformed` or `Value`, with the column's index in the event.
+    pub fn image(&self, cursor: &mut Cursor<'_>, present: &[u8], event: &Bytes) -> Result<Image> {
+        let mut values = vec![Value::Unchanged; self.width];
+        let there = (0..self.columns.len()).filter(|index| bit(present, *index)).count();
+        let nulls = cursor.bytes(there.div_ceil(8))?;
+        let mut place = 0;
+        for (index, reader) in self.columns.iter().enumerate() {
+            if !bit(present, index) {
+                continue;
+            }
+            let null = bit(nulls, place);
+            place += 1;
+            let value = match (&reader.target, null) {
+                (None, true) => continue,
+                (None, false) => {
+                    skip(reader.wire, cursor)?;
+                    continue;
+                }
+                (Some(_), true) => Value::Null,
+                (Some((_, form)), false) => read(reader, form, cursor, event)
+                    .map_err(|error| error.within(format_args!("column {}", index + 1)))?,
+            };
+            if let Some(slot) = reader.target.as_ref().and_then(|(at, _)| values.get_mut(*at)) {
+                *slot = value;
+            }
+        }
+        Ok(Image { values })
+    }
+}
+
+/// Passes over one value.
+fn skip(wire: Wire, cursor: &mut Cursor<'_>) -> Result<()> {
+    let bytes = match wire {
+        Wire::Tiny | Wire::Year => 1,
+        Wire::Short => 2,
+        Wire::Medium | Wire::Date | Wire::OldTime => 3,
+        Wire::Long | Wire::Float | Wire::OldTimestamp => 4,
+        Wire::LongLong | Wire::Double | Wire::OldDatetime => 8,
+        Wire::Decimal { precision, scale } => decimal::packed_bytes(precision, scale),
+        Wire::Time { digits } => 3 + usize::from(digits.div_ceil(2)),
+        Wire::Timestamp { digits } => 4 + usize::from(digits.div_ceil(2)),
+        Wire::Datetime { digits } => 5 + usize::from(digits.div_ceil(2)),
+        Wire::Enum { bytes } | Wire::Set { bytes } => usize::from(bytes),
+        Wire::Bit { bits } => usize::from(bits.div_ceil(8)),
+        Wire::Fixed { bytes } | Wire::Variable { bytes } => {
+            return sized(cursor, length_bytes(bytes)).map(drop);
+        }
+        Wire::Blob { length_bytes }
+        | Wire::Json { length_bytes }
+        | Wire::Opaque { length_bytes, .. }
+        | Wire::Compressed { length_bytes } => return sized(cursor, length_bytes).map(drop),
+    };
+    cursor.bytes(bytes).map(drop)
+}
+
+/// A column of more than 255 bytes has a length of two bytes in front of its values.
+fn length_bytes(column_bytes: u16) -> u8 {
+    if column_bytes > 255 { 2 } else { 1 }
+}
+
+/// Bytes after their length.
+fn sized<'a>(cursor: &mut Cursor<'a>, length_bytes: u8) -> Result<&'a [u8]> {
+    let bytes = cursor.uint(usize::from(length_bytes))?;
+    cursor.bytes(usize::try_from(bytes).unwrap_or(usize::MAX))
+}
+
+/// Reads one value.
+fn read(reader: &Reader, form: &Form, cursor: &mut Cursor<'_>, event: &Bytes) -> Result<Value> {
+    match reader.wire {
+        Wire::Tiny => Ok(integer(cursor, 1, form)?),
+        Wire::Short => Ok(integer(cursor, 2, form)?),
+        Wire::Medium => Ok(integer(cursor, 3, form)?),
+        Wire::Long => Ok(integer(cursor, 4, form)?),
+        Wire::LongLong => Ok(integer(cursor, 8, form)?),
+        Wire::Bit { bits } => Ok(boolean(cursor.uint_be(usize::from(bits.div_ceil(8)))? as i64)),
+        Wire::Float => Ok(Value::F32(f32::from_bits(cursor.u32()?))),
+        Wire::Double => Ok(Value::F64(f64::from_bits(cursor.u64()?))),
+        Wire::Decimal { precision, scale } => {
+            decimal::read(cursor, precision, scale).map(Value::Decimal)
+        }
+        Wire::Year => {
+            let year = i64::from(cursor.u8()?);
+            Ok(Value::Int(if year == 0 { 0 } else { 1900 + year }))
+        }
+        Wire::Date => temporal::read_date(cursor),
+        Wire::Time { digits } => temporal::read_time(cursor, digits),
+        Wire::Datetime { digits } => temporal::read_datetime(cursor, digits),
+        Wire::Timestamp { digits } => temporal::read_timestamp(cursor, digits),
+        Wire::OldTime => temporal::read_old_time(cursor),
+        Wire::OldDatetime => temporal::read_old_datetime(cursor),
+        Wire::OldTimestamp => temporal::read_old_timestamp(cursor),
+        Wire::Fixed { bytes } | Wire::Variable { bytes } => {
+            string(sized(cursor, length_bytes(bytes))?, form, event)
+        }
+        Wire::Blob { length_bytes } => string(sized(cursor, length_bytes)?, form, event),
+        Wire::Json { length_bytes } => {
+            Ok(Value::Json(json::text(sized(cursor, length_bytes)?)?.into()))
+        }
+        Wire::Enum { bytes } => label(cursor.uint(usize::from(bytes))?, form),
+        Wire::Set { .. } | Wire::Opaque { .. } | Wire::Compressed { .. } => {
+            Err(Error::new(Kind::Internal, "a value of a type that the shape refuses"))
+        }
+    }
+}
+
+fn boolean(number: i64) -> Value {
+    match number {
+        0 => Value::Bool(false),
+        1 => Value::Bool(true),
+        other => Value::Int(other),
+    }
+}
+
+fn integer(cursor: &mut Cursor<'_>, bytes: usize, form: &Form) -> Result<Value> {
+    let raw = cursor.uint(bytes)?;
+    let spare = 64 - 8 * bytes as u32;
+    // Shifting left and back extends the sign of the narrower number.
+    let signed = ((raw << spare) as i64) >> spare;
+    Ok(match form {
+        Form::Number { unsigned: true } => Value::from_u64(raw),
+        Form::Bool => boolean(signed),
+        _ => Value::Int(signed),
+    })
+}
+
+fn label(index: u64, form: &Form) -> Result<Value> {
+    let (Form::Enum(labels), Ok(index)) = (form, usize::try_from(index)) else {
+        return Err(Error::new(Kind::Internal, "an enum without labels"));
+    };
+    match index.checked_sub(1) {
+        None => Ok(Value::EnumInvalid),
+        Some(index) => labels
+            .get(index)
+            .map(|label| Value::Enum(label.clone()))
+            .ok_or_else(|| Error::new(Kind::Malformed, "an enum index without a label")),
+    }
+}
+
+/// Text or bytes. `bytes` lies inside `event`, whose memory the value shares.
+fn string(bytes: &[u8], form: &Form, event: &Bytes) -> Result<Value> {
+    let shared = |bytes: &[u8]| event.slice_ref(bytes);
+    Ok(match form {
+        Form::Text(charset) => Value::Text(charset.text(shared(bytes))?),
+        Form::Trimmed(charset) => Value::Text(charset.text(shared(trimmed(bytes)))?),
+        Form::JsonText(charset) => Value::Json(charset.text(shared(bytes))?),
+        Form::Bytes(width) if bytes.len() < *width => Value::Bytes(padded(bytes, *width).into()),
+        Form::Bytes(_) => Value::Bytes(shared(bytes)),
+        Form::Uuid => {
+            let uuid: [u8; 16] = padded(bytes, 16)
+                .try_into()
+                .map_err(|_| Error::new(Kind::Malformed, "a UUID of more than 16 bytes"))?;
+            Value::Uuid(uuid)
+        }
+        _ => return Err(Error::new(Kind::Internal, "a string that is none")),
+    })
+}
+
+/// The log cuts trailing 0x00 off fixed-length binary values.
+fn padded(bytes: &[u8], width: usize) -> Vec<u8> {
+    let mut padded = bytes.to_vec();
+    if padded.len() < width {
+        padded.resize(width, 0);
+    }
+    padded
+}
+
+/// Bytes without trailing U+0020.
+fn trimmed(bytes: &[u8]) -> &[u8] {
+    let end = bytes.iter().rposition(|byte| *byte != b' ').map_or(0, |last| last + 1);
+    bytes.get(..end).unwrap_or_default()
+}
