@@ -1,9 +1,28 @@
 //! A link: one direction from a source database to a target database. `ports` is what it needs of
 //! the rooms and the state; the rest runs it.
 
+mod apply;
+mod attempt;
 pub mod backoff;
+mod batch;
+mod capture;
+pub mod ends;
+mod isolate;
 pub mod lag;
 pub mod ledger;
+pub mod observer;
 pub mod ports;
 pub mod queue;
+mod refetch;
+mod report;
 pub mod resume;
+mod review;
+mod runner;
+mod settle;
+pub mod shutdown;
+mod side;
+pub mod status;
+mod steps;
+mod stream;
+pub mod supervisor;
+mod window;

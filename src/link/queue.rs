@@ -82,4 +82,14 @@ impl PartReceiver {
     pub fn receive_now(&mut self) -> Option<Queued> {
         self.parts.try_recv().ok()
     }
+
+    /// How many parts are queued now.
+    pub fn len(&self) -> usize {
+        self.parts.len()
+    }
+
+    /// Whether nothing is queued now.
+    pub fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
 }

@@ -51,6 +51,15 @@ impl Store {
         self.contents().links.clone()
     }
 
+    /// Forgets a link that was torn down, so that it may start anew.
+    pub async fn forget(&self, link: &LinkName) -> Result<()> {
+        let (done, durable) = oneshot::channel();
+        self.contents().links.remove(link);
+        let request = Request::Forget { link: link.clone(), done };
+        self.requests.try_send(request).map_err(|_| closed())?;
+        durable.await.map_err(|_| closed())?
+    }
+
     /// Writes everything, mirror included, and gives the directory free.
     pub async fn close(&self) {
         let (done, closed) = oneshot::channel();
@@ -124,11 +133,14 @@ impl Ledger for Store {
                     done,
                 }
             };
-            let closed = || Error::new(Kind::State, "the state directory is closed");
             self.requests.try_send(request).map_err(|_| closed())?;
             durable.await.map_err(|_| closed())?
         })
     }
+}
+
+fn closed() -> Error {
+    Error::new(Kind::State, "the state directory is closed")
 }
 
 fn now_us() -> i64 {

@@ -40,6 +40,13 @@ pub(super) enum Request {
         /// Told when it is durable.
         done: oneshot::Sender<Result<()>>,
     },
+    /// Remove everything about a link.
+    Forget {
+        /// Which.
+        link: LinkName,
+        /// Told when it is durable.
+        done: oneshot::Sender<Result<()>>,
+    },
     /// Write everything and end.
     Close(oneshot::Sender<()>),
 }
@@ -56,6 +63,8 @@ pub(super) struct Writer {
     pub(super) numbers: BTreeMap<LinkName, u64>,
 }
 
+/// Per link the newest checkpoint with the installation id; `None` to forget the link.
+type Pending = BTreeMap<LinkName, Option<(Checkpoint, String)>>;
 type Waiting = Vec<oneshot::Sender<Result<()>>>;
 
 impl Writer {
@@ -106,12 +115,17 @@ impl Writer {
         }
     }
 
-    fn cycle(&mut self, pending: BTreeMap<LinkName, (Checkpoint, String)>, waiting: Waiting) {
+    fn cycle(&mut self, pending: Pending, waiting: Waiting) {
         let outcome = self.write(&pending).and_then(|()| self.sync());
         if outcome.is_ok() {
-            for (link, (checkpoint, installation)) in pending {
-                self.contents.installation = installation;
-                self.contents.links.insert(link, checkpoint);
+            for (link, record) in pending {
+                match record {
+                    Some((checkpoint, installation)) => {
+                        self.contents.installation = installation;
+                        self.contents.links.insert(link, checkpoint);
+                    }
+                    None => drop(self.contents.links.remove(&link)),
+                }
             }
         }
         for done in waiting {
@@ -124,28 +138,53 @@ impl Writer {
         }
     }
 
-    fn write(&mut self, pending: &BTreeMap<LinkName, (Checkpoint, String)>) -> Result<()> {
+    fn write(&mut self, pending: &Pending) -> Result<()> {
         let mut batch = sled::Batch::default();
-        for (link, (checkpoint, installation)) in pending {
-            if *installation != self.contents.installation {
-                batch.insert(INSTALLATION_KEY, sealed(installation)?);
-            }
-            let number = self.numbers.entry(link.clone()).or_default();
-            *number += 1;
-            batch.insert(checkpoint::key(link, *number), sealed(&Stored::of(checkpoint))?);
-            if let Some(oldest) = number.checked_sub(KEPT_PER_LINK) {
-                batch.remove(checkpoint::key(link, oldest));
-            }
-            let none = BTreeMap::new();
-            let old = self.contents.links.get(link).map_or(&none, |old| &old.shapes);
-            for (table, shape) in schema::difference(old, &checkpoint.shapes) {
-                match shape {
-                    Some(shape) => batch.insert(schema::key(link, table), sealed(shape)?),
-                    None => batch.remove(schema::key(link, table)),
+        for (link, record) in pending {
+            match record {
+                Some((checkpoint, installation)) => {
+                    if *installation != self.contents.installation {
+                        batch.insert(INSTALLATION_KEY, sealed(installation)?);
+                    }
+                    self.write_one(link, checkpoint, &mut batch)?;
                 }
+                None => self.remove_one(link, &mut batch)?,
             }
         }
         self.database.apply_batch(batch).map_err(broken)
+    }
+
+    fn write_one(
+        &mut self,
+        link: &LinkName,
+        checkpoint: &Checkpoint,
+        batch: &mut sled::Batch,
+    ) -> Result<()> {
+        let number = self.numbers.entry(link.clone()).or_default();
+        *number += 1;
+        batch.insert(checkpoint::key(link, *number), sealed(&Stored::of(checkpoint))?);
+        if let Some(oldest) = number.checked_sub(KEPT_PER_LINK) {
+            batch.remove(checkpoint::key(link, oldest));
+        }
+        let none = BTreeMap::new();
+        let old = self.contents.links.get(link).map_or(&none, |old| &old.shapes);
+        for (table, shape) in schema::difference(old, &checkpoint.shapes) {
+            match shape {
+                Some(shape) => batch.insert(schema::key(link, table), sealed(shape)?),
+                None => batch.remove(schema::key(link, table)),
+            }
+        }
+        Ok(())
+    }
+
+    fn remove_one(&mut self, link: &LinkName, batch: &mut sled::Batch) -> Result<()> {
+        self.numbers.remove(link);
+        for prefix in [checkpoint::prefix(link), schema::key(link, "")] {
+            for key in self.database.scan_prefix(prefix).keys() {
+                batch.remove(key.map_err(broken)?);
+            }
+        }
+        Ok(())
     }
 
     fn sync(&self) -> Result<()> {
@@ -165,13 +204,17 @@ impl Writer {
 
 fn take(
     request: Request,
-    pending: &mut BTreeMap<LinkName, (Checkpoint, String)>,
+    pending: &mut Pending,
     waiting: &mut Waiting,
     closing: &mut Option<oneshot::Sender<()>>,
 ) {
     match request {
         Request::Record { link, checkpoint, installation, done } => {
-            pending.insert(link, (*checkpoint, installation));
+            pending.insert(link, Some((*checkpoint, installation)));
+            waiting.push(done);
+        }
+        Request::Forget { link, done } => {
+            pending.insert(link, None);
             waiting.push(done);
         }
         Request::Close(done) => *closing = Some(done),

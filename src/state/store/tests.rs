@@ -134,3 +134,20 @@ async fn records_share_cycles() {
     assert!(started.elapsed() < std::time::Duration::from_secs(1), "{:?}", started.elapsed());
     store.close().await;
 }
+
+/// Broken if a link that was torn down halted at its next first start, or took others with it.
+#[tokio::test]
+async fn a_forgotten_link_is_gone() {
+    let folder = tempfile::tempdir().expect("folder");
+    let other = parse_link("crm:billing2").expect("link");
+    let store = Store::open(folder.path()).await.expect("opens");
+    store.record(&link(), at(7)).await.expect("durable");
+    store.record(&other, at(8)).await.expect("durable");
+    store.forget(&link()).await.expect("durable");
+    assert_eq!(store.load(&link()), None);
+    store.close().await;
+    let store = Store::open(folder.path()).await.expect("opens");
+    assert_eq!(store.load(&link()), None);
+    assert_eq!(store.load(&other).expect("there").progress, at(8).progress);
+    store.close().await;
+}

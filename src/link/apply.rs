@@ -1,0 +1,328 @@
+//! The apply task of a link: forms batches from the queue and commits them with the witness.
+//!
+//! A batch is whatever is queued now, up to the limits, and ends at a source commit; a larger
+//! transaction goes in slices into one open target transaction, so memory stays flat and nothing
+//! is split over commits. Every commit moves the witness (compare-and-swap, DESIGN §4 invariant 2);
+//! progress without changes is written on a timer only. Refetched rows go in between batches.
+//! Dropping the task at any point loses nothing: an open transaction is rolled back by the server.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::ApplyOptions;
+use crate::error::{Error, Kind, Result};
+use crate::link::batch::Batch;
+use crate::link::isolate;
+use crate::link::ports::{Slice, Target};
+use crate::link::queue::{PartReceiver, Queued};
+use crate::link::refetch::Refetch;
+use crate::link::report::Report;
+use crate::link::steps;
+use crate::model::{Part, Witness};
+use crate::plan::LinkPlan;
+use crate::position::Position;
+
+/// Why the apply task ended without an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Finish {
+    /// The capture has ended, and all it handed on is applied.
+    SourceEnded,
+    /// The capture has ended in the middle of a transaction, of which nothing is kept.
+    CutOff,
+    /// What was queued when the stop was asked for is applied.
+    Drained,
+    /// The position that was the source's head at the start is applied.
+    CaughtUp,
+}
+
+/// How a target transaction came to its end.
+enum Taken {
+    /// Of so many parts.
+    Parts(usize),
+    /// The capture ended before the source's commit came.
+    CutOff,
+}
+
+/// Everything the apply task owns.
+pub(super) struct Applier {
+    pub(super) plan: Arc<LinkPlan>,
+    pub(super) options: ApplyOptions,
+    pub(super) target: Box<dyn Target>,
+    pub(super) parts: PartReceiver,
+    /// As stored in the target.
+    pub(super) witness: Witness,
+    /// Everything up to here is applied; beyond the witness only without changes.
+    pub(super) seen: Position,
+    pub(super) refetch: Refetch,
+    pub(super) report: Report,
+    /// Stop when this is reached.
+    pub(super) until: Option<Position>,
+    /// Stop when what is queued is applied.
+    pub(super) drain: CancellationToken,
+    /// When the witness was written last.
+    pub(super) written_at: Instant,
+}
+
+impl Applier {
+    /// Applies until an error, or until there is a reason to finish.
+    pub(super) async fn run(&mut self) -> Result<Finish> {
+        let mut draining: Option<usize> = None;
+        loop {
+            self.refetch_between_batches().await?;
+            if let Some(finish) = self.finished(draining) {
+                self.write_progress().await?;
+                return Ok(finish);
+            }
+            let drain = self.drain.clone();
+            let progress_due = self.progress_due();
+            tokio::select! {
+                biased;
+                () = drain.cancelled(), if draining.is_none() => {
+                    draining = Some(self.parts.len());
+                }
+                part = self.parts.receive() => match part {
+                    Some(part) => match self.transaction(part).await? {
+                        Taken::Parts(taken) => {
+                            draining = draining.map(|left| left.saturating_sub(taken));
+                        }
+                        Taken::CutOff => return Ok(Finish::CutOff),
+                    },
+                    None => {
+                        self.write_progress().await?;
+                        return Ok(Finish::SourceEnded);
+                    }
+                },
+                woken = self.refetch.wake() => woken?,
+                () = tokio::time::sleep_until(progress_due), if self.seen != self.witness.position => {
+                    self.write_progress().await?;
+                }
+            }
+        }
+    }
+
+    fn finished(&self, draining: Option<usize>) -> Option<Finish> {
+        if self.until.as_ref().is_some_and(|until| self.seen.reaches(until))
+            && self.refetch.is_done()
+        {
+            return Some(Finish::CaughtUp);
+        }
+        (draining == Some(0)).then_some(Finish::Drained)
+    }
+
+    fn progress_due(&self) -> Instant {
+        self.written_at + self.options.idle_witness_every.max(Duration::from_millis(100))
+    }
+
+    /// One target transaction's worth of parts, from `first` on; how many parts it took.
+    async fn transaction(&mut self, first: Queued) -> Result<Taken> {
+        let mut batch = Batch::default();
+        let mut taken = 1;
+        let mut next = Some(first);
+        loop {
+            if let Some(queued) = next.take()
+                && let Err(error) = self.take(&mut batch, queued.part)
+            {
+                return Err(self.stop_before(batch, error).await);
+            }
+            let full = batch.is_full(self.options.batch_rows_max, self.options.batch_bytes_max);
+            if !full && let Some(queued) = self.parts.receive_now() {
+                (next, taken) = (Some(queued), taken + 1);
+                continue;
+            }
+            if batch.at_commit() {
+                self.close(batch).await?;
+                return Ok(Taken::Parts(taken));
+            }
+            if full {
+                self.slice(&mut batch, None).await?;
+            }
+            let Some(queued) = self.parts.receive().await else {
+                self.target.rollback().await?;
+                return Ok(Taken::CutOff);
+            };
+            (next, taken) = (Some(queued), taken + 1);
+        }
+    }
+
+    /// Puts one part into the batch.
+    fn take(&mut self, batch: &mut Batch, part: Part) -> Result<()> {
+        if batch.is_untouched() && !part.changes.is_empty() {
+            self.report.begin(part.commit.as_ref().map(|commit| commit.time_us));
+        }
+        batch.bytes += part.bytes;
+        for change in &part.changes {
+            let prepared = steps::prepare(&self.plan, change).map_err(|error| {
+                let after = batch.last_commit().map_or(&self.seen, |commit| &commit.position);
+                let number = batch.next_ordinal();
+                error.within(format!("change {number} of the transaction after {after}"))
+            })?;
+            batch.push(prepared);
+        }
+        if let Some(commit) = part.commit {
+            batch.end_transaction(commit);
+        }
+        Ok(())
+    }
+
+    /// Applies the last slice and commits, or only notes the progress if nothing is to be written.
+    async fn close(&mut self, mut batch: Batch) -> Result<()> {
+        let Some(commit) = batch.last_commit().cloned() else {
+            return Err(Error::new(Kind::Internal, "a batch ended without a commit"));
+        };
+        if batch.prepared().is_empty() && !batch.sliced {
+            self.refetch.handed_on(batch.xids());
+            if commit.position.reaches(&self.seen) {
+                self.seen = commit.position;
+            }
+            self.report.seen(&self.seen, self.parts.is_empty());
+            return Ok(());
+        }
+        if !commit.position.reaches(&self.seen) {
+            return Err(Error::new(
+                Kind::Internal,
+                format!("the log went back: {} after {}", commit.position, self.seen),
+            ));
+        }
+        self.slice(&mut batch, Some(&commit.position)).await?;
+        self.committed(commit.position);
+        self.report.committed(&batch, commit.time_us, self.parts.is_empty(), &self.witness);
+        Ok(())
+    }
+
+    /// Applies what is in the batch as one slice of its target transaction.
+    async fn slice(&mut self, batch: &mut Batch, close: Option<&Position>) -> Result<()> {
+        self.refetch.handed_on(batch.xids());
+        if let Some(first) = batch.first_commit() {
+            self.report.unapplied(first.time_us);
+        }
+        self.refetch.touch(&self.plan, batch.prepared())?;
+        let steps = steps::merge(&self.plan, batch.prepared());
+        let open = (!batch.sliced).then_some(&self.witness);
+        let slice = Slice { open, steps: &steps, settled: &[], close };
+        let applied = match self.target.apply(slice).await {
+            Ok(applied) => applied,
+            Err(error) if isolate::is_about_a_row(&error) => {
+                self.report.refused(&error);
+                drop(steps);
+                return self.replay(batch, close).await;
+            }
+            Err(error) => return Err(error),
+        };
+        self.report.steps(&self.plan, &steps);
+        self.noted(applied.missed.len());
+        batch.slice_applied();
+        Ok(())
+    }
+
+    /// The merged slice was refused and undone: unmerged in source order it may pass; if not, the
+    /// refused row is found, whole transactions before it are committed, and it is named.
+    async fn replay(&mut self, batch: &mut Batch, close: Option<&Position>) -> Result<()> {
+        let open = (!batch.sliced).then_some(&self.witness);
+        let target = self.target.as_mut();
+        match isolate::replay(&self.plan, target, batch, open, close).await? {
+            isolate::Replayed::Applied { missed, steps } => {
+                self.report.steps(&self.plan, &steps);
+                self.noted(missed);
+                batch.slice_applied();
+                Ok(())
+            }
+            isolate::Replayed::Refused { index, error } => {
+                self.target.rollback().await?;
+                let whole = std::mem::take(batch).whole_before(index);
+                if let Some(whole) = whole {
+                    self.close_quietly(whole).await?;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Before a change that cannot be prepared stops the link: whole transactions before it go on.
+    async fn stop_before(&mut self, batch: Batch, error: Error) -> Error {
+        if batch.sliced {
+            return match self.target.rollback().await {
+                Ok(()) => error,
+                Err(rollback) => rollback,
+            };
+        }
+        let end = batch.prepared().len();
+        match batch.whole_before(end) {
+            Some(whole) => match self.close_quietly(whole).await {
+                Ok(()) => error,
+                Err(other) => other,
+            },
+            None => error,
+        }
+    }
+
+    /// Commits whole transactions without looking for a refused row in them.
+    async fn close_quietly(&mut self, batch: Batch) -> Result<()> {
+        let Some(commit) = batch.last_commit().cloned() else { return Ok(()) };
+        self.refetch.touch(&self.plan, batch.prepared())?;
+        let steps = steps::unmerged(&self.plan, batch.prepared());
+        let slice = Slice {
+            open: Some(&self.witness),
+            steps: &steps,
+            settled: &[],
+            close: Some(&commit.position),
+        };
+        let applied = self.target.apply(slice).await?;
+        self.noted(applied.missed.len());
+        self.report.steps(&self.plan, &steps);
+        self.committed(commit.position);
+        self.report.committed(&batch, commit.time_us, false, &self.witness);
+        Ok(())
+    }
+
+    /// Writes the witness where it is behind what was seen.
+    async fn write_progress(&mut self) -> Result<()> {
+        if self.seen == self.witness.position {
+            return Ok(());
+        }
+        let seen = self.seen.clone();
+        let slice =
+            Slice { open: Some(&self.witness), steps: &[], settled: &[], close: Some(&seen) };
+        self.target.apply(slice).await?;
+        self.committed(seen);
+        self.report.moved(&self.witness);
+        Ok(())
+    }
+
+    /// Opens a refetch window, or writes what one has brought.
+    async fn refetch_between_batches(&mut self) -> Result<()> {
+        let target = self.target.as_mut();
+        let Some(rows) = self.refetch.between_batches(&self.plan, target, &self.seen).await? else {
+            return Ok(());
+        };
+        let steps = steps::unmerged(&self.plan, &rows.prepared);
+        let seen = self.seen.clone();
+        let slice = Slice {
+            open: Some(&self.witness),
+            steps: &steps,
+            settled: &rows.settled,
+            close: Some(&seen),
+        };
+        self.target.apply(slice).await.map_err(|error| rows.locate(&self.plan, error))?;
+        self.committed(seen);
+        self.report.steps(&self.plan, &steps);
+        self.report.refetched(rows.settled.len(), &self.witness);
+        Ok(())
+    }
+
+    fn committed(&mut self, position: Position) {
+        self.witness.seq += 1;
+        self.witness.position = position.clone();
+        self.seen = position;
+        self.written_at = Instant::now();
+    }
+
+    fn noted(&mut self, missed: usize) {
+        if missed > 0 {
+            self.refetch.notes_were_made();
+            self.report.missed(missed);
+        }
+    }
+}

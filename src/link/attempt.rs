@@ -1,0 +1,225 @@
+//! One attempt of a link: connect both ends, decide where to go on, and stream until it ends.
+//!
+//! Everything is read anew: catalogs, witness, identities. So whatever ended the attempt before,
+//! also a commit whose outcome is unknown, the witness in the target says what is applied.
+
+use std::sync::Arc;
+
+use crate::config::{ApplyOptions, LinkName, Start};
+use crate::error::{Error, Kind, Result};
+use crate::link::apply::Finish;
+use crate::link::ends::Ends;
+use crate::link::ledger::{Checkpoint, Ledger, Progress};
+use crate::link::observer::Observer;
+use crate::link::ports::{LinkContext, Scan, Source, Target};
+use crate::link::resume::{Decision, Facts, decide, explain_gap};
+use crate::link::review;
+use crate::link::shutdown::Shutdown;
+use crate::link::status::Board;
+use crate::link::stream::{self, Streaming};
+use crate::model::Witness;
+use crate::plan::LinkPlan;
+use crate::position::Position;
+
+/// What a link is made of, for all its attempts.
+pub(super) struct Link {
+    pub(super) context: LinkContext,
+    pub(super) options: ApplyOptions,
+    pub(super) ends: Arc<dyn Ends>,
+    pub(super) ledger: Arc<dyn Ledger>,
+    pub(super) observer: Arc<dyn Observer>,
+    pub(super) board: Board,
+    pub(super) shutdown: Shutdown,
+}
+
+impl Link {
+    pub(super) fn name(&self) -> &LinkName {
+        &self.context.link
+    }
+
+    /// What is remembered of the link.
+    pub(super) fn checkpoint(&self) -> Checkpoint {
+        self.ledger.load(self.name()).unwrap_or_default()
+    }
+
+    /// Shows what is remembered until the link is connected.
+    pub(super) fn recall(&self) {
+        let Checkpoint { progress: Some(progress), recorded_at_us, .. } = self.checkpoint() else {
+            return;
+        };
+        self.board.update(|status| {
+            status.seq = Some(progress.seq);
+            status.applied = Some(progress.position);
+            status.lag.last_applied_us = Some(recorded_at_us);
+        });
+    }
+
+    pub(super) async fn record(&self, checkpoint: &Checkpoint) -> Result<()> {
+        self.ledger.record(self.name(), checkpoint.clone()).await
+    }
+}
+
+/// What an attempt is told, and what it leaves for the next one.
+#[derive(Debug, Default)]
+pub(super) struct Orders {
+    /// Stop once the source's head of the first attempt is applied.
+    pub(super) until_caught_up: bool,
+    /// That head, once known.
+    pub(super) head: Option<Position>,
+    /// A person has reviewed the schema: accept the shapes as they are now.
+    pub(super) schema_reviewed: bool,
+    /// Whether the stream was reached.
+    pub(super) streamed: bool,
+}
+
+/// Both ends, connected.
+struct Connected {
+    plan: Arc<LinkPlan>,
+    source: Box<dyn Source>,
+    scan: Box<dyn Scan>,
+    target: Box<dyn Target>,
+}
+
+/// One attempt, from connecting to its end.
+pub(super) async fn run(link: &Link, orders: &mut Orders) -> Result<Finish> {
+    orders.streamed = false;
+    let mut ends = connect(link).await?;
+    let mut checkpoint = link.checkpoint();
+    if orders.until_caught_up && orders.head.is_none() {
+        orders.head = Some(ends.scan.head().await?);
+    }
+    accept_shapes(&mut ends, &mut checkpoint, orders).await?;
+    let witness = match ends.target.read_witness().await? {
+        Some(witness) => resume(link, &mut ends, &checkpoint, witness).await?,
+        None => match decide(facts(link, &ends, None, &checkpoint, "")) {
+            Decision::Begin => begin(link, &mut ends, &mut checkpoint).await?,
+            Decision::Halt(error) => return Err(error),
+            Decision::Resume(_) => {
+                return Err(Error::new(Kind::Internal, "a link without a witness cannot resume"));
+            }
+        },
+    };
+    checkpoint.installation.clone_from(&witness.installation);
+    checkpoint.source_identity.clone_from(&witness.source_identity);
+    checkpoint.target_identity.clone_from(&witness.target_identity);
+    checkpoint.progress = Some(Progress { seq: witness.seq, position: witness.position.clone() });
+    checkpoint.starting = false;
+    checkpoint.halt = None;
+    link.record(&checkpoint).await?;
+    orders.schema_reviewed = false;
+    orders.streamed = true;
+    let Connected { plan, source, scan, target } = ends;
+    let head = orders.head.clone();
+    stream::run(link, Streaming { plan, source, scan, target, witness, checkpoint, head }).await
+}
+
+async fn connect(link: &Link) -> Result<Connected> {
+    let plan = link.ends.plan().await?;
+    let source = link.ends.source(Arc::clone(&plan)).await?;
+    let scan = link.ends.scan(Arc::clone(&plan)).await?;
+    let target = link.ends.target(Arc::clone(&plan)).await?;
+    Ok(Connected { plan, source, scan, target })
+}
+
+/// Compares the shapes with the accepted ones; accepts them where a person has said so.
+async fn accept_shapes(
+    ends: &mut Connected,
+    checkpoint: &mut Checkpoint,
+    orders: &Orders,
+) -> Result<()> {
+    let shapes = review::shapes(&ends.plan);
+    if orders.schema_reviewed {
+        checkpoint.reviewed_until = Some(ends.scan.head().await?);
+    } else if let Some(changed) = review::difference(&checkpoint.shapes, &shapes) {
+        return Err(changed);
+    }
+    checkpoint.shapes = shapes;
+    Ok(())
+}
+
+fn facts<'a>(
+    link: &Link,
+    ends: &'a Connected,
+    witness: Option<&'a Witness>,
+    checkpoint: &'a Checkpoint,
+    installation: &'a str,
+) -> Facts<'a> {
+    Facts {
+        witness,
+        checkpoint: Some(checkpoint),
+        installation,
+        fresh: link.ledger.is_fresh(),
+        source_dialect: ends.plan.source_dialect,
+        source_identity: ends.source.identity(),
+        target_identity: ends.target.identity(),
+    }
+}
+
+/// Goes on from the witness, if the decision and the source's log allow it.
+async fn resume(
+    link: &Link,
+    ends: &mut Connected,
+    checkpoint: &Checkpoint,
+    witness: Witness,
+) -> Result<Witness> {
+    let installation = link.ledger.installation();
+    let note = match decide(facts(link, ends, Some(&witness), checkpoint, &installation)) {
+        Decision::Resume(resume) => resume.note,
+        Decision::Halt(error) => return Err(error),
+        Decision::Begin => {
+            return Err(Error::new(Kind::Internal, "a link with a witness cannot begin anew"));
+        }
+    };
+    let from = witness.restart.as_ref().unwrap_or(&witness.position);
+    if let Some(note) = note {
+        tracing::warn!(link = %link.name(), position = %from, seq = witness.seq, "{}", note.text());
+    }
+    ends.source.check_resume(from).await.map_err(|error| explain_gap(error, note))?;
+    Ok(witness)
+}
+
+/// The first start: intent in the ledger, slot at the source, witness in the target, in this order.
+async fn begin(link: &Link, ends: &mut Connected, checkpoint: &mut Checkpoint) -> Result<Witness> {
+    if link.options.start != Some(Start::Now) {
+        refuse_rows(link, &ends.plan).await?;
+    }
+    checkpoint.installation = link.ledger.installation();
+    checkpoint.starting = true;
+    checkpoint.halt = None;
+    link.record(checkpoint).await?;
+    let position = ends.source.begin().await?;
+    let witness = Witness {
+        name: link.context.name.clone(),
+        link: link.name().to_string(),
+        part: 0,
+        installation: checkpoint.installation.clone(),
+        seq: 1,
+        position,
+        restart: None,
+        hops: 0,
+        pending: None,
+        source_identity: ends.source.identity().to_owned(),
+        target_identity: ends.target.identity().to_owned(),
+    };
+    ends.target.create_witness(&witness).await?;
+    tracing::info!(link = %link.name(), position = %witness.position, "the link starts from now");
+    Ok(witness)
+}
+
+/// Without `start`, only empty tables may begin: rows that are there already would be missing.
+async fn refuse_rows(link: &Link, plan: &LinkPlan) -> Result<()> {
+    let filled = link.ends.non_empty(plan).await?;
+    if filled.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<_> = filled.iter().map(ToString::to_string).collect();
+    let LinkName { source, target } = link.name();
+    Err(Error::new(
+        Kind::Configuration,
+        format!("it is not said how to start, and tables hold rows already: {}", names.join(", ")),
+    )
+    .hint(format!(
+        "copy their rows to the target yourself, then write start = \"now\" under \
+         [link.{source}.{target}] or [apply]: weir replicates what changes from its first start on"
+    )))
+}

@@ -1,0 +1,139 @@
+//! The batch that is being formed: prepared changes with the borders of their transactions. Pure.
+//!
+//! It knows where whole transactions end, so that what is committed always ends at one, and which
+//! change of which transaction each prepared change is, so that a refused row can be named.
+
+use crate::link::steps::Prepared;
+use crate::model::Commit;
+use crate::position::Position;
+
+/// The end of a transaction within a batch.
+#[derive(Clone, Debug)]
+struct Border {
+    /// Prepared changes up to here.
+    end: usize,
+    commit: Commit,
+}
+
+/// Changes on their way into one target transaction.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    prepared: Vec<Prepared>,
+    /// Per prepared change its number within its source transaction, from 0.
+    ordinals: Vec<u64>,
+    borders: Vec<Border>,
+    /// Changes so far of the transaction that has not ended yet.
+    open_changes: u64,
+    /// Memory of the changes.
+    pub(super) bytes: usize,
+    /// Slices of this target transaction are in the target already.
+    pub(super) sliced: bool,
+    /// Sums over all slices, for the report.
+    pub(super) changes: u64,
+    /// Source transactions with changes, over all slices.
+    pub(super) transactions: u64,
+}
+
+/// Where a prepared change comes from, in words.
+pub(super) struct Origin {
+    /// Number within its transaction, from 0.
+    pub(super) ordinal: u64,
+    /// The transaction's end, where it is known.
+    pub(super) position: Option<Position>,
+}
+
+impl Batch {
+    /// Adds one prepared change of the transaction that is open.
+    pub(super) fn push(&mut self, prepared: Option<Prepared>) {
+        if let Some(prepared) = prepared {
+            self.prepared.push(prepared);
+            self.ordinals.push(self.open_changes);
+        }
+        self.open_changes += 1;
+        self.changes += 1;
+    }
+
+    /// The open transaction ends here.
+    pub(super) fn end_transaction(&mut self, commit: Commit) {
+        if self.open_changes > 0 {
+            self.transactions += 1;
+        }
+        self.open_changes = 0;
+        self.borders.push(Border { end: self.prepared.len(), commit });
+    }
+
+    /// The number of the next change within its transaction.
+    pub(super) fn next_ordinal(&self) -> u64 {
+        self.open_changes
+    }
+
+    /// Whether it ends with a whole transaction.
+    pub(super) fn at_commit(&self) -> bool {
+        self.open_changes == 0
+            && self.borders.last().is_some_and(|border| border.end == self.prepared.len())
+    }
+
+    /// Whether nothing of any transaction is in it.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.prepared.is_empty() && self.open_changes == 0 && !self.sliced
+    }
+
+    /// Whether a limit is reached.
+    pub(super) fn is_full(&self, rows_max: usize, bytes_max: usize) -> bool {
+        self.prepared.len() >= rows_max || self.bytes >= bytes_max
+    }
+
+    /// The prepared changes, in source order.
+    pub(super) fn prepared(&self) -> &[Prepared] {
+        &self.prepared
+    }
+
+    /// The last commit in it.
+    pub(super) fn last_commit(&self) -> Option<&Commit> {
+        self.borders.last().map(|border| &border.commit)
+    }
+
+    /// The first commit in it; the oldest.
+    pub(super) fn first_commit(&self) -> Option<&Commit> {
+        self.borders.first().map(|border| &border.commit)
+    }
+
+    /// PostgreSQL transaction ids in it.
+    pub(super) fn xids(&self) -> impl Iterator<Item = u32> + '_ {
+        self.borders.iter().filter_map(|border| border.commit.xid)
+    }
+
+    /// Where prepared change `index` comes from.
+    pub(super) fn origin(&self, index: usize) -> Origin {
+        let border = self.borders.iter().find(|border| border.end > index);
+        Origin {
+            ordinal: self.ordinals.get(index).copied().unwrap_or_default(),
+            position: border.map(|border| border.commit.position.clone()),
+        }
+    }
+
+    /// The prepared changes went into the target; the open transaction goes on.
+    pub(super) fn slice_applied(&mut self) {
+        self.prepared.clear();
+        self.ordinals.clear();
+        self.borders.clear();
+        self.bytes = 0;
+        self.sliced = true;
+    }
+
+    /// Only the whole transactions before prepared change `index`; `None` where there are none, or
+    /// where parts of this batch are in an open target transaction already.
+    pub(super) fn whole_before(mut self, index: usize) -> Option<Batch> {
+        if self.sliced {
+            return None;
+        }
+        self.borders.retain(|border| border.end <= index);
+        let end = self.borders.last()?.end;
+        self.prepared.truncate(end);
+        self.ordinals.truncate(end);
+        self.open_changes = 0;
+        self.transactions = self.borders.len() as u64;
+        self.changes = end as u64;
+        (end > 0).then_some(self)
+    }
+}

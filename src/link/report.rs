@@ -1,0 +1,158 @@
+//! What the apply task tells: status, observer, log, and the progress that is to be made durable.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::config::LinkName;
+use crate::error::Error;
+use crate::link::batch::Batch;
+use crate::link::ledger::Progress;
+use crate::link::observer::{BatchReport, Observer, RowCount};
+use crate::link::status::{Board, now_us};
+use crate::model::{Step, Verb, Witness};
+use crate::plan::LinkPlan;
+use crate::position::Position;
+
+/// The apply task's voice.
+pub(super) struct Report {
+    link: LinkName,
+    observer: Arc<dyn Observer>,
+    board: Board,
+    progress: watch::Sender<Progress>,
+    rows: Vec<RowCount>,
+    began: Instant,
+}
+
+impl Report {
+    /// Tells of `link`; `progress` goes to the settling task.
+    pub(super) fn new(
+        link: LinkName,
+        observer: Arc<dyn Observer>,
+        board: Board,
+        progress: watch::Sender<Progress>,
+    ) -> Self {
+        Report { link, observer, board, progress, rows: Vec::new(), began: Instant::now() }
+    }
+
+    /// A batch begins; its oldest commit is not later than now.
+    pub(super) fn begin(&mut self, commit_time_us: Option<i64>) {
+        self.began = Instant::now();
+        self.rows.clear();
+        self.unapplied(commit_time_us.unwrap_or_else(now_us));
+    }
+
+    /// The oldest transaction received and not applied was committed at `time_us`.
+    pub(super) fn unapplied(&self, time_us: i64) {
+        self.board.update(|status| {
+            let oldest = status.lag.oldest_unapplied_us.map_or(time_us, |old| old.min(time_us));
+            status.lag.oldest_unapplied_us = Some(oldest);
+        });
+    }
+
+    /// Progress without changes.
+    pub(super) fn seen(&self, position: &Position, queue_is_empty: bool) {
+        self.board.update(|status| {
+            status.seen = Some(position.clone());
+            if queue_is_empty {
+                status.lag.oldest_unapplied_us = None;
+                status.lag.caught_up_at_us = Some(now_us());
+            }
+        });
+    }
+
+    /// Steps that were executed.
+    pub(super) fn steps(&mut self, plan: &LinkPlan, steps: &[Step]) {
+        for step in steps {
+            let Some(table) = plan.tables.get(step.table) else { continue };
+            let rows = if step.verb == Verb::Truncate { 1 } else { step.rows.len() as u64 };
+            let known = self
+                .rows
+                .iter_mut()
+                .find(|count| count.verb == step.verb && count.table == table.source.name);
+            match known {
+                Some(count) => count.rows += rows,
+                None => self.rows.push(RowCount {
+                    table: table.source.name.clone(),
+                    verb: step.verb,
+                    rows,
+                }),
+            }
+        }
+    }
+
+    /// A batch is committed.
+    pub(super) fn committed(
+        &mut self,
+        batch: &Batch,
+        commit_time_us: i64,
+        queue_is_empty: bool,
+        witness: &Witness,
+    ) {
+        let report = BatchReport {
+            transactions: batch.transactions,
+            changes: batch.changes,
+            rows: std::mem::take(&mut self.rows),
+            elapsed: self.began.elapsed(),
+        };
+        self.observer.applied(&self.link, &report);
+        let rows: u64 = report.rows.iter().map(|count| count.rows).sum();
+        tracing::debug!(
+            link = %self.link,
+            position = %witness.position,
+            transactions = report.transactions,
+            changes = report.changes,
+            rows,
+            elapsed_us = report.elapsed.as_micros() as u64,
+            "committed"
+        );
+        self.board.update(|status| {
+            status.counters.transactions += report.transactions;
+            status.counters.changes += report.changes;
+            status.counters.rows += rows;
+            status.counters.batches += 1;
+            status.lag.last_applied_us = Some(commit_time_us);
+            status.lag.oldest_unapplied_us = (!queue_is_empty).then_some(commit_time_us);
+            if queue_is_empty {
+                status.lag.caught_up_at_us = Some(now_us());
+            }
+        });
+        self.moved(witness);
+    }
+
+    /// The witness moved.
+    pub(super) fn moved(&self, witness: &Witness) {
+        let progress = Progress { seq: witness.seq, position: witness.position.clone() };
+        self.board.update(|status| {
+            status.applied = Some(witness.position.clone());
+            status.seen = Some(witness.position.clone());
+            status.seq = Some(witness.seq);
+        });
+        self.progress.send_replace(progress);
+    }
+
+    /// A merged slice was refused; what happens next is in the log only.
+    pub(super) fn refused(&self, error: &Error) {
+        tracing::warn!(
+            link = %self.link,
+            error = error.chain(),
+            "the target refused a merged batch; repeating it in the source's order"
+        );
+    }
+
+    /// Updates found no row.
+    pub(super) fn missed(&self, rows: usize) {
+        self.observer.missed(&self.link, rows as u64);
+        self.board.update(|status| status.counters.missed += rows as u64);
+        tracing::info!(link = %self.link, rows, "updates found no row; reading them again");
+    }
+
+    /// Missed rows were written or found gone.
+    pub(super) fn refetched(&mut self, rows: usize, witness: &Witness) {
+        self.rows.clear();
+        self.observer.refetched(&self.link, rows as u64);
+        self.board.update(|status| status.counters.refetched += rows as u64);
+        self.moved(witness);
+    }
+}

@@ -1,0 +1,83 @@
+//! The side connection to the source: reads missed rows again, and looks at the head of the log
+//! for the lag. Runs beside the stream as a task of its own, so neither waits for the other.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use crate::error::{Disposition, Result};
+use crate::link::ports::{Scan, Scanned};
+use crate::link::status::{Board, now_us};
+use crate::link::steps;
+use crate::model::Row;
+use crate::plan::LinkPlan;
+
+/// How often the head is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// Rows to read.
+#[derive(Debug)]
+pub(super) struct Request {
+    /// Of this table.
+    pub(super) table: usize,
+    /// Match keys with the source's values.
+    pub(super) keys: Vec<Row>,
+    /// To be waited first.
+    pub(super) delay: Duration,
+}
+
+/// What was read.
+pub(super) type Answer = Result<Scanned>;
+
+/// Serves requests and looks at the head until the applier is gone or the connection fails.
+pub(super) async fn run(
+    mut scan: Box<dyn Scan>,
+    plan: Arc<LinkPlan>,
+    mut requests: mpsc::Receiver<Request>,
+    answers: mpsc::Sender<Answer>,
+    board: Board,
+) -> Result<()> {
+    let mut look = tokio::time::interval(LOOK_EVERY);
+    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            biased;
+            request = requests.recv() => {
+                let Some(request) = request else { return Ok(()) };
+                tokio::time::sleep(request.delay).await;
+                let table = steps::table(&plan, request.table)?;
+                let answer = scan.read_rows(table, &request.keys).await;
+                if answers.send(answer).await.is_err() {
+                    return Ok(());
+                }
+            }
+            _ = look.tick() => look_at_head(scan.as_mut(), &board).await?,
+        }
+    }
+}
+
+async fn look_at_head(scan: &mut dyn Scan, board: &Board) -> Result<()> {
+    let Some(applied) = board.get().applied else { return Ok(()) };
+    let looked_us = now_us();
+    let looked = match scan.head().await {
+        Ok(head) => scan.lag_bytes(&applied).await.map(|bytes| (head, bytes)),
+        Err(error) => Err(error),
+    };
+    match looked {
+        Ok((head, bytes)) => board.update(|status| {
+            status.lag_bytes = bytes;
+            let all_seen = status.seen.as_ref().is_some_and(|seen| seen.reaches(&head));
+            if all_seen && status.lag.oldest_unapplied_us.is_none() {
+                status.lag.caught_up_at_us = status.lag.caught_up_at_us.max(Some(looked_us));
+            }
+        }),
+        Err(error) if error.disposition() == Disposition::Retry => return Err(error),
+        // Not being able to tell the lag in bytes stops no link.
+        Err(error) => {
+            tracing::debug!(error = error.chain(), "the head of the log cannot be read");
+            board.update(|status| status.lag_bytes = None);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,211 @@
+//! The streaming part of an attempt: capture, apply, settle and the side reader as tasks around
+//! one queue, and how they end together.
+//!
+//! An error of the capture lets the apply task finish what was captured before it; an error of the
+//! apply task ends everything at once. Tasks are aborted when the attempt is dropped.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::error::{Error, Kind, Result};
+use crate::link::apply::{Applier, Finish};
+use crate::link::attempt::Link;
+use crate::link::backoff::Backoff;
+use crate::link::capture::{self, Capture};
+use crate::link::ledger::{Checkpoint, Progress};
+use crate::link::ports::{Scan, Source, Target};
+use crate::link::refetch::Refetch;
+use crate::link::report::Report;
+use crate::link::status::LinkState;
+use crate::link::{queue, settle, side};
+use crate::model::Witness;
+use crate::plan::LinkPlan;
+use crate::position::Position;
+
+/// How long the source is given to acknowledge and to leave.
+const LEAVE_MAX: Duration = Duration::from_secs(3);
+/// The same after an error.
+const LEAVE_FAILED_MAX: Duration = Duration::from_secs(1);
+/// How long the source is given to send the last acknowledgement.
+const ACK_GRACE: Duration = Duration::from_millis(200);
+/// Waits between windows whose rows were all touched.
+const WINDOW_WAIT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(30));
+
+/// Everything a stream starts from.
+pub(super) struct Streaming {
+    pub(super) plan: Arc<LinkPlan>,
+    pub(super) source: Box<dyn Source>,
+    pub(super) scan: Box<dyn Scan>,
+    pub(super) target: Box<dyn Target>,
+    pub(super) witness: Witness,
+    pub(super) checkpoint: Checkpoint,
+    pub(super) head: Option<Position>,
+}
+
+/// The tasks around the apply task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Task {
+    Capture,
+    Settle,
+    Side,
+}
+
+type Tasks = JoinSet<(Task, Result<()>)>;
+
+/// Streams until an error or a reason to finish.
+pub(super) async fn run(link: &Link, streaming: Streaming) -> Result<Finish> {
+    let mut tasks = Tasks::new();
+    let stop = CancellationToken::new();
+    let (mut applier, side) = start(link, streaming, &mut tasks, &stop);
+    link.board.enter(LinkState::Running, None);
+    let outcome = drive(&mut applier, &mut tasks).await;
+    // The apply task's end of the progress channel goes with it: settling then comes to its end.
+    drop(applier);
+    side.abort();
+    match outcome {
+        Ok(finish) => leave(&mut tasks, &stop).await.map(|()| finish),
+        Err(error) => {
+            // The next attempt needs the slot or server id that the capture holds.
+            end(&mut tasks, &stop, LEAVE_FAILED_MAX).await;
+            Err(error)
+        }
+    }
+}
+
+fn start(
+    link: &Link,
+    streaming: Streaming,
+    tasks: &mut Tasks,
+    stop: &CancellationToken,
+) -> (Applier, AbortHandle) {
+    let Streaming { plan, source, scan, target, witness, checkpoint, head } = streaming;
+    let (sender, parts) = queue::channel(link.options.queue_bytes_max);
+    let (frontier, durable) = watch::channel(witness.position.clone());
+    let newest = Progress { seq: witness.seq, position: witness.position.clone() };
+    let (progress, settled) = watch::channel(newest);
+    let (requests, requested) = mpsc::channel(1);
+    let (answer, answers) = mpsc::channel(1);
+    let capture = Capture {
+        from: witness.restart.clone().unwrap_or_else(|| witness.position.clone()),
+        reviewed_until: checkpoint.reviewed_until.clone(),
+        queue: sender,
+        frontier: durable,
+        stop: stop.clone(),
+    };
+    let capture = capture::run(source, capture);
+    tasks.spawn(async move { (Task::Capture, capture.await) });
+    let ledger = Arc::clone(&link.ledger);
+    let settle = settle::run(ledger, link.name().clone(), checkpoint, settled, frontier);
+    tasks.spawn(async move { (Task::Settle, settle.await) });
+    let side = side::run(scan, Arc::clone(&plan), requested, answer, link.board.clone());
+    let side = tasks.spawn(async move { (Task::Side, side.await) });
+    let observer = Arc::clone(&link.observer);
+    let report = Report::new(link.name().clone(), observer, link.board.clone(), progress);
+    report.moved(&witness);
+    let backoff = Backoff::new(WINDOW_WAIT.0, WINDOW_WAIT.1, fastrand::u64(..));
+    let applier = Applier {
+        plan,
+        options: link.options.clone(),
+        target,
+        parts,
+        seen: witness.position.clone(),
+        witness,
+        refetch: Refetch::new(requests, answers, backoff),
+        report,
+        until: head,
+        drain: link.shutdown.drain(),
+        written_at: Instant::now(),
+    };
+    (applier, side)
+}
+
+/// Runs the apply task beside the others until one of them decides the end.
+async fn drive(applier: &mut Applier, tasks: &mut Tasks) -> Result<Finish> {
+    let apply = applier.run();
+    tokio::pin!(apply);
+    let mut captured: Option<Result<()>> = None;
+    let finish = loop {
+        tokio::select! {
+            biased;
+            finish = &mut apply => break finish,
+            ended = tasks.join_next(), if !tasks.is_empty() => match ended {
+                Some(Ok((Task::Capture, result))) => captured = Some(result),
+                Some(Ok((Task::Settle | Task::Side, Err(error)))) => return Err(error),
+                Some(Ok((task, Ok(())))) => tracing::debug!(?task, "ended"),
+                Some(Err(cause)) => {
+                    return Err(Error::new(Kind::Internal, "a task of the link failed")
+                        .caused_by(cause));
+                }
+                None => {}
+            },
+        }
+    };
+    if matches!(finish, Ok(Finish::SourceEnded | Finish::CutOff)) && captured.is_none() {
+        captured = timeout(LEAVE_MAX, capture_result(tasks)).await.ok().flatten();
+    }
+    match (finish, captured) {
+        (Ok(Finish::SourceEnded | Finish::CutOff), Some(Err(error))) => Err(error),
+        (Ok(Finish::SourceEnded | Finish::CutOff), _) => {
+            Err(Error::new(Kind::Connection, "the source's stream ended"))
+        }
+        (finish, _) => finish,
+    }
+}
+
+async fn capture_result(tasks: &mut Tasks) -> Option<Result<()>> {
+    while let Some(ended) = tasks.join_next().await {
+        match ended {
+            Ok((Task::Capture, result)) => return Some(result),
+            Ok((Task::Settle | Task::Side, Err(error))) => return Some(Err(error)),
+            Ok(_) => {}
+            Err(cause) => {
+                let error = Error::new(Kind::Internal, "a task of the link failed");
+                return Some(Err(error.caused_by(cause)));
+            }
+        }
+    }
+    None
+}
+
+/// After a clean end: the last progress is made durable, the source is given a moment to hear of
+/// it, then the capture is stopped. All bounded; what is not acknowledged comes again and is known.
+async fn leave(tasks: &mut Tasks, stop: &CancellationToken) -> Result<()> {
+    let settled = async {
+        while let Some(ended) = tasks.join_next().await {
+            match ended {
+                Ok((Task::Settle, result)) => return result,
+                Ok((Task::Capture, Err(error))) => {
+                    tracing::debug!(error = error.chain(), "the capture ended while leaving");
+                }
+                Ok(_) => {}
+                Err(cause) if cause.is_cancelled() => {}
+                Err(cause) => {
+                    return Err(
+                        Error::new(Kind::Internal, "a task of the link failed").caused_by(cause)
+                    );
+                }
+            }
+        }
+        Ok(())
+    };
+    timeout(LEAVE_MAX, settled).await.map_err(|_| {
+        Error::new(Kind::State, "the last checkpoint did not become durable in time")
+    })??;
+    tokio::time::sleep(ACK_GRACE).await;
+    end(tasks, stop, LEAVE_MAX).await;
+    Ok(())
+}
+
+/// Stops the capture and waits for the tasks, in bounded time.
+async fn end(tasks: &mut Tasks, stop: &CancellationToken, bound: Duration) {
+    stop.cancel();
+    let gone = timeout(bound, async { while tasks.join_next().await.is_some() {} }).await;
+    if gone.is_err() {
+        tracing::debug!("the capture did not leave in time and is dropped");
+    }
+}
