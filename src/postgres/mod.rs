@@ -2,21 +2,27 @@
 //!
 //! Twin of the `mysql` room, file by file. `session` and `failure` serve both halves; `stream`,
 //! `pgoutput`, `decode`, `assemble`, `source` and `scan` are the capture side; `catalog`, `encode`,
-//! `sql`, `target`, `preflight`, `setup` and `ddl` the apply side.
+//! `sql`, `target`, `preflight`, `setup` and `ddl` the apply side. `room` is its only door.
 
 mod assemble;
 pub mod catalog;
+pub mod ddl;
 mod decode;
 pub mod encode;
 pub mod failure;
 mod follow;
 mod login;
 mod pgoutput;
+pub mod preflight;
+mod room;
 pub mod scan;
 pub mod session;
+pub mod setup;
 mod shape;
 mod slot;
 pub mod source;
 pub mod sql;
 mod stream;
 pub mod target;
+
+pub use room::Postgres;

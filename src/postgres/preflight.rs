@@ -1,0 +1,116 @@
+//! Everything that would keep a PostgreSQL database from being a source or a target, found before
+//! a link starts and said with the statement that mends it.
+//!
+//! Reads catalogs and settings only; changes nothing. Whether tables fit together and whether a
+//! match key lies in the replica identity is the planner's to judge. A failing connection is an
+//! error, not a finding.
+
+mod source;
+mod target;
+
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+
+use super::failure::classify;
+use super::session::{self, Session};
+use crate::error::{Kind, Result};
+use crate::link::ports::{Finding, Preflight};
+
+/// What would keep the database from being read.
+pub async fn check_source(preflight: Preflight<'_>) -> Result<Vec<Finding>> {
+    let probe = Probe::connect(preflight).await?;
+    let mut findings = source::settings(&probe).await?;
+    findings.extend(source::publication(&probe).await?);
+    findings.extend(rights(&probe, &["SELECT"]).await?);
+    probe.session.close().await;
+    Ok(findings)
+}
+
+/// What would keep the database from being written.
+pub async fn check_target(preflight: Preflight<'_>) -> Result<Vec<Finding>> {
+    let probe = Probe::connect(preflight).await?;
+    let mut findings = target::settings(&probe).await?;
+    findings.extend(target::weir_schema(&probe).await?);
+    findings.extend(rights(&probe, &["SELECT", "INSERT", "UPDATE", "DELETE"]).await?);
+    findings.extend(target::tables(&probe).await?);
+    probe.session.close().await;
+    Ok(findings)
+}
+
+/// A session that looks.
+struct Probe<'a> {
+    session: Session,
+    preflight: Preflight<'a>,
+}
+
+impl<'a> Probe<'a> {
+    async fn connect(preflight: Preflight<'a>) -> Result<Self> {
+        let session = session::connect(preflight.database, "weir check").await?;
+        Ok(Probe { session, preflight })
+    }
+
+    async fn rows(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>> {
+        self.session.query(sql, parameters).await.map_err(|error| {
+            classify(error, format!("check of database {}", self.preflight.database.name))
+        })
+    }
+
+    /// Schemas and names of the tables, for `unnest`.
+    fn tables(&self) -> (Vec<&'a str>, Vec<&'a str>) {
+        let names = self.preflight.tables.iter().map(|table| &table.name);
+        names.map(|name| (name.schema.as_str(), name.table.as_str())).unzip()
+    }
+
+    /// A finding about the database.
+    fn about_database(&self, fatal: bool, kind: Kind, message: String, hint: String) -> Finding {
+        let subject = format!("database {}", self.preflight.database.name);
+        Finding { fatal, kind, subject, message, hint }
+    }
+}
+
+/// `NULL` rights mean that the table is gone since it was planned; the planner says that.
+const RIGHTS: &str = "
+SELECT n.nspname::text, c.relname::text, quote_ident(n.nspname) AS schema,
+       format('%I.%I', n.nspname, c.relname) AS name, quote_ident(current_user) AS role,
+       has_schema_privilege(n.oid, 'USAGE') AS usage,
+       ARRAY(SELECT r FROM unnest($3::text[]) AS r WHERE NOT has_table_privilege(c.oid, r)) AS missing,
+       row_security_active(c.oid) AS row_security
+FROM unnest($1::text[], $2::text[]) AS t(nsp, rel)
+JOIN pg_namespace n ON n.nspname = t.nsp
+JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = t.rel";
+
+/// Rights on the tables, and row security that would hide rows.
+async fn rights(probe: &Probe<'_>, wanted: &[&str]) -> Result<Vec<Finding>> {
+    let (schemas, names) = probe.tables();
+    let mut findings = Vec::new();
+    for row in probe.rows(RIGHTS, &[&schemas, &names, &wanted]).await? {
+        let table: String = format!("{}.{}", row.get::<_, &str>(0), row.get::<_, &str>(1));
+        let (schema, name, role): (String, String, String) =
+            (row.get("schema"), row.get("name"), row.get("role"));
+        let missing: Vec<String> = row.get("missing");
+        let mut deny = |message: String, hint: String| {
+            let subject = format!("table {table}");
+            findings.push(Finding { fatal: true, kind: Kind::Privilege, subject, message, hint });
+        };
+        if !row.get::<_, bool>("usage") {
+            deny(
+                format!("role {role} has no USAGE on schema {schema}"),
+                format!("run: GRANT USAGE ON SCHEMA {schema} TO {role}"),
+            );
+        }
+        if !missing.is_empty() {
+            let missing = missing.join(", ");
+            deny(
+                format!("role {role} may not {missing}"),
+                format!("run: GRANT {missing} ON {name} TO {role}"),
+            );
+        }
+        if row.get("row_security") {
+            deny(
+                format!("row security hides rows from role {role}"),
+                format!("run: ALTER ROLE {role} BYPASSRLS"),
+            );
+        }
+    }
+    Ok(findings)
+}

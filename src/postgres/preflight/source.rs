@@ -1,0 +1,140 @@
+//! Checks of a source: settings of logical decoding, the right to replicate, the publication.
+
+use std::collections::BTreeSet;
+
+use super::Probe;
+use crate::error::{Kind, Result};
+use crate::link::ports::Finding;
+
+const SETTINGS: &str = "
+SELECT current_setting('wal_level') AS wal_level, pg_is_in_recovery() AS standby,
+       current_setting('max_slot_wal_keep_size') AS keep,
+       current_setting('max_replication_slots')::int8 AS slots_max,
+       (SELECT count(*) FROM pg_replication_slots WHERE slot_name <> $1::text) AS slots,
+       current_setting('max_wal_senders')::int8 AS senders_max,
+       (SELECT count(*) FROM pg_stat_replication r WHERE NOT EXISTS (
+          SELECT FROM pg_replication_slots s
+          WHERE s.active_pid = r.pid AND s.slot_name = $1::text)) AS senders,
+       current_setting('server_encoding') AS encoding, quote_ident(current_user) AS role,
+       (SELECT rolreplication OR rolsuper FROM pg_roles WHERE rolname = current_user)
+       OR EXISTS (SELECT FROM pg_roles WHERE rolname = 'rds_replication'
+                  AND pg_has_role(current_user, oid, 'MEMBER')) AS may_replicate";
+
+/// Settings and the role.
+pub(super) async fn settings(probe: &Probe<'_>) -> Result<Vec<Finding>> {
+    let slot = probe.preflight.context.slot_name();
+    let mut findings = Vec::new();
+    for row in probe.rows(SETTINGS, &[&slot]).await? {
+        let mut find = |fatal, kind, message: String, hint: &str| {
+            findings.push(probe.about_database(fatal, kind, message, hint.to_owned()));
+        };
+        let wal_level: &str = row.get("wal_level");
+        if wal_level != "logical" {
+            find(true, Kind::Setting, format!("wal_level is {wal_level}, not logical"), WAL_LEVEL);
+        }
+        if row.get("standby") {
+            let message = "the server is a standby; reading from one is not supported yet";
+            find(true, Kind::Unsupported, message.to_owned(), "point the database at its primary");
+        }
+        let role: &str = row.get("role");
+        if !row.get::<_, Option<bool>>("may_replicate").unwrap_or_default() {
+            let hint = format!(
+                "run: ALTER ROLE {role} REPLICATION (Amazon RDS: GRANT rds_replication TO {role})"
+            );
+            find(true, Kind::Privilege, format!("role {role} may not replicate"), &hint);
+        }
+        for (name, used, most) in [
+            ("max_replication_slots", row.get::<_, i64>("slots"), row.get::<_, i64>("slots_max")),
+            ("max_wal_senders", row.get("senders"), row.get("senders_max")),
+        ] {
+            if used >= most {
+                let hint =
+                    format!("run: ALTER SYSTEM SET {name} = {}; restart the server", most + 10);
+                let message = format!("all {most} of {name} are taken by others");
+                find(true, Kind::Setting, message, &hint);
+            }
+        }
+        if row.get::<_, &str>("keep") == "-1" {
+            // Without a bound of weir's own the slot cannot be given up, so this cannot be fatal.
+            let message = "max_slot_wal_keep_size is -1: while weir is down the log it needs \
+                           grows without limit and can fill the disk";
+            find(false, Kind::Setting, message.to_owned(), KEEP_SIZE);
+        }
+        let encoding: &str = row.get("encoding");
+        if encoding == "SQL_ASCII" {
+            let message =
+                "the database has encoding SQL_ASCII: text that is not UTF-8 halts a link";
+            find(false, Kind::Setting, message.to_owned(), "keep its text in UTF-8");
+        }
+    }
+    Ok(findings)
+}
+
+const WAL_LEVEL: &str = "run: ALTER SYSTEM SET wal_level = 'logical'; restart the server (Amazon \
+    RDS: rds.logical_replication = 1; Cloud SQL: cloudsql.logical_decoding = on; Azure: \
+    azure.replication_support = logical)";
+const KEEP_SIZE: &str = "set a limit that fits the disk, for example: ALTER SYSTEM SET \
+    max_slot_wal_keep_size = '50GB'; SELECT pg_reload_conf()";
+
+const PUBLICATION: &str = "
+SELECT puballtables, pubinsert AND pubupdate AND pubdelete AND pubtruncate AS complete
+FROM pg_publication WHERE pubname = $1::text";
+
+/// Row filters and column lists exist from version 15 on; as JSON both read as absent before.
+const PUBLISHED: &str = "
+SELECT t.schemaname::text AS nsp, t.tablename::text AS rel,
+       COALESCE((SELECT to_jsonb(r)->>'prqual' IS NOT NULL OR to_jsonb(r)->>'prattrs' IS NOT NULL
+                 FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid
+                 WHERE p.pubname = t.pubname AND r.prrelid = c.oid), false) AS partial
+FROM pg_publication_tables t
+JOIN pg_namespace n ON n.nspname = t.schemaname
+JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = t.tablename
+WHERE t.pubname = $1::text";
+
+/// The publication: it exists and holds the planned tables whole.
+pub(super) async fn publication(probe: &Probe<'_>) -> Result<Vec<Finding>> {
+    let name = probe.preflight.context.slot_name();
+    let finding = |fatal, message: String| Finding {
+        fatal,
+        kind: Kind::Setting,
+        subject: format!("publication {name}"),
+        message,
+        hint: "run `weir setup`, which prints the statements that make it right".to_owned(),
+    };
+    let rows = probe.rows(PUBLICATION, &[&name]).await?;
+    let Some(row) = rows.first() else {
+        return Ok(vec![finding(true, "it does not exist".to_owned())]);
+    };
+    let mut findings = Vec::new();
+    if !row.get::<_, bool>("complete") {
+        let message = "it does not publish all of insert, update, delete, truncate";
+        findings.push(finding(true, message.to_owned()));
+    }
+    if row.get("puballtables") {
+        let message = "it holds all tables: updates of tables without a key fail for everyone";
+        findings.push(finding(false, message.to_owned()));
+    }
+    let planned: BTreeSet<String> =
+        probe.preflight.tables.iter().map(|table| table.name.to_string()).collect();
+    let mut held = BTreeSet::new();
+    for row in probe.rows(PUBLISHED, &[&name]).await? {
+        let table = format!("{}.{}", row.get::<_, &str>("nsp"), row.get::<_, &str>("rel"));
+        if row.get("partial") {
+            let message = format!("it holds {table} with a row filter or column list");
+            findings.push(finding(true, message));
+        }
+        held.insert(table);
+    }
+    let list = |tables: Vec<&String>| {
+        tables.into_iter().map(String::as_str).collect::<Vec<_>>().join(", ")
+    };
+    let absent = list(planned.difference(&held).collect());
+    if !absent.is_empty() {
+        findings.push(finding(true, format!("it does not hold {absent}")));
+    }
+    let extra = list(held.difference(&planned).take(20).collect());
+    if !extra.is_empty() {
+        findings.push(finding(false, format!("it holds tables that are not planned: {extra}")));
+    }
+    Ok(findings)
+}

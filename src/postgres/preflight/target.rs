@@ -1,0 +1,137 @@
+//! Checks of a target: whether it takes writes and keeps them, schema `weir`, and what the tables
+//! do by themselves when written to.
+
+use super::Probe;
+use crate::error::{Kind, Result};
+use crate::link::ports::Finding;
+
+const SETTINGS: &str = "
+SELECT pg_is_in_recovery() AS standby,
+       current_setting('default_transaction_read_only')::bool AS read_only,
+       current_setting('fsync')::bool AS fsync,
+       current_setting('full_page_writes')::bool AS full_pages,
+       current_setting('server_encoding') AS encoding,
+       current_setting('synchronous_standby_names') = '' AND EXISTS (
+         SELECT FROM pg_stat_replication r WHERE NOT EXISTS (
+           SELECT FROM pg_replication_slots s
+           WHERE s.active_pid = r.pid AND s.slot_type = 'logical')) AS async_standby";
+
+/// Whether commits are taken, and kept.
+pub(super) async fn settings(probe: &Probe<'_>) -> Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    for row in probe.rows(SETTINGS, &[]).await? {
+        let mut find = |fatal, kind, message: &str, hint: &str| {
+            let (message, hint) = (message.to_owned(), hint.to_owned());
+            findings.push(probe.about_database(fatal, kind, message, hint));
+        };
+        let holds = |column: &str| row.get::<_, bool>(column);
+        if holds("standby") {
+            let message = "the server is a standby: it takes no writes";
+            find(true, Kind::ReadOnly, message, "point the database at its primary");
+        }
+        if holds("read_only") {
+            let message = "default_transaction_read_only is on: the database takes no writes";
+            find(true, Kind::ReadOnly, message, "set default_transaction_read_only = off for it");
+        }
+        for (name, on) in [("fsync", holds("fsync")), ("full_page_writes", holds("full_pages"))] {
+            if !on {
+                let message =
+                    format!("{name} is off: a crash of the machine can corrupt the target");
+                let hint = format!("run: ALTER SYSTEM SET {name} = on; SELECT pg_reload_conf()");
+                find(false, Kind::Setting, &message, &hint);
+            }
+        }
+        if holds("async_standby") {
+            let message = "its standbys are asynchronous: a failover can lose commits; weir \
+                           notices, and goes on from its witness if the source's log reaches back";
+            find(false, Kind::Setting, message, "name one in synchronous_standby_names");
+        }
+        let encoding: &str = row.get("encoding");
+        if encoding != "UTF8" {
+            let message = format!("the database has encoding {encoding}: it cannot hold all text");
+            find(false, Kind::Setting, &message, "use a database with encoding UTF8");
+        }
+    }
+    Ok(findings)
+}
+
+const WEIR: &str = "
+SELECT t.name, c.oid IS NOT NULL AS there, quote_ident(current_user) AS role,
+       CASE WHEN n.oid IS NULL THEN true ELSE has_schema_privilege(n.oid, 'USAGE') END AS usage,
+       CASE WHEN c.oid IS NULL THEN '{}'::text[] ELSE
+         ARRAY(SELECT r FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS r
+               WHERE NOT has_table_privilege(c.oid, r)) END AS missing
+FROM unnest(ARRAY['witness', 'missed']) AS t(name)
+LEFT JOIN pg_namespace n ON n.nspname = 'weir'
+LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = t.name";
+
+/// weir's own tables.
+pub(super) async fn weir_schema(probe: &Probe<'_>) -> Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    for row in probe.rows(WEIR, &[]).await? {
+        let (name, role): (&str, &str) = (row.get("name"), row.get("role"));
+        let missing: Vec<String> = row.get("missing");
+        let mut find = |message: String, hint: String| {
+            let subject = format!("table weir.{name}");
+            findings.push(Finding { fatal: true, kind: Kind::Privilege, subject, message, hint });
+        };
+        if !row.get::<_, bool>("there") {
+            find("it does not exist".to_owned(), "run `weir setup --apply`".to_owned());
+        } else if !row.get::<_, bool>("usage") {
+            let hint = format!("run: GRANT USAGE ON SCHEMA weir TO {role}");
+            find(format!("role {role} has no USAGE on schema weir"), hint);
+        } else if !missing.is_empty() {
+            let missing = missing.join(", ");
+            let hint = format!("run: GRANT {missing} ON weir.{name} TO {role}");
+            find(format!("role {role} may not {missing}"), hint);
+        }
+    }
+    Ok(findings)
+}
+
+/// Triggers that fire for weir's writes, rules that rewrite them, identities that refuse updates.
+const TABLES: &str = "
+SELECT n.nspname::text AS nsp, c.relname::text AS rel, format('%I.%I', n.nspname, c.relname) AS name,
+       ARRAY(SELECT g.tgname::text FROM pg_trigger g WHERE g.tgrelid = c.oid
+             AND NOT g.tgisinternal AND g.tgenabled IN ('O', 'A') ORDER BY 1) AS triggers,
+       ARRAY(SELECT w.rulename::text FROM pg_rewrite w WHERE w.ev_class = c.oid
+             AND w.ev_type <> '1' AND w.ev_enabled IN ('O', 'A') ORDER BY 1) AS rules,
+       ARRAY(SELECT quote_ident(a.attname) FROM pg_attribute a WHERE a.attrelid = c.oid
+             AND a.attidentity = 'a' AND NOT a.attisdropped ORDER BY 1) AS always
+FROM unnest($1::text[], $2::text[]) AS t(nsp, rel)
+JOIN pg_namespace n ON n.nspname = t.nsp
+JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = t.rel";
+
+/// What the tables do by themselves.
+pub(super) async fn tables(probe: &Probe<'_>) -> Result<Vec<Finding>> {
+    let (schemas, names) = probe.tables();
+    let mut findings = Vec::new();
+    for row in probe.rows(TABLES, &[&schemas, &names]).await? {
+        let table = format!("{}.{}", row.get::<_, &str>("nsp"), row.get::<_, &str>("rel"));
+        let name: &str = row.get("name");
+        let mut find = |fatal, kind, message: String, hint: String| {
+            let subject = format!("table {table}");
+            findings.push(Finding { fatal, kind, subject, message, hint });
+        };
+        let triggers: Vec<String> = row.get("triggers");
+        if !triggers.is_empty() {
+            let message = format!("triggers fire for what weir writes: {}", triggers.join(", "));
+            let hint = "make sure that they change no replicated column; they can tell weir by \
+                        current_setting('weir.apply', true)";
+            find(false, Kind::Setting, message, hint.to_owned());
+        }
+        let rules: Vec<String> = row.get("rules");
+        if !rules.is_empty() {
+            let message = format!("rules rewrite what weir writes: {}", rules.join(", "));
+            find(true, Kind::Unsupported, message, format!("drop them: DROP RULE … ON {name}"));
+        }
+        for column in row.get::<_, Vec<String>>("always") {
+            let hint =
+                format!("run: ALTER TABLE {name} ALTER COLUMN {column} SET GENERATED BY DEFAULT");
+            let message =
+                format!("column {column} is GENERATED ALWAYS AS IDENTITY: it cannot be updated");
+            find(false, Kind::Setting, message, hint);
+        }
+    }
+    Ok(findings)
+}

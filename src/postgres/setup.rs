@@ -1,0 +1,202 @@
+//! The statements that prepare a database for a link and those that undo it, for `weir setup` and
+//! `weir teardown` to print or run.
+//!
+//! The source gets a publication of exactly the planned tables (no row filter, no column list, so
+//! that it never makes a statement of the application fail: operations.md A1) and read rights; the
+//! target gets schema `weir` and write rights. The slot is made by `weir run`, not here. Every
+//! statement may be run again.
+
+use super::failure::classify;
+use super::session;
+use super::sql::{literal, quote, quote_name};
+use crate::config::Database;
+use crate::error::Result;
+use crate::link::ports::LinkContext;
+use crate::model::{Table, TableName};
+
+/// Prepares a source: publication, right to replicate, right to read.
+pub fn source(context: &LinkContext, database: &Database, tables: &[&Table]) -> Vec<String> {
+    let user = &database.user;
+    let publication = quote(&context.slot_name());
+    let mut statements = vec![block(&format!(
+        "IF NOT EXISTS (SELECT FROM pg_catalog.pg_publication WHERE pubname = {name}) THEN \
+         CREATE PUBLICATION {publication} WITH (publish = 'insert, update, delete, truncate'); \
+         END IF;",
+        name = literal(&context.slot_name()),
+    ))];
+    if !tables.is_empty() {
+        let names: Vec<String> = tables.iter().map(|table| quote_name(&table.name)).collect();
+        statements.push(format!("ALTER PUBLICATION {publication} SET TABLE {}", names.join(", ")));
+    }
+    statements.push(replication_right(user));
+    statements.extend(grants("SELECT", user, tables));
+    statements
+}
+
+/// Prepares a target: schema `weir` with its tables, right to write.
+pub fn target(_: &LinkContext, database: &Database, tables: &[&Table]) -> Vec<String> {
+    let user = quote(&database.user);
+    let mut statements: Vec<String> = WEIR_TABLES.iter().map(|sql| (*sql).to_owned()).collect();
+    statements.push(format!("GRANT USAGE ON SCHEMA weir TO {user}"));
+    statements.push(format!(
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON weir.witness, weir.missed TO {user}"
+    ));
+    statements.extend(grants("SELECT, INSERT, UPDATE, DELETE", &database.user, tables));
+    statements
+}
+
+/// Removes what setup and `run` made at the source: slot and publication.
+pub fn teardown_source(context: &LinkContext) -> Vec<String> {
+    let name = context.slot_name();
+    vec![
+        format!(
+            "SELECT pg_catalog.pg_drop_replication_slot(slot_name) \
+             FROM pg_catalog.pg_replication_slots WHERE slot_name = {}",
+            literal(&name)
+        ),
+        format!("DROP PUBLICATION IF EXISTS {}", quote(&name)),
+    ]
+}
+
+/// Removes the link's rows from the target's `weir` tables.
+pub fn teardown_target(context: &LinkContext) -> Vec<String> {
+    let (name, link) = (literal(&context.name), literal(&context.link.to_string()));
+    ["weir.missed", "weir.witness"]
+        .iter()
+        .map(|table| {
+            block(&format!(
+                "IF pg_catalog.to_regclass('{table}') IS NOT NULL THEN \
+                 DELETE FROM {table} WHERE name = {name} AND link = {link}; END IF;"
+            ))
+        })
+        .collect()
+}
+
+/// Runs statements one by one; an error names the statement. No lock is waited for longer than ten
+/// seconds, so that the application does not queue up behind weir.
+pub async fn execute(database: &Database, statements: &[String]) -> Result<()> {
+    let session = session::connect(database, "weir setup").await?;
+    let place = session::place(database);
+    session
+        .batch_execute("SET lock_timeout = '10s'; SET statement_timeout = '10min'")
+        .await
+        .map_err(|error| classify(error, format!("prepare the session with {place}")))?;
+    for statement in statements {
+        session
+            .batch_execute(statement)
+            .await
+            .map_err(|error| classify(error, format!("database {place} refused `{statement}`")))?;
+    }
+    session.close().await;
+    Ok(())
+}
+
+/// Schema `weir` with its tables (DESIGN §4).
+const WEIR_TABLES: &[&str] = &[
+    "CREATE SCHEMA IF NOT EXISTS weir",
+    "CREATE TABLE IF NOT EXISTS weir.witness (\n  \
+       name varchar(24) NOT NULL,\n  \
+       link varchar(40) NOT NULL,\n  \
+       part integer NOT NULL,\n  \
+       installation char(32) NOT NULL,\n  \
+       seq bigint NOT NULL,\n  \
+       position text NOT NULL,\n  \
+       restart text,\n  \
+       hops integer NOT NULL,\n  \
+       pending text,\n  \
+       source_identity varchar(255) NOT NULL,\n  \
+       target_identity varchar(255) NOT NULL,\n  \
+       updated_at timestamp(6) NOT NULL,\n  \
+       PRIMARY KEY (name, link, part)\n)",
+    "CREATE TABLE IF NOT EXISTS weir.missed (\n  \
+       id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,\n  \
+       name varchar(24) NOT NULL,\n  \
+       link varchar(40) NOT NULL,\n  \
+       table_name varchar(255) NOT NULL,\n  \
+       key_values text NOT NULL,\n  \
+       noted_at timestamp(6) NOT NULL\n)",
+    "CREATE INDEX IF NOT EXISTS missed_name_link ON weir.missed (name, link)",
+];
+
+/// The right to replicate: an attribute of the role, or a role to be a member of (Amazon RDS).
+fn replication_right(user: &str) -> String {
+    let (name, role) = (literal(user), quote(user));
+    block(&format!(
+        "IF EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = {name} \
+         AND (rolreplication OR rolsuper)) THEN NULL; \
+         ELSIF EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'rds_replication') THEN \
+         GRANT rds_replication TO {role}; \
+         ELSE ALTER ROLE {role} REPLICATION; END IF;"
+    ))
+}
+
+/// Rights on schemas and tables.
+fn grants(rights: &str, user: &str, tables: &[&Table]) -> Vec<String> {
+    let user = quote(user);
+    let mut schemas: Vec<&str> = tables.iter().map(|table| table.name.schema.as_str()).collect();
+    schemas.sort_unstable();
+    schemas.dedup();
+    let usage =
+        schemas.iter().map(|schema| format!("GRANT USAGE ON SCHEMA {} TO {user}", quote(schema)));
+    let on = |name: &TableName| format!("GRANT {rights} ON {} TO {user}", quote_name(name));
+    usage.chain(tables.iter().map(|table| on(&table.name))).collect()
+}
+
+/// An anonymous block, quoted by a tag that its body does not hold.
+fn block(body: &str) -> String {
+    let mut tag = "$weir$".to_owned();
+    while body.contains(&tag) {
+        tag.insert(1, '_');
+    }
+    format!("DO {tag} BEGIN {body} END {tag}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Dialect, LinkName, Tls};
+    use crate::postgres::sql::tests::{assert_golden, every_type, plan};
+
+    fn context() -> LinkContext {
+        let link = LinkName { source: "crm".to_owned(), target: "billing".to_owned() };
+        LinkContext { name: "prod".to_owned(), link, server_id: 1 }
+    }
+
+    fn database() -> Database {
+        Database {
+            name: "crm".to_owned(),
+            dialect: Dialect::Postgres,
+            host: "127.0.0.1".to_owned(),
+            port: 5432,
+            user: "o'weir".to_owned(),
+            database: "sales".to_owned(),
+            password: None,
+            tls: Tls::Off,
+            server_id: None,
+        }
+    }
+
+    /// Broken if what an operator is told to run changed without anyone looking.
+    #[test]
+    fn statements_are_as_reviewed() {
+        let orders = plan("orders", every_type(), &[0]).source;
+        let odd = plan("Odd \"one\"", every_type(), &[0]).source;
+        let parts = [
+            ("source", source(&context(), &database(), &[&orders, &odd])),
+            ("target", target(&context(), &database(), &[&orders, &odd])),
+            ("teardown of the source", teardown_source(&context())),
+            ("teardown of the target", teardown_target(&context())),
+        ];
+        let text: String = parts
+            .iter()
+            .map(|(title, statements)| format!("-- {title}\n{};\n\n", statements.join(";\n")))
+            .collect();
+        assert_golden("postgres_setup.sql", &text);
+    }
+
+    /// Broken if a role's name could end the quoting of a block.
+    #[test]
+    fn blocks_are_quoted_by_a_tag_of_their_own() {
+        assert_eq!(block("x $weir$ y"), "DO $_weir$ BEGIN x $weir$ y END $_weir$");
+    }
+}

@@ -1,0 +1,48 @@
+-- source
+DO $weir$ BEGIN IF NOT EXISTS (SELECT FROM pg_catalog.pg_publication WHERE pubname = 'weir_prod_crm_billing') THEN CREATE PUBLICATION "weir_prod_crm_billing" WITH (publish = 'insert, update, delete, truncate'); END IF; END $weir$;
+ALTER PUBLICATION "weir_prod_crm_billing" SET TABLE "shop"."orders", "shop"."Odd ""one""";
+DO $weir$ BEGIN IF EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'o''weir' AND (rolreplication OR rolsuper)) THEN NULL; ELSIF EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'rds_replication') THEN GRANT rds_replication TO "o'weir"; ELSE ALTER ROLE "o'weir" REPLICATION; END IF; END $weir$;
+GRANT USAGE ON SCHEMA "shop" TO "o'weir";
+GRANT SELECT ON "shop"."orders" TO "o'weir";
+GRANT SELECT ON "shop"."Odd ""one""" TO "o'weir";
+
+-- target
+CREATE SCHEMA IF NOT EXISTS weir;
+CREATE TABLE IF NOT EXISTS weir.witness (
+  name varchar(24) NOT NULL,
+  link varchar(40) NOT NULL,
+  part integer NOT NULL,
+  installation char(32) NOT NULL,
+  seq bigint NOT NULL,
+  position text NOT NULL,
+  restart text,
+  hops integer NOT NULL,
+  pending text,
+  source_identity varchar(255) NOT NULL,
+  target_identity varchar(255) NOT NULL,
+  updated_at timestamp(6) NOT NULL,
+  PRIMARY KEY (name, link, part)
+);
+CREATE TABLE IF NOT EXISTS weir.missed (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  name varchar(24) NOT NULL,
+  link varchar(40) NOT NULL,
+  table_name varchar(255) NOT NULL,
+  key_values text NOT NULL,
+  noted_at timestamp(6) NOT NULL
+);
+CREATE INDEX IF NOT EXISTS missed_name_link ON weir.missed (name, link);
+GRANT USAGE ON SCHEMA weir TO "o'weir";
+GRANT SELECT, INSERT, UPDATE, DELETE ON weir.witness, weir.missed TO "o'weir";
+GRANT USAGE ON SCHEMA "shop" TO "o'weir";
+GRANT SELECT, INSERT, UPDATE, DELETE ON "shop"."orders" TO "o'weir";
+GRANT SELECT, INSERT, UPDATE, DELETE ON "shop"."Odd ""one""" TO "o'weir";
+
+-- teardown of the source
+SELECT pg_catalog.pg_drop_replication_slot(slot_name) FROM pg_catalog.pg_replication_slots WHERE slot_name = 'weir_prod_crm_billing';
+DROP PUBLICATION IF EXISTS "weir_prod_crm_billing";
+
+-- teardown of the target
+DO $weir$ BEGIN IF pg_catalog.to_regclass('weir.missed') IS NOT NULL THEN DELETE FROM weir.missed WHERE name = 'prod' AND link = 'crm:billing'; END IF; END $weir$;
+DO $weir$ BEGIN IF pg_catalog.to_regclass('weir.witness') IS NOT NULL THEN DELETE FROM weir.witness WHERE name = 'prod' AND link = 'crm:billing'; END IF; END $weir$;
+
