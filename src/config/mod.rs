@@ -1,11 +1,32 @@
 //! The configuration: typed and validated, with every problem reported at once.
 //!
-//! `raw` is the file's shape, `validate` turns it into the types here, `load` finds and reads the
-//! files, `secret` holds passwords, `url` reads database addresses. Nothing here connects anywhere.
+//! The way of a file: `load` finds and reads it, `syntax` parses it (TOML 1.0 only), `read` brings it
+//! into the shape that `raw` declares, `validate` turns that into the types of `settings`. A `problem`
+//! has a file, a line and a hint. `secret` reads passwords at each connect, `url` reads addresses,
+//! `pattern` matches names. Nothing here connects anywhere.
 
+mod columns;
+mod later;
+mod load;
+pub mod pattern;
+mod problem;
+mod raw;
+mod read;
+mod schema;
 mod secret;
 mod settings;
+mod suggest;
+mod syntax;
+#[cfg(test)]
+mod tests;
+mod toml10;
+mod units;
+mod url;
+mod validate;
 
+pub use load::{load, parse};
+pub use problem::{Problem, Problems};
+pub use schema::json_schema;
 pub use settings::{
     ApplyOptions, Config, Database, Deletes, Dialect, Http, LinkName, Replicate, Secret, Start,
     TableMapping, Tls, Truncates,

@@ -1,0 +1,76 @@
+//! Keys that the design has and this version does not: refused by name, never ignored.
+//!
+//! One table: section, key, and what it is for. When a feature arrives, its line moves into `raw`.
+
+/// Keys of later versions: section as in `raw`, key, purpose.
+const LATER: &[(&str, &str, &str)] = &[
+    ("", "alerts", "alerts by webhook or command"),
+    ("", "conversion", "default conversions of values"),
+    ("", "dead_letters", "setting single changes aside"),
+    ("", "flagged", "records of writes by a database that is not the owner"),
+    ("", "memory_max", "one memory limit shared by all links"),
+    ("", "metrics", "choosing which tables get metrics of their own"),
+    ("", "retention", "how long closed records are kept"),
+    ("", "snapshot", "copying existing rows"),
+    ("", "verify", "comparing both sides on a schedule"),
+    ("database", "capture", "sharing one capture between links"),
+    ("database", "publish", "publications with column lists"),
+    ("database", "read_url", "reading copies from a replica"),
+    ("database", "retain_max", "a limit on the log a stopped link retains"),
+    ("database", "retention_min", "the least binlog retention that `check` accepts"),
+    ("database", "tls_ca", "TLS"),
+    ("database", "tls_cert", "TLS"),
+    ("database", "tls_key", "TLS"),
+    ("apply", "capture", "sharing one capture between links"),
+    ("apply", "detach_after", "sharing one capture between links"),
+    ("apply", "large_transactions", "splitting large transactions"),
+    ("apply", "max_rows_per_second", "slowing down a copy"),
+    ("apply", "on_poison", "setting single changes aside"),
+    ("apply", "retain_max", "a limit on the log a stopped link retains"),
+    ("apply", "triggers", "switching off triggers on the target"),
+    ("replicate", "new_tables", "what happens with tables created later"),
+    ("replicate", "on_flagged", "writes by a database that is not the owner"),
+    ("replicate", "on_poison", "setting single changes aside"),
+    ("replicate", "where", "row filters"),
+    ("table", "conversion", "conversions of values"),
+    ("table", "foreign_deletes", "deletes by a database that is not the owner"),
+    ("table", "initial", "first values of columns that another database owns"),
+    ("table", "new_tables", "what happens with tables created later"),
+    ("table", "on_flagged", "writes by a database that is not the owner"),
+    ("table", "on_poison", "setting single changes aside"),
+    ("table", "relay", "passing on what another replication wrote"),
+    ("table", "revert_rate_max", "reverting writes by a database that is not the owner"),
+    ("table", "row_owner", "different owners of rows and columns"),
+    ("table", "triggers", "switching off triggers on the target"),
+    ("table", "watch", "watching a database that owns nothing"),
+    ("table", "where", "row filters"),
+    ("column", "absent", "columns that some databases do not have"),
+    ("column", "conversion", "conversions of values"),
+    ("column", "initial", "first values of columns that another database owns"),
+    ("column", "on_flagged", "writes by a database that is not the owner"),
+    ("column", "owner", "different owners of single columns"),
+    ("column", "references", "ids that differ per database"),
+    ("column", "sensitive", "columns whose values are kept out of records"),
+    ("column", "to", "conversions of values"),
+];
+
+/// What a key of a later version is for, if it is one.
+pub(crate) fn purpose(section: &str, key: &str) -> Option<&'static str> {
+    LATER.iter().find(|(place, name, _)| *place == section && *name == key).map(|entry| entry.2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Broken if a key were listed twice, so that removing one line would not admit it.
+    #[test]
+    fn each_key_is_listed_once() {
+        let mut keys: Vec<_> = LATER.iter().map(|(section, key, _)| (section, key)).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        assert_eq!(keys.len(), LATER.len());
+        assert_eq!(purpose("database", "tls_ca"), Some("TLS"));
+        assert_eq!(purpose("database", "url"), None);
+    }
+}

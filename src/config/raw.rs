@@ -1,0 +1,312 @@
+//! The shape of the configuration files: every section and key, once.
+//!
+//! Each `section!` declares keys, their kinds and their meaning; the reader, the JSON Schema and
+//! the list of known keys all come from it, so they cannot disagree. Values here have the right
+//! kind and nothing more: what they mean together is checked in `validate`. Keys of later versions
+//! are in `later`.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use toml::de::DeValue;
+
+use super::columns::Columns;
+use super::read::{At, Named, Node, Period, Read, Reader, Size};
+use super::settings::{Deletes, Start, Tls, Truncates};
+
+/// Declares a section: a struct of its keys, its reader and its schema.
+macro_rules! section {
+    (
+        $(#[doc = $doc:literal])+
+        $name:ident as $section:literal {
+            $( $(#[doc = $text:literal])+ $need:ident $field:ident: $type:ty, )+
+        }
+    ) => {
+        $(#[doc = $doc])+
+        #[derive(Clone, Debug, Default)]
+        pub(crate) struct $name {
+            $( $(#[doc = $text])+ pub(crate) $field: Option<At<$type>>, )+
+        }
+
+        impl $name {
+            /// The keys of this section.
+            pub(crate) const KEYS: &'static [&'static str] = &[$(key(stringify!($field)),)+];
+        }
+
+        impl Read for $name {
+            fn read(node: &Node<'_>, reader: &mut Reader<'_, '_>) -> Option<Self> {
+                let table = reader.table(node, $section)?;
+                reader.refuse_other_keys(table, $section, Self::KEYS);
+                Some($name {
+                    $($field: section!(@$need reader, node, table, key(stringify!($field))),)+
+                })
+            }
+        }
+
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+                let mut properties = serde_json::Map::new();
+                let mut required: Vec<&str> = Vec::new();
+                $(
+                    let mut property = generator.subschema_for::<$type>();
+                    property.insert("description".into(), text(&[$($text),+]).into());
+                    properties.insert(key(stringify!($field)).into(), property.into());
+                    if stringify!($need) == "required" {
+                        required.push(key(stringify!($field)));
+                    }
+                )+
+                let mut schema = json_schema!({
+                    "description": text(&[$($doc),+]),
+                    "type": "object",
+                    "properties": properties,
+                    "additionalProperties": false,
+                });
+                if !required.is_empty() {
+                    schema.insert("required".into(), required.into());
+                }
+                schema
+            }
+        }
+    };
+    (@optional $reader:ident, $node:ident, $table:ident, $key:expr) => {
+        $reader.optional($table, $key)
+    };
+    (@required $reader:ident, $node:ident, $table:ident, $key:expr) => {
+        $reader.required($node, $table, $key)
+    };
+}
+
+/// A field's name as a key: without the mark of a raw identifier.
+const fn key(field: &str) -> &str {
+    match field.as_bytes() {
+        [b'r', b'#', ..] => field.split_at(2).1,
+        _ => field,
+    }
+}
+
+/// Lines of a doc comment as one text.
+fn text(lines: &[&str]) -> String {
+    lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ")
+}
+
+section! {
+    /// The configuration of weir.
+    File as "" {
+        /// Name of this installation: part of slot names, the witness key and metrics.
+        /// `[a-z][a-z0-9_]{0,23}`.
+        required name: String,
+        /// Directory of checkpoints and the control socket; by default `weir-state` beside this file.
+        optional state_dir: String,
+        /// The HTTP endpoint for metrics and health; none without this section.
+        optional http: Http,
+        /// The databases, each under a name `[a-z][a-z0-9_]{0,15}`.
+        required database: Named<Database>,
+        /// Options of every link.
+        optional apply: Apply,
+        /// Options of one direction, `[link.SOURCE.TARGET]`, instead of those in `[apply]`.
+        optional link: Named<Named<Apply>>,
+        /// Plain one-way replications: every table that matches, owned by the source.
+        optional replicate: Vec<At<Replicate>>,
+        /// Tables with names, keys or columns that differ; here or in `tables/*.toml`.
+        optional table: Named<Table>,
+    }
+}
+
+section! {
+    /// The HTTP endpoint. It has no verbs that change anything.
+    Http as "http" {
+        /// Address and port of /metrics, /healthz and /readyz.
+        required listen: String,
+    }
+}
+
+section! {
+    /// One database.
+    Database as "database" {
+        /// mysql://user@host:port/database, mariadb://… or postgres://…; without a password.
+        required url: String,
+        /// Where the password comes from; read at each connect.
+        optional password: Password,
+        /// Transport security; by default off on loopback and verify-full elsewhere.
+        optional tls: Tls,
+        /// MySQL and MariaDB: the server id that weir uses as a replica, which must be free in the
+        /// whole topology; by default weir chooses one.
+        optional server_id: u64,
+    }
+}
+
+section! {
+    /// Where a password comes from: exactly one of these.
+    Password as "password" {
+        /// Name of an environment variable.
+        optional env: String,
+        /// Path of a file that others cannot read; its last line break is cut off.
+        optional file: String,
+        /// Program and arguments, run without a shell, at most 10 s; what it prints is the password.
+        optional command: Vec<At<String>>,
+    }
+}
+
+section! {
+    /// Options of a link.
+    Apply as "apply" {
+        /// Where a new link begins; must be written when a source table already holds rows.
+        optional start: Start,
+        /// Rows in one batch at most.
+        optional batch_rows_max: u64,
+        /// Memory of one batch at most.
+        optional batch_bytes_max: Size,
+        /// Memory of the queue between reading and applying at most.
+        optional queue_bytes_max: Size,
+        /// Longest wait for a lock in the target.
+        optional lock_timeout: Period,
+        /// First wait before a retry; it doubles with each further one.
+        optional retry_initial: Period,
+        /// Longest wait before a retry.
+        optional retry_max: Period,
+        /// How often progress without changes is written to the target.
+        optional idle_witness_every: Period,
+    }
+}
+
+section! {
+    /// Every matching table, one way, owned by the source.
+    Replicate as "replicate" {
+        /// Source database.
+        required from: String,
+        /// Target database.
+        required to: String,
+        /// Patterns of source tables, `schema.table`, with `*`.
+        required tables: Vec<At<String>>,
+        /// Patterns of source tables that are left out.
+        optional exclude: Vec<At<String>>,
+        /// Schema (PostgreSQL) or database (MySQL, MariaDB) on the target; by default as at the source.
+        optional into: String,
+        /// Other table names on the target, by source table.
+        optional rename: Named<String>,
+        /// Patterns of columns that are not replicated.
+        optional ignore: Vec<At<String>>,
+        /// What deletes do.
+        optional deletes: Deletes,
+        /// What TRUNCATE does.
+        optional truncate: Truncates,
+    }
+}
+
+section! {
+    /// One table that is kept in two databases.
+    Table as "table" {
+        /// The table's name in each database, `schema.table`. With one name, the rest comes from
+        /// the [[replicate]] that matches it.
+        required r#in: Named<String>,
+        /// Columns that match a record across databases; by default the source's primary key.
+        optional key: Vec<At<String>>,
+        /// Columns that every database numbers itself; never copied.
+        optional local: Vec<At<String>>,
+        /// The database that is master of the rows and their columns.
+        optional owner: String,
+        /// Patterns of columns that are not replicated.
+        optional ignore: Vec<At<String>>,
+        /// What deletes do.
+        optional deletes: Deletes,
+        /// What TRUNCATE does.
+        optional truncate: Truncates,
+        /// Columns that differ.
+        optional column: Columns,
+    }
+}
+
+section! {
+    /// One column.
+    Column as "column" {
+        /// The column's name in a database where it differs.
+        optional r#in: Named<String>,
+    }
+}
+
+/// Declares the words of a setting, and those of later versions.
+macro_rules! words {
+    ($name:ident: $($word:literal => $value:expr),+; later $($later:literal),*) => {
+        impl Read for $name {
+            fn read(node: &Node<'_>, reader: &mut Reader<'_, '_>) -> Option<Self> {
+                word(node, reader, &[$(($word, $value)),+], &[$($later),*])
+            }
+        }
+
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({ "type": "string", "enum": [$($word),+] })
+            }
+        }
+    };
+}
+
+words!(Deletes: "apply" => Deletes::Apply, "ignore" => Deletes::Ignore; later "flag");
+words!(Truncates: "halt" => Truncates::Halt, "apply" => Truncates::Apply; later);
+words!(Tls: "off" => Tls::Off, "verify-full" => Tls::VerifyFull;
+    later "allow", "prefer", "require", "verify-ca");
+
+impl Read for Start {
+    fn read(node: &Node<'_>, reader: &mut Reader<'_, '_>) -> Option<Self> {
+        if let DeValue::Table(table) = node.get_ref()
+            && table
+                .keys()
+                .all(|key| ["gtid", "lsn", "file", "pos"].contains(&key.get_ref().as_ref()))
+        {
+            let message = "a start at a given position is not supported by this version";
+            reader.report.add(reader.place(node), message, "write `start = \"now\"`");
+            return None;
+        }
+        word(node, reader, &[("now", Start::Now)], &["snapshot"])
+    }
+}
+
+impl JsonSchema for Start {
+    fn schema_name() -> Cow<'static, str> {
+        "Start".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "enum": ["now"] })
+    }
+}
+
+/// One of a few words; others are refused, those of later versions by name.
+fn word<T: Copy>(
+    node: &Node<'_>,
+    reader: &mut Reader<'_, '_>,
+    words: &[(&str, T)],
+    later: &[&str],
+) -> Option<T> {
+    let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+    let hint = format!("write one of: \"{}\"", known.join("\", \""));
+    let DeValue::String(text) = node.get_ref() else {
+        reader.mismatch(node, "a word", &hint);
+        return None;
+    };
+    if let Some((_, value)) = words.iter().find(|(word, _)| word == text) {
+        return Some(*value);
+    }
+    let message = match later.iter().find(|word| *word == text) {
+        Some(word) => format!("\"{word}\" is not supported by this version"),
+        None => "not one of the known words".to_owned(),
+    };
+    reader.report.add(reader.place(node), message, hint);
+    None
+}

@@ -1,0 +1,269 @@
+//! What is refused, with the line it is about and the hint that helps.
+
+use super::{HEAD, parsed, problems};
+
+/// A text after [`HEAD`]: each expected part must be told.
+fn refused(text: &str, expected: &[&str]) {
+    let found = problems(&format!("{HEAD}{text}"));
+    for part in expected {
+        assert!(found.contains(part), "expected {part:?} of\n{text}\nfound:\n{found}");
+    }
+}
+
+fn accepted(text: &str) {
+    let found = problems(&format!("{HEAD}{text}"));
+    assert_eq!(found, "none", "of\n{text}");
+}
+
+const SHOP: &str = "[[replicate]]\nfrom = 'shop'\nto = 'dwh'\ntables = ['shop.*']\n";
+
+/// Broken if weir stopped at the first mistake, or pointed at a wrong line.
+#[test]
+fn all_problems_are_told_at_once_with_their_lines() {
+    let text = "name = 'Prod'\n\
+        stat_dir = 'x'\n\
+        [http]\n\
+        listen = 7171\n\
+        [database.shop]\n\
+        url = 'mysql://weir:hunter2@127.0.0.1/shop'\n\
+        tls_ca = 'ca.pem'\n\
+        [database.dwh]\n\
+        [apply]\n\
+        batch_bytes_max = '8MB'\n\
+        start = 'snapshot'\n\
+        [[replicate]]\n\
+        from = 'shopp'\n\
+        to = 'dwh'\n\
+        tables = ['shop']\n\
+        deletes = 'flag'\n\
+        [alerts]\n";
+    let found = parsed(text).unwrap_err();
+    let lines: Vec<(usize, &str)> =
+        found.iter().map(|problem| (problem.line, problem.message.as_str())).collect();
+    assert_eq!(
+        lines,
+        [
+            (1, "`Prod` is not a well-formed name of an installation"),
+            (2, "unknown key `stat_dir`"),
+            (4, "expected a string, found a whole number"),
+            (6, "the url holds a password"),
+            (7, "`tls_ca` is not supported by this version"),
+            (8, "`url` is missing"),
+            (10, "not a size"),
+            (11, "\"snapshot\" is not supported by this version"),
+            (13, "there is no [database.shopp]"),
+            (15, "`shop` is not a pattern of tables"),
+            (16, "\"flag\" is not supported by this version"),
+            (17, "`alerts` is not supported by this version"),
+        ]
+    );
+    let shown = found.to_string();
+    assert!(shown.contains("did you mean `state_dir`?") && shown.contains("did you mean `shop`?"));
+    assert!(!shown.contains("hunter2"), "{shown}");
+}
+
+/// Broken if one of TOML's own traps ended in a message that does not help.
+#[test]
+fn traps_of_toml_have_hints() {
+    let table = "[table.c]\nin.crm = 'a.b'\n";
+    refused(
+        &format!("{table}[table.c.in]\ndwh = 'public.c'\n"),
+        &["weir.toml:10:10: `in` is declared twice", "write all names as `in.DATABASE"],
+    );
+    refused(
+        &format!(
+            "{table}[table.c.column]\nphone = {{ in.crm = 'x' }}\n\
+             [table.c.column.phone]\nin.dwh = 'y'\n"
+        ),
+        &["`phone` is declared twice", "this column is already written"],
+    );
+    refused(
+        &format!("{table}[table.c.column]\nowner = 'crm'\nkey = ['a']\nin.dwh = 'public.c'\n"),
+        &[
+            "weir.toml:11:1: `owner` is a table setting",
+            "weir.toml:12:1: `key` is a table setting",
+            "weir.toml:13:1: `in` is a table setting",
+            "move it above the [table.….column] header",
+        ],
+    );
+    refused(
+        &format!("{table}[table.c.column]\nphone = 'phone_e164'\n"),
+        &["column `phone` is written as a string", "phone = { in.DATABASE = "],
+    );
+    for name in ["straße", "zwei wörter", "two words", "a$b"] {
+        refused(&format!("{table}[table.c.column]\n{name} = {{}}\n"), &["must be quoted"]);
+    }
+    refused("[table.c]\nin.crm = \"\\d\"\n", &["single quotes"]);
+    refused("[apply]\nstart = 'now'\nstart = 'now'\n", &["`start` is declared twice"]);
+    refused("[replicate]\nfrom = 'shop'\n", &["expected a list", "double brackets"]);
+    refused("[table.c]\nin = {\n crm = 'a.b', }\n", &["over several lines", "trailing comma"]);
+}
+
+/// Broken if columns with the names of settings could not be mapped.
+#[test]
+fn columns_named_like_settings_are_columns() {
+    accepted(
+        "[table.c]\nin.crm = 'a.b'\nin.dwh = 'public.c'\nowner = 'crm'\n[table.c.column]\n\
+         in = { in.crm = 'x' }\nowner = { in.dwh = 'y' }\n\"two words\" = { in.dwh = 'z' }\n",
+    );
+}
+
+/// Broken if a key of a later version were ignored.
+#[test]
+fn later_keys_are_refused_by_name() {
+    for key in ["metrics = { tables = 'top' }", "memory_max = '1GiB'", "conversion = {}"] {
+        let name = key.split(' ').next().unwrap_or_default();
+        let found = problems(&format!("{key}\n{HEAD}"));
+        assert!(found.contains(&format!("`{name}` is not supported by this version")), "{found}");
+    }
+    refused(
+        &format!(
+            "{SHOP}new_tables = 'copy'\n[table.c]\nin.crm = 'a.b'\nin.dwh = 'p.c'\nowner = 'crm'\n\
+             on_flagged = 'revert'\nwhere.crm = 'x'\n[table.c.column]\n\
+             a = {{ owner = 'dwh', to.dwh = [{{ trim = 'both' }}], references = 'd', absent = ['x'], sensitive = true }}\n"
+        ),
+        &[
+            "`new_tables`",
+            "`on_flagged`",
+            "`where`",
+            "`owner` is not",
+            "`to`",
+            "`references`",
+            "`absent`",
+            "`sensitive` is not supported by this version",
+        ],
+    );
+    refused("[apply]\nstart = { gtid = 'x' }\n", &["a start at a given position"]);
+}
+
+/// Broken if weir took a database it cannot reach safely.
+#[test]
+fn databases_are_checked() {
+    refused(
+        "[database.far]\nurl = 'postgres://u@db.example.org/x'\n[database.tls]\n\
+         url = 'postgres://u@localhost/y'\ntls = 'verify-full'\nserver_id = 7\n\
+         [database.two]\nurl = 'mysql://u@localhost/y?sslmode=disable'\ntls = 'require'\n\
+         password = { env = 'A', file = 'b' }\n[database.Bad-Name]\nurl = 'postgres://u@localhost/z'\n\
+         password = 'hunter2'\n[database.same]\nurl = 'mysql://other@127.0.0.1/shop'\n",
+        &[
+            "database `far` is not on loopback: TLS is not supported yet",
+            "\"verify-full\" is not supported",
+            "`server_id` is for MySQL and MariaDB",
+            "\"require\" is not supported",
+            "exactly one place",
+            "`Bad-Name` is not a well-formed name",
+            "a password never stands in this file",
+            "databases `shop` and `same` are the same one",
+        ],
+    );
+    refused(
+        "[database.m]\nurl = 'mysql://u@localhost/y?ssl-mode=DISABLED'\ntls = 'off'\nserver_id = 0\n",
+        &["given twice", "`server_id` is out of range"],
+    );
+    assert!(!problems(&format!("{HEAD}password = 'hunter2'\n")).contains("hunter2"));
+}
+
+/// Broken if a limit of zero, or one beyond the machine, reached the data path.
+#[test]
+fn limits_have_ranges() {
+    refused(
+        &format!(
+            "{SHOP}[apply]\nbatch_rows_max = 0\nqueue_bytes_max = '1B'\nlock_timeout = '0s'\n\
+             retry_max = '100ms'\nidle_witness_every = 10\n[link.shop.dwh]\nbatch_rows_max = -1\n"
+        ),
+        &[
+            "`batch_rows_max` is out of range",
+            "`queue_bytes_max` is out of range",
+            "from 64KiB to 1GiB",
+            "`lock_timeout` is out of range",
+            "`retry_max` is shorter than `retry_initial` (200ms)",
+            "expected a duration, found a whole number",
+            "negative or too large",
+        ],
+    );
+    refused(
+        &format!("{SHOP}[link.dwh.shop]\n"),
+        &["nothing goes from `dwh` to `shop`", "shop:dwh"],
+    );
+    refused("[link.dwh.sohp]\n", &["there is no [database.sohp]"]);
+    refused("", &["nothing is replicated"]);
+}
+
+/// Broken if a replication could take other tables than the ones meant.
+#[test]
+fn replications_are_checked() {
+    refused(
+        "[[replicate]]\nfrom = 'shop'\nto = 'shop'\ntables = []\ninto = 'a.b'\n\
+         rename = { 'shop.a' = 'x' }\n",
+        &["the same database", "no table is named", "not a name of a schema", "not one of these"],
+    );
+    refused(
+        &format!(
+            "{SHOP}exclude = ['shop.b']\nrename = {{ 'shop.a' = 'x', 'shop.b' = 'y', 'shop.c' = 'x' }}\n"
+        ),
+        &["`shop.b` is not one of these tables", "`shop.c` and `shop.a` get the same name"],
+    );
+    refused(
+        &format!("{SHOP}\n[[replicate]]\nfrom = 'shop'\nto = 'dwh'\ntables = ['shop.orders']\n"),
+        &["weir.toml:13:1: `shop.orders` is also matched by the [[replicate]] at weir.toml:8"],
+    );
+    accepted(&format!(
+        "{SHOP}exclude = ['shop.orders']\n[[replicate]]\nfrom = 'shop'\nto = 'dwh'\n\
+         tables = ['shop.orders']\ndeletes = 'ignore'\n"
+    ));
+    let back = "[[replicate]]\nfrom = 'dwh'\nto = 'shop'\n";
+    refused(&format!("{SHOP}{back}tables = ['shop.*']\n"), &["the same table both ways"]);
+    refused(&format!("{SHOP}{back}tables = ['public.*']\n"), &["the same table both ways"]);
+    accepted(&format!("{SHOP}into = 'shop'\n{back}tables = ['public.*']\ninto = 'dwh'\n"));
+}
+
+/// Broken if a table could have no master, two masters, or a place weir has to guess.
+#[test]
+fn tables_are_checked() {
+    let pair = "in.crm = 'sales.c'\nin.dwh = 'public.c'\n";
+    refused(&format!("[table.c]\n{pair}"), &["table `c` has no owner", "`owner = \"crm\"`"]);
+    refused(&format!("[table.c]\n{pair}owner = 'shop'\n"), &["`shop` does not hold this table"]);
+    refused(
+        &format!("[table.c]\n{pair}in.shop = 'a.b'\nowner = 'crm'\n"),
+        &["more than two databases"],
+    );
+    refused("[table.c]\nowner = 'crm'\n", &["weir.toml:8:1: `in` is missing"]);
+    refused("[table.c]\nin.crm = 'sales.c'\n", &["no [[replicate]] from `crm` matches `sales.c`"]);
+    refused(
+        &format!("{SHOP}[table.c]\nin.shop = 'shop.c'\nowner = 'dwh'\n"),
+        &["the owner `dwh` does not hold this table"],
+    );
+    refused(
+        &format!("[table.c]\nin.crm = 'c'\nin.dwh = 'a.b.c'\nowner = 'crm'\n"),
+        &["does not name a table", "hold a dot"],
+    );
+    refused(
+        &format!(
+            "[table.c]\n{pair}owner = 'crm'\nkey = ['id', 'no', 'no']\nlocal = ['id']\nignore = ['n*', 'x']\n\
+             [table.c.column]\nx = {{ in.dwh = 'y' }}\nz = {{ in.dwh = 'y', in.shop = 'z' }}\n"
+        ),
+        &[
+            "key column `id` is not replicated",
+            "key column `no` is not replicated",
+            "`no` is written twice",
+            "column `x` is also ignored",
+            "columns `x` and `z` have the same name",
+            "`shop` does not hold table `c`",
+        ],
+    );
+    refused(
+        &format!("[table.c]\n{pair}owner = 'crm'\n[table.d]\n{pair}owner = 'dwh'\n"),
+        &["the same table both ways"],
+    );
+    refused(
+        &format!(
+            "[table.c]\n{pair}owner = 'crm'\n[table.d]\nin.shop = 'shop.c'\nin.dwh = 'public.c'\nowner = 'shop'\n"
+        ),
+        &["`public.c` is also written by [table.c] at weir.toml:8"],
+    );
+    refused(
+        &format!("{SHOP}[table.c]\nin.shop = 'shop.c'\nin.dwh = 'public.c'\nowner = 'dwh'\n"),
+        &["the same table both ways", "add \"shop.c\" to its `exclude`"],
+    );
+    accepted(&format!("{SHOP}[table.c]\nin.shop = 'shop.c'\nin.dwh = 'public.c'\n"));
+}

@@ -1,0 +1,305 @@
+//! A database's address: `mysql://user@host:port/database`, `mariadb://…`, `postgres://…`.
+//!
+//! Host and port, user and database are percent-decoded and checked; the port has the server's
+//! default. A password in the address is refused. What is wrong is told without ever repeating the
+//! address or a part of it, since a mistyped one may hold a password anywhere. Sockets, several
+//! hosts and options are refused by name; `sslmode` and `ssl-mode` are understood as words for `tls`.
+
+use super::settings::{Dialect, Tls};
+
+/// A well-formed address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Address {
+    pub(crate) dialect: Dialect,
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) user: String,
+    pub(crate) database: String,
+    /// From `sslmode` or `ssl-mode`.
+    pub(crate) tls: Option<Tls>,
+}
+
+/// What is wrong with an address, and a hint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) message: String,
+    pub(crate) hint: &'static str,
+}
+
+const SCHEMES: [(&str, Dialect, u16); 4] = [
+    ("mysql", Dialect::Mysql, 3306),
+    ("mariadb", Dialect::Mariadb, 3306),
+    ("postgres", Dialect::Postgres, 5432),
+    ("postgresql", Dialect::Postgres, 5432),
+];
+
+const FORM_HINT: &str = "write it as mysql://user@host:3306/database, mariadb://… or postgres://…";
+const PASSWORD_HINT: &str = "remove it and write `password = { file = \"…\" }`, \
+     `{ env = \"…\" }` or `{ command = [\"…\"] }` below the url; then change the password, \
+     since it stood in a file";
+
+/// Reads an address.
+pub(crate) fn parse(text: &str) -> Result<Address, Vec<Fault>> {
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return Err(vec![fault("the url has no scheme", FORM_HINT)]);
+    };
+    let Some((_, dialect, default_port)) = SCHEMES.into_iter().find(|(name, ..)| *name == scheme)
+    else {
+        return Err(vec![fault("the url's scheme is not known", FORM_HINT)]);
+    };
+    // Wherever the last @ stands, a colon before it separates a password.
+    if rest.rsplit_once('@').is_some_and(|(before, _)| before.contains(':')) {
+        return Err(vec![fault("the url holds a password", PASSWORD_HINT)]);
+    }
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let (user, place) = authority.rsplit_once('@').unwrap_or(("", authority));
+
+    let mut faults = Vec::new();
+    let (host, port) = host_and_port(place, default_port, &mut faults);
+    let user = part(user, "user", &mut faults);
+    if path.contains('/') {
+        faults.push(fault("the url's database name holds a `/`", "write it as %2F"));
+    }
+    let database = part(path, "database", &mut faults);
+    let tls = options(query, &mut faults);
+    match faults.is_empty() {
+        true => Ok(Address { dialect, host, port, user, database, tls }),
+        false => Err(faults),
+    }
+}
+
+/// Whether a host is this machine, so that no TLS is needed.
+pub(crate) fn is_loopback(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+fn fault(message: impl Into<String>, hint: &'static str) -> Fault {
+    Fault { message: message.into(), hint }
+}
+
+fn host_and_port(place: &str, default_port: u16, faults: &mut Vec<Fault>) -> (String, u16) {
+    if place.contains(',') {
+        faults.push(fault(
+            "the url names several hosts: that is not supported by this version",
+            "name the one host that is the primary, or an address that follows it",
+        ));
+        return (String::new(), 0);
+    }
+    if place.is_empty() || place.starts_with('/') || place.to_ascii_lowercase().starts_with("%2f") {
+        faults.push(socket_fault("the url names no host"));
+        return (String::new(), 0);
+    }
+    let (host, port) = match place.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((host, "")) => (host, None),
+        Some((host, rest)) => (host, Some(rest.strip_prefix(':').unwrap_or("?"))),
+        None => match place.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (place, None),
+        },
+    };
+    let well_formed = match place.starts_with('[') {
+        true => host.parse::<std::net::Ipv6Addr>().is_ok(),
+        false => {
+            !host.is_empty()
+                && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
+        }
+    };
+    if !well_formed {
+        faults.push(fault("the url's host is not well-formed", FORM_HINT));
+    }
+    let number = port.map(|port| match port.bytes().all(|byte| byte.is_ascii_digit()) {
+        true => port.parse::<u16>().ok().filter(|port| *port > 0),
+        false => None,
+    });
+    match number {
+        Some(Some(port)) => (host.to_owned(), port),
+        None => (host.to_owned(), default_port),
+        Some(None) => {
+            faults.push(fault("the url's port is not a number from 1 to 65535", FORM_HINT));
+            (host.to_owned(), default_port)
+        }
+    }
+}
+
+fn socket_fault(message: &str) -> Fault {
+    fault(
+        format!("{message}: unix sockets are not supported by this version"),
+        "write host and port, for example localhost:3306",
+    )
+}
+
+/// A percent-decoded part that must not be empty.
+fn part(text: &str, what: &str, faults: &mut Vec<Fault>) -> String {
+    match percent_decode(text) {
+        Some(decoded) if decoded.is_empty() => {
+            faults.push(fault(format!("the url names no {what}"), FORM_HINT));
+            String::new()
+        }
+        Some(decoded) if !decoded.contains('\0') => decoded,
+        _ => {
+            let message = format!("the url's {what} is not well-formed");
+            faults.push(fault(message, "write `%` as %25 and other special characters likewise"));
+            String::new()
+        }
+    }
+}
+
+fn percent_decode(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'%' => {
+                let high = char::from(rest.next()?).to_digit(16)?;
+                let low = char::from(rest.next()?).to_digit(16)?;
+                u8::try_from(high * 16 + low).ok()?
+            }
+            byte => byte,
+        });
+    }
+    String::from_utf8(bytes).ok()
+}
+
+/// Reads `sslmode` and `ssl-mode`, and refuses every other option by its name.
+fn options(query: &str, faults: &mut Vec<Fault>) -> Option<Tls> {
+    let mut found: Option<Tls> = None;
+    let mut words = 0;
+    for (key, value) in query
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+    {
+        match key {
+            "sslmode" | "ssl-mode" => {
+                words += 1;
+                found = tls_word(key, value, faults);
+            }
+            "password" | "pass" | "passwd" | "pwd" => {
+                faults.push(fault("the url holds a password", PASSWORD_HINT));
+            }
+            "host" | "socket" | "unix_socket" => {
+                faults.push(socket_fault(&format!("the url has the option `{key}`")));
+            }
+            _ => faults.push(other_option(key)),
+        }
+    }
+    if words > 1 {
+        faults.push(fault("the url gives its tls mode twice", "write one of them, or `tls`"));
+    }
+    found
+}
+
+fn other_option(key: &str) -> Fault {
+    // A text that is no option's name may be a part of a password, so it is not repeated.
+    let name = match key.bytes().all(|b| b.is_ascii_lowercase() || b"-_".contains(&b)) {
+        true => format!("the url has the option `{key}`, which weir does not know"),
+        false => "the url has an option that weir does not know".to_owned(),
+    };
+    fault(name, "remove it: weir's settings are keys of their own beside the url")
+}
+
+fn tls_word(key: &str, value: &str, faults: &mut Vec<Fault>) -> Option<Tls> {
+    match value.to_ascii_lowercase().as_str() {
+        "disable" | "disabled" => Some(Tls::Off),
+        "verify-full" | "verify_identity" => Some(Tls::VerifyFull),
+        "allow" | "prefer" | "preferred" | "require" | "required" | "verify-ca" | "verify_ca" => {
+            faults.push(fault(
+                format!("this mode of `{key}` is not supported by this version"),
+                "write `tls = \"off\"` or `tls = \"verify-full\"` below the url",
+            ));
+            None
+        }
+        _ => {
+            faults.push(fault(
+                format!("the url's `{key}` has no such mode"),
+                "write `tls = \"off\"` or `tls = \"verify-full\"` below the url",
+            ));
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn messages(text: &str) -> Vec<String> {
+        parse(text).unwrap_err().into_iter().map(|fault| fault.message).collect()
+    }
+
+    /// Broken if weir connected to another place than the one written.
+    #[test]
+    fn parts_are_read_and_decoded() {
+        let address = parse("mysql://we%40ir@crm-db/sales%2F1?ssl-mode=DISABLED").unwrap();
+        assert_eq!(address.dialect, Dialect::Mysql);
+        assert_eq!((address.host.as_str(), address.port), ("crm-db", 3306));
+        assert_eq!((address.user.as_str(), address.database.as_str()), ("we@ir", "sales/1"));
+        assert_eq!(address.tls, Some(Tls::Off));
+        let address = parse("postgresql://weir@[::1]:6000/billing").unwrap();
+        assert_eq!((address.host.as_str(), address.port), ("::1", 6000));
+        assert!(is_loopback(&address.host) && is_loopback("127.0.0.9") && is_loopback("LOCALHOST"));
+        assert!(!is_loopback("10.0.0.1") && !is_loopback("localhost.example.org"));
+        assert_eq!(parse("mariadb://u@h/d").unwrap().dialect, Dialect::Mariadb);
+    }
+
+    /// Broken if a password in an address were accepted, or shown.
+    #[test]
+    fn passwords_are_refused_and_never_shown() {
+        for text in [
+            "mysql://weir:hunter2@h/d",
+            "mysql://weir:hun@ter2@h/d",
+            "mysql://weir:hun/ter2@h/d",
+            "mysql://weir:hun?ter2@h/d",
+            "mysql://weir:hun#ter2@h:1/d?sslmode=disable",
+            "postgres://weir@h/d?password=hunter2",
+        ] {
+            let faults = parse(text).unwrap_err();
+            assert!(
+                faults.iter().any(|fault| fault.message == "the url holds a password"),
+                "{text}"
+            );
+            assert!(!format!("{faults:?}").contains("ter2"), "{faults:?}");
+        }
+        assert!(!format!("{:?}", messages("postgres://u@h/d?Hunter2")).contains("Hunter2"));
+    }
+
+    /// Broken if something weir cannot do were ignored instead of named.
+    #[test]
+    fn the_unsupported_is_named() {
+        for (text, expected) in [
+            ("mysql://u@a,b/d", "several hosts"),
+            ("postgres:///d?host=/run", "unix sockets"),
+            ("postgres://u@%2Frun/d", "unix sockets"),
+            ("mysql://u@h/d?charset=utf8", "option `charset`"),
+            ("mysql://u@h/d?ssl-mode=REQUIRED", "this mode of `ssl-mode`"),
+            ("mysql://u@h/d?ssl-mode=DISABLED&sslmode=disable", "twice"),
+            ("mysql://h/d", "no user"),
+            ("mysql://u@h", "no database"),
+            ("mysql://u@h:0/d", "port"),
+            ("mysql://u@h:port/d", "port"),
+            ("mysql://u@h:+1/d", "port"),
+            ("mysql://u@[::1]x/d", "port"),
+            ("mysql://u@ho st/d", "host"),
+            ("mysql://u@h/%zz", "database is not well-formed"),
+            ("mysql://u@h/%00", "database is not well-formed"),
+            ("oracle://u@h/d", "scheme is not known"),
+            ("u@h/d", "no scheme"),
+        ] {
+            let found = messages(text);
+            assert!(found.iter().any(|message| message.contains(expected)), "{text}: {found:?}");
+        }
+        assert_eq!(messages("mysql://:x/").len(), 4, "all of it at once");
+    }
+
+    proptest! {
+        /// Broken if some text made the reader fail.
+        #[test]
+        fn any_text_is_read(text in r"(mysql://|postgres://)?([@:/?%\[\]&=,a0]|\PC){0,60}") {
+            let _ = parse(&text);
+        }
+    }
+}

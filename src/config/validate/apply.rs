@@ -1,0 +1,90 @@
+//! `[apply]` and `[link.a.b]`: limits and their ranges.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use crate::config::problem::Report;
+use crate::config::raw;
+use crate::config::read::{At, Period, Size};
+use crate::config::settings::ApplyOptions;
+use crate::config::units::{show_duration, show_size};
+
+const ROWS: RangeInclusive<u64> = 1..=1_000_000;
+const BYTES: RangeInclusive<usize> = 64 << 10..=1 << 30;
+const WAIT: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(3600);
+
+impl Default for ApplyOptions {
+    fn default() -> Self {
+        ApplyOptions {
+            start: None,
+            batch_rows_max: 5000,
+            batch_bytes_max: 8 << 20,
+            queue_bytes_max: 16 << 20,
+            lock_timeout: Duration::from_secs(30),
+            retry_initial: Duration::from_millis(200),
+            retry_max: Duration::from_secs(30),
+            idle_witness_every: Duration::from_secs(10),
+        }
+    }
+}
+
+/// `base` with what a section says instead.
+pub(super) fn options(
+    raw: &raw::Apply,
+    base: &ApplyOptions,
+    report: &mut Report<'_>,
+) -> ApplyOptions {
+    let rows = raw.batch_rows_max.as_ref().and_then(|rows| {
+        if !ROWS.contains(&rows.value) {
+            let range = format!("write a number from {} to {}", ROWS.start(), ROWS.end());
+            report.add(rows.place, "`batch_rows_max` is out of range", range);
+        }
+        usize::try_from(rows.value).ok()
+    });
+    let options = ApplyOptions {
+        start: raw.start.as_ref().map(|start| start.value).or(base.start),
+        batch_rows_max: rows.unwrap_or(base.batch_rows_max),
+        batch_bytes_max: size(&raw.batch_bytes_max, "batch_bytes_max", report)
+            .unwrap_or(base.batch_bytes_max),
+        queue_bytes_max: size(&raw.queue_bytes_max, "queue_bytes_max", report)
+            .unwrap_or(base.queue_bytes_max),
+        lock_timeout: wait(&raw.lock_timeout, "lock_timeout", report).unwrap_or(base.lock_timeout),
+        retry_initial: wait(&raw.retry_initial, "retry_initial", report)
+            .unwrap_or(base.retry_initial),
+        retry_max: wait(&raw.retry_max, "retry_max", report).unwrap_or(base.retry_max),
+        idle_witness_every: wait(&raw.idle_witness_every, "idle_witness_every", report)
+            .unwrap_or(base.idle_witness_every),
+    };
+    let waits = raw.retry_max.as_ref().or(raw.retry_initial.as_ref());
+    if let Some(at) = waits
+        && options.retry_max < options.retry_initial
+    {
+        let initial = show_duration(options.retry_initial);
+        let message = format!("`retry_max` is shorter than `retry_initial` ({initial})");
+        report.add(at.place, message, "");
+    }
+    options
+}
+
+fn size(value: &Option<At<Size>>, key: &str, report: &mut Report<'_>) -> Option<usize> {
+    let value = value.as_ref()?;
+    if !BYTES.contains(&value.value.0) {
+        let range = format!(
+            "write a size from {} to {}",
+            show_size(*BYTES.start()),
+            show_size(*BYTES.end())
+        );
+        report.add(value.place, format!("`{key}` is out of range"), range);
+    }
+    Some(value.value.0)
+}
+
+fn wait(value: &Option<At<Period>>, key: &str, report: &mut Report<'_>) -> Option<Duration> {
+    let value = value.as_ref()?;
+    if !WAIT.contains(&value.value.0) {
+        let (from, to) = (show_duration(*WAIT.start()), show_duration(*WAIT.end()));
+        let range = format!("write a duration from {from} to {to}");
+        report.add(value.place, format!("`{key}` is out of range"), range);
+    }
+    Some(value.value.0)
+}

@@ -1,0 +1,199 @@
+//! `[table.*]`: addresses, key, owner and columns.
+
+use std::collections::BTreeMap;
+
+use super::names::{Databases, columns, table_name};
+use super::replicate::takes;
+use crate::config::pattern::matches_name;
+use crate::config::problem::Report;
+use crate::config::raw;
+use crate::config::read::At;
+use crate::config::settings::{Replicate, TableMapping};
+use crate::config::suggest::did_you_mean;
+use crate::model::TableName;
+
+/// Longest name of a table mapping.
+const NAME_CHARS_MAX: usize = 64;
+
+/// Checks one table by itself and against the replications.
+pub(super) fn table(
+    name: &At<String>,
+    raw: &raw::Table,
+    databases: &Databases<'_>,
+    replicates: &[At<Replicate>],
+    report: &mut Report<'_>,
+) -> Option<At<TableMapping>> {
+    if name.is_empty() || name.chars().count() > NAME_CHARS_MAX || name.contains(char::is_control) {
+        let hint = format!("use 1 to {NAME_CHARS_MAX} characters");
+        report.add(name.place, "not a name of a table mapping", hint);
+    }
+    let before = report.len();
+    let addresses = addresses(name, raw, databases, report)?;
+    if let Some(owner) = &raw.owner
+        && databases.check(owner, owner.place, report)
+        && before == report.len()
+        && !addresses.contains_key(&owner.value)
+    {
+        let message = format!("the owner `{}` does not hold this table", owner.value);
+        report.add(owner.place, message, format!("add `in.{} = \"schema.table\"`", owner.value));
+    }
+    let key = raw.key.as_ref().map(|key| {
+        if key.is_empty() {
+            report.add(key.place, "the key has no column", "leave it out for the primary key");
+        }
+        columns(Some(key), false, report)
+    });
+    let mapping = TableMapping {
+        name: name.value.clone(),
+        key,
+        local: columns(raw.local.as_ref(), false, report),
+        owner: raw.owner.as_ref().map(|owner| owner.value.clone()),
+        ignore: columns(raw.ignore.as_ref(), true, report),
+        columns: BTreeMap::new(),
+        deletes: raw.deletes.as_ref().map(|deletes| deletes.value),
+        truncate: raw.truncate.as_ref().map(|truncate| truncate.value),
+        at: report.at(name.place),
+        addresses,
+    };
+    key_columns(raw, &mapping, report);
+    let held_by = match before == report.len() {
+        true => held_by(name, raw, &mapping, replicates, report),
+        false => None,
+    };
+    let columns = column_names(
+        raw,
+        &mapping,
+        held_by.as_ref().map(<[String; 2]>::as_slice),
+        databases,
+        report,
+    );
+    Some(At { place: name.place, value: TableMapping { columns, ..mapping } })
+}
+
+fn addresses(
+    name: &At<String>,
+    raw: &raw::Table,
+    databases: &Databases<'_>,
+    report: &mut Report<'_>,
+) -> Option<BTreeMap<String, TableName>> {
+    let written = raw.r#in.as_ref()?;
+    let mut addresses = BTreeMap::new();
+    for (database, address) in &written.value.0 {
+        if databases.check(database, database.place, report)
+            && let Some(address) = table_name(address, database.place, report)
+        {
+            addresses.insert(database.value.clone(), address);
+        }
+    }
+    match written.value.0.len() {
+        0 => {
+            let hint = "write `in.DATABASE = \"schema.table\"`";
+            report.add(name.place, format!("table `{}` is in no database", name.value), hint);
+        }
+        1 | 2 => {}
+        _ => report.add(
+            written.value.0.get(2).map_or(name.place, |(database, _)| database.place),
+            "a table in more than two databases is not supported by this version",
+            "write one [table] for each pair of databases",
+        ),
+    }
+    Some(addresses)
+}
+
+fn key_columns(raw: &raw::Table, mapping: &TableMapping, report: &mut Report<'_>) {
+    for column in raw.key.iter().flat_map(|key| &key.value) {
+        let ignored = mapping.ignore.iter().any(|pattern| matches_name(pattern, column));
+        if mapping.local.contains(&column.value) || ignored {
+            let message = format!("key column `{}` is not replicated", column.value);
+            let hint = "a key is compared across databases: remove it from `local` and `ignore`";
+            report.add(column.place, message, hint);
+        }
+    }
+    for (column, _) in raw.column.iter().flat_map(|columns| &columns.value.0) {
+        if mapping.ignore.iter().any(|pattern| matches_name(pattern, column)) {
+            let message = format!("column `{}` is also ignored", column.value);
+            report.add(column.place, message, "remove it here or from `ignore`");
+        }
+    }
+}
+
+/// The two databases that hold the table; notes what is missing.
+fn held_by(
+    name: &At<String>,
+    raw: &raw::Table,
+    mapping: &TableMapping,
+    replicates: &[At<Replicate>],
+    report: &mut Report<'_>,
+) -> Option<[String; 2]> {
+    let addresses: Vec<_> = mapping.addresses.iter().collect();
+    let rules: Vec<&Replicate> = replicates
+        .iter()
+        .map(|replicate| &replicate.value)
+        .filter(|rule| mapping.addresses.get(&rule.from).is_some_and(|name| takes(rule, name)))
+        .filter(|rule| addresses.len() == 1 || mapping.addresses.contains_key(&rule.to))
+        .collect();
+    match (addresses.as_slice(), rules.as_slice()) {
+        ([(database, address)], []) => report.add(
+            name.place,
+            format!("no [[replicate]] from `{database}` matches `{address}`"),
+            "add the table's name in the other database, `in.DATABASE = \"schema.table\"`, \
+             and `owner`",
+        ),
+        ([_], [rule]) => return Some([rule.from.clone(), rule.to.clone()]),
+        ([(_, address)], [first, second, ..]) => report.add(
+            name.place,
+            format!("two [[replicate]] match `{address}`: {} and {}", first.at, second.at),
+            "add the table's name in the other database, `in.DATABASE = \"schema.table\"`, \
+             and `owner`",
+        ),
+        ([(first, _), (second, _)], rules) => {
+            if mapping.owner.is_none() && rules.is_empty() {
+                let hint = format!("write `owner = \"{first}\"` or `owner = \"{second}\"`");
+                report.add(name.place, format!("table `{}` has no owner", mapping.name), hint);
+            }
+            return Some([(*first).clone(), (*second).clone()]);
+        }
+        _ => {}
+    }
+    None
+}
+
+fn column_names(
+    raw: &raw::Table,
+    mapping: &TableMapping,
+    held_by: Option<&[String]>,
+    databases: &Databases<'_>,
+    report: &mut Report<'_>,
+) -> BTreeMap<String, BTreeMap<String, String>> {
+    let mut columns: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
+    let listed = raw.column.iter().flat_map(|columns| &columns.value.0);
+    for (column, settings) in listed {
+        let mut names = BTreeMap::new();
+        for (database, name) in settings.r#in.iter().flat_map(|names| &names.value.0) {
+            let known = databases.check(database, database.place, report);
+            if let Some(holders) = held_by
+                && known
+                && !holders.contains(&database.value)
+            {
+                let holders: Vec<&str> = holders.iter().map(String::as_str).collect();
+                let message =
+                    format!("`{}` does not hold table `{}`", database.value, mapping.name);
+                report.add(database.place, message, did_you_mean(database, &holders));
+            }
+            if name.is_empty() {
+                report.add(database.place, "a column's name is empty", "");
+            }
+            let taken = columns
+                .iter()
+                .find(|(logical, other)| other.get(&database.value).unwrap_or(logical) == name);
+            if let Some((other, _)) = taken {
+                let message =
+                    format!("columns `{other}` and `{}` have the same name", column.value);
+                report.add(database.place, message, "one column cannot be two");
+            }
+            names.insert(database.value.clone(), name.clone());
+        }
+        columns.insert(column.value.clone(), names);
+    }
+    columns
+}

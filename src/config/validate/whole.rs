@@ -1,0 +1,167 @@
+//! The sections put together: names, references, links.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use super::names::{Databases, well_formed};
+use super::{apply, conflicts, database, replicate, table};
+use crate::config::problem::{Place, Report};
+use crate::config::raw::{File, Table};
+use crate::config::read::{At, Named};
+use crate::config::settings::{ApplyOptions, Config, Http, LinkName, Replicate, TableMapping};
+
+/// Longest name of an installation.
+const NAME_CHARS_MAX: usize = 24;
+/// The state directory, beside `weir.toml`, unless it is named.
+const STATE_DIR: &str = "weir-state";
+
+/// Checks everything and returns the configuration; `None` where a required key is missing.
+pub(crate) fn config(
+    file: &File,
+    tables: &[(At<String>, Table)],
+    directory: &Path,
+    report: &mut Report<'_>,
+) -> Option<Config> {
+    if let Some(name) = &file.name {
+        well_formed(name, "an installation", NAME_CHARS_MAX, report);
+    }
+    let written = file.database.iter().flat_map(|databases| &databases.value.0);
+    let known = Databases(written.clone().map(|(name, _)| name.as_str()).collect());
+    let databases: Vec<_> = written
+        .filter_map(|(name, raw)| {
+            let value = database::database(name, raw, directory, report)?;
+            Some(At { place: name.place, value })
+        })
+        .collect();
+    let replicates: Vec<_> = file
+        .replicate
+        .iter()
+        .flat_map(|replicates| &replicates.value)
+        .filter_map(|raw| replicate::replicate(raw, &known, report))
+        .collect();
+    named_twice(tables, report);
+    let tables: Vec<_> = tables
+        .iter()
+        .filter_map(|(name, raw)| table::table(name, raw, &known, &replicates, report))
+        .collect();
+    let by_place: Vec<_> = databases
+        .iter()
+        .map(|database| At { place: database.place, value: &database.value })
+        .collect();
+    conflicts::conflicts(&by_place, &replicates, &tables, report);
+    let base = ApplyOptions::default();
+    let apply = match &file.apply {
+        Some(raw) => apply::options(raw, &base, report),
+        None => base,
+    };
+    let links = links(file, &apply, &known, &linked(&replicates, &tables), report);
+    let nothing = file.replicate.is_none() && tables.is_empty();
+    if nothing && report.len() == 0 {
+        let hint = "write a [[replicate]], or a [table] in tables/*.toml";
+        report.add(Place::default(), "nothing is replicated", hint);
+    }
+    Some(Config {
+        http: http(file, report),
+        state_dir: state_dir(file, directory, report),
+        name: file.name.as_ref()?.value.clone(),
+        databases: databases
+            .into_iter()
+            .map(|database| (database.value.name.clone(), database.value))
+            .collect(),
+        replicates: replicates.into_iter().map(|replicate| replicate.value).collect(),
+        tables: tables.into_iter().map(|table| table.value).collect(),
+        apply,
+        links,
+    })
+}
+
+fn state_dir(file: &File, directory: &Path, report: &mut Report<'_>) -> std::path::PathBuf {
+    match &file.state_dir {
+        Some(path) if path.is_empty() || path.contains('\0') => {
+            report.add(path.place, "not a path of a directory", "");
+            directory.join(STATE_DIR)
+        }
+        Some(path) => directory.join(&path.value),
+        None => directory.join(STATE_DIR),
+    }
+}
+
+fn http(file: &File, report: &mut Report<'_>) -> Option<Http> {
+    let written = file.http.as_ref()?.listen.as_ref()?;
+    match written.parse::<SocketAddr>() {
+        Ok(listen) => Some(Http { listen }),
+        Err(_) => {
+            let hint = "write an IP address and a port, as in \"127.0.0.1:7171\"";
+            report.add(written.place, "not an address to listen on", hint);
+            None
+        }
+    }
+}
+
+/// One table in two places, mostly in two files.
+fn named_twice(tables: &[(At<String>, Table)], report: &mut Report<'_>) {
+    let mut first: BTreeMap<&str, &At<String>> = BTreeMap::new();
+    for (name, _) in tables {
+        match first.get(name.as_str()) {
+            Some(other) => {
+                let other = report.at(other.place);
+                let message = format!("table `{}` is also defined at {other}", name.value);
+                report.add(name.place, message, "keep one of the two");
+            }
+            None => {
+                first.insert(name.as_str(), name);
+            }
+        }
+    }
+}
+
+/// The directions in which something goes.
+fn linked(replicates: &[At<Replicate>], tables: &[At<TableMapping>]) -> Vec<LinkName> {
+    let link = |source: &str, target: &str| LinkName {
+        source: source.to_owned(),
+        target: target.to_owned(),
+    };
+    let mut links: Vec<_> =
+        replicates.iter().map(|replicate| link(&replicate.from, &replicate.to)).collect();
+    for table in tables {
+        if let Some(owner) = &table.owner {
+            let others = table.addresses.keys().filter(|database| *database != owner);
+            links.extend(others.map(|database| link(owner, database)));
+        }
+    }
+    links
+}
+
+fn links(
+    file: &File,
+    base: &ApplyOptions,
+    databases: &Databases<'_>,
+    linked: &[LinkName],
+    report: &mut Report<'_>,
+) -> BTreeMap<LinkName, ApplyOptions> {
+    let mut links = BTreeMap::new();
+    // What is wrong elsewhere may be why a link seems to be missing.
+    let complete = report.len() == 0;
+    let sources = file.link.iter().flat_map(|sources| &sources.value.0);
+    for (source, Named(targets)) in sources {
+        databases.check(source, source.place, report);
+        for (target, raw) in targets {
+            let known = databases.check(target, target.place, report);
+            let name = LinkName { source: source.value.clone(), target: target.value.clone() };
+            if known && complete && !linked.contains(&name) {
+                let message = format!("nothing goes from `{}` to `{}`", source.value, target.value);
+                let hint = match linked.is_empty() {
+                    true => "no [[replicate]] or [table] is complete".to_owned(),
+                    false => {
+                        let known: Vec<_> = linked.iter().map(LinkName::to_string).collect();
+                        format!("the links are: {}", known.join(", "))
+                    }
+                };
+                report.add(target.place, message, hint);
+            }
+            links.insert(name, apply::options(raw, base, report));
+        }
+    }
+    links
+}
