@@ -3,6 +3,7 @@
 //! printed and compared without a database.
 
 mod columns;
+pub mod explain;
 pub mod finding;
 pub mod key;
 mod keys;
@@ -14,6 +15,7 @@ pub mod select;
 pub mod selection;
 pub mod table;
 
+pub use explain::{Explained, ExplainedColumn, ExplainedTable, digest, explain};
 pub use finding::Finding;
 pub use key::{key_text, parse_key};
 pub use merge::{Merger, unmerged};

@@ -1,0 +1,251 @@
+//! A plan for people: what crosses, by which key, how each column is converted, and what may be
+//! refused. Also the digest of a table's shape for the record of a schema review.
+//!
+//! Plain data first ([`Explained`], printable as JSON), text second. Nothing here decides anything.
+
+use std::fmt::{self, Write};
+use std::hash::Hasher;
+
+use serde::Serialize;
+
+use crate::config::{Deletes, Truncates};
+use crate::model::{Column, Table, Type};
+use crate::plan::rank::cycle_of;
+use crate::plan::{LinkPlan, TablePlan, UpsertStrategy};
+use crate::transform::loss::loss;
+
+/// A link's plan in words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Explained {
+    /// `source:target`.
+    pub link: String,
+    /// Dialect of the source.
+    pub source_dialect: String,
+    /// Dialect of the target.
+    pub target_dialect: String,
+    /// Tables in the plan's order.
+    pub tables: Vec<ExplainedTable>,
+}
+
+/// A table's plan in words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ExplainedTable {
+    /// Name at the source.
+    pub source: String,
+    /// Name at the target.
+    pub target: String,
+    /// Source columns of the match key.
+    pub key: Vec<String>,
+    /// How inserts are written.
+    pub upsert: String,
+    /// What deletes do.
+    pub deletes: String,
+    /// What TRUNCATE does.
+    pub truncate: String,
+    /// Order among tables tied by foreign keys.
+    pub rank: u32,
+    /// Columns that are written.
+    pub columns: Vec<ExplainedColumn>,
+    /// What else to know.
+    pub notes: Vec<String>,
+}
+
+/// A column's plan in words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ExplainedColumn {
+    /// Name at the source.
+    pub source: String,
+    /// Type at the source.
+    pub source_type: String,
+    /// Name at the target.
+    pub target: String,
+    /// Type at the target.
+    pub target_type: String,
+    /// `exact`, `widening` or `range-checked`.
+    pub loss: String,
+}
+
+/// Explains a plan.
+pub fn explain(plan: &LinkPlan) -> Explained {
+    let targets: Vec<&Table> = plan.tables.iter().map(|table| &table.target).collect();
+    let tables = plan.tables.iter().enumerate();
+    Explained {
+        link: plan.link.to_string(),
+        source_dialect: plan.source_dialect.to_string(),
+        target_dialect: plan.target_dialect.to_string(),
+        tables: tables.map(|(index, table)| explain_table(plan, table, &targets, index)).collect(),
+    }
+}
+
+/// A digest of what the log shows of a table: its name, and names and native types of its columns.
+/// The same on every machine and in every version of weir.
+pub fn digest(table: &Table) -> String {
+    let mut first = Fnv::new(0xcbf2_9ce4_8422_2325);
+    let mut second = Fnv::new(0x6c62_272e_07bb_0142);
+    for hasher in [&mut first, &mut second] {
+        let mut field = |text: &str| {
+            hasher.write(&(text.len() as u64).to_le_bytes());
+            hasher.write(text.as_bytes());
+        };
+        field(&table.name.schema);
+        field(&table.name.table);
+        for column in &table.columns {
+            field(&column.name);
+            field(&column.native);
+        }
+    }
+    format!("{:016x}{:016x}", first.finish(), second.finish())
+}
+
+/// FNV-1a: simple and fixed for ever, which is all that a change detector needs.
+struct Fnv(u64);
+
+impl Fnv {
+    const fn new(start: u64) -> Self {
+        Fnv(start)
+    }
+}
+
+impl Hasher for Fnv {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+    }
+}
+
+fn explain_table(
+    plan: &LinkPlan,
+    table: &TablePlan,
+    targets: &[&Table],
+    index: usize,
+) -> ExplainedTable {
+    let mut columns = Vec::new();
+    for column in &table.columns {
+        let (Some(from), Some(to)) =
+            (table.source.columns.get(column.source), table.target.columns.get(column.target))
+        else {
+            continue;
+        };
+        columns.push(ExplainedColumn {
+            source: from.name.clone(),
+            source_type: from.native.clone(),
+            target: to.name.clone(),
+            target_type: to.native.clone(),
+            loss: loss(from, plan.source_dialect, &column.conversion).to_string(),
+        });
+    }
+    let key = table.key.iter().filter_map(|index| columns.get(*index));
+    ExplainedTable {
+        source: table.source.name.to_string(),
+        target: table.target.name.to_string(),
+        key: key.map(|column| column.source.clone()).collect(),
+        upsert: match table.upsert {
+            UpsertStrategy::Native => "insert or update in one statement".to_owned(),
+            UpsertStrategy::UpdateThenInsert => "update, then insert what was missing".to_owned(),
+        },
+        deletes: match table.deletes {
+            Deletes::Apply => "apply".to_owned(),
+            Deletes::Ignore => "ignore".to_owned(),
+        },
+        truncate: match table.truncate {
+            Truncates::Halt => "halt".to_owned(),
+            Truncates::Apply => "apply".to_owned(),
+        },
+        rank: table.rank,
+        notes: notes(table, targets, index),
+        columns,
+    }
+}
+
+fn notes(table: &TablePlan, targets: &[&Table], index: usize) -> Vec<String> {
+    let mut notes = Vec::new();
+    let left_out = |side: &Table, used: &dyn Fn(usize) -> bool, name: &str| {
+        let columns = side.columns.iter().enumerate().filter(|(index, _)| !used(*index));
+        let names: Vec<String> = columns.map(|(_, column)| why_left_out(column)).collect();
+        (!names.is_empty()).then(|| format!("not replicated at the {name}: {}", names.join(", ")))
+    };
+    let read = |index: usize| table.columns.iter().any(|column| column.source == index);
+    let written = |index: usize| table.columns.iter().any(|column| column.target == index);
+    notes.extend(left_out(&table.source, &read, "source"));
+    notes.extend(left_out(&table.target, &written, "target"));
+    let cycle = cycle_of(targets, index);
+    if !cycle.is_empty() {
+        let names: Vec<String> = cycle.iter().map(ToString::to_string).collect();
+        notes.push(format!(
+            "foreign keys form a cycle with {}: rows are written in the source's order where the target refuses another",
+            names.join(", ")
+        ));
+    }
+    for column in &table.columns {
+        let types = (
+            table.source.columns.get(column.source).map(|column| &column.ty),
+            table.target.columns.get(column.target).map(|column| &column.ty),
+        );
+        if let (Some(Type::Instant { .. }), Some(Type::Timestamp { .. })) = types
+            && let Some(target) = table.target.columns.get(column.target)
+        {
+            notes.push(format!("column {} holds UTC", target.name));
+        }
+    }
+    notes
+}
+
+fn why_left_out(column: &Column) -> String {
+    if column.generated { format!("{} (computed)", column.name) } else { column.name.clone() }
+}
+
+impl fmt::Display for Explained {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{} ({} to {}): {} owns every row and column",
+            self.link,
+            self.source_dialect,
+            self.target_dialect,
+            self.link.split(':').next().unwrap_or_default()
+        )?;
+        for table in &self.tables {
+            write!(f, "\n{table}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for ExplainedTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} -> {}", self.source, self.target)?;
+        writeln!(f, "  match key  {}", self.key.join(", "))?;
+        writeln!(f, "  inserts    {}", self.upsert)?;
+        writeln!(f, "  deletes    {}", self.deletes)?;
+        writeln!(f, "  truncate   {}", self.truncate)?;
+        let cells: Vec<[String; 3]> = self.columns.iter().map(ExplainedColumn::cells).collect();
+        let width = |place: usize| {
+            cells.iter().filter_map(|row| row.get(place)).map(|cell| cell.chars().count()).max()
+        };
+        let (first, second) = (width(0).unwrap_or(0), width(1).unwrap_or(0));
+        for [source, target, loss] in &cells {
+            let mut line = String::new();
+            write!(line, "  {source:first$}  -> {target:second$}  {loss}")?;
+            writeln!(f, "{}", line.trim_end())?;
+        }
+        for note in &self.notes {
+            writeln!(f, "  note: {note}")?;
+        }
+        Ok(())
+    }
+}
+
+impl ExplainedColumn {
+    fn cells(&self) -> [String; 3] {
+        [
+            format!("{} {}", self.source, self.source_type),
+            format!("{} {}", self.target, self.target_type),
+            self.loss.clone(),
+        ]
+    }
+}
