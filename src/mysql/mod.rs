@@ -12,5 +12,7 @@ pub mod encode;
 pub mod failure;
 pub mod identity;
 pub mod session;
+pub mod setup;
 pub mod sql;
 pub mod statement;
+pub mod target;

@@ -414,7 +414,7 @@ pub(crate) mod own {
     pub(crate) const SETTLE: &str = "DELETE FROM `weir`.`missed` \
         WHERE `name`=? AND `link`=? AND `table_name`=? AND `key_values`=?";
     /// A link's notes on one table list, oldest first; the list of tables is appended.
-    pub(crate) const NOTES: &str = "SELECT `table_name`,`key_values` FROM `weir`.`missed` \
+    pub(crate) const NOTES: &str = "SELECT `id`,`table_name`,`key_values` FROM `weir`.`missed` \
         WHERE `name`=? AND `link`=? AND `table_name` IN ";
     /// Before each slice but the first.
     pub(crate) const SAVEPOINT: &str = "SAVEPOINT `weir_slice`";

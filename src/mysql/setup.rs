@@ -1,0 +1,148 @@
+//! The statements that prepare a database for a link and those that undo it, for `weir setup` and
+//! `weir teardown` to print or run.
+//!
+//! The source gets rights to read its tables and its binary log, and nothing else: there is nothing
+//! to make there. The target gets database `weir` with its tables, and rights to write. Every
+//! statement may be run again. Grants name the account `'user'@'%'`; where they are run by that
+//! user itself, the account it is logged in as is taken instead.
+
+use super::session::{self, Role};
+use super::sql::{literal, quote_table};
+use crate::config::{Database, Dialect};
+use crate::error::{Kind, Result};
+use crate::link::ports::LinkContext;
+use crate::model::Table;
+
+const ADMINISTRATOR_HINT: &str =
+    "print the statements with `weir setup` and run them as an administrator of that server";
+
+/// Prepares a source: rights to read the binary log and the tables.
+pub fn source(_: &LinkContext, database: &Database, tables: &[&Table]) -> Vec<String> {
+    let account = account(&database.user);
+    let monitor = match database.dialect {
+        Dialect::Mariadb => "BINLOG MONITOR",
+        _ => "REPLICATION CLIENT",
+    };
+    let mut statements = vec![format!("GRANT REPLICATION SLAVE, {monitor} ON *.* TO {account}")];
+    statements.extend(grants("SELECT", &account, tables));
+    statements
+}
+
+/// Prepares a target: database `weir` with its tables, rights to write.
+pub fn target(_: &LinkContext, database: &Database, tables: &[&Table]) -> Vec<String> {
+    let account = account(&database.user);
+    let mut statements: Vec<String> = WEIR_TABLES.iter().map(|sql| (*sql).to_owned()).collect();
+    for table in ["`weir`.`witness`", "`weir`.`missed`"] {
+        statements.push(format!("GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {account}"));
+    }
+    statements.extend(grants("SELECT, INSERT, UPDATE, DELETE", &account, tables));
+    statements
+}
+
+/// Removes what setup and `run` made at the source: nothing.
+pub fn teardown_source(_: &LinkContext) -> Vec<String> {
+    Vec::new()
+}
+
+/// Removes the link's rows from the target's `weir` tables.
+pub fn teardown_target(context: &LinkContext) -> Vec<String> {
+    let (name, link) = (literal(&context.name), literal(&context.link.to_string()));
+    ["missed", "witness"]
+        .iter()
+        .map(|table| format!("{DELETE_OWN}`{table}` WHERE `name` = {name} AND `link` = {link}"))
+        .collect()
+}
+
+/// Runs statements one by one; an error names the statement. No lock on a table is waited for
+/// longer than ten seconds, so that the application does not queue up behind weir. Rows of tables
+/// that do not exist are as good as deleted.
+///
+/// # Errors
+/// As the server says, with the statement.
+pub async fn execute(database: &Database, statements: &[String]) -> Result<()> {
+    let mut session = session::connect(database, "weir setup", Role::Target).await?;
+    session.run("prepare the session", "SET SESSION lock_wait_timeout = 10").await?;
+    let current = session.text("read the account", "SELECT CURRENT_USER()").await?;
+    let (general, own) = (account(&database.user), own_account(&database.user, current));
+    for statement in statements {
+        let text = match statement.strip_suffix(&format!(" TO {general}")) {
+            Some(grant) => format!("{grant} TO {own}"),
+            None => statement.clone(),
+        };
+        match session.run(&format!("run `{text}`"), &text).await {
+            Err(error) if error.kind() == Kind::Mapping && statement.starts_with(DELETE_OWN) => {}
+            Err(error) if error.kind() == Kind::Privilege => {
+                return Err(error.hint(ADMINISTRATOR_HINT));
+            }
+            outcome => outcome?,
+        }
+    }
+    Ok(())
+}
+
+const DELETE_OWN: &str = "DELETE FROM `weir`.";
+
+/// Database `weir` with its tables (DESIGN §4). Names compare byte for byte; positions may be long
+/// GTID sets.
+const WEIR_TABLES: &[&str] = &[
+    "CREATE DATABASE IF NOT EXISTS `weir` CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
+    "CREATE TABLE IF NOT EXISTS `weir`.`witness` (\n  \
+       `name` varchar(24) NOT NULL,\n  \
+       `link` varchar(40) NOT NULL,\n  \
+       `part` int unsigned NOT NULL,\n  \
+       `installation` char(32) NOT NULL,\n  \
+       `seq` bigint unsigned NOT NULL,\n  \
+       `position` longtext NOT NULL,\n  \
+       `restart` longtext NULL,\n  \
+       `hops` int unsigned NOT NULL,\n  \
+       `pending` longtext NULL,\n  \
+       `source_identity` varchar(255) NOT NULL,\n  \
+       `target_identity` varchar(255) NOT NULL,\n  \
+       `updated_at` datetime(6) NOT NULL,\n  \
+       PRIMARY KEY (`name`, `link`, `part`)\n\
+     ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin",
+    "CREATE TABLE IF NOT EXISTS `weir`.`missed` (\n  \
+       `id` bigint unsigned NOT NULL AUTO_INCREMENT,\n  \
+       `name` varchar(24) NOT NULL,\n  \
+       `link` varchar(40) NOT NULL,\n  \
+       `table_name` varchar(255) NOT NULL,\n  \
+       `key_values` longtext NOT NULL,\n  \
+       `noted_at` datetime(6) NOT NULL,\n  \
+       PRIMARY KEY (`id`),\n  \
+       KEY `name_link` (`name`, `link`)\n\
+     ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin",
+];
+
+/// The account that grants name.
+fn account(user: &str) -> String {
+    format!("{}@'%'", literal(user))
+}
+
+/// The account of the session, where it is the configured user's own.
+fn own_account(user: &str, current: Option<String>) -> String {
+    match current.as_deref().and_then(|current| current.rsplit_once('@')) {
+        Some((name, host)) if name == user => format!("{}@{}", literal(name), literal(host)),
+        _ => account(user),
+    }
+}
+
+fn grants(rights: &str, account: &str, tables: &[&Table]) -> Vec<String> {
+    let grant =
+        |table: &&Table| format!("GRANT {rights} ON {} TO {account}", quote_table(&table.name));
+    tables.iter().map(grant).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Broken if a user or table name could end the statement it stands in, or a grant went to
+    /// another host than the one the user has.
+    #[test]
+    fn names_are_quoted_and_accounts_resolved() {
+        assert_eq!(account("o'hara"), "'o''hara'@'%'");
+        assert_eq!(own_account("weir", Some("weir@10.%".into())), "'weir'@'10.%'");
+        assert_eq!(own_account("weir", Some("root@localhost".into())), "'weir'@'%'");
+        assert_eq!(own_account("weir", None), "'weir'@'%'");
+    }
+}

@@ -1,0 +1,217 @@
+//! The apply side of a link on MySQL or MariaDB: one connection, one transaction at a time.
+//!
+//! A transaction opens with the compare-and-swap of the witness and is READ COMMITTED. A slice that
+//! the server refuses for a row (or answers with a warning) is undone to its savepoint, or wholly
+//! where it opened the transaction; after any other error the transaction is rolled back and the
+//! connection is not used again. Updates never create rows: what they do not find is noted in
+//! `weir.missed` in the same transaction. No statement here commits implicitly. How rows become
+//! statements is in `target/writer.rs`, the witness in `target/witness.rs`.
+
+mod steps;
+mod witness;
+mod writer;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::identity::identity;
+use super::session::{self, Flavor, Role};
+use super::sql::own;
+use crate::config::Database;
+use crate::error::{Error, Kind, Result};
+use crate::link::ports::{Applied, LinkContext, MissedKey, Pending, Slice, Target};
+use crate::model::Witness;
+use crate::plan::{LinkPlan, key_text, parse_key};
+use witness::WitnessKey;
+use writer::Writer;
+
+/// Connects the apply side of a link. Locks are waited for at most `lock_timeout`.
+///
+/// # Errors
+/// As [`session::connect`].
+pub async fn open(
+    context: &LinkContext,
+    database: &Database,
+    plan: Arc<LinkPlan>,
+    lock_timeout: Duration,
+) -> Result<Box<dyn Target>> {
+    let mut session = session::connect(database, &context.application_name(), Role::Target).await?;
+    for statement in settings(session.flavor(), lock_timeout) {
+        session.run("set up the apply session", &statement).await?;
+    }
+    let identity = identity(&mut session).await?;
+    let packet = session.text("read a setting", "SELECT @@GLOBAL.max_allowed_packet").await?;
+    let packet_bytes_max = packet.and_then(|text| text.parse().ok()).unwrap_or(1 << 20);
+    Ok(Box::new(MysqlTarget {
+        name: context.name.clone(),
+        link: context.link.to_string(),
+        identity,
+        writer: Writer::new(session, Arc::clone(&plan), packet_bytes_max),
+        plan,
+        open: None,
+        usable: true,
+    }))
+}
+
+/// Settings of apply sessions beyond those of every target session.
+fn settings(flavor: Flavor, lock_timeout: Duration) -> Vec<String> {
+    let seconds = lock_timeout.as_secs().max(1);
+    let mut settings = vec![
+        "SET NAMES utf8mb4 COLLATE utf8mb4_bin".to_owned(),
+        "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED".to_owned(),
+        format!(
+            "SET SESSION innodb_lock_wait_timeout = {seconds}, lock_wait_timeout = {seconds}, \
+             sql_safe_updates = 0, foreign_key_checks = 1, unique_checks = 1, autocommit = 1"
+        ),
+    ];
+    if flavor == Flavor::Mariadb {
+        settings.push("SET SESSION max_statement_time = 0".to_owned());
+    }
+    settings
+}
+
+struct MysqlTarget {
+    name: String,
+    link: String,
+    identity: String,
+    plan: Arc<LinkPlan>,
+    writer: Writer,
+    /// The witness as it is stored in the open transaction.
+    open: Option<WitnessKey>,
+    /// False while a call runs and after an error that says nothing of the connection's state.
+    usable: bool,
+}
+
+impl Target for MysqlTarget {
+    fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    fn read_witness(&mut self) -> Pending<'_, Option<Witness>> {
+        Box::pin(witness::read(self.writer.session(), &self.name, &self.link))
+    }
+
+    fn create_witness<'a>(&'a mut self, witness: &'a Witness) -> Pending<'a, ()> {
+        Box::pin(witness::create(self.writer.session(), witness))
+    }
+
+    fn apply<'a>(&'a mut self, slice: Slice<'a>) -> Pending<'a, Applied> {
+        Box::pin(self.apply_slice(slice))
+    }
+
+    fn rollback(&mut self) -> Pending<'_, ()> {
+        Box::pin(async {
+            self.open = None;
+            self.writer.session().run("roll back", "ROLLBACK").await
+        })
+    }
+
+    fn missed(&mut self, limit: usize) -> Pending<'_, Vec<MissedKey>> {
+        Box::pin(self.read_missed(limit))
+    }
+}
+
+impl MysqlTarget {
+    async fn apply_slice(&mut self, slice: Slice<'_>) -> Result<Applied> {
+        if !self.usable {
+            let context = format!("link {}: the connection was given up", self.link);
+            return Err(Error::new(Kind::Connection, context));
+        }
+        if slice.open.is_some() == self.open.is_some() {
+            let context = format!("link {}: a slice that does not follow the last one", self.link);
+            return Err(Error::new(Kind::Internal, context));
+        }
+        // Stays false if this call is dropped half way.
+        self.usable = false;
+        match self.run(slice).await {
+            Ok(applied) => {
+                self.usable = true;
+                Ok(applied)
+            }
+            Err(error) => Err(self.undo(error, slice.open.is_some()).await),
+        }
+    }
+
+    async fn run(&mut self, slice: Slice<'_>) -> Result<Applied> {
+        match slice.open {
+            Some(witness) => {
+                self.writer.control("begin a transaction", "START TRANSACTION").await?;
+                let key = WitnessKey::of(witness);
+                self.open = Some(key.swap(&mut self.writer, slice.close).await?);
+            }
+            None => self.writer.control("set a savepoint", own::SAVEPOINT).await?,
+        }
+        let mut applied = Applied::default();
+        for step in slice.steps {
+            applied.missed.extend(self.writer.step(step).await?);
+        }
+        let notes = self.texts(&applied.missed)?;
+        self.writer.note(&self.name, &self.link, &notes).await?;
+        let settled = self.texts(slice.settled)?;
+        self.writer.settle(&self.name, &self.link, &settled).await?;
+        let Some(position) = slice.close else { return Ok(applied) };
+        if let (None, Some(key)) = (slice.open, &self.open) {
+            key.set_position(&mut self.writer, position).await?;
+        }
+        self.writer.control("commit", "COMMIT").await?;
+        self.open = None;
+        Ok(applied)
+    }
+
+    /// Target table and key text of keys.
+    fn texts(&self, keys: &[MissedKey]) -> Result<Vec<(String, String)>> {
+        keys.iter()
+            .map(|missed| {
+                let plan = self.plan.tables.get(missed.table).ok_or_else(|| {
+                    Error::new(Kind::Internal, format!("link {}: no such table", self.link))
+                })?;
+                Ok((plan.target.name.to_string(), key_text(&missed.key)))
+            })
+            .collect()
+    }
+
+    /// Undoes a slice as the port says; gives back the error to report.
+    async fn undo(&mut self, error: Error, opened: bool) -> Error {
+        let refused = matches!(error.kind(), Kind::Constraint | Kind::Value);
+        if refused && !opened {
+            return match self.writer.control("undo a slice", own::ROLLBACK_TO).await {
+                Ok(()) => {
+                    self.usable = true;
+                    error
+                }
+                Err(lost) => lost,
+            };
+        }
+        self.open = None;
+        if matches!(error.kind(), Kind::Connection | Kind::Timeout) {
+            return error;
+        }
+        match self.writer.control("roll back", "ROLLBACK").await {
+            Ok(()) => {
+                self.usable = refused;
+                error
+            }
+            Err(lost) if refused => lost,
+            // The first error says more; the server rolls back when the connection closes.
+            Err(lost) => {
+                tracing::debug!(link = %self.link, error = %lost.chain(), "no rollback");
+                error
+            }
+        }
+    }
+
+    async fn read_missed(&mut self, limit: usize) -> Result<Vec<MissedKey>> {
+        let tables: Vec<String> =
+            self.plan.tables.iter().map(|plan| plan.target.name.to_string()).collect();
+        let notes = self.writer.notes(&self.name, &self.link, &tables, limit).await?;
+        let mut found: Vec<MissedKey> = Vec::new();
+        for (table, key) in notes {
+            let Some(table) = tables.iter().position(|name| *name == table) else { continue };
+            let missed = MissedKey { table, key: parse_key(&key)? };
+            if !found.contains(&missed) {
+                found.push(missed);
+            }
+        }
+        Ok(found)
+    }
+}

@@ -1,0 +1,428 @@
+//! Rows as statements: which text, how many rows at once, which parameters, and what came of it.
+//!
+//! MySQL takes multi-row statements of few fixed sizes, so that few are prepared; MariaDB takes
+//! one-row statements in bulk. Both are cut by placeholders, rows and bytes (`max_allowed_packet`),
+//! each cut being one command, so that counts and warnings are those of all its rows. A warning is
+//! an error: the server has changed a value.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mysql_async::prelude::{FromValue, Queryable};
+use mysql_async::{Row as ServerRow, ServerError, Value as Parameter};
+
+use super::super::catalog;
+use super::super::encode::Form;
+use super::super::failure::classify;
+use super::super::session::{Session, within};
+use super::super::sql::{Batch, Statement, TableSql, own};
+use crate::error::{Error, Kind, Result};
+use crate::model::{Row, Type};
+use crate::plan::{LinkPlan, TablePlan};
+
+/// Longest time for one statement; locks are waited for less.
+pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(600);
+/// Longest time for emptying a table.
+const TRUNCATE_TIMEOUT: Duration = Duration::from_secs(3600);
+/// Rows of multi-row statements; few sizes, so that few statements are prepared.
+const SIZES: [usize; 7] = [1000, 300, 100, 30, 10, 3, 1];
+/// Rows of one bulk execution at most.
+const BULK_ROWS_MAX: usize = 2000;
+/// Parameters of one statement at most, by the protocol.
+const PARAMETERS_MAX: usize = 65_535;
+/// Bytes of one command at most, however large the server's packets may be.
+const COMMAND_BYTES_MAX: usize = 4 << 20;
+/// Room for the command's header in a packet, in bytes.
+const HEADER_BYTES: usize = 4096;
+/// Statement texts kept.
+const TEXTS_MAX: usize = 256;
+/// Warnings about the statement's spelling, not about a value: deprecations.
+const HARMLESS: [u16; 6] = [1287, 1681, 3719, 3720, 3778, 3779];
+
+/// What a statement does; part of its name in the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Action {
+    /// Plain insert.
+    Insert,
+    /// Insert or update.
+    Upsert,
+    /// Update.
+    Update,
+    /// Change the key.
+    Rekey,
+    /// Delete.
+    Delete,
+    /// Look for keys that are not there.
+    Absent,
+}
+
+/// Rows for one kind of statement on one table.
+#[derive(Clone, Copy)]
+pub(super) struct Rows<'a> {
+    /// Index of the table in the plan.
+    pub(super) table: usize,
+    /// Columns of the statement.
+    pub(super) columns: &'a Arc<[usize]>,
+    /// The forms of a row's values.
+    pub(super) forms: &'a [Form],
+    /// The rows.
+    pub(super) rows: &'a [&'a Row],
+}
+
+#[derive(PartialEq, Eq, Hash)]
+struct TextName {
+    table: usize,
+    action: Action,
+    columns: Arc<[usize]>,
+    rows: usize,
+}
+
+/// A table's statements and parameter forms, loaded when it is first written.
+pub(super) struct Prepared {
+    pub(super) plan: Arc<TablePlan>,
+    pub(super) sql: TableSql,
+    /// By plan column.
+    pub(super) forms: Vec<Form>,
+}
+
+/// The connection with what is known of tables and statements.
+pub(super) struct Writer {
+    session: Session,
+    plan: Arc<LinkPlan>,
+    tables: HashMap<usize, Arc<Prepared>>,
+    texts: HashMap<TextName, Arc<Statement>>,
+    packet_bytes_max: usize,
+}
+
+impl Writer {
+    pub(super) fn new(session: Session, plan: Arc<LinkPlan>, packet_bytes_max: usize) -> Writer {
+        let (tables, texts) = (HashMap::new(), HashMap::new());
+        Writer { session, plan, tables, texts, packet_bytes_max }
+    }
+
+    pub(super) fn session(&mut self) -> &mut Session {
+        &mut self.session
+    }
+
+    /// One statement that handles transactions.
+    pub(super) async fn control(&mut self, context: &str, sql: &str) -> Result<()> {
+        within(CALL_TIMEOUT, context, self.session.conn().query_drop(sql)).await
+    }
+
+    /// One prepared statement; gives the rows it matched.
+    pub(super) async fn execute(
+        &mut self,
+        context: &str,
+        sql: &str,
+        parameters: Vec<Parameter>,
+    ) -> Result<u64> {
+        let call = self.session.conn().exec_drop(sql, parameters);
+        within(CALL_TIMEOUT, context, call).await?;
+        self.refuse_warnings(context).await?;
+        Ok(self.session.conn().affected_rows())
+    }
+
+    /// Removes all rows of a table.
+    pub(super) async fn truncate(&mut self, prepared: &Prepared) -> Result<()> {
+        let context = format!("empty {}", prepared.plan.target.name);
+        let call = self.session.conn().query_drop(prepared.sql.truncate());
+        within(TRUNCATE_TIMEOUT, &context, call).await
+    }
+
+    /// What is needed to write to a table; read at the first time.
+    pub(super) async fn prepared(&mut self, table: usize) -> Result<Arc<Prepared>> {
+        if let Some(prepared) = self.tables.get(&table) {
+            return Ok(Arc::clone(prepared));
+        }
+        let plan = self.plan.tables.get(table).map(Arc::clone).ok_or_else(|| {
+            Error::new(
+                Kind::Internal,
+                format!("the plan of {} has no table {table}", self.plan.link),
+            )
+        })?;
+        let text =
+            |ty: &Type| matches!(ty, Type::Char { .. } | Type::Text { .. } | Type::Enum { .. });
+        let collations = if plan.target.columns.iter().any(|column| text(&column.ty)) {
+            catalog::collations(&mut self.session, &plan.target).await?
+        } else {
+            Vec::new()
+        };
+        let sql = TableSql::new(&plan, self.session.flavor(), &collations)?;
+        let columns =
+            plan.columns.iter().filter_map(|column| plan.target.columns.get(column.target));
+        let forms = columns.map(Form::of_column).collect::<Result<Vec<_>>>()?;
+        let prepared = Arc::new(Prepared { plan, sql, forms });
+        self.tables.insert(table, Arc::clone(&prepared));
+        Ok(prepared)
+    }
+
+    /// Writes rows; gives the sum of the rows matched.
+    pub(super) async fn write(
+        &mut self,
+        context: &str,
+        action: Action,
+        prepared: &Prepared,
+        rows: Rows<'_>,
+    ) -> Result<u64> {
+        let batch = match action {
+            Action::Delete => prepared.sql.delete_batch(),
+            Action::Rekey => Batch::Each,
+            _ => prepared.sql.batch(),
+        };
+        let mut matched = 0;
+        let mut rest = rows.rows;
+        while !rest.is_empty() {
+            let one = self.statement(action, prepared, rows, 1)?;
+            let most = match batch {
+                Batch::Each => BULK_ROWS_MAX,
+                Batch::Many => (PARAMETERS_MAX / one.binds.len().max(1)).min(1000),
+            };
+            let (taken, mut parameters) = self.take(context, &one, rows.forms, rest, most)?;
+            rest = rest.get(taken..).unwrap_or_default();
+            if batch == Batch::Each {
+                matched += self.execute_each(context, &one, parameters).await?;
+                continue;
+            }
+            while !parameters.is_empty() {
+                let size = size_for(parameters.len());
+                let statement = self.statement(action, prepared, rows, size)?;
+                let now = parameters.drain(..size).flatten().collect();
+                matched += self.execute(context, &statement.text, now).await?;
+            }
+        }
+        Ok(matched)
+    }
+
+    /// Which of the rows' keys are not in the table, as indexes into the rows.
+    pub(super) async fn absent(
+        &mut self,
+        context: &str,
+        prepared: &Prepared,
+        rows: Rows<'_>,
+    ) -> Result<Vec<usize>> {
+        const ROWS_MAX: usize = 100;
+        let mut absent = Vec::new();
+        let mut start = 0;
+        while let Some(rest) = rows.rows.get(start..).filter(|rest| !rest.is_empty()) {
+            let one = self.statement(Action::Absent, prepared, rows, 1)?;
+            let (taken, mut parameters) = self.take(context, &one, rows.forms, rest, ROWS_MAX)?;
+            while !parameters.is_empty() {
+                let size = size_for(parameters.len());
+                let statement = self.statement(Action::Absent, prepared, rows, size)?;
+                let now: Vec<Parameter> = parameters.drain(..size).flatten().collect();
+                let call = self.session.conn().exec::<ServerRow, _, _>(&statement.text, now);
+                for row in within(CALL_TIMEOUT, context, call).await? {
+                    absent.push(start + field::<usize>(context, &row, 0)?);
+                }
+                start += size;
+            }
+            debug_assert!(taken > 0);
+        }
+        Ok(absent)
+    }
+
+    /// Parameters of the first rows, as many as fit one command.
+    fn take(
+        &self,
+        context: &str,
+        statement: &Statement,
+        forms: &[Form],
+        rows: &[&Row],
+        rows_max: usize,
+    ) -> Result<(usize, Vec<Vec<Parameter>>)> {
+        let limit = self.packet_bytes_max.saturating_sub(HEADER_BYTES);
+        let mut taken = Vec::new();
+        let mut bytes = 0;
+        for row in rows.iter().take(rows_max) {
+            let parameters = parameters(context, statement, forms, row)?;
+            let size: usize = parameters.iter().map(wire_bytes).sum();
+            if size > limit {
+                let context = format!(
+                    "{context}: too_long: a row of {size} bytes, above the target's \
+                     max_allowed_packet of {} bytes",
+                    self.packet_bytes_max
+                );
+                return Err(Error::new(Kind::Value, context)
+                    .hint("raise max_allowed_packet on the target, then start weir again"));
+            }
+            if !taken.is_empty() && bytes + size > limit.min(COMMAND_BYTES_MAX) {
+                break;
+            }
+            bytes += size;
+            taken.push(parameters);
+        }
+        Ok((taken.len(), taken))
+    }
+
+    async fn execute_each(
+        &mut self,
+        context: &str,
+        statement: &Statement,
+        parameters: Vec<Vec<Parameter>>,
+    ) -> Result<u64> {
+        if let [_] = parameters.as_slice() {
+            let one = parameters.into_iter().flatten().collect();
+            return self.execute(context, &statement.text, one).await;
+        }
+        let call = self.session.conn().exec_batch(statement.text.as_str(), parameters);
+        within(CALL_TIMEOUT, context, call).await?;
+        self.refuse_warnings(context).await?;
+        Ok(self.session.conn().affected_rows())
+    }
+
+    fn statement(
+        &mut self,
+        action: Action,
+        prepared: &Prepared,
+        rows: Rows<'_>,
+        count: usize,
+    ) -> Result<Arc<Statement>> {
+        let columns = Arc::clone(rows.columns);
+        let name = TextName { table: rows.table, action, columns, rows: count };
+        if let Some(statement) = self.texts.get(&name) {
+            return Ok(Arc::clone(statement));
+        }
+        let sql = &prepared.sql;
+        let statement = Arc::new(match action {
+            Action::Insert => sql.insert(rows.columns, count)?,
+            Action::Upsert => sql.upsert(rows.columns, count)?,
+            Action::Update => sql.update(rows.columns, count)?,
+            Action::Rekey => sql.rekey(rows.columns)?,
+            Action::Delete => sql.delete(count)?,
+            Action::Absent => sql.absent(rows.columns, count)?,
+        });
+        if self.texts.len() >= TEXTS_MAX {
+            self.texts.clear();
+        }
+        self.texts.insert(name, Arc::clone(&statement));
+        Ok(statement)
+    }
+
+    /// A warning of the last statement says that the server changed a value: an error of kind
+    /// `Value`, with the warning's number and column but not its words.
+    async fn refuse_warnings(&mut self, context: &str) -> Result<()> {
+        let count = self.session.conn().get_warnings();
+        if count == 0 {
+            return Ok(());
+        }
+        let call = self.session.conn().query::<ServerRow, _>("SHOW WARNINGS");
+        for row in within(CALL_TIMEOUT, context, call).await? {
+            let (code, message): (u16, String) =
+                (field(context, &row, 1)?, field(context, &row, 2)?);
+            if HARMLESS.contains(&code) {
+                continue;
+            }
+            let warned = format!("{context}: the server altered a value (warning {code})");
+            let server = ServerError { code, message, state: "01000".to_owned() };
+            let error = classify(mysql_async::Error::Server(server), warned.clone());
+            return Err(match error.kind() {
+                Kind::Value => error,
+                _ => Error::new(Kind::Value, warned),
+            });
+        }
+        Ok(())
+    }
+
+    /// Notes keys that were not found: (table, key text).
+    pub(super) async fn note(
+        &mut self,
+        name: &str,
+        link: &str,
+        keys: &[(String, String)],
+    ) -> Result<()> {
+        self.each_key(&format!("note missed rows of {link}"), own::NOTE, name, link, keys).await
+    }
+
+    /// Removes notes: (table, key text).
+    pub(super) async fn settle(
+        &mut self,
+        name: &str,
+        link: &str,
+        keys: &[(String, String)],
+    ) -> Result<()> {
+        self.each_key(&format!("settle missed rows of {link}"), own::SETTLE, name, link, keys).await
+    }
+
+    async fn each_key(
+        &mut self,
+        context: &str,
+        sql: &str,
+        name: &str,
+        link: &str,
+        keys: &[(String, String)],
+    ) -> Result<()> {
+        for chunk in keys.chunks(BULK_ROWS_MAX) {
+            let rows: Vec<Vec<Parameter>> = chunk
+                .iter()
+                .map(|(table, key)| {
+                    vec![name.into(), link.into(), table.as_str().into(), key.as_str().into()]
+                })
+                .collect();
+            within(CALL_TIMEOUT, context, self.session.conn().exec_batch(sql, rows)).await?;
+        }
+        Ok(())
+    }
+
+    /// The oldest notes on `tables`: (table, key text).
+    pub(super) async fn notes(
+        &mut self,
+        name: &str,
+        link: &str,
+        tables: &[String],
+        limit: usize,
+    ) -> Result<Vec<(String, String)>> {
+        const TABLES_MAX: usize = 10_000;
+        let context = format!("read missed rows of {link}");
+        let mut found: Vec<(u64, String, String)> = Vec::new();
+        for chunk in tables.chunks(TABLES_MAX) {
+            let places = vec!["?"; chunk.len()].join(",");
+            let sql = format!("{} ({places}) ORDER BY `id` LIMIT {limit}", own::NOTES);
+            let mut parameters: Vec<Parameter> = vec![name.into(), link.into()];
+            parameters.extend(chunk.iter().map(|table| table.as_str().into()));
+            let call = self.session.conn().exec::<ServerRow, _, _>(sql, parameters);
+            for row in within(CALL_TIMEOUT, &context, call).await? {
+                let text = |at| field(&context, &row, at);
+                found.push((field(&context, &row, 0)?, text(1)?, text(2)?));
+            }
+        }
+        found.sort_by_key(|(id, ..)| *id);
+        Ok(found.into_iter().take(limit).map(|(_, table, key)| (table, key)).collect())
+    }
+}
+
+/// The largest size of [`SIZES`] up to `rows`, which is not 0.
+fn size_for(rows: usize) -> usize {
+    SIZES.into_iter().find(|size| *size <= rows).unwrap_or(1)
+}
+
+/// One field of a server's answer.
+fn field<T: FromValue>(context: &str, row: &ServerRow, at: usize) -> Result<T> {
+    row.get_opt(at).and_then(std::result::Result::ok).ok_or_else(|| {
+        Error::new(Kind::Internal, format!("{context}: an answer without field {at}"))
+    })
+}
+
+/// One row's parameters in the statement's order.
+fn parameters(
+    context: &str,
+    statement: &Statement,
+    forms: &[Form],
+    row: &Row,
+) -> Result<Vec<Parameter>> {
+    let short = || Error::new(Kind::Internal, format!("{context}: a row is too short"));
+    let parameter = |place: &usize| {
+        let value = row.get(*place).ok_or_else(short)?;
+        let form = forms.get(*place).ok_or_else(short)?;
+        form.parameter(value).map_err(|error| error.within(context))
+    };
+    statement.binds.iter().map(parameter).collect()
+}
+
+/// An upper bound of a parameter's bytes in a command: its data, length prefix, type and null bit.
+fn wire_bytes(parameter: &Parameter) -> usize {
+    match parameter {
+        Parameter::Bytes(bytes) => bytes.len() + 13,
+        _ => 13,
+    }
+}
