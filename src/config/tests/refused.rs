@@ -234,7 +234,7 @@ fn tables_are_checked() {
         &["the owner `dwh` does not hold this table"],
     );
     refused(
-        &format!("[table.c]\nin.crm = 'c'\nin.dwh = 'a.b.c'\nowner = 'crm'\n"),
+        "[table.c]\nin.crm = 'c'\nin.dwh = 'a.b.c'\nowner = 'crm'\n",
         &["does not name a table", "hold a dot"],
     );
     refused(

@@ -45,7 +45,7 @@ pub(super) fn replicate(
         at: report.at(raw.place),
     };
     let rename = renames(raw, &replicate, report);
-    known.then(|| At { place: raw.place, value: Replicate { rename, ..replicate } })
+    known.then_some(At { place: raw.place, value: Replicate { rename, ..replicate } })
 }
 
 /// Whether a replication takes a source table.

@@ -37,6 +37,7 @@ pub(super) fn table(
         let message = format!("the owner `{}` does not hold this table", owner.value);
         report.add(owner.place, message, format!("add `in.{} = \"schema.table\"`", owner.value));
     }
+    let placed = before == report.len();
     let key = raw.key.as_ref().map(|key| {
         if key.is_empty() {
             report.add(key.place, "the key has no column", "leave it out for the primary key");
@@ -56,8 +57,8 @@ pub(super) fn table(
         addresses,
     };
     key_columns(raw, &mapping, report);
-    let held_by = match before == report.len() {
-        true => held_by(name, raw, &mapping, replicates, report),
+    let held_by = match placed {
+        true => held_by(name, &mapping, replicates, report),
         false => None,
     };
     let columns = column_names(
@@ -120,7 +121,6 @@ fn key_columns(raw: &raw::Table, mapping: &TableMapping, report: &mut Report<'_>
 /// The two databases that hold the table; notes what is missing.
 fn held_by(
     name: &At<String>,
-    raw: &raw::Table,
     mapping: &TableMapping,
     replicates: &[At<Replicate>],
     report: &mut Report<'_>,
