@@ -349,3 +349,6 @@ pub fn unmerged(plan: &LinkPlan, changes: &[Prepared], step_rows_max: usize) -> 
     }
     steps
 }
+
+#[cfg(test)]
+mod tests;

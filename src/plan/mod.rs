@@ -5,6 +5,8 @@
 mod columns;
 pub mod explain;
 pub mod finding;
+#[cfg(test)]
+pub(crate) mod fixtures;
 pub mod key;
 mod keys;
 pub mod merge;

@@ -216,3 +216,6 @@ fn rank(tables: &mut [TablePlan]) {
         table.rank = rank;
     }
 }
+
+#[cfg(test)]
+mod tests;

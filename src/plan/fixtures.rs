@@ -1,0 +1,122 @@
+//! Tables, configurations and plans for the tests of the pure core.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::config::{
+    ApplyOptions, Config, Database, Deletes, Dialect, LinkName, Replicate, TableMapping, Tls,
+    Truncates,
+};
+use crate::model::{Column, Identity, Table, TableName, Type, Unique};
+
+pub(crate) const BIGINT: Type = Type::Int { bits: 64, unsigned: false };
+pub(crate) const TEXT: Type = Type::Text { chars: None, bytes: None };
+
+pub(crate) fn column(name: &str, ty: Type, native: &str) -> Column {
+    Column {
+        name: name.into(),
+        ty,
+        native: native.into(),
+        nullable: true,
+        generated: false,
+        has_default: false,
+        auto_increment: false,
+        on_update_now: false,
+        exact_collation: true,
+        charset: None,
+    }
+}
+
+/// A table whose first column is its primary key and part of every before image.
+pub(crate) fn table(schema: &str, name: &str, columns: Vec<Column>) -> Table {
+    let mut columns = columns;
+    columns[0].nullable = false;
+    Table {
+        name: TableName::new(schema, name),
+        columns,
+        uniques: vec![Unique { name: "pk".into(), columns: vec![0], primary: true }],
+        odd_unique_indexes: Vec::new(),
+        identity: Identity::Full,
+        foreign_keys: Vec::new(),
+        transactional: true,
+        unsupported: None,
+    }
+}
+
+pub(crate) fn database(name: &str, dialect: Dialect) -> Database {
+    Database {
+        name: name.into(),
+        dialect,
+        host: "localhost".into(),
+        port: 1,
+        user: "weir".into(),
+        database: format!("{name}_db"),
+        password: None,
+        tls: Tls::Off,
+        server_id: None,
+    }
+}
+
+pub(crate) fn replicate(from: &str, to: &str, tables: &[&str]) -> Replicate {
+    Replicate {
+        from: from.into(),
+        to: to.into(),
+        tables: tables.iter().map(|&pattern| pattern.into()).collect(),
+        exclude: Vec::new(),
+        into: None,
+        rename: BTreeMap::new(),
+        ignore: Vec::new(),
+        deletes: Deletes::Apply,
+        truncate: Truncates::Halt,
+        at: "weir.toml:1".into(),
+    }
+}
+
+pub(crate) fn mapping(name: &str, owner: Option<&str>, addresses: &[(&str, &str)]) -> TableMapping {
+    let address = |(database, address): &(&str, &str)| {
+        let (schema, table) = address.split_once('.').unwrap();
+        (String::from(*database), TableName::new(schema, table))
+    };
+    TableMapping {
+        name: name.into(),
+        addresses: addresses.iter().map(address).collect(),
+        key: None,
+        local: Vec::new(),
+        owner: owner.map(Into::into),
+        ignore: Vec::new(),
+        columns: BTreeMap::new(),
+        deletes: None,
+        truncate: None,
+        at: "tables/x.toml:1".into(),
+    }
+}
+
+/// PostgreSQL `pg`, MySQL `my`, MariaDB `ma`.
+pub(crate) fn config(replicates: Vec<Replicate>, tables: Vec<TableMapping>) -> Config {
+    let second = Duration::from_secs(1);
+    Config {
+        name: "test".into(),
+        state_dir: "/nonexistent".into(),
+        http: None,
+        databases: [("pg", Dialect::Postgres), ("my", Dialect::Mysql), ("ma", Dialect::Mariadb)]
+            .map(|(name, dialect)| (name.into(), database(name, dialect)))
+            .into(),
+        replicates,
+        tables,
+        apply: ApplyOptions {
+            start: None,
+            batch_rows_max: 1000,
+            batch_bytes_max: 1 << 20,
+            queue_bytes_max: 1 << 20,
+            lock_timeout: second,
+            retry_initial: second,
+            retry_max: second,
+            idle_witness_every: second,
+        },
+        links: BTreeMap::new(),
+    }
+}
+
+pub(crate) fn link(source: &str, target: &str) -> LinkName {
+    LinkName { source: source.into(), target: target.into() }
+}
