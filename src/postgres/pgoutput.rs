@@ -331,4 +331,4 @@ fn unknown(tag: u8) -> Error {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

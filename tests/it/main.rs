@@ -8,5 +8,6 @@
     reason = "a test fails by panicking"
 )]
 
+mod postgres_source;
 mod sandbox;
 mod tidy;

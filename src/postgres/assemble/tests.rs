@@ -1,1 +1,286 @@
+//! Recorded messages against plans of their tables, and against plans that no longer fit.
 
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::config::{Deletes, Dialect, LinkName, Truncates};
+use crate::model::schema::{DecimalSize, Type};
+use crate::model::{Column, Identity, Table};
+use crate::plan::{ColumnPlan, UpsertStrategy};
+use crate::postgres::pgoutput::tests::recorded;
+use crate::transform::{Conversion, Fit};
+
+const INT4: Type = Type::Int { bits: 32, unsigned: false };
+const TEXT: Type = Type::Text { chars: None, bytes: None };
+const VARCHAR20: Type = Type::Text { chars: Some(20), bytes: None };
+
+fn column(name: &str, ty: Type, native: &str) -> Column {
+    Column {
+        name: name.to_owned(),
+        ty,
+        native: native.to_owned(),
+        nullable: true,
+        generated: false,
+        has_default: false,
+        auto_increment: false,
+        on_update_now: false,
+        exact_collation: true,
+        charset: None,
+    }
+}
+
+fn table(name: &str, columns: Vec<Column>, key: usize) -> TablePlan {
+    let planned = (0..columns.len()).map(|at| ColumnPlan {
+        source: at,
+        target: at,
+        conversion: Conversion { nullable: true, fit: Fit::Bool },
+        reverse: None,
+    });
+    let planned = planned.collect();
+    let source = Table {
+        name: TableName::new("public", name),
+        columns,
+        uniques: Vec::new(),
+        odd_unique_indexes: Vec::new(),
+        identity: Identity::Full,
+        foreign_keys: Vec::new(),
+        transactional: true,
+        unsupported: None,
+    };
+    TablePlan {
+        target: source.clone(),
+        source,
+        columns: planned,
+        key: vec![key],
+        upsert: UpsertStrategy::Native,
+        rank: 0,
+        deletes: Deletes::Apply,
+        truncate: Truncates::Apply,
+    }
+}
+
+fn d() -> TablePlan {
+    let mood = Type::Enum { labels: vec!["sad".to_owned(), "ok".to_owned()] };
+    let decimal = |precision, scale| Type::Decimal(Some(DecimalSize { precision, scale }));
+    let columns = vec![
+        column("id", INT4, "integer"),
+        column("v", VARCHAR20, "character varying(20)"),
+        column("big", TEXT, "text"),
+        column("m", mood, "public.mood"),
+        column("p", decimal(10, 2), "numeric(10,2)"),
+        column("n", decimal(12, 3), "numeric(12,3)"),
+        column("at", Type::Instant { digits: 3 }, "timestamp(3) with time zone"),
+    ];
+    table("d", columns, 0)
+}
+
+fn f() -> TablePlan {
+    let columns = vec![
+        column("id", INT4, "integer"),
+        column("v", VARCHAR20, "character varying(20)"),
+        column("big", TEXT, "text"),
+    ];
+    table("f", columns, 0)
+}
+
+fn i() -> TablePlan {
+    let columns = vec![
+        column("id", INT4, "integer"),
+        column("code", Type::Char { chars: 6 }, "character(6)"),
+        column("v", TEXT, "text"),
+    ];
+    table("i", columns, 1)
+}
+
+fn assembler(tables: Vec<TablePlan>, reviewed: Option<Lsn>) -> Assembler {
+    let plan = LinkPlan {
+        link: LinkName { source: "a".to_owned(), target: "b".to_owned() },
+        source_dialect: Dialect::Postgres,
+        target_dialect: Dialect::Mysql,
+        tables: tables.into_iter().map(Arc::new).collect(),
+    };
+    Assembler::new(Arc::new(plan), HashMap::new(), reviewed)
+}
+
+/// Feeds recorded messages; returns the parts and the error that ended it.
+fn feed(assembler: &mut Assembler, messages: &[Bytes]) -> (Vec<Part>, Option<Error>) {
+    let mut parts = Vec::new();
+    for message in messages {
+        match assembler.push(message) {
+            Ok(part) => parts.extend(part),
+            Err(error) => return (parts, Some(error)),
+        }
+    }
+    (parts, None)
+}
+
+fn text(text: &str) -> Value {
+    Value::Text(text.into())
+}
+
+/// Broken if a recorded change were read as another, of either server version.
+#[test]
+fn recorded_transactions_become_changes() {
+    for version in ["15", "18"] {
+        let mut assembler = assembler(vec![d(), f(), i()], None);
+        let (parts, error) = feed(&mut assembler, &recorded(version));
+        let error = error.expect("the added column");
+        assert_eq!(error.kind(), Kind::SchemaChanged);
+        assert!(error.to_string().contains("column `extra` is new"), "{error}");
+        let sizes: Vec<usize> = parts.iter().map(|part| part.changes.len()).collect();
+        assert_eq!(sizes, [3, 3, 2, 0], "{version}");
+        assert!(parts.iter().all(|part| part.commit.is_some() && !part.idle));
+        let Op::Insert { after } = &parts[0].changes[0].op else { panic!("an insert") };
+        assert_eq!(after[..2], [Value::Int(1), text("one")]);
+        let known = [
+            Value::Enum("ok".into()),
+            Value::Decimal("12.50".into()),
+            Value::Decimal("1.100".into()),
+            Value::Instant(770_544_000_000_000),
+        ];
+        assert_eq!(after[3..], known);
+        let Op::Update { before: None, after } = &parts[1].changes[0].op else { panic!() };
+        assert_eq!(after[..3], [Value::Int(1), text("two"), Value::Unchanged]);
+        let Op::Update { before: Some(Before::Full(before)), after } = &parts[1].changes[1].op
+        else {
+            panic!("a full image")
+        };
+        assert!(before[2].is_known() && before[2] == after[2], "TOAST of the old row is lost");
+        let Op::Update { before: Some(Before::Key(key)), .. } = &parts[2].changes[1].op else {
+            panic!("a key image")
+        };
+        assert_eq!(**key, [Value::Unchanged, text("ab"), Value::Unchanged]);
+    }
+}
+
+/// Broken if a table that nobody replicates stopped a link, or a truncate of several tables lost
+/// one.
+#[test]
+fn only_planned_tables_matter() {
+    let (parts, error) = feed(&mut assembler(vec![f(), i()], None), &recorded("15"));
+    assert!(error.is_none(), "{error:?}");
+    let sizes: Vec<usize> = parts.iter().map(|part| part.changes.len()).collect();
+    assert_eq!(sizes, [2, 2, 1, 0, 0, 1, 2]);
+    assert_eq!(parts[6].changes[1], Change { table: 0, op: Op::Truncate });
+    let positions = parts.iter().filter_map(|part| part.commit.as_ref());
+    let positions: Vec<_> = positions.map(|commit| &commit.position).collect();
+    assert!(positions.windows(2).all(|pair| pair[1].reaches(pair[0])));
+}
+
+/// Broken if a person's review did not let the log pass, or let through what came after it.
+#[test]
+fn a_review_reaches_up_to_its_position() {
+    let messages = recorded("15");
+    let (parts, error) = feed(&mut assembler(vec![d()], Some(Lsn(u64::MAX))), &messages);
+    assert!(error.is_none(), "{error:?}");
+    let Op::Insert { after } = &parts[4].changes[0].op else { panic!("an insert") };
+    assert_eq!(after[..2], [Value::Int(3), text("three")]);
+    let special = Value::DecimalSpecial(crate::model::value::Special::NaN);
+    assert_eq!(after[5..], [special, Value::Infinity]);
+
+    let mut narrow = d();
+    narrow.source.columns.push(column("later", INT4, "integer"));
+    narrow.columns.push(ColumnPlan { source: 7, ..narrow.columns[0].clone() });
+    let Ok(Message::Commit { end_lsn, .. }) = pgoutput::parse(&messages[11]) else { panic!() };
+    let (parts, error) = feed(&mut assembler(vec![narrow], Some(end_lsn)), &messages);
+    let Op::Insert { after } = &parts[0].changes[0].op else { panic!("an insert") };
+    assert_eq!(after[7], Value::Unchanged, "a column the log did not have yet");
+    let error = error.expect("the next transaction is not reviewed");
+    assert!(error.to_string().contains("column `later` is gone"), "{error}");
+    assert_eq!(parts.len(), 1);
+}
+
+fn difference(tables: Vec<TablePlan>, by_oid: HashMap<u32, usize>) -> String {
+    let mut assembler = assembler(tables, None);
+    assembler.by_oid = by_oid;
+    let (_, error) = feed(&mut assembler, &recorded("15"));
+    let error = error.expect("a difference");
+    assert_eq!(error.kind(), Kind::SchemaChanged, "{error:?}");
+    error.to_string()
+}
+
+/// Broken if an ALTER that bends data went unnoticed.
+#[test]
+fn every_kind_of_difference_is_named() {
+    let changed = |at: usize, ty: Type, native: &str| {
+        let mut plan = d();
+        plan.source.columns[at].ty = ty;
+        plan.source.columns[at].native = native.to_owned();
+        difference(vec![plan], HashMap::new())
+    };
+    let wider = changed(1, Type::Text { chars: Some(30), bytes: None }, "character varying(30)");
+    assert!(wider.contains("column `v` was character varying(30)"), "{wider}");
+    let mood = Type::Enum { labels: Vec::new() };
+    assert!(changed(3, mood, "public.other").contains("`m` was public.other and is mood"));
+    assert!(changed(4, INT4, "integer").contains("`p` was integer and is numeric"));
+    let digits = Type::Instant { digits: 6 };
+    assert!(changed(6, digits, "timestamp with time zone").contains("`at`"));
+    let mut keyed = d();
+    keyed.key = vec![1];
+    let identity = difference(vec![keyed], HashMap::new());
+    assert!(identity.contains("replica identity does not hold `v`"), "{identity}");
+    let mut renamed = f();
+    renamed.source.name.table = "before".to_owned();
+    let messages = recorded("15");
+    let Ok(Message::Relation(relation)) = pgoutput::parse(&messages[5]) else { panic!() };
+    let renamed = difference(vec![renamed], HashMap::from_iter([(relation.oid, 0)]));
+    assert!(renamed.contains("it is called public.f"), "{renamed}");
+}
+
+/// Broken if a large transaction were held in memory as a whole, or its end were lost.
+#[test]
+fn a_large_transaction_travels_in_parts() {
+    let messages = recorded("15");
+    let mut assembler = assembler(vec![f()], None);
+    let (mut parts, _) = feed(&mut assembler, &messages[..6]);
+    for _ in 0..2 * PART_CHANGES_MAX {
+        parts.extend(assembler.push(&messages[6]).expect("an insert"));
+    }
+    parts.extend(assembler.push(&messages[11]).expect("the commit"));
+    assert!(parts.len() > 2);
+    assert!(parts.iter().all(|part| part.bytes < PART_BYTES_MAX + (1 << 17)));
+    assert!(parts.iter().all(|part| part.changes.len() <= PART_CHANGES_MAX));
+    let total: usize = parts.iter().map(|part| part.changes.len()).sum();
+    assert_eq!(total, 2 * PART_CHANGES_MAX);
+    let ends: Vec<bool> = parts.iter().map(|part| part.commit.is_some()).collect();
+    assert_eq!(ends.iter().filter(|end| **end).count(), 1);
+    assert_eq!(ends.last(), Some(&true));
+}
+
+/// Broken if messages out of order were applied as they come.
+#[test]
+fn order_is_checked() {
+    let messages = recorded("15");
+    for order in [&[6][..], &[11], &[0, 0], &[0, 6], &[0, 17]] {
+        let mut assembler = assembler(vec![f()], None);
+        let chosen: Vec<Bytes> = order.iter().map(|at| messages[*at].clone()).collect();
+        let (_, error) = feed(&mut assembler, &chosen);
+        assert_eq!(error.expect("out of order").kind(), Kind::Malformed, "{order:?}");
+    }
+}
+
+proptest! {
+    /// Broken if damaged messages could stop weir, in whatever state it is.
+    #[test]
+    fn damage_never_panics(
+        damage in prop::collection::vec(
+            (any::<prop::sample::Index>(), any::<prop::sample::Index>(), any::<u8>()),
+            1..8,
+        ),
+    ) {
+        let mut messages = recorded("18");
+        for (pick, at, byte) in damage {
+            let pick = pick.index(messages.len());
+            let mut message = messages[pick].to_vec();
+            let at = at.index(message.len().min(200));
+            message[at] = byte;
+            messages[pick] = message.into();
+        }
+        let mut assembler = assembler(vec![d(), f(), i()], Some(Lsn(u64::MAX)));
+        for message in &messages {
+            let _ = assembler.push(message);
+        }
+    }
+}

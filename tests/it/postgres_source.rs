@@ -1,0 +1,387 @@
+//! The PostgreSQL capture on real servers: what the log holds arrives exactly, the slot moves only
+//! as far as the target is durable, and every way to lose changes is an error.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use weir::config::{Database, Deletes, Dialect, LinkName, Secret, Tls, Truncates};
+use weir::error::{Error, Kind};
+use weir::link::ports::{LinkContext, Selection, Source};
+use weir::link::queue::{PartReceiver, channel};
+use weir::model::value::Special;
+use weir::model::{Before, Change, Commit, Op, Row, Value};
+use weir::plan::{ColumnPlan, LinkPlan, TablePlan, UpsertStrategy};
+use weir::position::{Lsn, Position};
+use weir::postgres::{catalog, scan, source};
+use weir::sandbox::{Options, Running, Server, require};
+use weir::transform::{Conversion, Fit};
+
+const SLOT: &str = "weir_t_a_b";
+/// Nothing in these tests takes this long.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A server with tables, a publication and a plan of them.
+struct Rig {
+    server: Running,
+    database: Database,
+    context: LinkContext,
+    plan: Arc<LinkPlan>,
+}
+
+impl Rig {
+    /// `None` where the server cannot be had.
+    async fn new(server: Server, options: Options, ddl: &str) -> Option<Rig> {
+        let server = require(server, options).await.unwrap()?;
+        server.execute(ddl).await.unwrap();
+        server.execute(&format!("CREATE PUBLICATION {SLOT} FOR ALL TABLES")).await.unwrap();
+        let link = LinkName { source: "a".to_owned(), target: "b".to_owned() };
+        let database = Database {
+            name: "a".to_owned(),
+            dialect: Dialect::Postgres,
+            host: "127.0.0.1".to_owned(),
+            port: server.port(),
+            user: server.user().to_owned(),
+            database: "app".to_owned(),
+            password: Some(Secret::Command(vec![
+                "printf".to_owned(),
+                "%s".to_owned(),
+                server.password().to_owned(),
+            ])),
+            tls: Tls::Off,
+            server_id: None,
+        };
+        let plan = plan(&database, &link).await;
+        let context = LinkContext { name: "t".to_owned(), link, server_id: 0 };
+        Some(Rig { server, database, context, plan })
+    }
+
+    async fn source(&self) -> Box<dyn Source> {
+        source::open(&self.context, &self.database, Arc::clone(&self.plan)).await.unwrap()
+    }
+
+    /// Starts from now on.
+    async fn begin(&self, queue_bytes: usize) -> Running_ {
+        let mut source = self.source().await;
+        let from = source.begin().await.unwrap();
+        follow(source, from, queue_bytes)
+    }
+
+    async fn text(&self, sql: &str) -> String {
+        let rows = self.server.query(sql).await.unwrap();
+        rows[0][0].clone().unwrap_or_default()
+    }
+
+    async fn confirmed(&self) -> Lsn {
+        let sql = "SELECT confirmed_flush_lsn FROM pg_replication_slots";
+        self.text(sql).await.parse().unwrap()
+    }
+
+    async fn head(&self) -> Lsn {
+        self.text("SELECT pg_current_wal_insert_lsn()").await.parse().unwrap()
+    }
+}
+
+/// All tables of `public`, every column planned onto itself.
+async fn plan(database: &Database, link: &LinkName) -> Arc<LinkPlan> {
+    let selection = Selection { include: vec!["public.*".to_owned()], exclude: Vec::new() };
+    let tables = catalog::load(database, Dialect::Postgres, &selection).await.unwrap();
+    let tables = tables.into_iter().map(|table| {
+        let column = |at| ColumnPlan {
+            source: at,
+            target: at,
+            conversion: Conversion { nullable: true, fit: Fit::Bool },
+            reverse: None,
+        };
+        Arc::new(TablePlan {
+            columns: (0..table.columns.len()).map(column).collect(),
+            key: table.primary_key().unwrap().to_vec(),
+            target: table.clone(),
+            source: table,
+            upsert: UpsertStrategy::Native,
+            rank: 0,
+            deletes: Deletes::Apply,
+            truncate: Truncates::Apply,
+        })
+    });
+    Arc::new(LinkPlan {
+        link: link.clone(),
+        source_dialect: Dialect::Postgres,
+        target_dialect: Dialect::Postgres,
+        tables: tables.collect(),
+    })
+}
+
+/// A stream under way.
+struct Running_ {
+    parts: PartReceiver,
+    durable: watch::Sender<Position>,
+    stop: CancellationToken,
+    task: JoinHandle<Result<(), Error>>,
+    from: Position,
+}
+
+fn follow(mut source: Box<dyn Source>, from: Position, queue_bytes: usize) -> Running_ {
+    let (queue, parts) = channel(queue_bytes);
+    let (durable, frontier) = watch::channel(from.clone());
+    let stop = CancellationToken::new();
+    let (start, token) = (from.clone(), stop.clone());
+    let task =
+        tokio::spawn(async move { source.stream(start, None, queue, frontier, token).await });
+    Running_ { parts, durable, stop, task, from }
+}
+
+impl Running_ {
+    /// The changes of the next transaction that has any.
+    async fn transaction(&mut self) -> (Vec<Change>, Commit) {
+        let mut changes = Vec::new();
+        loop {
+            let part = tokio::time::timeout(PATIENCE, self.parts.receive()).await;
+            let Some(queued) = part.expect("a part in time") else {
+                panic!("stream ended: {:?}", (&mut self.task).await)
+            };
+            changes.extend(queued.part.changes.clone());
+            match &queued.part.commit {
+                Some(commit) if !changes.is_empty() => return (changes, commit.clone()),
+                _ => {}
+            }
+        }
+    }
+
+    async fn stop(self) {
+        self.stop.cancel();
+        tokio::time::timeout(PATIENCE, self.task).await.unwrap().unwrap().unwrap();
+    }
+}
+
+fn text(text: &str) -> Value {
+    Value::Text(text.into())
+}
+
+fn inserted(change: &Change) -> &Row {
+    match &change.op {
+        Op::Insert { after } => after,
+        other => panic!("an insert, not {other:?}"),
+    }
+}
+
+const BASE_TYPES: &str = "
+CREATE TYPE mood AS ENUM ('sad', 'ok', 'a ''quoted'' one');
+CREATE DOMAIN positive AS numeric(10,2) CHECK (VALUE > 0);
+CREATE TABLE base (
+  id bigint PRIMARY KEY, b boolean, i2 smallint, i4 integer, n numeric(12,3), nu numeric, f4 real,
+  f8 double precision, c char(5), v varchar(20), t text, by bytea, d date, ti time(3),
+  ts timestamp, tz timestamptz, u uuid, j json, jb jsonb, e mood, p positive)";
+
+async fn base_types(server: Server) {
+    let Some(rig) = Rig::new(server, Options::default(), BASE_TYPES).await else { return };
+    let mut stream = rig.begin(1 << 20).await;
+    let rows = "
+        (1, true, -32768, 2147483647, 1.10, 'NaN', 0.1, '-Infinity', 'ab', 'ä ', '', '\\x00ff',
+         '0044-03-15 BC', '24:00:00', '294276-12-31 23:59:59.999999', '2024-06-01 10:00:00+02',
+         'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', '{\"b\" : 1}', '{\"b\": 1.10, \"a\": 2}',
+         'a ''quoted'' one', 12.5)";
+    rig.server.execute(&format!("SET TimeZone = 'Asia/Tokyo'; SET DateStyle = 'German';
+        INSERT INTO base VALUES {rows}; INSERT INTO base (id, d, ts, tz) VALUES (2, 'infinity', '-infinity', 'infinity')"))
+        .await.unwrap();
+    let (changes, _) = stream.transaction().await;
+    let (nulls, _) = match changes.len() {
+        1 => stream.transaction().await,
+        _ => {
+            (changes[1..].to_vec(), Commit { position: stream.from.clone(), time_us: 0, xid: None })
+        }
+    };
+    let row = inserted(&changes[0]).clone();
+    let ides = rig.text("SELECT date '0044-03-15 BC' - date '2000-01-01'").await;
+    let uuid = 0xa0ee_bc99_9c0b_4ef8_bb6d_6bb9_bd38_0a11_u128;
+    let expected = [
+        Value::Int(1),
+        Value::Bool(true),
+        Value::Int(-32768),
+        Value::Int(2_147_483_647),
+        Value::Decimal("1.100".into()),
+        Value::DecimalSpecial(Special::NaN),
+        Value::F32(0.1),
+        Value::F64(f64::NEG_INFINITY),
+        text("ab"),
+        text("ä "),
+        text(""),
+        Value::Bytes(vec![0, 0xff].into()),
+        Value::Date(ides.parse().unwrap()),
+        Value::Time(86_400_000_000),
+        Value::Timestamp(9_223_371_331_199_999_999),
+        Value::Instant(770_544_000_000_000),
+        Value::Uuid(uuid.to_be_bytes()),
+        Value::Json("{\"b\" : 1}".into()),
+        Value::Json("{\"a\": 2, \"b\": 1.10}".into()),
+        Value::Enum("a 'quoted' one".into()),
+        Value::Decimal("12.50".into()),
+    ];
+    assert_eq!(*row, expected);
+    let nulls = inserted(&nulls[0]);
+    assert_eq!((&nulls[12], &nulls[14]), (&Value::Infinity, &Value::NegativeInfinity));
+    assert_eq!((&nulls[15], &nulls[10]), (&Value::Infinity, &Value::Null));
+    read_beside(&rig, &row).await;
+    stream.stop().await;
+}
+
+/// A row read beside the stream is the row of the stream.
+async fn read_beside(rig: &Rig, streamed: &Row) {
+    let mut scan = scan::open(&rig.context, &rig.database, Arc::clone(&rig.plan)).await.unwrap();
+    let keys = [Row::from(vec![Value::Int(7)]), Row::from(vec![Value::Int(1)])];
+    let scanned = scan.read_rows(&rig.plan.tables[0], &keys).await.unwrap();
+    assert_eq!(scanned.rows, [None, Some(streamed.clone())]);
+    assert!(scanned.high.reaches(&scanned.low));
+    assert_eq!(scanned.in_progress, Vec::<u32>::new());
+}
+
+/// Broken if a type arrived changed, or the server's own settings leaked into the text, or a row
+/// read beside the stream differed from the streamed one.
+#[tokio::test]
+async fn every_base_type_arrives_exactly_15() {
+    base_types(Server::Postgres15).await;
+}
+
+/// As above.
+#[tokio::test]
+async fn every_base_type_arrives_exactly_18() {
+    base_types(Server::Postgres18).await;
+}
+
+async fn images(server: Server) {
+    let ddl = "CREATE TABLE d (id int PRIMARY KEY, v text, big text);
+        CREATE TABLE f (id int PRIMARY KEY, v text, big text); ALTER TABLE f REPLICA IDENTITY FULL";
+    let Some(rig) = Rig::new(server, Options::default(), ddl).await else { return };
+    let mut stream = rig.begin(1 << 20).await;
+    // Random, so that it is stored out of line even when compressed.
+    let big = "(SELECT string_agg(md5(i::text), '') FROM generate_series(1, 500) i)";
+    rig.server
+        .execute(&format!("BEGIN; INSERT INTO d VALUES (1, 'a', {big}); INSERT INTO f VALUES (1, 'a', {big}); COMMIT"))
+        .await
+        .unwrap();
+    let (changes, commit) = stream.transaction().await;
+    let big = inserted(&changes[0])[2].clone();
+    assert_eq!((changes.len(), big.heap_bytes()), (2, 16_000));
+    assert!(commit.xid.is_some() && commit.time_us > 1_700_000_000_000_000);
+    rig.server
+        .execute(
+            "BEGIN; UPDATE d SET v = 'b'; UPDATE f SET v = 'b'; UPDATE d SET id = 2;
+                  DELETE FROM d; DELETE FROM f; TRUNCATE d, f; COMMIT",
+        )
+        .await
+        .unwrap();
+    let (changes, next) = stream.transaction().await;
+    assert!(next.position.reaches(&commit.position) && next.position != commit.position);
+    let key = |id| Row::from(vec![Value::Int(id), Value::Unchanged, Value::Unchanged]);
+    let row = |id, v, big: &Value| Row::from(vec![Value::Int(id), text(v), big.clone()]);
+    let ops: Vec<Op> = changes.into_iter().map(|change| change.op).collect();
+    assert_eq!(
+        ops,
+        [
+            Op::Update { before: None, after: row(1, "b", &Value::Unchanged) },
+            Op::Update { before: Some(Before::Full(row(1, "a", &big))), after: row(1, "b", &big) },
+            Op::Update { before: Some(Before::Key(key(1))), after: row(2, "b", &Value::Unchanged) },
+            Op::Delete { before: Before::Key(key(2)) },
+            Op::Delete { before: Before::Full(row(1, "b", &big)) },
+            Op::Truncate,
+            Op::Truncate,
+        ]
+    );
+    stream.stop().await;
+}
+
+/// Broken if unchanged TOAST became NULL, a key change or a delete lost its old key, or one
+/// transaction fell apart.
+#[tokio::test]
+async fn images_say_what_the_log_knows() {
+    images(Server::Postgres15).await;
+    images(Server::Postgres18).await;
+}
+
+/// Broken if the log of an idle database piled up, or the slot moved beyond the target.
+#[tokio::test]
+async fn an_idle_slot_moves_as_far_as_is_durable_and_no_further() {
+    let ddl = "CREATE TABLE t (id int PRIMARY KEY)";
+    let Some(rig) = Rig::new(Server::Postgres15, Options::default(), ddl).await else { return };
+    let mut stream = rig.begin(1 << 20).await;
+    let Position::Postgres(from) = stream.from else { panic!("an lsn") };
+    // Log that has nothing to do with the table.
+    rig.server.execute("CREATE TABLE other AS SELECT generate_series(1, 1000)").await.unwrap();
+    let head = rig.head().await;
+    let until = Instant::now() + PATIENCE;
+    let position = loop {
+        assert!(Instant::now() < until, "no progress on an idle source");
+        let queued = stream.parts.receive().await.unwrap();
+        assert!(queued.part.changes.is_empty());
+        match &queued.part.commit.as_ref().unwrap().position {
+            Position::Postgres(lsn) if *lsn >= head => break *lsn,
+            _ => {}
+        }
+    };
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(rig.confirmed().await, from, "acknowledged what is not durable");
+    stream.durable.send(Position::Postgres(position)).unwrap();
+    while rig.confirmed().await != position {
+        assert!(Instant::now() < until, "the slot does not follow the frontier");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    stream.stop().await;
+    assert_eq!(rig.text("SELECT active FROM pg_replication_slots").await, "f");
+}
+
+/// Broken if a slow target made the source cut the stream.
+#[tokio::test]
+async fn a_full_queue_keeps_the_stream_alive() {
+    let ddl = "CREATE TABLE t (id int PRIMARY KEY, v text)";
+    let options = Options::default().set("wal_sender_timeout", "2s");
+    let Some(rig) = Rig::new(Server::Postgres15, options, ddl).await else { return };
+    let mut stream = rig.begin(64 << 10).await;
+    let rows = 50_000;
+    rig.server
+        .execute(&format!(
+            "INSERT INTO t SELECT i, repeat('x', 200) FROM generate_series(1, {rows}) i"
+        ))
+        .await
+        .unwrap();
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    assert!(!stream.task.is_finished(), "{:?}", stream.task.await);
+    let (changes, _) = stream.transaction().await;
+    assert_eq!(changes.len(), rows);
+    assert_eq!(inserted(&changes[rows - 1])[0], Value::Int(50_000));
+    rig.server.execute("INSERT INTO t VALUES (0, 'after')").await.unwrap();
+    assert_eq!(stream.transaction().await.0.len(), 1);
+    stream.stop().await;
+}
+
+/// Broken if weir streamed on over a hole, or took a slot from somebody else.
+#[tokio::test]
+async fn a_slot_in_use_waits_and_a_lost_one_is_a_gap() {
+    let ddl = "CREATE TABLE t (id int PRIMARY KEY)";
+    let Some(rig) = Rig::new(Server::Postgres18, Options::default(), ddl).await else { return };
+    let stream = rig.begin(1 << 20).await;
+    while rig.text("SELECT active FROM pg_replication_slots").await != "t" {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let witness = stream.from.clone();
+    let mut second = rig.source().await;
+    assert_eq!(second.identity().split('/').count(), 2);
+    let busy = second.check_resume(&witness).await.unwrap_err();
+    assert_eq!(busy.kind(), Kind::SourceBusy, "{busy:?}");
+    let busy =
+        follow(rig.source().await, witness.clone(), 1 << 20).task.await.unwrap().unwrap_err();
+    assert_eq!(busy.kind(), Kind::SourceBusy, "{busy:?}");
+    assert_eq!(second.begin().await.unwrap_err().kind(), Kind::SourceBusy);
+    let before = Position::Postgres(Lsn(1));
+    assert_eq!(second.check_resume(&before).await.unwrap_err().kind(), Kind::Gap);
+    stream.stop().await;
+    second.check_resume(&witness).await.unwrap();
+    rig.server.execute(&format!("SELECT pg_drop_replication_slot('{SLOT}')")).await.unwrap();
+    let gone = second.check_resume(&witness).await.unwrap_err();
+    assert_eq!(gone.kind(), Kind::Gap, "{gone:?}");
+    let gone = follow(rig.source().await, witness, 1 << 20).task.await.unwrap().unwrap_err();
+    assert_eq!(gone.kind(), Kind::Gap, "{gone:?}");
+    rig.server.execute(&format!("DROP PUBLICATION {SLOT}")).await.unwrap();
+    assert_eq!(second.begin().await.unwrap_err().kind(), Kind::Setting);
+}
