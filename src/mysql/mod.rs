@@ -5,14 +5,18 @@
 //! `binlog`, `decode`, `assemble`, `source` and `scan` are the capture side. Where the two servers
 //! differ, [`session::Flavor`] decides.
 
+pub mod assemble;
 pub mod binlog;
 pub mod catalog;
 pub mod decode;
 pub mod encode;
 pub mod failure;
+pub mod history;
 pub mod identity;
 pub mod session;
 pub mod setup;
+pub mod source;
 pub mod sql;
 pub mod statement;
+pub mod stream;
 pub mod target;

@@ -47,6 +47,13 @@ impl MysqlGtidSet {
         }
     }
 
+    /// Adds the transactions of one inclusive interval; one that is empty or starts at 0 adds none.
+    pub fn add_interval(&mut self, origin: &MysqlOrigin, (low, high): (u64, u64)) {
+        if low > 0 && low <= high {
+            insert(self.intervals.entry(origin.clone()).or_default(), (low, high));
+        }
+    }
+
     /// Adds every transaction of `other`.
     pub fn add_set(&mut self, other: &MysqlGtidSet) {
         for (origin, theirs) in &other.intervals {

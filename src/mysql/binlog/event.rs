@@ -92,28 +92,33 @@ impl Checksum {
     /// # Errors
     /// `Malformed` where it does not match or is missing.
     pub fn strip<'a>(self, header: &Header, body: &'a [u8]) -> Result<&'a [u8]> {
-        let split = || body.split_last_chunk::<CHECKSUM_BYTES>();
-        let matches = |data: &[u8], sum: &[u8; CHECKSUM_BYTES]| {
-            let mut hasher = crc32fast::Hasher::new();
-            hasher.update(&header.summed_bytes());
-            hasher.update(data);
-            hasher.finalize() == u32::from_le_bytes(*sum)
-        };
-        match (self, split()) {
+        match (self, body.split_last_chunk::<CHECKSUM_BYTES>()) {
             (Checksum::None, _) | (Checksum::Unknown, None) => Ok(body),
             (Checksum::Unknown, Some((data, sum))) => {
-                Ok(if matches(data, sum) { data } else { body })
+                Ok(if Checksum::verify(header, data, *sum).is_ok() { data } else { body })
             }
-            (Checksum::Crc32, Some((data, sum))) if matches(data, sum) => Ok(data),
-            (Checksum::Crc32, _) => Err(Error::new(
-                Kind::Malformed,
-                format!(
-                    "the checksum of {} before {} does not match",
-                    name(header.kind),
-                    header.next
-                ),
-            )),
+            (Checksum::Crc32, Some((data, sum))) => {
+                Checksum::verify(header, data, *sum).map(|()| data)
+            }
+            (Checksum::Crc32, None) => {
+                Err(Error::new(Kind::Malformed, "an event without checksum"))
+            }
         }
+    }
+
+    /// Compares the CRC32 over header and `data` with `sum`.
+    ///
+    /// # Errors
+    /// `Malformed` where they differ.
+    pub fn verify(header: &Header, data: &[u8], sum: [u8; CHECKSUM_BYTES]) -> Result<()> {
+        let mut hasher = crc32fast::Hasher::new();
+        hasher.update(&header.summed_bytes());
+        hasher.update(data);
+        if hasher.finalize() == u32::from_le_bytes(sum) {
+            return Ok(());
+        }
+        let what = format!("the checksum of {} before {}", name(header.kind), header.next);
+        Err(Error::new(Kind::Malformed, format!("{what} does not match")))
     }
 }
 
@@ -179,7 +184,10 @@ pub enum Event<'a> {
     /// Changed rows.
     Rows(RowsEvent<'a>),
     /// The dump thread has nothing to send.
-    Heartbeat,
+    Heartbeat {
+        /// The file it waits in; empty where the event does not say.
+        file: &'a str,
+    },
     /// Understood, and of no concern.
     Nothing,
 }
@@ -201,7 +209,8 @@ pub fn parse<'a>(header: &Header, body: &'a [u8], format: &Format) -> Result<Eve
             rows::parse(header.kind, cursor, format).map(Event::Rows)
         }
         26 => incident(cursor),
-        27 | 41 => Ok(Event::Heartbeat),
+        27 => Ok(Event::Heartbeat { file: std::str::from_utf8(body).unwrap_or_default() }),
+        41 => Ok(Event::Heartbeat { file: "" }),
         33 => mysql_gtid(cursor).map(Event::MysqlGtid),
         34 => Ok(Event::Anonymous),
         42 => mysql_tagged_gtid(cursor).map(Event::MysqlGtid),

@@ -36,6 +36,12 @@ impl Shape {
         self.columns.is_empty()
     }
 
+    /// Whether images of the columns `present` hold every planned column of the event.
+    pub fn is_full(&self, present: &[u8]) -> bool {
+        let mut columns = self.columns.iter().enumerate();
+        columns.all(|(index, reader)| reader.target.is_none() || bit(present, index))
+    }
+
     /// Reads one image of the columns `present` from `cursor`, which must read from `event`.
     ///
     /// # Errors

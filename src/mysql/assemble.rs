@@ -1,0 +1,305 @@
+//! Events to parts: transactions with their positions, changes of planned tables, and every reason
+//! to halt.
+//!
+//! Pure: no IO, no clock. A transaction opens at its GTID and ends at its commit; only that part
+//! carries a position. Rows of tables outside the plan are passed over by table id before anything
+//! of them is read. Statements are judged by [`statement`]: what could have changed a planned
+//! table without rows in the log halts the link by name.
+
+mod place;
+mod rows;
+mod tables;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use super::binlog::{Event, Format, Header, parse};
+use super::session::Flavor;
+use super::statement::{self, Statement};
+use crate::error::{Error, Kind, Result};
+use crate::link::queue::{PART_BYTES_MAX, PART_CHANGES_MAX};
+use crate::model::{Change, Commit, Op, Part, TableName};
+use crate::plan::LinkPlan;
+use crate::position::{MariadbGtidSet, MysqlGtidSet, Position};
+use place::Place;
+use tables::Tables;
+
+/// What the assembler must know of the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Which server it is.
+    pub flavor: Flavor,
+    /// Whether table names are told apart by case (`lower_case_table_names = 0`).
+    pub names_by_case: bool,
+}
+
+/// Puts transactions together.
+#[derive(Debug)]
+pub struct Assembler {
+    plan: Arc<LinkPlan>,
+    format: Format,
+    tables: Tables,
+    place: Place,
+    executed: Position,
+    reviewed_until: Option<Position>,
+    open: Option<Transaction>,
+    part: Part,
+}
+
+/// The transaction being read.
+#[derive(Debug)]
+struct Transaction {
+    /// The position after it, coordinates not yet known.
+    position: Position,
+    /// Commit time from the GTID, microseconds since 1970.
+    time_us: Option<i64>,
+    /// Ends with a COMMIT or XID; else with its first statement.
+    begun: bool,
+    /// Whether a change of a planned table was in it.
+    changed: bool,
+    /// The operator has reviewed schema changes up to here.
+    reviewed: bool,
+}
+
+impl Assembler {
+    /// An assembler for events after `from`.
+    ///
+    /// # Errors
+    /// `Internal` where two tables of the plan have the same source.
+    pub fn new(
+        plan: Arc<LinkPlan>,
+        server: Server,
+        from: Position,
+        reviewed_until: Option<Position>,
+    ) -> Result<Self> {
+        Ok(Assembler {
+            tables: Tables::new(&plan, server.names_by_case)?,
+            plan,
+            format: Format::unknown(server.flavor),
+            place: Place::new(from.coordinates().cloned()),
+            executed: from,
+            reviewed_until,
+            open: None,
+            part: Part::default(),
+        })
+    }
+
+    /// Takes one event, `body` being its bytes between header and checksum, and appends the parts
+    /// that are ready.
+    ///
+    /// # Errors
+    /// What keeps the event from being applied exactly, with its place in the log.
+    pub fn take(&mut self, header: &Header, body: &[u8], ready: &mut Vec<Part>) -> Result<()> {
+        let place = |error: Error, place: &Place| error.within(format_args!("log at {place}"));
+        let event = parse(header, body, &self.format).map_err(|error| place(error, &self.place))?;
+        self.place.pass(header);
+        self.event(header, event, ready).map_err(|error| place(error, &self.place))
+    }
+
+    fn event(&mut self, header: &Header, event: Event<'_>, ready: &mut Vec<Part>) -> Result<()> {
+        match event {
+            Event::Format(format) => {
+                self.format = format;
+                self.tables.forget();
+            }
+            Event::Rotate { file, position } => {
+                self.place.enter(file, position);
+                self.tables.forget();
+            }
+            Event::MysqlGtid(gtid) => {
+                let Position::Mysql(mut set, _) = self.executed.clone() else {
+                    return Err(other_dialect());
+                };
+                set.add(&gtid.origin, gtid.number);
+                self.begin(Position::Mysql(set, None), gtid.time_us, false)?;
+            }
+            Event::MariadbGtid { xa: true, .. } => return Err(two_phase()),
+            Event::MariadbGtid { gtid, standalone, xa: false } => {
+                let Position::Mariadb(mut set, _) = self.executed.clone() else {
+                    return Err(other_dialect());
+                };
+                set.add(gtid);
+                self.begin(Position::Mariadb(set, None), None, !standalone)?;
+            }
+            Event::Anonymous => {
+                return Err(Error::new(Kind::Setting, "the log holds a transaction without GTID")
+                    .hint(
+                        "set gtid_mode = ON on the source, then tear the link down and start anew",
+                    ));
+            }
+            Event::Query { schema, statement } => self.query(header, schema, statement, ready)?,
+            Event::Xid => self.commit(header, ready)?,
+            Event::TableMap(map) => {
+                let reviewed = self.transaction()?.reviewed;
+                self.tables.learn(&self.plan, &map, reviewed)?;
+            }
+            Event::Rows(event) => self.rows(&event, ready)?,
+            Event::Heartbeat { file } => self.idle(header, file, ready),
+            Event::Nothing => {}
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, position: Position, time_us: Option<i64>, begun: bool) -> Result<()> {
+        if self.open.is_some() {
+            return Err(Error::new(Kind::Malformed, "a transaction starts inside another"));
+        }
+        let reviewed = self.reviewed_until.as_ref().is_some_and(|until| until.reaches(&position));
+        self.open = Some(Transaction { position, time_us, begun, changed: false, reviewed });
+        Ok(())
+    }
+
+    fn transaction(&mut self) -> Result<&mut Transaction> {
+        self.open
+            .as_mut()
+            .ok_or_else(|| Error::new(Kind::Malformed, "a change outside of a transaction"))
+    }
+
+    /// Ends the open transaction: its last part carries the position.
+    fn commit(&mut self, header: &Header, ready: &mut Vec<Part>) -> Result<()> {
+        self.transaction()?;
+        let Some(transaction) = self.open.take() else { return Ok(()) };
+        let at = self.place.coordinates();
+        let position = match transaction.position {
+            Position::Mysql(set, _) => Position::Mysql(set, at),
+            Position::Mariadb(set, _) => Position::Mariadb(set, at),
+            other => other,
+        };
+        self.executed = position.clone();
+        let time_us = transaction.time_us.unwrap_or(i64::from(header.time_s) * 1_000_000);
+        let mut part = std::mem::take(&mut self.part);
+        part.commit = Some(Commit { position, time_us, xid: None });
+        ready.push(part);
+        Ok(())
+    }
+
+    /// Progress of an idle source. The time is left to the caller, who has a clock.
+    fn idle(&mut self, header: &Header, file: &str, ready: &mut Vec<Part>) {
+        if self.open.is_some() {
+            return;
+        }
+        self.place.idle_at(file, header);
+        let at = self.place.coordinates();
+        match &mut self.executed {
+            Position::Mysql(_, own) | Position::Mariadb(_, own) => *own = at.or(own.take()),
+            Position::Postgres(_) => {}
+        }
+        let commit = Commit { position: self.executed.clone(), time_us: 0, xid: None };
+        ready.push(Part { commit: Some(commit), idle: true, ..Part::default() });
+    }
+
+    /// Adds a change, and hands a part on when it is full.
+    fn push(&mut self, change: Change, ready: &mut Vec<Part>) -> Result<()> {
+        self.transaction()?.changed = true;
+        self.part.bytes += rows::size_bytes(&change);
+        self.part.changes.push(change);
+        if self.part.bytes >= PART_BYTES_MAX || self.part.changes.len() >= PART_CHANGES_MAX {
+            ready.push(std::mem::take(&mut self.part));
+        }
+        Ok(())
+    }
+
+    fn query(
+        &mut self,
+        header: &Header,
+        schema: &[u8],
+        text: &[u8],
+        ready: &mut Vec<Part>,
+    ) -> Result<()> {
+        let begun = self.transaction()?.begun;
+        let statement = statement::read(text, &String::from_utf8_lossy(schema));
+        match statement {
+            Statement::Begin => {
+                self.transaction()?.begun = true;
+                return Ok(());
+            }
+            Statement::Commit => return self.commit(header, ready),
+            Statement::Rollback => {
+                self.refuse_undo("a transaction that ends with ROLLBACK")?;
+                return self.commit(header, ready);
+            }
+            Statement::RollbackToSavepoint => self.refuse_undo("ROLLBACK TO SAVEPOINT")?,
+            Statement::Savepoint | Statement::Ddl => {}
+            Statement::Xa => return Err(two_phase()),
+            Statement::Truncate(name) => {
+                if let Some(table) = self.tables.planned(&name) {
+                    self.push(Change { table, op: Op::Truncate }, ready)?;
+                }
+            }
+            Statement::Gone(names) => self.refuse_gone(&names)?,
+            Statement::DropDatabase(schema) => {
+                let names = self.tables.of_schema(&schema);
+                self.refuse_gone(&names)?;
+            }
+            Statement::MovesRows(names) => self.refuse_moved(&names)?,
+            Statement::RowsOf(name) if self.tables.planned(&name).is_none() => {}
+            Statement::RowsOf(_) => return Err(statement_format("DELETE")),
+            Statement::Rows(verb) => return Err(statement_format(&verb)),
+            Statement::Unknown(word) => {
+                let what = format!("the log holds a statement that weir does not know: {word}");
+                return Err(Error::new(Kind::Unsupported, what));
+            }
+        }
+        if begun { Ok(()) } else { self.commit(header, ready) }
+    }
+
+    /// Changes that were handed on cannot be taken back.
+    fn refuse_undo(&mut self, what: &str) -> Result<()> {
+        if self.transaction()?.changed {
+            return Err(Error::new(
+                Kind::Unsupported,
+                format!("the log holds {what} after changes of replicated tables"),
+            ));
+        }
+        Ok(())
+    }
+
+    fn refuse_gone(&mut self, names: &[TableName]) -> Result<()> {
+        let planned = names.iter().find(|name| self.tables.planned(name).is_some());
+        match planned {
+            Some(name) if !self.transaction()?.reviewed => Err(Error::new(
+                Kind::SchemaChanged,
+                format!("table {name} was dropped, renamed or replaced"),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn refuse_moved(&mut self, names: &[TableName]) -> Result<()> {
+        let planned = names.iter().find(|name| self.tables.planned(name).is_some());
+        match planned {
+            Some(name) if !self.transaction()?.reviewed => Err(Error::new(
+                Kind::Unsupported,
+                format!("ALTER TABLE moved or dropped rows of {name} without logging them"),
+            )
+            .hint(
+                "make the target's rows equal by hand, then `weir resume LINK --schema-reviewed`",
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn other_dialect() -> Error {
+    Error::new(Kind::Identity, "the log's GTIDs are of the other dialect than the position")
+}
+
+fn two_phase() -> Error {
+    Error::new(Kind::Unsupported, "the log holds a two-phase XA transaction")
+        .hint("commit without XA on this server; weir does not support it yet")
+}
+
+fn statement_format(verb: &str) -> Error {
+    Error::new(Kind::Unsupported, format!("the log holds rows in statement format ({verb})"))
+        .hint("set binlog_format = ROW on the source for all sessions, then start anew")
+}
+
+/// The set of an empty position of `flavor`, for a source without any transaction.
+pub fn empty_position(flavor: Flavor) -> Position {
+    match flavor {
+        Flavor::Mysql => Position::Mysql(MysqlGtidSet::default(), None),
+        Flavor::Mariadb => Position::Mariadb(MariadbGtidSet::default(), None),
+    }
+}

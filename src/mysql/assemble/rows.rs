@@ -1,0 +1,114 @@
+//! Rows events of planned tables to changes.
+//!
+//! With a full row image every planned column is known. Where the image is partial, what an
+//! update does not carry is the same as before; an insert that does not carry a column, or a
+//! before image without the match key, halts the link by name.
+
+use bytes::Bytes;
+
+use super::Assembler;
+use super::tables::Known;
+use crate::error::{Error, Kind, Result};
+use crate::model::{Before, Change, Op, Part, Row, Value};
+use crate::mysql::binlog::{Cursor, RowsEvent, RowsKind, rows::Images};
+use crate::plan::TablePlan;
+
+/// Memory of a change in bytes.
+pub(super) fn size_bytes(change: &Change) -> usize {
+    let before = |before: &Before| before.row().size_bytes();
+    let rows = match &change.op {
+        Op::Insert { after } => after.size_bytes(),
+        Op::Update { before: old, after } => old.as_ref().map_or(0, before) + after.size_bytes(),
+        Op::Delete { before: old } => before(old),
+        Op::Truncate => 0,
+    };
+    size_of::<Change>() + rows
+}
+
+impl Assembler {
+    /// All rows of one event, if its table is planned.
+    pub(super) fn rows(&mut self, event: &RowsEvent<'_>, ready: &mut Vec<Part>) -> Result<()> {
+        self.transaction()?;
+        if event.is_filler() {
+            return Ok(());
+        }
+        let Some(known) = self.tables.of_id(event.table_id)? else { return Ok(()) };
+        let Some(plan) = self.plan.tables.get(known.table).cloned() else { return Ok(()) };
+        let images = event.images().map_err(|error| about(error, &plan))?;
+        if images.columns != known.shape.len() {
+            let error = Error::new(Kind::Malformed, "rows with other columns than described");
+            return Err(about(error, &plan));
+        }
+        let bytes = Bytes::copy_from_slice(images.rows);
+        let mut cursor = Cursor::new(&bytes);
+        while !cursor.is_empty() {
+            let left = cursor.len();
+            let op = change(&known, &plan, &images, &mut cursor, &bytes)
+                .map_err(|error| about(error, &plan))?;
+            if cursor.len() == left {
+                return Err(about(Error::new(Kind::Malformed, "rows without columns"), &plan));
+            }
+            self.push(Change { table: known.table, op }, ready)?;
+        }
+        Ok(())
+    }
+}
+
+fn about(error: Error, plan: &TablePlan) -> Error {
+    error.within(format_args!("table {}", plan.source.name))
+}
+
+/// The next change of the event.
+fn change(
+    known: &Known,
+    plan: &TablePlan,
+    images: &Images<'_>,
+    cursor: &mut Cursor<'_>,
+    event: &Bytes,
+) -> Result<Op> {
+    let shape = &known.shape;
+    Ok(match images.kind {
+        RowsKind::Insert => {
+            let after = shape.image(cursor, images.after, event)?.into_row();
+            if !shape.is_full(images.after) {
+                return Err(partial("an insert that does not hold every column"));
+            }
+            Op::Insert { after }
+        }
+        RowsKind::Delete => {
+            let row = shape.image(cursor, images.before, event)?.into_row();
+            Op::Delete { before: before(plan, row, shape.is_full(images.before))? }
+        }
+        RowsKind::Update => {
+            let old = shape.image(cursor, images.before, event)?.into_row();
+            let mut after = shape.image(cursor, images.after, event)?;
+            let full = shape.is_full(images.before);
+            if !shape.is_full(images.after) {
+                for (value, old) in after.values.iter_mut().zip(old.iter()) {
+                    if *value == Value::Unchanged {
+                        *value = old.clone();
+                    }
+                }
+            }
+            Op::Update { before: Some(before(plan, old, full)?), after: after.into_row() }
+        }
+    })
+}
+
+/// A before image must hold the match key.
+fn before(plan: &TablePlan, row: Row, full: bool) -> Result<Before> {
+    if full {
+        return Ok(Before::Full(row));
+    }
+    let source = |key: &usize| plan.columns.get(*key).map(|column| column.source);
+    let known = |at: usize| row.get(at).is_some_and(Value::is_known);
+    if plan.key.iter().filter_map(source).all(known) {
+        return Ok(Before::Key(row));
+    }
+    Err(partial("a before image without the match key"))
+}
+
+fn partial(what: &str) -> Error {
+    Error::new(Kind::Unsupported, format!("the log holds {what}"))
+        .hint("set binlog_row_image = FULL on the source for all sessions, then start anew")
+}

@@ -1,0 +1,113 @@
+//! Tables of the log by id: passed over, or read by their shape.
+//!
+//! A table map precedes the rows of every statement; equal maps are compared by their bytes and
+//! cost no more. Everything is forgotten at each file, where the server starts new maps.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::error::{Error, Kind, Result};
+use crate::model::TableName;
+use crate::mysql::binlog::TableMap;
+use crate::mysql::decode::Shape;
+use crate::plan::LinkPlan;
+
+/// Ids kept at most; beyond it all are forgotten, since maps come again before they are used.
+const IDS_MAX: usize = 4_096;
+
+/// A planned table as the log describes it now.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    /// Index in the plan.
+    pub(super) table: usize,
+    /// How its rows are read.
+    pub(super) shape: Arc<Shape>,
+    definition: Box<[u8]>,
+    reviewed: bool,
+}
+
+/// Planned tables by name, and tables of the log by id.
+#[derive(Debug)]
+pub(super) struct Tables {
+    by_case: bool,
+    planned: HashMap<TableName, usize>,
+    /// `None` is a table outside the plan.
+    ids: HashMap<u64, Option<Known>>,
+}
+
+impl Tables {
+    pub(super) fn new(plan: &LinkPlan, by_case: bool) -> Result<Self> {
+        let mut tables = Tables { by_case, planned: HashMap::new(), ids: HashMap::new() };
+        for (index, table) in plan.tables.iter().enumerate() {
+            let name = tables.folded(&table.source.name);
+            if tables.planned.insert(name, index).is_some() {
+                let name = &table.source.name;
+                return Err(Error::new(Kind::Internal, format!("table {name} is planned twice")));
+            }
+        }
+        Ok(tables)
+    }
+
+    /// The name as the server compares it.
+    fn folded(&self, name: &TableName) -> TableName {
+        if self.by_case {
+            return name.clone();
+        }
+        TableName::new(name.schema.to_lowercase(), name.table.to_lowercase())
+    }
+
+    /// The planned table of this name.
+    pub(super) fn planned(&self, name: &TableName) -> Option<usize> {
+        self.planned.get(&self.folded(name)).copied()
+    }
+
+    /// The planned tables of a database.
+    pub(super) fn of_schema(&self, schema: &str) -> Vec<TableName> {
+        let schema = self.folded(&TableName::new(schema, "")).schema;
+        self.planned.keys().filter(|name| name.schema == schema).cloned().collect()
+    }
+
+    /// Takes a table map in.
+    pub(super) fn learn(
+        &mut self,
+        plan: &LinkPlan,
+        map: &TableMap<'_>,
+        reviewed: bool,
+    ) -> Result<()> {
+        if let Some(Some(known)) = self.ids.get(&map.id)
+            && *known.definition == *map.definition
+            && known.reviewed == reviewed
+            && self.planned(&TableName::new(map.schema, map.table)) == Some(known.table)
+        {
+            return Ok(());
+        }
+        if self.ids.len() >= IDS_MAX {
+            self.ids.clear();
+        }
+        let table = self.planned(&TableName::new(map.schema, map.table));
+        let known = match table.and_then(|index| plan.tables.get(index).map(|plan| (index, plan))) {
+            Some((table, plan)) => Some(Known {
+                table,
+                shape: Arc::new(Shape::new(plan, map, reviewed)?),
+                definition: map.definition.into(),
+                reviewed,
+            }),
+            None => None,
+        };
+        self.ids.insert(map.id, known);
+        Ok(())
+    }
+
+    /// The table that rows refer to; `None` is outside the plan.
+    pub(super) fn of_id(&self, id: u64) -> Result<Option<Known>> {
+        self.ids
+            .get(&id)
+            .cloned()
+            .ok_or_else(|| Error::new(Kind::Malformed, "rows of a table that was not described"))
+    }
+
+    /// Forgets all ids.
+    pub(super) fn forget(&mut self) {
+        self.ids.clear();
+    }
+}
