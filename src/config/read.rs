@@ -163,6 +163,11 @@ impl Read for String {
     fn read(node: &Node<'_>, reader: &mut Reader<'_, '_>) -> Option<Self> {
         match node.get_ref() {
             DeValue::String(text) => Some(text.as_ref().to_owned()),
+            // `shop.usr = "…"` is a table `shop` with a key `usr`.
+            DeValue::Table(_) => {
+                reader.mismatch(node, "a string", "a key with a dot is quoted, as in \"a.b\" = …");
+                None
+            }
             _ => {
                 reader.mismatch(node, "a string", "write it in double quotes");
                 None

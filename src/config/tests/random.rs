@@ -7,8 +7,6 @@ use super::parsed;
 const REFERENCE: &str = include_str!("../../../config/reference.toml");
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
-
     /// Broken if a slip of the keyboard could crash weir or be reported outside of the file.
     #[test]
     fn mutated_reference(
@@ -21,6 +19,23 @@ proptest! {
             text.splice(at..end, piece.chars());
         }
         told(&text.into_iter().collect::<String>())?;
+    }
+
+    /// Broken if lines that were moved, lost or doubled in an editor could crash weir; most of them
+    /// are still TOML, so that what they mean is checked too.
+    #[test]
+    fn moved_lines(
+        moves in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), any::<bool>()), 1..8),
+    ) {
+        let mut lines: Vec<&str> = REFERENCE.lines().filter(|line| !line.starts_with('#')).collect();
+        for (from, to, keep) in &moves {
+            let line = lines[from.index(lines.len())];
+            if !keep {
+                lines.remove(from.index(lines.len()));
+            }
+            lines.insert(to.index(lines.len()), line);
+        }
+        told(&lines.join("\n"))?;
     }
 
     /// Broken if text that is nothing like TOML could crash weir.

@@ -93,6 +93,10 @@ fn traps_of_toml_have_hints() {
     for name in ["straße", "zwei wörter", "two words", "a$b"] {
         refused(&format!("{table}[table.c.column]\n{name} = {{}}\n"), &["must be quoted"]);
     }
+    refused(
+        &format!("{SHOP}rename = {{ shop.usr = 'users' }}\n"),
+        &["expected a string, found a table", "a key with a dot is quoted"],
+    );
     refused("[table.c]\nin.crm = \"\\d\"\n", &["single quotes"]);
     refused("[apply]\nstart = 'now'\nstart = 'now'\n", &["`start` is declared twice"]);
     refused("[replicate]\nfrom = 'shop'\n", &["expected a list", "double brackets"]);
