@@ -21,6 +21,8 @@ mod runner;
 mod settle;
 pub mod shutdown;
 mod side;
+#[cfg(test)]
+mod simulation;
 pub mod status;
 mod steps;
 mod stream;

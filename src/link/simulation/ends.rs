@@ -1,0 +1,328 @@
+//! The simulated ends: a source that replays the log, a side reader that sees its head, and a
+//! target with transactions, compare-and-swap and commits that may or may not go through.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::{Error, Kind, Result};
+use crate::link::ends::Ends;
+use crate::link::ports::{
+    Applied, MissedKey, Pending, Scan, Scanned, Slice, Source, Target,
+};
+use crate::link::queue::PartSender;
+use crate::model::{Commit, Part, Row, Step, TableName, Value, Verb, Witness};
+use crate::plan::{LinkPlan, TablePlan};
+use crate::position::Position;
+
+use super::world::{Committed, Shared, Transaction, World, at, int, lsn, plan, row};
+
+pub(super) struct FakeEnds(pub(super) Shared);
+
+impl Ends for FakeEnds {
+    fn plan(&self) -> Pending<'_, Arc<LinkPlan>> {
+        Box::pin(async { Ok(plan()) })
+    }
+
+    fn non_empty<'a>(&'a self, _: &'a LinkPlan) -> Pending<'a, Vec<TableName>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn source(&self, _: Arc<LinkPlan>) -> Pending<'_, Box<dyn Source>> {
+        let world = Arc::clone(&self.0);
+        Box::pin(async { Ok(Box::new(FakeSource(world)) as Box<dyn Source>) })
+    }
+
+    fn scan(&self, _: Arc<LinkPlan>) -> Pending<'_, Box<dyn Scan>> {
+        let world = Arc::clone(&self.0);
+        Box::pin(async { Ok(Box::new(FakeScan(world)) as Box<dyn Scan>) })
+    }
+
+    fn target(&self, _: Arc<LinkPlan>) -> Pending<'_, Box<dyn Target>> {
+        let world = Arc::clone(&self.0);
+        Box::pin(async { Ok(Box::new(FakeTarget { world, open: None }) as Box<dyn Target>) })
+    }
+}
+
+struct FakeSource(Shared);
+
+impl FakeSource {
+    /// What the link publishes as durable is what the source may forget.
+    fn acknowledge(&self, durable: &watch::Receiver<Position>) {
+        let durable = durable.borrow().clone();
+        let mut world = self.0.lock().expect("lock");
+        let witness = world.committed.witness.as_ref().expect("a witness before any ack");
+        assert!(witness.position.reaches(&durable), "acknowledged beyond the witness");
+        world.acknowledged = world.acknowledged.max(at(&durable));
+    }
+
+    async fn send(&self, queue: &PartSender, transaction: Transaction) -> Result<bool> {
+        let Transaction { end, mut changes } = transaction;
+        let commit = Commit { position: lsn(end), time_us: end as i64, xid: Some(end as u32) };
+        loop {
+            World::step(&self.0).await?;
+            let size = {
+                let mut world = self.0.lock().expect("lock");
+                world.connection(200)?;
+                world.random.usize(1..6)
+            };
+            let rest = changes.split_off(size.min(changes.len()));
+            let last = rest.is_empty();
+            let part = Part {
+                bytes: changes.len() * 100,
+                changes,
+                commit: last.then(|| commit.clone()),
+                idle: false,
+            };
+            if queue.send(part).await.is_err() {
+                return Ok(false);
+            }
+            if last {
+                return Ok(true);
+            }
+            changes = rest;
+        }
+    }
+}
+
+impl Source for FakeSource {
+    fn identity(&self) -> &str {
+        "source"
+    }
+
+    fn begin(&mut self) -> Pending<'_, Position> {
+        Box::pin(async {
+            World::step(&self.0).await?;
+            Ok(lsn(50))
+        })
+    }
+
+    fn check_resume<'a>(&'a mut self, witness: &'a Position) -> Pending<'a, ()> {
+        Box::pin(async move {
+            World::step(&self.0).await?;
+            let acknowledged = self.0.lock().expect("lock").acknowledged;
+            assert!(at(witness) >= acknowledged, "the log is gone before the witness");
+            Ok(())
+        })
+    }
+
+    fn stream<'a>(
+        &'a mut self,
+        from: Position,
+        _: Option<Position>,
+        queue: PartSender,
+        durable: watch::Receiver<Position>,
+        stop: CancellationToken,
+    ) -> Pending<'a, ()> {
+        Box::pin(async move {
+            let log = self.0.lock().expect("lock").log.clone();
+            for transaction in log.into_iter().filter(|one| one.end > at(&from)) {
+                if stop.is_cancelled() || !self.send(&queue, transaction).await? {
+                    return Ok(());
+                }
+                self.acknowledge(&durable);
+            }
+            let mut durable = durable;
+            loop {
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => return Ok(()),
+                    changed = durable.changed() => match changed {
+                        Ok(()) => self.acknowledge(&durable),
+                        Err(_) => stop.cancelled().await,
+                    },
+                }
+            }
+        })
+    }
+}
+
+struct FakeScan(Shared);
+
+impl Scan for FakeScan {
+    fn head(&mut self) -> Pending<'_, Position> {
+        Box::pin(async {
+            let world = self.0.lock().expect("lock");
+            Ok(lsn(world.log.last().expect("a log").end))
+        })
+    }
+
+    fn lag_bytes<'a>(&'a mut self, _: &'a Position) -> Pending<'a, Option<u64>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    fn read_rows<'a>(&'a mut self, _: &'a TablePlan, keys: &'a [Row]) -> Pending<'a, Scanned> {
+        Box::pin(async move {
+            World::step(&self.0).await?;
+            let mut world = self.0.lock().expect("lock");
+            world.connection(30)?;
+            // Any moment of the source; one before the window opened must be found too early.
+            let moment = world.random.usize(..world.models.len() + 3).min(world.models.len() - 1);
+            let model = &world.models[moment];
+            let rows = keys.iter().map(|key| {
+                let key = int(key.first());
+                model.get(&key).map(|values| row(key, *values))
+            });
+            let rows = rows.collect();
+            let end = lsn(world.log[moment].end);
+            Ok(Scanned { low: end.clone(), high: end, in_progress: Vec::new(), rows })
+        })
+    }
+}
+
+struct FakeTarget {
+    world: Shared,
+    open: Option<Committed>,
+}
+
+impl FakeTarget {
+    fn begin(&mut self, expected: &Witness) -> Result<()> {
+        let mut world = self.world.lock().expect("lock");
+        world.foreign_delete();
+        let mut copy = world.committed.clone();
+        match &mut copy.witness {
+            Some(stored)
+                if stored.seq == expected.seq && stored.installation == expected.installation =>
+            {
+                stored.seq += 1;
+            }
+            _ => return Err(Error::new(Kind::Witness, "the witness was moved")),
+        }
+        self.open = Some(copy);
+        Ok(())
+    }
+
+    fn execute(&mut self, slice: Slice<'_>) -> Result<Applied> {
+        let refuses = {
+            let mut world = self.world.lock().expect("lock");
+            world.connection(40)?;
+            let rows: usize = slice.steps.iter().map(|step| step.rows.len()).sum();
+            rows > 1 && world.random.u8(..10) == 0
+        };
+        let undo = self.open.clone();
+        if let Some(witness) = slice.open {
+            self.begin(witness)?;
+        }
+        if refuses {
+            self.open = undo;
+            return Err(Error::new(Kind::Constraint, "the dice refuse a row"));
+        }
+        let open = self.open.as_mut().expect("an open transaction");
+        let mut missed = Vec::new();
+        slice.steps.iter().for_each(|step| apply(open, step, &mut missed));
+        open.missed.extend(missed.iter().copied());
+        let settled: Vec<i64> = slice.settled.iter().map(|note| int(note.key.first())).collect();
+        open.missed.retain(|key| !settled.contains(key));
+        if let Some(position) = slice.close {
+            self.commit(position)?;
+        }
+        let key = |key: i64| MissedKey { table: 0, key: [Value::Int(key)].into_iter().collect() };
+        Ok(Applied { missed: missed.into_iter().map(key).collect() })
+    }
+
+    fn commit(&mut self, position: &Position) -> Result<()> {
+        let mut open = self.open.take().expect("an open transaction");
+        let mut world = self.world.lock().expect("lock");
+        world.connection(30)?;
+        let witness = open.witness.as_mut().expect("a witness");
+        assert!(position.reaches(&witness.position), "the witness went back");
+        let ends = |one: &Transaction| lsn(one.end) == *position;
+        assert!(at(position) == 50 || world.log.iter().any(ends), "not at a source commit");
+        witness.position = position.clone();
+        world.committed = open;
+        // Committed, and nobody is told.
+        world.connection(30)
+    }
+}
+
+fn apply(open: &mut Committed, step: &Step, missed: &mut Vec<i64>) {
+    let values = |row: &[Value], rows: &mut (i64, i64)| {
+        for (column, value) in step.columns.iter().zip(row) {
+            match column {
+                1 => rows.0 = int(Some(value)),
+                2 => rows.1 = int(Some(value)),
+                _ => {}
+            }
+        }
+    };
+    if step.verb == Verb::Truncate {
+        open.rows.clear();
+    }
+    for row in &step.rows {
+        let key = int(row.first());
+        match step.verb {
+            Verb::Upsert => {
+                assert_eq!(step.columns.len(), 3, "an upsert is whole");
+                values(row, open.rows.entry(key).or_default());
+            }
+            Verb::Update => match open.rows.get_mut(&key) {
+                Some(old) => values(row, old),
+                None => missed.push(key),
+            },
+            Verb::Rekey => {
+                let to = int(row.get(1));
+                match open.rows.remove(&key) {
+                    Some(mut old) => {
+                        values(row.get(1..).expect("columns"), &mut old);
+                        assert!(open.rows.insert(to, old).is_none(), "a key twice");
+                    }
+                    None => missed.push(to),
+                }
+            }
+            Verb::Delete => drop(open.rows.remove(&key)),
+            Verb::Truncate => {}
+        }
+    }
+}
+
+impl Target for FakeTarget {
+    fn identity(&self) -> &str {
+        "target"
+    }
+
+    fn read_witness(&mut self) -> Pending<'_, Option<Witness>> {
+        Box::pin(async {
+            World::step(&self.world).await?;
+            Ok(self.world.lock().expect("lock").committed.witness.clone())
+        })
+    }
+
+    fn create_witness<'a>(&'a mut self, witness: &'a Witness) -> Pending<'a, ()> {
+        Box::pin(async move {
+            World::step(&self.world).await?;
+            let mut world = self.world.lock().expect("lock");
+            assert!(world.committed.witness.is_none(), "a witness twice");
+            world.connection(5)?;
+            world.committed.witness = Some(witness.clone());
+            world.connection(5)
+        })
+    }
+
+    fn apply<'a>(&'a mut self, slice: Slice<'a>) -> Pending<'a, Applied> {
+        Box::pin(async move {
+            World::step(&self.world).await?;
+            let outcome = self.execute(slice);
+            World::step(&self.world).await?;
+            outcome
+        })
+    }
+
+    fn rollback(&mut self) -> Pending<'_, ()> {
+        Box::pin(async {
+            self.open = None;
+            Ok(())
+        })
+    }
+
+    fn missed(&mut self, limit: usize) -> Pending<'_, Vec<MissedKey>> {
+        Box::pin(async move {
+            let world = self.world.lock().expect("lock");
+            let notes = world.committed.missed.iter().take(limit).map(|key| MissedKey {
+                table: 0,
+                key: [Value::Int(*key)].into_iter().collect(),
+            });
+            Ok(notes.collect())
+        })
+    }
+}

@@ -1,0 +1,267 @@
+//! The simulated servers' contents: a source log with its model, a target with its witness, and the
+//! dice that decide where things break.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::Notify;
+
+use crate::config::{Deletes, Dialect, LinkName, Truncates};
+use crate::error::{Error, Kind, Result};
+use crate::model::{
+    Before, Change, Column, Identity, Op, Row, Table, TableName, Type, Unique, Value, Witness,
+};
+use crate::plan::{ColumnPlan, LinkPlan, TablePlan, UpsertStrategy};
+use crate::position::{Lsn, Position};
+use crate::transform;
+
+pub(super) type Shared = Arc<Mutex<World>>;
+type Rows = BTreeMap<i64, (i64, i64)>;
+
+/// Keys are few, so that changes of one key meet in one batch.
+const KEYS: i64 = 12;
+
+/// A committed source transaction.
+#[derive(Clone, Debug)]
+pub(super) struct Transaction {
+    pub(super) end: u64,
+    pub(super) changes: Vec<Change>,
+}
+
+/// What the target has committed.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Committed {
+    pub(super) rows: Rows,
+    pub(super) witness: Option<Witness>,
+    pub(super) missed: Vec<i64>,
+}
+
+#[derive(Debug)]
+pub(super) struct World {
+    pub(super) random: fastrand::Rng,
+    pub(super) log: Vec<Transaction>,
+    /// The source's rows after each transaction of the log.
+    pub(super) models: Vec<Rows>,
+    pub(super) committed: Committed,
+    pub(super) acknowledged: u64,
+    /// Foreign deletes on the target stop when this is applied: every row is updated after it.
+    pub(super) calm_from: u64,
+    pub(super) crash: Arc<Notify>,
+    steps_to_crash: u32,
+    crashes_left: u32,
+}
+
+pub(super) fn lsn(at: u64) -> Position {
+    Position::Postgres(Lsn(at))
+}
+
+pub(super) fn at(position: &Position) -> u64 {
+    match position {
+        Position::Postgres(lsn) => lsn.0,
+        other => panic!("{other}"),
+    }
+}
+
+pub(super) fn int(value: Option<&Value>) -> i64 {
+    match value {
+        Some(Value::Int(value)) => *value,
+        other => panic!("{other:?}"),
+    }
+}
+
+pub(super) fn row(key: i64, values: (i64, i64)) -> Row {
+    [key, values.0, values.1].into_iter().map(Value::Int).collect()
+}
+
+impl World {
+    pub(super) fn shared(seed: u64) -> Shared {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut world = World {
+            log: Vec::new(),
+            models: Vec::new(),
+            committed: Committed::default(),
+            acknowledged: 0,
+            calm_from: 0,
+            crash: Arc::new(Notify::new()),
+            steps_to_crash: random.u32(1..60),
+            crashes_left: random.u32(0..12),
+            random,
+        };
+        world.write_log();
+        Arc::new(Mutex::new(world))
+    }
+
+    /// The next life begins.
+    pub(super) fn crashed(&mut self) {
+        self.crash = Arc::new(Notify::new());
+        self.crashes_left = self.crashes_left.saturating_sub(1);
+        self.steps_to_crash = self.random.u32(1..120);
+    }
+
+    /// A step of any task: now and then the process dies here.
+    pub(super) async fn step(world: &Shared) -> Result<()> {
+        let dies = {
+            let mut world = world.lock().expect("lock");
+            world.steps_to_crash = world.steps_to_crash.saturating_sub(1);
+            let dies = world.crashes_left > 0 && world.steps_to_crash == 0;
+            if dies {
+                world.crash.notify_one();
+            }
+            dies
+        };
+        if dies {
+            std::future::pending::<()>().await;
+        }
+        tokio::task::yield_now().await;
+        Ok(())
+    }
+
+    /// Now and then a connection is lost.
+    pub(super) fn connection(&mut self, one_in: u32) -> Result<()> {
+        match self.random.u32(..one_in) {
+            0 => Err(Error::new(Kind::Connection, "the dice cut the connection")),
+            _ => Ok(()),
+        }
+    }
+
+    fn write_log(&mut self) {
+        let mut rows = Rows::new();
+        let mut end = 100;
+        let transactions = self.random.usize(5..40);
+        for _ in 0..transactions {
+            let count = if self.random.u8(..6) == 0 { 30 } else { self.random.usize(0..5) };
+            let changes = (0..count).filter_map(|_| self.change(&mut rows)).collect();
+            end += self.random.u64(1..50);
+            self.log.push(Transaction { end, changes });
+            self.models.push(rows.clone());
+        }
+        self.calm_from = end;
+        let changes = rows.iter_mut().map(|(key, values)| {
+            values.0 += 1;
+            let after = row(*key, *values);
+            Change { table: 0, op: Op::Update { before: None, after } }
+        });
+        self.log.push(Transaction { end: end + 10, changes: changes.collect() });
+        self.models.push(rows);
+    }
+
+    fn change(&mut self, rows: &mut Rows) -> Option<Change> {
+        let key = self.random.i64(0..KEYS);
+        let version = self.random.i64(0..1_000_000);
+        let op = match (rows.get(&key).copied(), self.random.u8(..20)) {
+            (_, 0) if self.random.u8(..4) == 0 => {
+                rows.clear();
+                Op::Truncate
+            }
+            (None, _) => {
+                rows.insert(key, (version, 0));
+                Op::Insert { after: row(key, (version, 0)) }
+            }
+            (Some(_), 1..5) => {
+                rows.remove(&key);
+                let mut before = row(key, (0, 0));
+                before.0[1] = Value::Unchanged;
+                before.0[2] = Value::Unchanged;
+                Op::Delete { before: Before::Key(before) }
+            }
+            (Some(old), 5..8) => {
+                let to = self.random.i64(0..KEYS);
+                if rows.contains_key(&to) {
+                    return None;
+                }
+                rows.remove(&key);
+                rows.insert(to, (version, old.1));
+                let before = Some(Before::Full(row(key, old)));
+                Op::Update { before, after: row(to, (version, old.1)) }
+            }
+            (Some(old), 8..12) => {
+                // An unchanged column that the log does not carry.
+                rows.insert(key, (version, old.1));
+                let mut after = row(key, (version, 0));
+                after.0[2] = Value::Unchanged;
+                Op::Update { before: None, after }
+            }
+            (Some(old), _) => {
+                rows.insert(key, (old.0, version));
+                Op::Update { before: None, after: row(key, (old.0, version)) }
+            }
+        };
+        Some(Change { table: 0, op })
+    }
+
+    /// Someone deletes a row on the target.
+    pub(super) fn foreign_delete(&mut self) {
+        let early = self
+            .committed
+            .witness
+            .as_ref()
+            .is_some_and(|witness| at(&witness.position) < self.calm_from);
+        if early && self.random.u8(..12) == 0 {
+            let key = self.random.i64(0..KEYS);
+            self.committed.rows.remove(&key);
+        }
+    }
+
+    /// The end: the target is the source, nothing is open.
+    pub(super) fn check(&self, seed: u64) {
+        let model = self.models.last().expect("a log");
+        assert_eq!(&self.committed.rows, model, "seed {seed}");
+        let missed: BTreeSet<_> = self.committed.missed.iter().collect();
+        assert!(missed.is_empty(), "seed {seed}: {missed:?}");
+        let last = self.log.last().expect("a log").end;
+        let witness = self.committed.witness.as_ref().expect("a witness");
+        assert!(witness.position.reaches(&lsn(last)), "seed {seed}");
+        assert!(self.acknowledged <= at(&witness.position), "seed {seed}");
+    }
+}
+
+/// A plan of one table with a key and two numbers.
+pub(super) fn plan() -> Arc<LinkPlan> {
+    let column = |name: &str| Column {
+        name: name.to_owned(),
+        ty: Type::Int { bits: 64, unsigned: false },
+        native: "bigint".to_owned(),
+        nullable: false,
+        generated: false,
+        has_default: false,
+        auto_increment: false,
+        on_update_now: false,
+        exact_collation: true,
+        charset: None,
+    };
+    let table = |schema: &str| Table {
+        name: TableName::new(schema, "t"),
+        columns: ["id", "a", "b"].map(column).into(),
+        uniques: vec![Unique { name: "pk".to_owned(), columns: vec![0], primary: true }],
+        odd_unique_indexes: Vec::new(),
+        identity: Identity::Full,
+        foreign_keys: Vec::new(),
+        transactional: true,
+        unsupported: None,
+    };
+    let (source, target) = (table("public"), table("shop"));
+    let crossing = |index: usize| {
+        let (from, to) = (&source.columns[index], &target.columns[index]);
+        let (postgres, mysql) = (Dialect::Postgres, Dialect::Mysql);
+        let (conversion, _) = transform::pair(from, postgres, to, mysql).expect("crosses");
+        let reverse = transform::reverse(from, postgres, to, mysql).ok();
+        ColumnPlan { source: index, target: index, conversion, reverse }
+    };
+    let columns = (0..3).map(crossing).collect();
+    let table = TablePlan {
+        columns,
+        source: source.clone(),
+        target: target.clone(),
+        key: vec![0],
+        upsert: UpsertStrategy::Native,
+        rank: 0,
+        deletes: Deletes::Apply,
+        truncate: Truncates::Apply,
+    };
+    Arc::new(LinkPlan {
+        link: LinkName { source: "a".to_owned(), target: "b".to_owned() },
+        source_dialect: Dialect::Postgres,
+        target_dialect: Dialect::Mysql,
+        tables: vec![Arc::new(table)],
+    })
+}
