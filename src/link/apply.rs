@@ -18,7 +18,7 @@ use crate::link::batch::Batch;
 use crate::link::isolate;
 use crate::link::ports::{Slice, Target};
 use crate::link::queue::{PartReceiver, Queued};
-use crate::link::refetch::Refetch;
+use crate::link::refetch::{Refetch, RefetchedRow};
 use crate::link::report::Report;
 use crate::link::steps;
 use crate::model::{Part, Witness};
@@ -297,18 +297,40 @@ impl Applier {
         let Some(rows) = self.refetch.between_batches(&self.plan, target, &self.seen).await? else {
             return Ok(());
         };
-        let steps = steps::unmerged(&self.plan, &rows.prepared);
+        let written = self.write_refetched(&rows.rows).await;
+        let written = match written {
+            // Together they are refused; one by one the others go in and the row is found.
+            Err(error) if isolate::is_about_a_row(&error) && rows.rows.len() > 1 => {
+                self.target.rollback().await?;
+                self.write_refetched_singly(&rows.rows).await
+            }
+            written => written,
+        };
+        written.map_err(|error| rows.locate(&self.plan, error))
+    }
+
+    async fn write_refetched_singly(&mut self, rows: &[RefetchedRow]) -> Result<()> {
+        for row in rows.chunks(1) {
+            self.write_refetched(row).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes rows and settles their notes in one transaction, at the position as it is.
+    async fn write_refetched(&mut self, rows: &[RefetchedRow]) -> Result<()> {
+        let prepared: Vec<_> = rows.iter().filter_map(|(row, _)| row.clone()).collect();
+        let settled: Vec<_> = rows.iter().map(|(_, note)| note.clone()).collect();
+        let steps = steps::unmerged(&self.plan, &prepared);
         let seen = self.seen.clone();
         let slice = Slice {
             open: Some(&self.witness),
             steps: &steps,
-            settled: &rows.settled,
+            settled: &settled,
             close: Some(&seen),
         };
-        self.target.apply(slice).await.map_err(|error| rows.locate(&self.plan, error))?;
+        self.target.apply(slice).await?;
         self.committed(seen);
-        self.report.steps(&self.plan, &steps);
-        self.report.refetched(rows.settled.len(), &self.witness);
+        self.report.refetched(settled.len(), &self.witness);
         Ok(())
     }
 

@@ -46,10 +46,12 @@ enum State {
     Waiting { window: Window, scanned: Scanned },
 }
 
+/// A note's key with the row as it is at the source; `None` where it is gone there.
+pub(super) type RefetchedRow = (Option<Prepared>, MissedKey);
+
 /// Rows to write and notes to settle, all of one table.
 pub(super) struct Refetched {
-    pub(super) prepared: Vec<Prepared>,
-    pub(super) settled: Vec<MissedKey>,
+    pub(super) rows: Vec<RefetchedRow>,
     table: usize,
 }
 
@@ -107,7 +109,7 @@ impl Refetch {
         };
         let index = window.table;
         let table = steps::table(plan, index)?;
-        for change in prepared.iter().filter(|change| change.table() == index) {
+        for change in prepared.iter().filter(|change| change.table == index) {
             for step in steps::unmerged(plan, std::slice::from_ref(change)) {
                 if step.verb == Verb::Truncate {
                     window.truncate();
@@ -232,37 +234,34 @@ impl Refetch {
             return Err(Error::new(Kind::Internal, "a scan answered for another number of keys"));
         }
         let table = window.table;
-        let mut rows = Refetched { prepared: Vec::new(), settled: Vec::new(), table };
-        let mut gone = 0;
+        let mut rows = Vec::new();
         for (key, row) in window.keys.iter().zip(scanned.rows) {
             if window.is_touched(&steps::key_text(key)) {
                 continue;
             }
-            match row {
+            let prepared = match row {
                 Some(after) => {
                     let change = Change { table, op: Op::Insert { after } };
-                    let prepared = steps::prepare(plan, &change)
-                        .map_err(|error| error.within("a row read again at the source"))?;
-                    rows.prepared.extend(prepared);
+                    steps::prepare(plan, &change)
+                        .map_err(|error| error.within("a row read again at the source"))?
                 }
-                None => gone += 1,
-            }
-            rows.settled.push(MissedKey { table, key: key.clone() });
+                None => None,
+            };
+            rows.push((prepared, MissedKey { table, key: key.clone() }));
         }
-        let touched = window.keys.len() - rows.settled.len();
         tracing::info!(
             table = %steps::table(plan, table)?.source.name,
-            written = rows.prepared.len(),
-            gone,
-            touched,
+            present = rows.iter().filter(|(row, _)| row.is_some()).count(),
+            gone = rows.iter().filter(|(row, _)| row.is_none()).count(),
+            touched = window.keys.len() - rows.len(),
             "rows that updates did not find were read again"
         );
-        if rows.settled.is_empty() {
+        if rows.is_empty() {
             self.due = Instant::now() + self.backoff.next_wait();
             return Ok(None);
         }
         self.backoff.reset();
         self.due = Instant::now();
-        Ok(Some(rows))
+        Ok(Some(Refetched { rows, table }))
     }
 }

@@ -1,61 +1,30 @@
 //! From changes to steps, and from missed keys back to source keys: the link's way into the pure
-//! folders (gate, transform, merge).
+//! folders (gate, transform, merge), with the limits it works under.
 
 use crate::error::{Error, Kind, Result};
-use crate::model::{Change, Op, Row, Step, Value, Verb};
-use crate::plan::{LinkPlan, TablePlan};
+use crate::model::{Row, Step, Verb};
+use crate::plan::{self, LinkPlan, Merger, TablePlan};
 
-/// A change, judged and converted.
-#[derive(Clone, Debug)]
-pub(super) struct Prepared(Step);
+pub(super) use crate::plan::{Prepared, key_text, prepare};
 
-impl Prepared {
-    /// Its table.
-    pub(super) fn table(&self) -> usize {
-        self.0.table
-    }
-}
-
-/// A key as text, to compare keys.
-pub(super) fn key_text(key: &[Value]) -> String {
-    format!("{key:?}")
-}
-
-/// Judges and converts one change; `None` when nothing is to be done about it.
-pub(super) fn prepare(plan: &LinkPlan, change: &Change) -> Result<Option<Prepared>> {
-    let table = table(plan, change.table)?;
-    let columns = |row: &Row| -> Row {
-        let values = table.columns.iter().map(|column| row.get(column.source).cloned());
-        values.map(|value| value.unwrap_or(Value::Unchanged)).collect()
-    };
-    let all: std::sync::Arc<[usize]> = (0..table.columns.len()).collect();
-    let (verb, rows) = match &change.op {
-        Op::Insert { after } => (Verb::Upsert, vec![columns(after)]),
-        Op::Update { after, .. } => (Verb::Update, vec![columns(after)]),
-        Op::Delete { before } => {
-            let row = columns(before.row());
-            let key = table.key.iter().filter_map(|index| row.get(*index).cloned());
-            (Verb::Delete, vec![key.collect()])
-        }
-        Op::Truncate => (Verb::Truncate, Vec::new()),
-    };
-    Ok(Some(Prepared(Step { table: change.table, verb, columns: all, rows })))
-}
+/// Rows of one step at most; the target's room cuts statements further where it must.
+const STEP_ROWS_MAX: usize = 1_000;
 
 /// The steps that leave each row as the changes leave it.
-pub(super) fn merge(_plan: &LinkPlan, prepared: &[Prepared]) -> Vec<Step> {
-    prepared.iter().map(|change| change.0.clone()).collect()
+pub(super) fn merge(plan: &LinkPlan, prepared: &[Prepared]) -> Vec<Step> {
+    let mut merger = Merger::new(plan, STEP_ROWS_MAX);
+    prepared.iter().for_each(|change| merger.push(change));
+    merger.take()
 }
 
-/// The same one by one, in source order.
-pub(super) fn unmerged(_plan: &LinkPlan, prepared: &[Prepared]) -> Vec<Step> {
-    prepared.iter().map(|change| change.0.clone()).collect()
+/// The same without reordering, in source order.
+pub(super) fn unmerged(plan: &LinkPlan, prepared: &[Prepared]) -> Vec<Step> {
+    plan::unmerged(plan, prepared, STEP_ROWS_MAX)
 }
 
 /// The match key of a missed row as the source holds it.
 pub(super) fn source_key(plan: &LinkPlan, index: usize, key: &Row) -> Result<Row> {
-    let _table = table(plan, index)?;
-    Ok(key.clone())
+    plan::source_key(table(plan, index)?, key)
 }
 
 /// The table of that index.

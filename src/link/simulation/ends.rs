@@ -8,9 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Kind, Result};
 use crate::link::ends::Ends;
-use crate::link::ports::{
-    Applied, MissedKey, Pending, Scan, Scanned, Slice, Source, Target,
-};
+use crate::link::ports::{Applied, MissedKey, Pending, Scan, Scanned, Slice, Source, Target};
 use crate::link::queue::PartSender;
 use crate::model::{Commit, Part, Row, Step, TableName, Value, Verb, Witness};
 use crate::plan::{LinkPlan, TablePlan};
@@ -158,7 +156,8 @@ impl Scan for FakeScan {
             let mut world = self.0.lock().expect("lock");
             world.connection(30)?;
             // Any moment of the source; one before the window opened must be found too early.
-            let moment = world.random.usize(..world.models.len() + 3).min(world.models.len() - 1);
+            let moments = world.models.len();
+            let moment = world.random.usize(..moments + 3).min(moments - 1);
             let model = &world.models[moment];
             let rows = keys.iter().map(|key| {
                 let key = int(key.first());
@@ -318,10 +317,11 @@ impl Target for FakeTarget {
     fn missed(&mut self, limit: usize) -> Pending<'_, Vec<MissedKey>> {
         Box::pin(async move {
             let world = self.world.lock().expect("lock");
-            let notes = world.committed.missed.iter().take(limit).map(|key| MissedKey {
-                table: 0,
-                key: [Value::Int(*key)].into_iter().collect(),
-            });
+            let notes =
+                world.committed.missed.iter().take(limit).map(|key| MissedKey {
+                    table: 0,
+                    key: [Value::Int(*key)].into_iter().collect(),
+                });
             Ok(notes.collect())
         })
     }
