@@ -9,5 +9,6 @@
 )]
 
 mod postgres_source;
+mod postgres_target;
 mod sandbox;
 mod tidy;

@@ -1,0 +1,8 @@
+//! The apply side of PostgreSQL on real servers: what is written, what is refused, what is undone.
+
+mod catalog;
+mod fixture;
+mod preflight;
+mod transactions;
+mod types;
+mod verbs;

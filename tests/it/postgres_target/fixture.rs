@@ -1,0 +1,169 @@
+//! A server, a plan over one of its tables, and an open target.
+
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use weir::config::{Database, Deletes, Dialect, LinkName, Secret, Tls, Truncates};
+use weir::link::ports::{Applied, LinkContext, Room, Selection, Slice, Target};
+use weir::model::{Row, Step, Table, Value, Verb, Witness};
+use weir::plan::{ColumnPlan, LinkPlan, TablePlan, UpsertStrategy};
+use weir::position::{Lsn, Position};
+use weir::postgres::Postgres;
+use weir::sandbox::{self, Options, Running, Server};
+use weir::transform;
+
+/// Versions the target is tested on.
+pub(super) const SERVERS: [Server; 2] = [Server::Postgres15, Server::Postgres18];
+
+/// A running server with schema `weir`.
+pub(super) struct Site {
+    pub(super) server: Running,
+    pub(super) database: Database,
+    _secrets: TempDir,
+}
+
+/// A file that only its owner reads.
+pub(super) fn keep_secret(file: &Path, secret: &str) {
+    std::fs::write(file, secret).expect("password file");
+    std::fs::set_permissions(file, Permissions::from_mode(0o600)).expect("permissions");
+}
+
+pub(super) fn context() -> LinkContext {
+    let link = LinkName { source: "src".to_owned(), target: "dst".to_owned() };
+    LinkContext { name: "test".to_owned(), link, server_id: 1 }
+}
+
+impl Site {
+    /// `None` where the server cannot be had.
+    pub(super) async fn start(server: Server) -> Option<Site> {
+        let server = sandbox::require(server, Options::default()).await.expect("server starts")?;
+        let secrets = tempfile::tempdir().expect("temporary directory");
+        let file = secrets.path().join("password");
+        keep_secret(&file, server.password());
+        let database = Database {
+            name: "dst".to_owned(),
+            dialect: Dialect::Postgres,
+            host: "127.0.0.1".to_owned(),
+            port: server.port(),
+            user: server.user().to_owned(),
+            database: "app".to_owned(),
+            password: Some(Secret::File(file)),
+            tls: Tls::Off,
+            server_id: None,
+        };
+        let statements = Postgres.setup_target(&context(), &database, &[]);
+        Postgres.execute(&database, &statements).await.expect("schema weir");
+        Some(Site { server, database, _secrets: secrets })
+    }
+
+    pub(super) async fn execute(&self, sql: &str) {
+        self.server.execute(sql).await.expect(sql);
+    }
+
+    /// Rows as text, `NULL` for null, columns joined by `|`.
+    pub(super) async fn query(&self, sql: &str) -> Vec<String> {
+        let rows = self.server.query(sql).await.expect(sql);
+        let cell = |cell: Option<String>| cell.unwrap_or_else(|| "NULL".to_owned());
+        rows.into_iter()
+            .map(|row| row.into_iter().map(cell).collect::<Vec<_>>().join("|"))
+            .collect()
+    }
+
+    pub(super) async fn tables(&self, pattern: &str) -> Vec<Table> {
+        let selection = Selection { include: vec![pattern.to_owned()], exclude: Vec::new() };
+        Postgres.catalog(&self.database, Dialect::Postgres, &selection).await.expect("catalog")
+    }
+
+    /// A target for the tables that match, each planned whole by its primary key.
+    pub(super) async fn target(&self, pattern: &str) -> Box<dyn Target> {
+        let tables = self.tables(pattern).await;
+        assert!(!tables.is_empty(), "{pattern}");
+        let plan = LinkPlan {
+            link: context().link,
+            source_dialect: Dialect::Postgres,
+            target_dialect: Dialect::Postgres,
+            tables: tables.into_iter().map(|table| Arc::new(plan(table))).collect(),
+        };
+        let plan = Arc::new(plan);
+        Postgres
+            .open_target(&context(), &self.database, plan, Duration::from_secs(5))
+            .await
+            .expect("target opens")
+    }
+
+    /// As [`Site::target`], with a first witness.
+    pub(super) async fn fresh_target(&self, pattern: &str) -> (Box<dyn Target>, Witness) {
+        self.execute("DELETE FROM weir.witness; DELETE FROM weir.missed").await;
+        let mut target = self.target(pattern).await;
+        let witness = witness();
+        target.create_witness(&witness).await.expect("first witness");
+        (target, witness)
+    }
+}
+
+pub(super) fn witness() -> Witness {
+    Witness {
+        name: "test".to_owned(),
+        link: "src:dst".to_owned(),
+        part: 0,
+        installation: "0123456789abcdef0123456789abcdef".to_owned(),
+        seq: 1,
+        position: Position::Postgres(Lsn(100)),
+        restart: None,
+        hops: 0,
+        pending: None,
+        source_identity: "1/1".to_owned(),
+        target_identity: "2/1".to_owned(),
+    }
+}
+
+fn plan(table: Table) -> TablePlan {
+    let columns = table
+        .columns
+        .iter()
+        .enumerate()
+        .filter(|(_, column)| !column.generated)
+        .map(|(at, column)| {
+            let pair = transform::pair(column, Dialect::Postgres, column, Dialect::Postgres);
+            let (conversion, _) = pair.expect("a column crosses to itself");
+            ColumnPlan { source: at, target: at, conversion, reverse: None }
+        })
+        .collect();
+    TablePlan {
+        key: table.primary_key().expect("primary key").to_vec(),
+        source: table.clone(),
+        target: table,
+        columns,
+        upsert: UpsertStrategy::Native,
+        rank: 0,
+        deletes: Deletes::Apply,
+        truncate: Truncates::Apply,
+    }
+}
+
+pub(super) fn step(table: usize, verb: Verb, columns: &[usize], rows: Vec<Vec<Value>>) -> Step {
+    let rows = rows.into_iter().map(Row::from).collect();
+    Step { table, verb, columns: columns.into(), rows }
+}
+
+pub(super) fn text(text: &str) -> Value {
+    Value::Text(text.into())
+}
+
+/// One slice that opens and closes; moves the witness.
+pub(super) async fn apply(
+    target: &mut Box<dyn Target>,
+    witness: &mut Witness,
+    steps: &[Step],
+) -> weir::error::Result<Applied> {
+    let close = Position::Postgres(Lsn(100 + witness.seq));
+    let slice = Slice { open: Some(witness), steps, settled: &[], close: Some(&close) };
+    let applied = target.apply(slice).await?;
+    witness.seq += 1;
+    witness.position = close;
+    Ok(applied)
+}
