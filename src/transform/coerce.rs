@@ -262,3 +262,6 @@ fn label_text(fit: &TextFit, value: &Value) -> Result<Value, Reason> {
         _ => Err(Reason::PairNeedsRule),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -413,3 +413,6 @@ fn is_unsigned(column: &Column) -> bool {
 fn is_bit(column: &Column) -> bool {
     column.native.to_ascii_lowercase().starts_with("bit")
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,8 @@
 pub mod coerce;
 pub mod conversion;
 pub mod decimal;
+#[cfg(test)]
+pub(crate) mod fixtures;
 pub mod json;
 pub mod loss;
 pub mod mapping;
