@@ -33,8 +33,9 @@ const REPORT_SOON: Duration = Duration::from_secs(1);
 const SILENCE_ASK: Duration = Duration::from_secs(60);
 /// After this much silence the connection is dead.
 const SILENCE_MAX: Duration = Duration::from_secs(90);
-/// A server that asks again this soon after our answer is shutting down and waits for us.
-const ASKED_AGAIN: Duration = Duration::from_millis(200);
+/// A server that asks again this soon, by its own clock, is shutting down: it waits until the slot
+/// has everything, and asks at once after each answer. In microseconds.
+const ASKED_AGAIN_US: i64 = 200_000;
 /// As many times in a row.
 const ASKED_AGAIN_MAX: u32 = 5;
 
@@ -68,12 +69,13 @@ pub(super) struct Follow {
     received: Lsn,
     /// What was last reported as durable, and when.
     reported: (Lsn, Instant),
-    /// When the last byte came; `None` while we do not read.
+    /// When the last byte came, or reading went on after a wait for room.
     heard: Instant,
     /// Whether the server was asked for an answer since then.
     asked: bool,
-    /// How many times in a row the server asked at once after an answer.
-    asked_again: u32,
+    /// When the server asked last, by its clock in microseconds, and how many times in a row it
+    /// asked again at once.
+    server_asked: (i64, u32),
 }
 
 /// Why the loop ended without an error.
@@ -100,7 +102,7 @@ impl Follow {
             reported: (Lsn::INVALID, now),
             heard: now,
             asked: false,
-            asked_again: 0,
+            server_asked: (0, 0),
         }
     }
 
@@ -194,7 +196,6 @@ impl Follow {
     /// Everything that commits before `end` has been sent. Outside a transaction that makes `end`
     /// a position, so that the slot of an idle database moves.
     async fn on_keepalive(&mut self, end: Lsn, time_us: i64, reply: bool) -> Result<()> {
-        let again = end == self.received && self.reported.1.elapsed() < ASKED_AGAIN;
         self.received = self.received.max(end);
         if end > self.position && !self.assembler.in_transaction() {
             self.position = end;
@@ -208,8 +209,10 @@ impl Follow {
         if !reply {
             return Ok(());
         }
-        self.asked_again = if again { self.asked_again + 1 } else { 0 };
-        if self.asked_again >= ASKED_AGAIN_MAX {
+        let (last, times) = self.server_asked;
+        let again = time_us.saturating_sub(last) < ASKED_AGAIN_US;
+        self.server_asked = (time_us, if again { times + 1 } else { 0 });
+        if self.server_asked.1 >= ASKED_AGAIN_MAX {
             return Err(Error::new(Kind::Unavailable, "the source is shutting down"));
         }
         self.report(false).await

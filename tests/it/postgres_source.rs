@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use weir::config::{Database, Deletes, Dialect, LinkName, Secret, Tls, Truncates};
-use weir::error::{Error, Kind};
+use weir::error::{Disposition, Error, Kind};
 use weir::link::ports::{LinkContext, Selection, Source};
 use weir::link::queue::{PartReceiver, channel};
 use weir::model::value::Special;
@@ -384,4 +384,100 @@ async fn a_slot_in_use_waits_and_a_lost_one_is_a_gap() {
     assert_eq!(gone.kind(), Kind::Gap, "{gone:?}");
     rig.server.execute(&format!("DROP PUBLICATION {SLOT}")).await.unwrap();
     assert_eq!(second.begin().await.unwrap_err().kind(), Kind::Setting);
+}
+
+/// Broken if a row that the scan cannot see yet were taken as the present one: a commit that waits
+/// for a standby is in the stream before anybody sees it (correctness.md 8).
+#[tokio::test]
+async fn a_commit_that_waits_for_a_standby_is_in_progress_for_the_scan() {
+    let ddl = "CREATE TABLE t (id int PRIMARY KEY)";
+    let Some(rig) = Rig::new(Server::Postgres18, Options::default(), ddl).await else { return };
+    let mut stream = rig.begin(1 << 20).await;
+    let mut scan = scan::open(&rig.context, &rig.database, Arc::clone(&rig.plan)).await.unwrap();
+    let client = rig.server.connect_pg().await.unwrap();
+    client.batch_execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'").await.unwrap();
+    client.batch_execute("SELECT pg_reload_conf()").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let waiting = rig.server.connect_pg().await.unwrap();
+    let insert = tokio::spawn(async move {
+        waiting
+            .batch_execute("SET synchronous_commit = 'on'; INSERT INTO t VALUES (1)")
+            .await
+            .unwrap();
+    });
+    let (_, commit) = stream.transaction().await;
+    assert!(!insert.is_finished(), "the commit does not wait");
+    let key = [Row::from(vec![Value::Int(1)])];
+    let scanned = scan.read_rows(&rig.plan.tables[0], &key).await.unwrap();
+    assert_eq!(scanned.rows, [None]);
+    assert!(scanned.low.reaches(&commit.position));
+    assert_eq!(scanned.in_progress, [commit.xid.unwrap()]);
+    client.batch_execute("ALTER SYSTEM RESET synchronous_standby_names").await.unwrap();
+    client.batch_execute("SELECT pg_reload_conf()").await.unwrap();
+    tokio::time::timeout(PATIENCE, insert).await.unwrap().unwrap();
+    let scanned = scan.read_rows(&rig.plan.tables[0], &key).await.unwrap();
+    assert_eq!((scanned.rows[0].is_some(), scanned.in_progress.len()), (true, 0));
+    stream.stop().await;
+}
+
+/// Broken if weir held up the source's shutdown, or did not come back after it.
+#[tokio::test]
+async fn a_restart_of_the_source_is_quick_and_survived() {
+    for server in [Server::Postgres15, Server::Postgres18] {
+        let ddl = "CREATE TABLE t (id int PRIMARY KEY)";
+        let Some(mut rig) = Rig::new(server, Options::default(), ddl).await else { return };
+        let mut stream = rig.begin(1 << 20).await;
+        rig.server.execute("INSERT INTO t VALUES (1)").await.unwrap();
+        assert_eq!(stream.transaction().await.0.len(), 1);
+        let start = Instant::now();
+        rig.server.restart().await.unwrap();
+        assert!(start.elapsed() < Duration::from_secs(10), "shutdown waited for the slot");
+        let ended = tokio::time::timeout(PATIENCE, stream.task).await.unwrap().unwrap();
+        let error = ended.unwrap_err();
+        assert_eq!(error.disposition(), Disposition::Retry, "{error:?}");
+        let mut source = rig.source().await;
+        source.check_resume(&stream.from).await.unwrap();
+        let mut again = follow(source, stream.from, 1 << 20);
+        assert_eq!(again.transaction().await.0.len(), 1, "the unacknowledged row comes again");
+        again.stop().await;
+    }
+}
+
+/// Broken if a login method that servers use were not known, or a wrong password were repeated.
+#[tokio::test]
+async fn every_login_method_works_and_a_wrong_password_halts() {
+    let ddl = "CREATE TABLE t (id int PRIMARY KEY);
+        SET password_encryption = 'md5'; CREATE ROLE md SUPERUSER LOGIN PASSWORD 'p w';
+        CREATE ROLE clear SUPERUSER LOGIN PASSWORD 'p w'; CREATE ROLE trusted SUPERUSER LOGIN;
+        CREATE ROLE plain LOGIN PASSWORD 'p w'";
+    let Some(mut rig) = Rig::new(Server::Postgres18, Options::default(), ddl).await else { return };
+    let methods = "host all md,plain 127.0.0.1/32 md5\nhost all clear 127.0.0.1/32 password\n\
+                   host all trusted 127.0.0.1/32 trust\n";
+    let file = rig.text("SHOW hba_file").await;
+    let old = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, format!("{methods}{old}")).unwrap();
+    rig.server.execute("SELECT pg_reload_conf()").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let secret =
+        |text: &str| Some(Secret::Command(["printf", "%s", text].map(str::to_owned).into()));
+    let postgres = rig.server.user().to_owned();
+    for (user, password, outcome) in [
+        ("md", secret("p w"), None),
+        ("clear", secret("p w"), None),
+        ("trusted", None, None),
+        ("md", secret("wrong"), Some(Kind::Authentication)),
+        ("md", None, Some(Kind::Authentication)),
+        (&postgres, secret("wrong"), Some(Kind::Authentication)),
+        ("nobody", secret("x"), Some(Kind::Authentication)),
+        ("plain", secret("p w"), Some(Kind::Privilege)),
+    ] {
+        rig.database.user = user.to_owned();
+        rig.database.password = password;
+        let opened = source::open(&rig.context, &rig.database, Arc::clone(&rig.plan)).await;
+        let error = opened.err();
+        assert_eq!(error.as_ref().map(Error::kind), outcome, "{user}: {error:?}");
+    }
+    rig.database.port = 1;
+    let opened = source::open(&rig.context, &rig.database, Arc::clone(&rig.plan)).await;
+    assert_eq!(opened.err().map(|error| error.kind()), Some(Kind::Connection));
 }
