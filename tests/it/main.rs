@@ -8,6 +8,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod mysql_source;
 mod postgres_source;
 mod postgres_target;
 mod sandbox;

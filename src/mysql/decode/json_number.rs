@@ -1,7 +1,7 @@
 //! A double as MySQL prints it in JSON text.
 //!
 //! The shortest digits that read back as the same double; plain notation while the decimal point
-//! is within 15 places, else an exponent without plus sign or leading zeros; a plain number
+//! is within 15 places or has digits after it, else an exponent without plus sign or leading zeros; a plain number
 //! without a fraction gets `.0`. Source: MySQL `my_gcvt` and its tests, checked on a server.
 
 use std::fmt::Write;
@@ -22,7 +22,8 @@ pub(super) fn write_double(number: f64, text: &mut String) {
     // Where the point stands: 0.digits times 10 to the power of `point`.
     let point = if number == 0.0 { 1 } else { exponent + 1 };
     text.push_str(sign);
-    if (1 - PLAIN_PLACES_MAX..=PLAIN_PLACES_MAX).contains(&point) {
+    let fraction = i32::try_from(digits.len()).is_ok_and(|digits| digits > point);
+    if point > -PLAIN_PLACES_MAX && (point <= PLAIN_PLACES_MAX || fraction) {
         plain(&digits, point, text);
     } else {
         let (first, rest) = digits.split_at(1.min(digits.len()));
