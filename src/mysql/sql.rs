@@ -5,8 +5,8 @@
 //! ([`Batch::Each`]: MariaDB's bulk execution). Keys are compared exactly, byte for byte, also
 //! where the column's collation is not (type-mapping §0.9); `ON UPDATE CURRENT_TIMESTAMP` columns
 //! that are not written keep their value; nothing here commits implicitly, and nothing ignores an
-//! error. Parameters in derived tables are cast to the column's type, since the servers would
-//! otherwise compare them as doubles or give them the length of the first row.
+//! error. Keys are cast to the column's type, since the servers would otherwise compare them as
+//! doubles; values of derived tables are cast to types that lose nothing on the way.
 
 use std::fmt::Write as _;
 
@@ -49,8 +49,10 @@ pub(crate) struct TableSql {
 struct ColumnSql {
     /// Quoted.
     name: String,
-    /// A parameter as a value of the column's type, for comparing and for derived tables.
+    /// A parameter as a value of the column's type, for comparing.
     typed: String,
+    /// A parameter as a derived table's value that is assigned to the column.
+    carried: String,
     /// Whether `=` on the column is equality of bytes.
     exact: bool,
 }
@@ -168,8 +170,15 @@ impl TableSql {
     pub(crate) fn update(&self, columns: &[usize], rows: usize) -> Result<Statement> {
         match self.batch() {
             Batch::Many => self.update_joined(columns, rows),
-            Batch::Each => self.update_row(columns, &self.key_places(columns)?, 0),
+            Batch::Each => self.update_one(columns),
         }
+    }
+
+    /// As [`TableSql::update`] for one row, whatever the server. MySQL 9.7 gives parameters in a
+    /// derived table the type of short text and cuts what is longer than 65535 bytes without a
+    /// word, so wide rows are updated one by one.
+    pub(crate) fn update_one(&self, columns: &[usize]) -> Result<Statement> {
+        self.update_row(columns, &self.key_places(columns)?, 0)
     }
 
     /// Changes one row's key and columns; the old key precedes the columns in the row.
@@ -266,7 +275,9 @@ impl TableSql {
     fn derived(&self, columns: &[usize], rows: usize) -> Result<String> {
         let mut typed = Vec::with_capacity(columns.len());
         for at in columns {
-            typed.push(self.column(*at)?.typed.as_str());
+            let column = self.column(*at)?;
+            let key = self.key.contains(at);
+            typed.push(if key { column.typed.as_str() } else { column.carried.as_str() });
         }
         let row = format!("ROW({})", typed.join(","));
         let names: Vec<String> = (0..columns.len()).map(|place| format!("c{place}")).collect();
@@ -343,21 +354,22 @@ impl ColumnSql {
         ColumnSql {
             name: quote(&column.name),
             typed: typed(column, flavor, collation),
+            carried: carried(column),
             exact: column.exact_collation,
         }
     }
 }
 
-/// A parameter with the column's type.
+/// A parameter with the column's type. What travels as text is text before it is cast: MySQL 9.7
+/// otherwise guesses a type for the parameter from the cast, and `CAST('12:00:00' AS TIME)` of a
+/// parameter is midnight.
 fn typed(column: &Column, flavor: Flavor, collation: Option<&str>) -> String {
+    let cast = |ty: String| format!("CAST(CONVERT(? USING utf8mb4) AS {ty})");
     match &column.ty {
-        Type::Bool | Type::Year | Type::Int { unsigned: false, .. } => "CAST(? AS SIGNED)".into(),
-        Type::Int { unsigned: true, .. } => "CAST(? AS UNSIGNED)".into(),
         Type::Decimal(Some(size)) => {
-            format!("CAST(? AS DECIMAL({},{}))", size.precision, size.scale.max(0))
+            cast(format!("DECIMAL({},{})", size.precision, size.scale.max(0)))
         }
-        Type::Decimal(None) => "CAST(? AS DECIMAL(65,30))".into(),
-        Type::F32 | Type::F64 => "CAST(? AS DOUBLE)".into(),
+        Type::Decimal(None) => cast("DECIMAL(65,30)".into()),
         Type::Char { .. } | Type::Text { .. } | Type::Enum { .. } => {
             match (&column.charset, collation) {
                 (Some(charset), Some(collation)) => {
@@ -366,14 +378,25 @@ fn typed(column: &Column, flavor: Flavor, collation: Option<&str>) -> String {
                 _ => "CONVERT(? USING utf8mb4)".into(),
             }
         }
-        Type::Uuid if flavor == Flavor::Mariadb => "CAST(? AS UUID)".into(),
-        Type::Uuid | Type::Json(_) | Type::Unsupported => "CONVERT(? USING utf8mb4)".into(),
-        Type::Binary { .. } | Type::Bytes { .. } => "CAST(? AS BINARY)".into(),
-        Type::Date => "CAST(? AS DATE)".into(),
-        Type::Time { digits } => format!("CAST(? AS TIME({digits}))"),
+        Type::Uuid if flavor == Flavor::Mariadb => cast("UUID".into()),
+        Type::Date => cast("DATE".into()),
+        Type::Time { digits } => cast(format!("TIME({digits})")),
         Type::Timestamp { digits } | Type::Instant { digits } => {
-            format!("CAST(? AS DATETIME({digits}))")
+            cast(format!("DATETIME({digits})"))
         }
+        _ => carried(column),
+    }
+}
+
+/// A parameter with a type that the assignment to the column converts with a warning where it
+/// does not fit; a cast to the column's own type would round in silence.
+fn carried(column: &Column) -> String {
+    match &column.ty {
+        Type::Bool | Type::Year | Type::Int { unsigned: false, .. } => "CAST(? AS SIGNED)".into(),
+        Type::Int { unsigned: true, .. } => "CAST(? AS UNSIGNED)".into(),
+        Type::F32 | Type::F64 => "CAST(? AS DOUBLE)".into(),
+        Type::Binary { .. } | Type::Bytes { .. } => "CAST(? AS BINARY)".into(),
+        _ => "CONVERT(? USING utf8mb4)".into(),
     }
 }
 

@@ -4,7 +4,7 @@ INSERT INTO `app`.`goods` (`id`,`we``ird`,`doc`,`moved`) VALUES (?,?,?,?),(?,?,?
 upsert [0, 1, 2, 3]
 INSERT INTO `app`.`goods` (`id`,`we``ird`,`doc`,`moved`) VALUES (?,?,?,?),(?,?,?,?) AS `nw` ON DUPLICATE KEY UPDATE `we``ird`=`nw`.`we``ird`,`doc`=`nw`.`doc`,`moved`=`nw`.`moved`
 update [0, 1, 2]
-UPDATE `app`.`goods` AS t JOIN (VALUES ROW(CAST(? AS SIGNED),CAST(? AS DECIMAL(10,2)),CONVERT(? USING utf8mb4)),ROW(CAST(? AS SIGNED),CAST(? AS DECIMAL(10,2)),CONVERT(? USING utf8mb4))) AS s (c0,c1,c2) ON t.`id`=s.c0 SET t.`we``ird`=s.c1,t.`doc`=s.c2,t.`moved`=t.`moved`
+UPDATE `app`.`goods` AS t JOIN (VALUES ROW(CAST(? AS SIGNED),CONVERT(? USING utf8mb4),CONVERT(? USING utf8mb4)),ROW(CAST(? AS SIGNED),CONVERT(? USING utf8mb4),CONVERT(? USING utf8mb4))) AS s (c0,c1,c2) ON t.`id`=s.c0 SET t.`we``ird`=s.c1,t.`doc`=s.c2,t.`moved`=t.`moved`
 rekey [1, 2, 3, 4, 0]
 UPDATE `app`.`goods` SET `id`=?,`we``ird`=?,`doc`=?,`moved`=? WHERE `id`=CAST(? AS SIGNED)
 delete [0]
@@ -20,7 +20,7 @@ INSERT INTO `app`.`stock` (`n`,`code`,`at`,`raw`,`f`) VALUES (?,?,?,?,?),(?,?,?,
 upsert [0, 1, 2, 3, 4]
 INSERT INTO `app`.`stock` (`n`,`code`,`at`,`raw`,`f`) VALUES (?,?,?,?,?),(?,?,?,?,?) AS `nw` ON DUPLICATE KEY UPDATE `at`=`nw`.`at`,`raw`=`nw`.`raw`,`f`=`nw`.`f`
 update [0, 1, 2]
-UPDATE `app`.`stock` AS t JOIN (VALUES ROW(CAST(? AS UNSIGNED),CONVERT(? USING utf8mb4) COLLATE utf8mb4_0900_ai_ci,CAST(? AS DATETIME(3))),ROW(CAST(? AS UNSIGNED),CONVERT(? USING utf8mb4) COLLATE utf8mb4_0900_ai_ci,CAST(? AS DATETIME(3)))) AS s (c0,c1,c2) ON t.`n`=s.c0 AND t.`code`=s.c1 AND CAST(CONVERT(t.`code` USING utf8mb4) AS BINARY)=CAST(CONVERT(s.c1 USING utf8mb4) AS BINARY) SET t.`at`=s.c2
+UPDATE `app`.`stock` AS t JOIN (VALUES ROW(CAST(? AS UNSIGNED),CONVERT(? USING utf8mb4) COLLATE utf8mb4_0900_ai_ci,CONVERT(? USING utf8mb4)),ROW(CAST(? AS UNSIGNED),CONVERT(? USING utf8mb4) COLLATE utf8mb4_0900_ai_ci,CONVERT(? USING utf8mb4))) AS s (c0,c1,c2) ON t.`n`=s.c0 AND t.`code`=s.c1 AND CAST(CONVERT(t.`code` USING utf8mb4) AS BINARY)=CAST(CONVERT(s.c1 USING utf8mb4) AS BINARY) SET t.`at`=s.c2
 rekey [2, 3, 4, 5, 6, 0, 1, 1]
 UPDATE `app`.`stock` SET `n`=?,`code`=?,`at`=?,`raw`=?,`f`=? WHERE `n`=CAST(? AS UNSIGNED) AND `code`=CONVERT(? USING utf8mb4) COLLATE utf8mb4_0900_ai_ci AND CAST(CONVERT(`code` USING utf8mb4) AS BINARY)=CAST(? AS BINARY)
 delete [0, 1]

@@ -9,6 +9,7 @@
 )]
 
 mod mysql_source;
+mod mysql_target;
 mod postgres_source;
 mod postgres_target;
 mod sandbox;

@@ -33,6 +33,9 @@ const BULK_ROWS_MAX: usize = 2000;
 const PARAMETERS_MAX: usize = 65_535;
 /// Bytes of one command at most, however large the server's packets may be.
 const COMMAND_BYTES_MAX: usize = 4 << 20;
+/// Bytes of one value in a derived table at most: its parameters are typed as text of up to 65535
+/// bytes, and what is longer is cut in silence (MySQL 9.7).
+const JOINED_BYTES_MAX: usize = 16_000;
 /// Room for the command's header in a packet, in bytes.
 const HEADER_BYTES: usize = 4096;
 /// Statement texts kept.
@@ -49,6 +52,8 @@ pub(super) enum Action {
     Upsert,
     /// Update.
     Update,
+    /// Update of one row.
+    UpdateOne,
     /// Change the key.
     Rekey,
     /// Delete.
@@ -167,9 +172,32 @@ impl Writer {
     ) -> Result<u64> {
         let batch = match action {
             Action::Delete => prepared.sql.delete_batch(),
-            Action::Rekey => Batch::Each,
+            Action::Rekey | Action::UpdateOne => Batch::Each,
             _ => prepared.sql.batch(),
         };
+        if action != Action::Update || batch == Batch::Each {
+            return self.write_batches(context, action, prepared, rows, batch).await;
+        }
+        let alone = |row: &&Row| rows.rows.len() == 1 || is_wide(row);
+        let (single, joined): (Vec<&Row>, Vec<&Row>) = rows.rows.iter().partition(|row| alone(row));
+        let joined = Rows { rows: &joined, ..rows };
+        let mut matched = self.write_batches(context, action, prepared, joined, batch).await?;
+        for row in &single {
+            let one = Rows { rows: std::slice::from_ref(row), ..rows };
+            let action = Action::UpdateOne;
+            matched += self.write_batches(context, action, prepared, one, Batch::Each).await?;
+        }
+        Ok(matched)
+    }
+
+    async fn write_batches(
+        &mut self,
+        context: &str,
+        action: Action,
+        prepared: &Prepared,
+        rows: Rows<'_>,
+        batch: Batch,
+    ) -> Result<u64> {
         let mut matched = 0;
         let mut rest = rows.rows;
         while !rest.is_empty() {
@@ -288,6 +316,7 @@ impl Writer {
             Action::Insert => sql.insert(rows.columns, count)?,
             Action::Upsert => sql.upsert(rows.columns, count)?,
             Action::Update => sql.update(rows.columns, count)?,
+            Action::UpdateOne => sql.update_one(rows.columns)?,
             Action::Rekey => sql.rekey(rows.columns)?,
             Action::Delete => sql.delete(count)?,
             Action::Absent => sql.absent(rows.columns, count)?,
@@ -389,6 +418,11 @@ impl Writer {
         found.sort_by_key(|(id, ..)| *id);
         Ok(found.into_iter().take(limit).map(|(_, table, key)| (table, key)).collect())
     }
+}
+
+/// Whether a value is too long for a parameter of a derived table.
+fn is_wide(row: &Row) -> bool {
+    row.iter().any(|value| value.heap_bytes() > JOINED_BYTES_MAX)
 }
 
 /// The largest size of [`SIZES`] up to `rows`, which is not 0.
