@@ -157,7 +157,9 @@ impl Applier {
             let prepared = steps::prepare(&self.plan, change).map_err(|error| {
                 let after = batch.last_commit().map_or(&self.seen, |commit| &commit.position);
                 let number = batch.next_ordinal();
-                error.within(format!("change {number} of the transaction after {after}"))
+                let table = self.plan.tables.get(change.table);
+                let table = table.map(|table| isolate::describe(table)).unwrap_or_default();
+                error.within(format!("{table}, change {number} of the transaction after {after}"))
             })?;
             batch.push(prepared);
         }

@@ -110,6 +110,7 @@ pub(super) async fn run(link: &Link, orders: &mut Orders) -> Result<Finish> {
     orders.streamed = true;
     let Connected { plan, source, scan, target } = ends;
     let head = orders.head.clone();
+    tracing::info!(link = %link.name(), position = %witness.position, "streaming");
     stream::run(link, Streaming { plan, source, scan, target, witness, checkpoint, head }).await
 }
 

@@ -6,6 +6,7 @@
 //! between. The rooms are tested on real servers elsewhere.
 
 mod ends;
+mod lives;
 mod world;
 
 use std::sync::{Arc, Mutex};

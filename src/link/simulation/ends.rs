@@ -2,6 +2,7 @@
 //! target with transactions, compare-and-swap and commits that may or may not go through.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -20,11 +21,15 @@ pub(super) struct FakeEnds(pub(super) Shared);
 
 impl Ends for FakeEnds {
     fn plan(&self) -> Pending<'_, Arc<LinkPlan>> {
-        Box::pin(async { Ok(plan()) })
+        let altered = self.0.lock().expect("lock").altered.load(Ordering::Relaxed);
+        Box::pin(async move { Ok(plan(altered)) })
     }
 
-    fn non_empty<'a>(&'a self, _: &'a LinkPlan) -> Pending<'a, Vec<TableName>> {
-        Box::pin(async { Ok(Vec::new()) })
+    fn non_empty<'a>(&'a self, plan: &'a LinkPlan) -> Pending<'a, Vec<TableName>> {
+        let filled = self.0.lock().expect("lock").filled;
+        let tables = plan.tables.iter().filter(move |_| filled);
+        let names = tables.map(|table| table.source.name.clone()).collect();
+        Box::pin(async { Ok(names) })
     }
 
     fn source(&self, _: Arc<LinkPlan>) -> Pending<'_, Box<dyn Source>> {
@@ -122,10 +127,14 @@ impl Source for FakeSource {
                 self.acknowledge(&durable);
             }
             let mut durable = durable;
+            let cut = Arc::clone(&self.0.lock().expect("lock").cut);
             loop {
                 tokio::select! {
                     biased;
                     () = stop.cancelled() => return Ok(()),
+                    () = cut.notified() => {
+                        return Err(Error::new(Kind::Connection, "the stream was cut"));
+                    }
                     changed = durable.changed() => match changed {
                         Ok(()) => self.acknowledge(&durable),
                         Err(_) => stop.cancelled().await,
@@ -178,7 +187,7 @@ struct FakeTarget {
 impl FakeTarget {
     fn begin(&mut self, expected: &Witness) -> Result<()> {
         let mut world = self.world.lock().expect("lock");
-        world.foreign_delete();
+        world.foreign_writes();
         let mut copy = world.committed.clone();
         match &mut copy.witness {
             Some(stored)
@@ -197,7 +206,7 @@ impl FakeTarget {
             let mut world = self.world.lock().expect("lock");
             world.connection(40)?;
             let rows: usize = slice.steps.iter().map(|step| step.rows.len()).sum();
-            rows > 1 && world.random.u8(..10) == 0
+            rows > 1 && world.random.u8(..10) == 0 && !world.is_calm()
         };
         let undo = self.open.clone();
         if let Some(witness) = slice.open {

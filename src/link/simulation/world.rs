@@ -2,6 +2,7 @@
 //! dice that decide where things break.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
@@ -47,6 +48,16 @@ pub(super) struct World {
     /// Foreign deletes on the target stop when this is applied: every row is updated after it.
     pub(super) calm_from: u64,
     pub(super) crash: Arc<Notify>,
+    /// The source's tables held rows before the first start.
+    pub(super) filled: bool,
+    /// A column of the source has another type.
+    pub(super) altered: Arc<AtomicBool>,
+    /// How often somebody else moves the witness.
+    pub(super) second_writer: u32,
+    /// Ends streams once.
+    pub(super) cut: Arc<Notify>,
+    /// No dice: nothing breaks by itself.
+    calm: bool,
     steps_to_crash: u32,
     crashes_left: u32,
 }
@@ -83,12 +94,33 @@ impl World {
             acknowledged: 0,
             calm_from: 0,
             crash: Arc::new(Notify::new()),
+            filled: false,
+            altered: Arc::default(),
+            second_writer: 0,
+            cut: Arc::default(),
+            calm: false,
             steps_to_crash: random.u32(1..60),
             crashes_left: random.u32(0..12),
             random,
         };
         world.write_log();
         Arc::new(Mutex::new(world))
+    }
+
+    /// Nothing breaks by itself from here on.
+    pub(super) fn calm_down(&mut self) {
+        self.calm = true;
+        self.crashes_left = 0;
+    }
+
+    /// Whether nothing breaks by itself.
+    pub(super) fn is_calm(&self) -> bool {
+        self.calm
+    }
+
+    /// Ends the stream.
+    pub(super) fn cut(&mut self) {
+        self.cut.notify_one();
     }
 
     /// The next life begins.
@@ -119,7 +151,7 @@ impl World {
     /// Now and then a connection is lost.
     pub(super) fn connection(&mut self, one_in: u32) -> Result<()> {
         match self.random.u32(..one_in) {
-            0 => Err(Error::new(Kind::Connection, "the dice cut the connection")),
+            0 if !self.calm => Err(Error::new(Kind::Connection, "the dice cut the connection")),
             _ => Ok(()),
         }
     }
@@ -189,13 +221,19 @@ impl World {
         Some(Change { table: 0, op })
     }
 
-    /// Someone deletes a row on the target.
-    pub(super) fn foreign_delete(&mut self) {
+    /// Someone else writes to the target.
+    pub(super) fn foreign_writes(&mut self) {
         let early = self
             .committed
             .witness
             .as_ref()
             .is_some_and(|witness| at(&witness.position) < self.calm_from);
+        if self.second_writer > 0
+            && let Some(witness) = &mut self.committed.witness
+        {
+            self.second_writer -= 1;
+            witness.seq += 1;
+        }
         if early && self.random.u8(..12) == 0 {
             let key = self.random.i64(0..KEYS);
             self.committed.rows.remove(&key);
@@ -215,8 +253,8 @@ impl World {
     }
 }
 
-/// A plan of one table with a key and two numbers.
-pub(super) fn plan() -> Arc<LinkPlan> {
+/// A plan of one table with a key and two numbers; `altered` changes a type at the source.
+pub(super) fn plan(altered: bool) -> Arc<LinkPlan> {
     let column = |name: &str| Column {
         name: name.to_owned(),
         ty: Type::Int { bits: 64, unsigned: false },
@@ -239,7 +277,10 @@ pub(super) fn plan() -> Arc<LinkPlan> {
         transactional: true,
         unsupported: None,
     };
-    let (source, target) = (table("public"), table("shop"));
+    let (mut source, target) = (table("public"), table("shop"));
+    if altered {
+        source.columns[1].native = "int".to_owned();
+    }
     let crossing = |index: usize| {
         let (from, to) = (&source.columns[index], &target.columns[index]);
         let (postgres, mysql) = (Dialect::Postgres, Dialect::Mysql);

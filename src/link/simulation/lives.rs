@@ -1,0 +1,109 @@
+//! The life of a link outside the happy path: refusals, halts, resumes, foreign writers, draining.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::ends::FakeEnds;
+use super::world::{Shared, World, at};
+use super::{Memory, options};
+use crate::config::{ApplyOptions, LinkName};
+use crate::error::Kind;
+use crate::link::observer::Unobserved;
+use crate::link::ports::LinkContext;
+use crate::link::status::{LinkState, LinkStatus};
+use crate::link::supervisor::{LinkSpec, Shared as Common, Supervisor};
+
+fn start(world: &Shared, options: ApplyOptions) -> Supervisor {
+    world.lock().expect("lock").calm_down();
+    let link = LinkName { source: "a".to_owned(), target: "b".to_owned() };
+    let spec = LinkSpec {
+        context: LinkContext { name: "sim".to_owned(), link, server_id: 1 },
+        options,
+        ends: Arc::new(FakeEnds(Arc::clone(world))),
+    };
+    let common = Common {
+        ledger: Arc::new(Memory::new(world, 1, None)),
+        observer: Arc::new(Unobserved),
+        until_caught_up: false,
+    };
+    Supervisor::start(vec![spec], common)
+}
+
+async fn until(supervisor: &Supervisor, wanted: impl FnMut(&LinkStatus) -> bool) -> LinkStatus {
+    let mut status: watch::Receiver<LinkStatus> = supervisor.links()[0].watch();
+    let seen = timeout(Duration::from_secs(10), status.wait_for(wanted)).await;
+    seen.expect("in time").expect("alive").clone()
+}
+
+/// Broken if a link began on filled tables without being told how, or did not name them.
+#[tokio::test]
+async fn a_start_on_filled_tables_must_be_said() {
+    let world = World::shared(1);
+    world.lock().expect("lock").filled = true;
+    let supervisor = start(&world, ApplyOptions { start: None, ..options() });
+    let status = until(&supervisor, |status| status.state == LinkState::Halted).await;
+    let error = status.error.expect("an error");
+    assert_eq!(error.kind, Kind::Configuration);
+    assert!(error.text.contains("public.t"), "{}", error.text);
+    assert!(world.lock().expect("lock").committed.witness.is_none());
+}
+
+/// Broken if an altered table were streamed on without a person, if the halt could not be left, or
+/// if a running link could be "resumed".
+#[tokio::test]
+async fn an_altered_table_halts_until_reviewed() {
+    let world = World::shared(2);
+    let supervisor = start(&world, options());
+    let handle = supervisor.links()[0].clone();
+    until(&supervisor, |status| status.state == LinkState::Running).await;
+    assert!(handle.resume(false).await.is_err());
+    let alters = Arc::clone(&world.lock().expect("lock").altered);
+    alters.store(true, Ordering::Relaxed);
+    world.lock().expect("lock").cut();
+    let status = until(&supervisor, |status| status.state == LinkState::Halted).await;
+    let error = status.error.expect("an error");
+    assert_eq!(error.kind, Kind::SchemaChanged);
+    assert!(error.text.contains("now column a int"), "{}", error.text);
+    handle.resume(false).await.expect("halted");
+    let again =
+        |status: &LinkStatus| status.state == LinkState::Halted && status.counters.retries >= 2;
+    until(&supervisor, again).await;
+    handle.resume(true).await.expect("halted");
+    until(&supervisor, |status| status.state == LinkState::Running).await;
+}
+
+/// Broken if two weirs could take turns on one link for ever, or if a single unexpected witness
+/// (our own older connection) halted it.
+#[tokio::test]
+async fn a_second_writer_halts_the_link() {
+    let world = World::shared(3);
+    world.lock().expect("lock").second_writer = 1;
+    let supervisor = start(&world, options());
+    let end = world.lock().expect("lock").log.last().expect("a log").end;
+    until(&supervisor, |status| status.applied.as_ref().is_some_and(|is| at(is) >= end)).await;
+
+    let world = World::shared(3);
+    world.lock().expect("lock").second_writer = 1_000;
+    let supervisor = start(&world, options());
+    let status = until(&supervisor, |status| status.state == LinkState::Halted).await;
+    assert_eq!(status.error_kind(), Some(Kind::Witness));
+}
+
+/// Broken if a stop lost what was queued, left the last position unacknowledged, or hung.
+#[tokio::test]
+async fn a_stop_drains() {
+    let world = World::shared(4);
+    let mut supervisor = start(&world, options());
+    let end = world.lock().expect("lock").log.last().expect("a log").end;
+    until(&supervisor, |status| status.applied.as_ref().is_some_and(|is| at(is) >= end)).await;
+    supervisor.shutdown().start();
+    timeout(Duration::from_secs(5), supervisor.finished()).await.expect("in time");
+    assert_eq!(supervisor.links()[0].status().state, LinkState::Stopped);
+    let world = world.lock().expect("lock");
+    assert_eq!(world.acknowledged, at(&world.committed.witness.as_ref().expect("there").position));
+    world.check(4);
+}
