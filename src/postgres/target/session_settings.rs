@@ -4,6 +4,10 @@
 //! by constants. The search path is the one the role would have anywhere else, because the target's
 //! triggers may rely on it; weir's own statements name every schema. `weir.apply` tells triggers
 //! that weir writes. Row security raises an error instead of hiding rows.
+//!
+//! Rows are found by the unique index of the match key, always: a plan made while a table was still
+//! empty would read the whole table for every batch, and be kept until the table is analyzed. The
+//! same holds for the plans of foreign keys. So a plan is made once and may not scan or hash.
 
 use std::time::Duration;
 
@@ -61,6 +65,11 @@ pub(super) async fn prepare(
         ("idle_session_timeout", "0".to_owned()),
         ("transaction_timeout", "0".to_owned()),
         ("row_security", "off".to_owned()),
+        ("plan_cache_mode", "force_generic_plan".to_owned()),
+        ("enable_seqscan", "off".to_owned()),
+        ("enable_hashjoin", "off".to_owned()),
+        ("enable_mergejoin", "off".to_owned()),
+        ("jit", "off".to_owned()),
         ("default_transaction_deferrable", "off".to_owned()),
         ("weir.apply", "on".to_owned()),
     ]

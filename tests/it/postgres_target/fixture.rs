@@ -80,6 +80,11 @@ impl Site {
 
     /// A target for the tables that match, each planned whole by its primary key.
     pub(super) async fn target(&self, pattern: &str) -> Box<dyn Target> {
+        self.target_as(&self.database, pattern).await
+    }
+
+    /// As [`Site::target`], by another role.
+    pub(super) async fn target_as(&self, database: &Database, pattern: &str) -> Box<dyn Target> {
         let tables = self.tables(pattern).await;
         assert!(!tables.is_empty(), "{pattern}");
         let plan = LinkPlan {
@@ -90,7 +95,7 @@ impl Site {
         };
         let plan = Arc::new(plan);
         Postgres
-            .open_target(&context(), &self.database, plan, Duration::from_secs(5))
+            .open_target(&context(), database, plan, Duration::from_secs(5))
             .await
             .expect("target opens")
     }

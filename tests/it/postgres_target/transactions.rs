@@ -184,3 +184,30 @@ async fn locks_are_waited_for_a_bounded_time() {
     let error = apply(&mut target, &mut known, &[upsert(0, 3)]).await.expect_err("locked");
     assert_eq!(error.kind(), Kind::Contention);
 }
+
+/// Broken if a plan made while the table was empty made every later batch read the whole table.
+#[tokio::test]
+async fn batches_never_read_the_whole_table() {
+    for server in SERVERS {
+        let Some(site) = Site::start(server).await else { return };
+        site.execute("CREATE TABLE t (id int PRIMARY KEY, v text)").await;
+        let (mut target, mut known) = site.fresh_target("public.t").await;
+        let update = |from: i64| {
+            let row = |id| vec![Value::Int(id), text("new")];
+            step(0, Verb::Update, &[0, 1], (from..from + 500).map(row).collect())
+        };
+        for _ in 0..8 {
+            apply(&mut target, &mut known, &[update(0)]).await.expect("misses");
+        }
+        for at in 0..20 {
+            let steps = [upsert(at * 500, at * 500 + 500)];
+            apply(&mut target, &mut known, &steps).await.expect("inserts");
+            apply(&mut target, &mut known, &[update(at * 500)]).await.expect("updates");
+        }
+        drop(target);
+        // A session reports what it did when it ends.
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        let read = "SELECT n_tup_upd, seq_tup_read FROM pg_stat_user_tables WHERE relname = 't'";
+        assert_eq!(site.query(read).await, ["10000|0"]);
+    }
+}
