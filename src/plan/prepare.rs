@@ -274,3 +274,6 @@ fn misfit(table: &TablePlan, index: usize, reason: Reason) -> Error {
         format!("table {}, column {name} into {native}: {reason}", table.source.name),
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -326,6 +326,11 @@ fn json_keeps_its_value() {
         &MY_JSON,
         &[(json(r#"{"a":{"a":1},"b":{"a":2}}"#), json(r#"{"a":{"a":1},"b":{"a":2}}"#))],
     );
+}
+
+/// Broken if jsonb were sent what it cannot hold, or broken text were taken for JSON.
+#[test]
+fn json_of_mysql_and_mariadb_fits_or_is_refused() {
     refused(
         &MA_JSON,
         &JSONB,

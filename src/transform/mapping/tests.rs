@@ -60,19 +60,17 @@ fn loss_classes_promise_no_more_than_holds() {
     }
 }
 
+type RoundTrip = (Side, Side, BoxedStrategy<Value>);
+
 /// Pairs that cross both ways, with a strategy for values of the first.
-fn round_trips() -> Vec<(Side, Side, BoxedStrategy<Value>)> {
-    let any_text = || any::<String>().prop_map(|value| text(&value)).boxed();
-    let micros = |range: std::ops::Range<i64>| range.prop_map(Value::Timestamp).boxed();
+fn round_trips() -> Vec<RoundTrip> {
+    let mut pairs = round_trips_of_numbers();
+    pairs.extend(round_trips_of_the_rest());
+    pairs
+}
+
+fn round_trips_of_numbers() -> Vec<RoundTrip> {
     let ints = || any::<i64>().prop_map(Value::Int).boxed();
-    let documents = || {
-        prop_oneof![
-            "-?[0-9]{1,25}(\\.[0-9]{1,20})?(e[0-9]{1,2})?".prop_map(|value| json(&value)),
-            any::<String>().prop_map(|value| json(&serde_json::Value::from(value).to_string())),
-            Just(json(r#"{"a": [1, {"b": null}], "c": {}}"#)),
-        ]
-        .boxed()
-    };
     vec![
         (
             (Postgres, Type::Bool, "boolean"),
@@ -105,6 +103,13 @@ fn round_trips() -> Vec<(Side, Side, BoxedStrategy<Value>)> {
             (Mysql, Type::F64, "double"),
             any::<f32>().prop_map(Value::F32).boxed(),
         ),
+    ]
+}
+
+fn round_trips_of_the_rest() -> Vec<RoundTrip> {
+    let any_text = || any::<String>().prop_map(|value| text(&value)).boxed();
+    let micros = |range: std::ops::Range<i64>| range.prop_map(Value::Timestamp).boxed();
+    vec![
         (PG_TEXT, LONGTEXT, any_text()),
         (char(Mysql, 9), char(Postgres, 9), any_text()),
         (varchar(Mysql, 5), varchar(Postgres, 5), any_text()),
@@ -157,6 +162,15 @@ fn round_trips() -> Vec<(Side, Side, BoxedStrategy<Value>)> {
             prop_oneof![Just(label("a")), Just(label("b"))].boxed(),
         ),
     ]
+}
+
+fn documents() -> BoxedStrategy<Value> {
+    prop_oneof![
+        "-?[0-9]{1,25}(\\.[0-9]{1,20})?(e[0-9]{1,2})?".prop_map(|value| json(&value)),
+        any::<String>().prop_map(|value| json(&serde_json::Value::from(value).to_string())),
+        Just(json(r#"{"a": [1, {"b": null}], "c": {}}"#)),
+    ]
+    .boxed()
 }
 
 /// Equality up to what the canonical form leaves out: trailing zeros and the sign of zero.
