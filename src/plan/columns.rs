@@ -41,42 +41,62 @@ impl Draft<'_> {
         let mut columns = Vec::new();
         for (target, column) in self.target.columns.iter().enumerate() {
             let name = self.source_name(&column.name);
-            let ignored = self.ignored(&name, &column.name);
-            let found = self.source.column_index(&name).filter(|_| !ignored);
-            match found.and_then(|source| Some((source, self.source.columns.get(source)?))) {
+            let ignored = self.ignored(name, Some(&column.name));
+            let index = name.and_then(|name| self.source.column_index(name)).filter(|_| !ignored);
+            match index.and_then(|source| Some((source, self.source.columns.get(source)?))) {
+                Some((_, from)) if column.generated && !from.generated => {
+                    findings.push(self.computed_at_target(from));
+                }
                 _ if column.generated => {}
                 Some((source, from)) if !from.generated => {
                     columns.extend(self.column(source, from, target, column, findings));
                 }
                 Some(_) => self.left_out(column, "is computed at the source", findings),
                 None if ignored => self.left_out(column, "is ignored", findings),
-                None => findings.push(self.finding(
-                    Kind::Mapping,
-                    format!(
-                        "column {} is missing at the source{}",
-                        column.name,
-                        self.alike(&name, self.source)
-                    ),
-                    format!(
-                        "correct the name under `[table.*.column]`, or add \"{}\" to `ignore`",
-                        column.name
-                    ),
-                )),
+                None => findings.push(self.missing_at_source(column, name)),
             }
         }
         for column in &self.source.columns {
             let name = self.target_name(&column.name);
-            let missing = self.target.column_index(&name).is_none();
-            if missing && !column.generated && !self.ignored(&column.name, &name) {
-                findings.push(self.finding(
-                    Kind::Mapping,
-                    format!("column {} is missing at the target{}", column.name, self.alike(&name, self.target)),
-                    format!("add the column to {} (`weir ddl {}` prints its type), or add \"{}\" to `ignore`",
-                        self.target.name, self.link, column.name),
-                ));
+            let missing = name.is_none_or(|name| self.target.column_index(name).is_none());
+            if missing && !column.generated && !self.ignored(Some(&column.name), name) {
+                findings.push(self.missing_at_target(column, name));
             }
         }
         columns
+    }
+
+    fn missing_at_source(&self, column: &Column, name: Option<&str>) -> Finding {
+        let alike = self.alike(name.unwrap_or(&column.name), self.source);
+        self.finding(
+            Kind::Mapping,
+            format!("column {} is missing at the source{alike}", column.name),
+            format!(
+                "correct the name under `[table.*.column]`, or add \"{}\" to `ignore`",
+                column.name
+            ),
+        )
+    }
+
+    fn missing_at_target(&self, column: &Column, name: Option<&str>) -> Finding {
+        let alike = self.alike(name.unwrap_or(&column.name), self.target);
+        let statement = format!("`weir ddl {}` prints its type", self.link);
+        self.finding(
+            Kind::Mapping,
+            format!("column {} is missing at the target{alike}", column.name),
+            format!(
+                "add the column to {} ({statement}), or add \"{}\" to `ignore`",
+                self.target.name, column.name
+            ),
+        )
+    }
+
+    fn computed_at_target(&self, column: &Column) -> Finding {
+        self.finding(
+            Kind::Mapping,
+            format!("column {} is computed at the target, so it cannot be written", column.name),
+            format!("add \"{}\" to `ignore`, or make it a plain column", column.name),
+        )
     }
 
     fn column(
@@ -134,26 +154,30 @@ impl Draft<'_> {
         }
     }
 
-    fn ignored(&self, source: &str, target: &str) -> bool {
+    fn ignored(&self, source: Option<&str>, target: Option<&str>) -> bool {
         let rules = self.chosen.mapping.map(|mapping| &mapping.ignore);
         let more = self.chosen.replicate.map(|replicate| &replicate.ignore);
         let local = self.chosen.mapping.map(|mapping| &mapping.local);
-        let logical = self.logical_name(source);
-        let covers = |pattern: &String| {
-            let meets = |name: &str| wildcard(pattern.as_bytes(), name.as_bytes());
-            meets(source) || meets(target) || meets(logical)
-        };
-        let is_local = |name: &String| [source, target, logical].contains(&name.as_str());
+        let logical = source.and_then(|name| self.logical_name(name, &self.link.source));
+        let names = || [source, target, logical].into_iter().flatten();
+        let covers =
+            |pattern: &String| names().any(|name| wildcard(pattern.as_bytes(), name.as_bytes()));
+        let is_local = |local: &String| names().any(|name| name == local);
         rules.into_iter().chain(more).flatten().any(covers)
             || local.into_iter().flatten().any(is_local)
     }
 
-    /// The logical name of a source column.
-    fn logical_name<'b>(&'b self, source: &'b str) -> &'b str {
-        let renamed = self.chosen.mapping.into_iter().flat_map(|mapping| &mapping.columns);
-        let mut found = renamed
-            .filter(|(_, names)| names.get(&self.link.source).is_some_and(|name| name == source));
-        found.next().map_or(source, |(logical, _)| logical)
+    /// The logical name of a column of `database`; `None` where that name belongs to a column that
+    /// is called otherwise there.
+    fn logical_name<'b>(&'b self, name: &'b str, database: &str) -> Option<&'b str> {
+        let Some(mapping) = self.chosen.mapping else { return Some(name) };
+        let mut renamed = mapping.columns.iter();
+        let found =
+            renamed.find(|(_, names)| names.get(database).is_some_and(|other| other == name));
+        match found {
+            Some((logical, _)) => Some(logical),
+            None => (self.name_in(name, database) == name).then_some(name),
+        }
     }
 
     /// The name in `database` of a logical column.
@@ -164,16 +188,16 @@ impl Draft<'_> {
             .map_or(logical, String::as_str)
     }
 
-    fn target_name(&self, source: &str) -> String {
-        self.name_in(self.logical_name(source), &self.link.target).to_owned()
+    /// What a source column is called at the target.
+    fn target_name<'b>(&'b self, source: &'b str) -> Option<&'b str> {
+        let logical = self.logical_name(source, &self.link.source)?;
+        Some(self.name_in(logical, &self.link.target))
     }
 
-    fn source_name(&self, target: &str) -> String {
-        let renamed = self.chosen.mapping.into_iter().flat_map(|mapping| &mapping.columns);
-        let mut found = renamed
-            .filter(|(_, names)| names.get(&self.link.target).is_some_and(|name| name == target));
-        let logical = found.next().map_or(target, |(logical, _)| logical);
-        self.name_in(logical, &self.link.source).to_owned()
+    /// What a target column is called at the source.
+    fn source_name<'b>(&'b self, target: &'b str) -> Option<&'b str> {
+        let logical = self.logical_name(target, &self.link.target)?;
+        Some(self.name_in(logical, &self.link.source))
     }
 
     /// The match key as indexes into `columns`, which get their way back; empty with findings.

@@ -284,11 +284,13 @@ struct Group {
     step: Step,
 }
 
+/// Table, verb, and the columns where they are not all of the plan's.
+type GroupKey = (usize, Verb, Option<Arc<[usize]>>);
+
 #[derive(Default)]
 struct Groups {
     list: Vec<Group>,
-    index:
-        hashbrown::HashMap<(usize, Verb, Option<Arc<[usize]>>), usize, foldhash::fast::FixedState>,
+    index: hashbrown::HashMap<GroupKey, usize, foldhash::fast::FixedState>,
 }
 
 impl Groups {

@@ -143,7 +143,11 @@ pub(crate) fn choose<'a>(
             Named::Elsewhere => {
                 taken.insert(here);
             }
-            Named::NotNamed => {}
+            Named::Relay(owner) => {
+                taken.insert(here);
+                findings.push(relayed(mapping, here, owner, link));
+            }
+            Named::Silent => {}
         }
     }
     for replicate in replicates(config, link) {
@@ -170,7 +174,9 @@ enum Named<'a> {
     /// Another database owns it here.
     Elsewhere,
     /// The mapping says nothing about this link.
-    NotNamed,
+    Silent,
+    /// Its owner is another database: carrying it on would be a relay.
+    Relay(&'a str),
 }
 
 fn named<'a>(
@@ -189,6 +195,7 @@ fn named<'a>(
             mapping: Some(mapping),
             replicate: rule,
         }),
+        (Some(owner), None, Some(_)) if *owner != link.source => Named::Relay(owner),
         // What the mapping does not say comes from the replication that matches.
         (_, there, Some(rule)) => Named::Carried(Chosen {
             source: here.clone(),
@@ -196,7 +203,23 @@ fn named<'a>(
             mapping: Some(mapping),
             replicate: Some(rule),
         }),
-        (_, _, None) => Named::NotNamed,
+        (_, _, None) => Named::Silent,
+    }
+}
+
+fn relayed(mapping: &TableMapping, here: &TableName, owner: &str, link: &LinkName) -> Finding {
+    Finding {
+        fatal: true,
+        kind: Kind::Mapping,
+        subject: format!("{here} ({})", mapping.at),
+        message: format!(
+            "the table belongs to {owner}, so {} cannot pass it on to {}",
+            link.source, link.target
+        ),
+        hint: format!(
+            "name its table on {} in the [table], so that it comes from {owner}, or `exclude` it",
+            link.target
+        ),
     }
 }
 

@@ -133,7 +133,7 @@ impl Sides<'_> {
         is_postgres(self.source_dialect) == is_postgres(self.target_dialect)
     }
 
-    fn into_postgres(&self) -> bool {
+    fn targets_postgres(&self) -> bool {
         is_postgres(self.target_dialect)
     }
 
@@ -167,7 +167,7 @@ impl Sides<'_> {
     }
 
     fn decimal(&self, size: Option<DecimalSize>) -> DecimalFit {
-        let special = match (self.into_postgres(), size) {
+        let special = match (self.targets_postgres(), size) {
             (false, _) => SpecialFit::Nothing,
             (true, Some(_)) => SpecialFit::NaN,
             (true, None) => SpecialFit::All,
@@ -185,7 +185,7 @@ impl Sides<'_> {
     /// A numeric that no DECIMAL can hold crosses as text.
     fn decimal_text(&self, size: Option<DecimalSize>, chars: Option<u32>) -> Result<Fit, String> {
         let too_wide = size.is_some_and(|size| size.precision > 65 || size.scale > 30);
-        if too_wide && is_postgres(self.source_dialect) && !self.into_postgres() {
+        if too_wide && is_postgres(self.source_dialect) && !self.targets_postgres() {
             self.charset()?;
             return Ok(Fit::DecimalText { chars_max: chars.map(u64::from) });
         }
@@ -193,11 +193,11 @@ impl Sides<'_> {
     }
 
     fn floats(&self) -> Result<Fit, String> {
-        if !self.into_postgres() && self.target.native.contains(',') {
+        if !self.targets_postgres() && self.target.native.contains(',') {
             return Err(self.needs_rule("the target rounds to a number of digits"));
         }
         let fit = FloatFit {
-            special: self.into_postgres(),
+            special: self.targets_postgres(),
             negative_zero: self.target_dialect != Dialect::Mariadb,
             negative: !is_unsigned(self.target),
         };
@@ -205,7 +205,7 @@ impl Sides<'_> {
     }
 
     fn charset(&self) -> Result<Charset, String> {
-        if self.into_postgres() {
+        if self.targets_postgres() {
             return Ok(Charset::Utf8);
         }
         match self.target.charset.as_deref() {
@@ -229,9 +229,9 @@ impl Sides<'_> {
         let padded = |ty: &Type| matches!(ty, Type::Char { .. });
         Ok(TextFit {
             chars_max: chars.map(u64::from),
-            bytes_max: bytes.or(self.into_postgres().then_some(POSTGRES_BYTES_MAX)),
+            bytes_max: bytes.or(self.targets_postgres().then_some(POSTGRES_BYTES_MAX)),
             charset: self.charset()?,
-            nul: !self.into_postgres(),
+            nul: !self.targets_postgres(),
             blanks: match (padded(&self.source.ty), padded(&self.target.ty)) {
                 (true, _) => Blanks::Trim,
                 (false, true) => Blanks::Refuse,
@@ -250,7 +250,7 @@ impl Sides<'_> {
                 BytesFit { bytes_max: None, bytes_exact: Some(bytes), pad_to }
             }
             Type::Bytes { bytes } => BytesFit {
-                bytes_max: bytes.or(self.into_postgres().then_some(POSTGRES_BYTES_MAX)),
+                bytes_max: bytes.or(self.targets_postgres().then_some(POSTGRES_BYTES_MAX)),
                 bytes_exact: None,
                 pad_to,
             },
@@ -259,7 +259,7 @@ impl Sides<'_> {
     }
 
     fn clocks(&self) -> Result<Fit, String> {
-        let postgres_only = is_postgres(self.source_dialect) && self.into_postgres();
+        let postgres_only = is_postgres(self.source_dialect) && self.targets_postgres();
         match (&self.source.ty, &self.target.ty) {
             (Type::Date, Type::Date) if postgres_only => {
                 Ok(Fit::Date { min: i32::MIN, max: i32::MAX, infinity: true })
@@ -267,7 +267,7 @@ impl Sides<'_> {
             (Type::Date, Type::Date) => {
                 Ok(Fit::Date { min: DATE_MIN, max: DATE_MAX, infinity: false })
             }
-            (Type::Time { .. }, Type::Time { digits }) => Ok(if self.into_postgres() {
+            (Type::Time { .. }, Type::Time { digits }) => Ok(if self.targets_postgres() {
                 Fit::Time { min: 0, max: DAY_US, digits: *digits }
             } else {
                 Fit::Time { min: -DURATION_MAX, max: DURATION_MAX, digits: *digits }
@@ -280,12 +280,14 @@ impl Sides<'_> {
             }
             // timestamptz into DATETIME is the UTC convention; only weir's own values come back.
             (Type::Instant { .. }, Type::Timestamp { digits })
-                if is_postgres(self.source_dialect) && !self.into_postgres() =>
+                if is_postgres(self.source_dialect) && !self.targets_postgres() =>
             {
                 Ok(self.clock(Turn::MomentToUtc, *digits))
             }
             (Type::Timestamp { .. }, Type::Instant { digits })
-                if self.way_back && !is_postgres(self.source_dialect) && self.into_postgres() =>
+                if self.way_back
+                    && !is_postgres(self.source_dialect)
+                    && self.targets_postgres() =>
             {
                 Ok(self.clock(Turn::UtcToMoment, *digits))
             }
@@ -294,8 +296,8 @@ impl Sides<'_> {
     }
 
     fn clock(&self, turn: Turn, digits: u8) -> Fit {
-        let postgres_only = is_postgres(self.source_dialect) && self.into_postgres();
-        let (min, max) = match (&self.target.ty, self.into_postgres()) {
+        let postgres_only = is_postgres(self.source_dialect) && self.targets_postgres();
+        let (min, max) = match (&self.target.ty, self.targets_postgres()) {
             (Type::Instant { .. }, false) => (TIMESTAMP_MIN, TIMESTAMP_MAX),
             _ if postgres_only => (i64::MIN, i64::MAX),
             _ => (CLOCK_MIN, CLOCK_MAX),
@@ -337,20 +339,20 @@ impl Sides<'_> {
         if (into_text && (self.source.ty != verbatim || !long_text(&self.target.ty)))
             || (from_text && (self.target.ty != verbatim || !long_text(&self.source.ty)))
             || ((into_text || from_text) && self.same_family())
-            || (into_text && self.into_postgres())
-            || (from_text && !self.into_postgres())
+            || (into_text && self.targets_postgres())
+            || (from_text && !self.targets_postgres())
         {
             return Err(self.needs_rule("only json crosses into LONGTEXT and back"));
         }
-        if !self.into_postgres() {
-            self.charset()?;
+        if self.charset()? != Charset::Utf8 {
+            return Err(self.needs_rule("JSON wants a column of character set utf8mb4"));
         }
         let (source, target) = (kind(&self.source.ty), kind(&self.target.ty));
         let trusted = !from_text
             && (self.source_dialect == self.target_dialect && source == target
                 || is_postgres(self.source_dialect)
                     && target == JsonKind::Verbatim
-                    && !self.into_postgres()
+                    && !self.targets_postgres()
                 || source == JsonKind::Mysql && target == JsonKind::Verbatim);
         let max = match &self.target.ty {
             Type::Text { bytes, .. } => *bytes,
@@ -368,7 +370,7 @@ impl Sides<'_> {
                 JsonKind::Binary => Numbers::Numeric,
                 JsonKind::Mysql => Numbers::Mysql,
             },
-            bytes_max: max.or(self.into_postgres().then_some(POSTGRES_BYTES_MAX)),
+            bytes_max: max.or(self.targets_postgres().then_some(POSTGRES_BYTES_MAX)),
         }))
     }
 
@@ -376,12 +378,12 @@ impl Sides<'_> {
         match (&self.source.ty, &self.target.ty) {
             (Type::Enum { .. }, Type::Enum { labels }) => Ok(label_fit(labels)),
             (Type::Text { .. }, Type::Enum { labels })
-                if is_postgres(self.source_dialect) && !self.into_postgres() =>
+                if is_postgres(self.source_dialect) && !self.targets_postgres() =>
             {
                 Ok(label_fit(labels))
             }
             (Type::Enum { .. }, Type::Text { .. })
-                if !is_postgres(self.source_dialect) && self.into_postgres() =>
+                if !is_postgres(self.source_dialect) && self.targets_postgres() =>
             {
                 Ok(Fit::EnumText(self.text()?))
             }

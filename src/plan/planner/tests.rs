@@ -264,3 +264,19 @@ fn digests_change_with_names_and_types() {
     assert_eq!(digest(&original), digest(&merely_nullable));
     assert_eq!(digest(&original).len(), 32);
 }
+
+/// Broken if a renamed column's old name were taken for another column, or a table were relayed.
+#[test]
+fn renamed_columns_and_owned_tables_are_taken_as_written() {
+    let mut named = mapping("t", Some("pg"), &[("pg", "public.t"), ("my", "my_db.t")]);
+    let names = |title: &str| BTreeMap::from([("my".to_owned(), title.to_owned())]);
+    named.columns = BTreeMap::from([("name".to_owned(), names("title"))]);
+    let mut target = columns();
+    target.push(column("title", TEXT, "text"));
+    let tables = ([table("public", "t", columns())], [table("my_db", "t", target)]);
+    let rules = config(vec![replicate("my", "ma", &["my_db.*"])], vec![named]);
+    let found = refusal(plan(&rules, &link("pg", "my"), &tables.0, &tables.1));
+    assert!(found.contains("column name is missing at the source"), "{found}");
+    let found = refusal(plan(&rules, &link("my", "ma"), &tables.1, &[]));
+    assert!(found.contains("belongs to pg"), "{found}");
+}
