@@ -417,3 +417,50 @@ fn broken(error: std::io::Error) -> Error {
 fn garbled(error: std::io::Error) -> Error {
     Error::new(Kind::Malformed, "a message of the source cannot be read").caused_by(error)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind(code: &str, message: &str, phase: Phase) -> Kind {
+        let message = Some(message.to_owned());
+        judge(ServerError { code: code.to_owned(), message, ..ServerError::default() }, phase)
+            .kind()
+    }
+
+    /// Broken if a hole in the log, or a value the server can never send, were tried again for ever.
+    #[test]
+    fn errors_of_the_stream_are_told_apart() {
+        let too_large = "invalid memory alloc request size 1610610003";
+        assert_eq!(kind("XX000", too_large, Phase::Stream), Kind::Unsupported);
+        assert_eq!(kind("58P01", "requested WAL segment is gone", Phase::Stream), Kind::Gap);
+        assert_eq!(kind("42704", "no such slot", Phase::Start), Kind::Gap);
+        assert_eq!(kind("42704", "no such publication", Phase::Stream), Kind::Setting);
+        assert_eq!(kind("55000", "slot was invalidated", Phase::Start), Kind::Gap);
+        assert_eq!(kind("55000", "wal_level is too low", Phase::Command), Kind::Setting);
+        assert_eq!(kind("55006", "slot is active", Phase::Start), Kind::SourceBusy);
+        assert_eq!(kind("53400", "all slots are in use", Phase::Command), Kind::Setting);
+        assert_eq!(kind("57P01", "terminated", Phase::Stream), Kind::Unavailable);
+        assert_eq!(kind("28P01", "password", Phase::Login), Kind::Authentication);
+        assert_eq!(kind("53300", "too many clients", Phase::Login), Kind::TooManyConnections);
+    }
+
+    /// Broken if a damaged frame were read as another, or could stop weir.
+    #[test]
+    fn frames_are_checked() {
+        let mut wal = vec![b'w'];
+        wal.extend([0, 0, 0, 1, 0, 0, 0, 2].iter().chain(&[0; 16]).chain(b"payload"));
+        let payload = Bytes::from_static(b"payload");
+        let expected = Frame::Wal { start: Lsn(0x1_0000_0002), payload };
+        assert_eq!(frame(wal.clone().into()).expect("a frame"), expected);
+        let mut keepalive = vec![b'k'];
+        keepalive.extend([0, 0, 0, 0, 0, 0, 0, 9].iter().chain(&[0; 7]).chain(&[5, 1]));
+        let expected = Frame::Keepalive { end: Lsn(9), time_us: 5, reply: true };
+        assert_eq!(frame(keepalive.clone().into()).expect("a frame"), expected);
+        for length in 0..18 {
+            assert!(frame(Bytes::copy_from_slice(&keepalive[..length])).is_err());
+            assert!(frame(Bytes::copy_from_slice(&wal[..length])).is_err());
+        }
+        assert!(frame(Bytes::from_static(b"?")).is_err());
+    }
+}
