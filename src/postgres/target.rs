@@ -348,15 +348,17 @@ fn witness_of(row: &DbRow, name: String, link: String) -> Result<Witness> {
                 .caused_by(error)
         })
     };
-    let seq: i64 = column(row, 1)?;
-    let hops: i32 = column(row, 4)?;
+    let negative =
+        |_| Error::new(Kind::Witness, format!("witness of link {link} holds a negative count"));
+    let seq = u64::try_from(column::<i64>(row, 1)?).map_err(negative)?;
+    let hops = u32::try_from(column::<i32>(row, 4)?).map_err(negative)?;
     Ok(Witness {
         part: 0,
         installation: column(row, 0)?,
-        seq: u64::try_from(seq).unwrap_or_default(),
+        seq,
         position: position(column(row, 2)?)?,
         restart: column::<Option<String>>(row, 3)?.map(position).transpose()?,
-        hops: u32::try_from(hops).unwrap_or_default(),
+        hops,
         pending: column(row, 5)?,
         source_identity: column(row, 6)?,
         target_identity: column(row, 7)?,

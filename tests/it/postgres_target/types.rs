@@ -162,3 +162,43 @@ async fn created_tables_have_the_types_of_their_source() {
         }
     }
 }
+
+/// Broken if some character or byte were taken for syntax on its way.
+#[tokio::test]
+async fn any_text_and_bytes_arrive_as_they_are() {
+    const PIECES: &[char] = &[
+        '{',
+        '}',
+        '"',
+        '\\',
+        ',',
+        '\'',
+        ' ',
+        '\n',
+        '\u{1}',
+        'N',
+        '\u{7F}',
+        'ü',
+        '\u{FFFF}',
+        '\u{10FFFF}',
+    ];
+    let Some(site) = Site::start(SERVERS[1]).await else { return };
+    site.execute("CREATE TABLE t (id int PRIMARY KEY, v text, b bytea)").await;
+    let (mut target, mut witness) = site.fresh_target("public.t").await;
+    let mut random = fastrand::Rng::with_seed(7);
+    let mut rows = Vec::new();
+    let mut expected = Vec::new();
+    for id in 0..2000 {
+        let length = random.usize(0..12);
+        let value: String = (0..length).map(|_| PIECES[random.usize(0..PIECES.len())]).collect();
+        let bytes: Vec<u8> = (0..length).map(|_| random.u8(..)).collect();
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        expected.push(format!("{value}|{hex}"));
+        rows.push(vec![Value::Int(id), text(&value), Value::Bytes(bytes.into())]);
+    }
+    apply(&mut target, &mut witness, &[step(0, Verb::Upsert, &[0, 1, 2], rows)])
+        .await
+        .expect("writes");
+    let read = site.query("SELECT v, encode(b, 'hex') FROM t ORDER BY id").await;
+    assert!(read == expected, "{:?}", read.iter().zip(&expected).find(|(a, b)| a != b));
+}
