@@ -128,7 +128,11 @@ impl Applier {
                 return Err(self.stop_before(batch, error).await);
             }
             let full = batch.is_full(self.options.batch_rows_max, self.options.batch_bytes_max);
-            if !full && let Some(queued) = self.parts.receive_now() {
+            let ends = batch.sliced && batch.at_commit();
+            if !full
+                && !ends
+                && let Some(queued) = self.parts.receive_now()
+            {
                 (next, taken) = (Some(queued), taken + 1);
                 continue;
             }
@@ -137,7 +141,11 @@ impl Applier {
                 return Ok(Taken::Parts(taken));
             }
             if full {
-                self.slice(&mut batch, None).await?;
+                match batch.split_whole() {
+                    // A large transaction begins: it does not hold up those before it.
+                    Some(whole) => self.close(whole).await?,
+                    None => self.slice(&mut batch, None).await?,
+                }
             }
             let Some(queued) = self.parts.receive().await else {
                 self.target.rollback().await?;

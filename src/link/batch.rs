@@ -121,6 +121,27 @@ impl Batch {
         self.sliced = true;
     }
 
+    /// Takes the whole transactions out, leaving the one that is open; `None` where there are none,
+    /// or where slices are in an open target transaction already.
+    pub(super) fn split_whole(&mut self) -> Option<Batch> {
+        let end = self.borders.last()?.end;
+        if self.sliced || end == 0 {
+            return None;
+        }
+        let open = Batch {
+            prepared: self.prepared.split_off(end),
+            ordinals: self.ordinals.split_off(end),
+            open_changes: self.open_changes,
+            changes: self.open_changes,
+            bytes: self.bytes,
+            ..Batch::default()
+        };
+        let mut whole = std::mem::replace(self, open);
+        whole.changes = whole.changes.saturating_sub(whole.open_changes);
+        whole.open_changes = 0;
+        Some(whole)
+    }
+
     /// Only the whole transactions before prepared change `index`; `None` where there are none, or
     /// where parts of this batch are in an open target transaction already.
     pub(super) fn whole_before(mut self, index: usize) -> Option<Batch> {
@@ -135,5 +156,62 @@ impl Batch {
         self.transactions = self.borders.len() as u64;
         self.changes = end as u64;
         (end > 0).then_some(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Act;
+
+    fn prepared() -> Option<Prepared> {
+        Some(Prepared { table: 0, act: Act::Truncate })
+    }
+
+    fn batch(transactions: &[u64], open: u64) -> Batch {
+        let mut batch = Batch::default();
+        for (number, changes) in transactions.iter().enumerate() {
+            (0..*changes).for_each(|_| batch.push(prepared()));
+            let position = Position::Postgres(crate::position::Lsn(number as u64 + 1));
+            batch.end_transaction(Commit { position, time_us: 0, xid: None });
+        }
+        (0..open).for_each(|_| batch.push(prepared()));
+        batch
+    }
+
+    fn ends_at(batch: &Batch) -> String {
+        batch.last_commit().expect("a commit").position.to_string()
+    }
+
+    /// Broken if a part of a transaction were committed with the ones before it.
+    #[test]
+    fn only_whole_transactions_are_split_off() {
+        let mut open = batch(&[2, 0, 3], 4);
+        assert!(!open.at_commit());
+        let whole = open.split_whole().expect("three");
+        assert!(whole.at_commit());
+        assert_eq!(
+            (whole.prepared().len(), whole.changes, ends_at(&whole)),
+            (5, 5, "lsn:0/3".into())
+        );
+        assert_eq!((open.prepared().len(), open.changes, open.next_ordinal()), (4, 4, 4));
+        assert_eq!(open.origin(1).ordinal, 1);
+        assert!(open.split_whole().is_none());
+        assert!(batch(&[], 4).split_whole().is_none());
+    }
+
+    /// Broken if what comes before a refused change ended inside the refused transaction, or the
+    /// change were named by another transaction's position.
+    #[test]
+    fn what_is_before_a_change_is_whole() {
+        let refused = batch(&[2, 3, 2], 0);
+        assert_eq!(refused.origin(4).ordinal, 2);
+        assert_eq!(refused.origin(4).position.expect("known").to_string(), "lsn:0/2");
+        let before = refused.whole_before(4).expect("one");
+        assert_eq!((before.prepared().len(), ends_at(&before)), (2, "lsn:0/1".into()));
+        assert!(batch(&[2, 3], 0).whole_before(1).is_none());
+        let mut sliced = batch(&[2, 3], 0);
+        sliced.sliced = true;
+        assert!(sliced.whole_before(4).is_none());
     }
 }

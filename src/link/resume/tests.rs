@@ -1,3 +1,5 @@
+//! The decision table, case by case.
+
 use super::*;
 use crate::link::ledger::Progress;
 

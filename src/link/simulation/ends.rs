@@ -206,7 +206,11 @@ impl FakeTarget {
             let mut world = self.world.lock().expect("lock");
             world.connection(40)?;
             let rows: usize = slice.steps.iter().map(|step| step.rows.len()).sum();
-            rows > 1 && world.random.u8(..10) == 0 && !world.is_calm()
+            let mut values =
+                slice.steps.iter().flat_map(|step| &step.rows).flat_map(|row| row.iter());
+            let poison = world.poison.map(Value::Int);
+            values.any(|value| Some(value) == poison.as_ref())
+                || rows > 1 && world.random.u8(..10) == 0 && !world.is_calm()
         };
         let undo = self.open.clone();
         if let Some(witness) = slice.open {

@@ -76,6 +76,33 @@ async fn an_altered_table_halts_until_reviewed() {
     until(&supervisor, |status| status.state == LinkState::Running).await;
 }
 
+/// Broken if a refused row were not named, if transactions before it were held up by it, or if a
+/// part of its own transaction were committed.
+#[tokio::test]
+async fn a_refused_row_is_named_and_halts() {
+    let mut refused = 0;
+    for seed in 10..40 {
+        let world = World::shared(seed);
+        let end = world.lock().expect("lock").log.last().expect("a log").end;
+        let (before, position, number) = world.lock().expect("lock").poison_a_change();
+        let supervisor = start(&world, options());
+        let is_over = |status: &LinkStatus| {
+            status.error.is_some() || status.applied.as_ref().is_some_and(|is| at(is) >= end)
+        };
+        let status = until(&supervisor, is_over).await;
+        // A value that a later change of the batch replaces is never written.
+        let Some(error) = status.error else { continue };
+        refused += 1;
+        assert_eq!(error.kind, Kind::Constraint, "{}", error.text);
+        assert!(error.text.starts_with("table public.t (key id), "), "{}", error.text);
+        let place = format!("change {number} of ");
+        assert!(error.text.contains(&place), "seed {seed}: {place} in {}", error.text);
+        let applied = at(&status.applied.expect("a witness"));
+        assert!(before <= applied && applied < position, "{before} {applied} {position}");
+    }
+    assert!(refused > 5, "{refused}");
+}
+
 /// Broken if two weirs could take turns on one link for ever, or if a single unexpected witness
 /// (our own older connection) halted it.
 #[tokio::test]

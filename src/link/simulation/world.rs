@@ -54,6 +54,8 @@ pub(super) struct World {
     pub(super) altered: Arc<AtomicBool>,
     /// How often somebody else moves the witness.
     pub(super) second_writer: u32,
+    /// The target refuses rows with this value.
+    pub(super) poison: Option<i64>,
     /// Ends streams once.
     pub(super) cut: Arc<Notify>,
     /// No dice: nothing breaks by itself.
@@ -97,6 +99,7 @@ impl World {
             filled: false,
             altered: Arc::default(),
             second_writer: 0,
+            poison: None,
             cut: Arc::default(),
             calm: false,
             steps_to_crash: random.u32(1..60),
@@ -116,6 +119,28 @@ impl World {
     /// Whether nothing breaks by itself.
     pub(super) fn is_calm(&self) -> bool {
         self.calm
+    }
+
+    /// Makes one change of the log one that the target refuses. Returns the end of the last
+    /// transaction with changes before it, the end of its own, and its number in it.
+    pub(super) fn poison_a_change(&mut self) -> (u64, u64, usize) {
+        const POISON: i64 = -7;
+        self.poison = Some(POISON);
+        let mut places = Vec::new();
+        for (index, transaction) in self.log.iter().enumerate() {
+            for (number, change) in transaction.changes.iter().enumerate() {
+                if matches!(change.op, Op::Insert { .. }) {
+                    places.push((index, number));
+                }
+            }
+        }
+        let (index, number) = places[self.random.usize(..places.len())];
+        if let Op::Insert { after } = &mut self.log[index].changes[number].op {
+            after.0[1] = Value::Int(POISON);
+        }
+        let full = |transaction: &&Transaction| !transaction.changes.is_empty();
+        let before = self.log[..index].iter().rev().find(full).map_or(50, |one| one.end);
+        (before, self.log[index].end, number)
     }
 
     /// Ends the stream.

@@ -1,3 +1,5 @@
+//! The ledger on a real file system: restarts, other processes, torn and corrupt files.
+
 use super::*;
 use crate::link::ledger::Progress;
 use crate::state::checkpoint::parse_link;
