@@ -277,11 +277,16 @@ fn column(
         (_, Some(_)) => true,
     };
     let is_text = matches!(ty, Type::Char { .. } | Type::Text { .. });
+    // CHAR never keeps trailing blanks, so that padding makes no two values equal there.
+    let exact = |name: &str| match ty {
+        Type::Char { .. } => name.ends_with("_bin"),
+        _ => server.exact.contains(name),
+    };
     let generated = ["virtual generated", "stored generated", "persistent generated"]
         .iter()
         .any(|kind| extra.contains(kind));
     Column {
-        exact_collation: !is_text || field(5).is_some_and(|name| server.exact.contains(name)),
+        exact_collation: !is_text || field(5).is_some_and(exact),
         charset: field(4).filter(|_| is_text || matches!(ty, Type::Enum { .. })).map(str::to_owned),
         name,
         ty,

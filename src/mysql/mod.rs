@@ -8,6 +8,7 @@
 pub mod assemble;
 pub mod binlog;
 pub mod catalog;
+pub mod ddl;
 pub mod decode;
 pub mod encode;
 pub mod failure;

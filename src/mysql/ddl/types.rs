@@ -1,0 +1,159 @@
+//! One column's definition on MySQL or MariaDB.
+
+use super::super::sql::literal;
+use super::{CHAR_BYTES, KEY_BYTES_MAX};
+use crate::config::Dialect;
+use crate::model::schema::DecimalSize;
+use crate::model::{Column, Type};
+
+/// Longest VARCHAR of utf8mb4 whose column can be a row's only one, in characters.
+const VARCHAR_CHARS_MAX: u32 = 16_383;
+/// Longest MEDIUMTEXT, in characters of utf8mb4.
+const MEDIUMTEXT_CHARS_MAX: u32 = 4_194_303;
+/// Longest label of an ENUM, in characters.
+const LABEL_CHARS_MAX: usize = 255;
+/// Most labels of an ENUM.
+const LABELS_MAX: usize = 65_535;
+
+/// A column's type with what the row has to hold of it.
+pub(super) struct Definition {
+    pub(super) ty: String,
+    pub(super) comment: Option<&'static str>,
+    /// Bytes in the row.
+    pub(super) row_bytes: usize,
+    /// The type that takes as much but lies beside the row.
+    pub(super) beside: Option<&'static str>,
+}
+
+impl Definition {
+    fn plain(ty: impl Into<String>, row_bytes: usize) -> Self {
+        Definition { ty: ty.into(), comment: None, row_bytes, beside: None }
+    }
+}
+
+/// The definition of a column that may take `key_bytes` in an index.
+pub(super) fn definition(
+    column: &Column,
+    dialect: Dialect,
+    key_bytes: Option<usize>,
+) -> Result<Definition, &'static str> {
+    if column.generated {
+        return Err("computed by the source, never replicated");
+    }
+    let from_postgres = dialect == Dialect::Postgres;
+    Ok(match &column.ty {
+        Type::Bool => Definition::plain("tinyint(1)", 1),
+        Type::Int { bits, unsigned } => integer(*bits, *unsigned),
+        Type::Decimal(size) => decimal(*size),
+        Type::F32 => Definition::plain("float", 4),
+        Type::F64 => Definition::plain("double", 8),
+        Type::Char { chars } if *chars <= 255 => character(*chars, key_bytes),
+        Type::Char { chars } => text(Some(*chars), None, key_bytes),
+        Type::Text { chars, bytes } => text(*chars, *bytes, key_bytes),
+        Type::Binary { bytes } if *bytes <= 255 => {
+            Definition::plain(format!("binary({bytes})"), *bytes as usize)
+        }
+        Type::Binary { bytes } => blob(Some(u64::from(*bytes)), key_bytes),
+        Type::Bytes { bytes } => blob(*bytes, key_bytes),
+        Type::Date => Definition::plain("date", 3),
+        Type::Time { digits } => Definition::plain(with_digits("time", *digits), 6),
+        Type::Timestamp { digits } => Definition::plain(with_digits("datetime", *digits), 8),
+        Type::Instant { digits } if from_postgres => Definition {
+            comment: Some("instant utc"),
+            ..Definition::plain(with_digits("datetime", *digits), 8)
+        },
+        Type::Instant { digits } => Definition::plain(with_digits("timestamp", *digits), 7),
+        Type::Year => Definition::plain("year", 1),
+        Type::Uuid => Definition::plain("char(36) CHARACTER SET ascii COLLATE ascii_bin", 36),
+        Type::Json(_) => Definition::plain("json", 12),
+        Type::Enum { labels } => enumeration(labels, key_bytes),
+        Type::Unsupported => return Err("its type cannot cross"),
+    })
+}
+
+fn with_digits(ty: &str, digits: u8) -> String {
+    if digits == 0 { ty.to_owned() } else { format!("{ty}({digits})") }
+}
+
+fn integer(bits: u8, unsigned: bool) -> Definition {
+    let name = match bits {
+        8 => "tinyint",
+        16 => "smallint",
+        24 => "mediumint",
+        32 => "int",
+        _ => "bigint",
+    };
+    let sign = if unsigned { " unsigned" } else { "" };
+    Definition::plain(format!("{name}{sign}"), 8)
+}
+
+/// DECIMAL where precision and scale allow, else the number as text.
+fn decimal(size: Option<DecimalSize>) -> Definition {
+    let Some(size) = size else { return Definition::plain("decimal(65,30)", 30) };
+    let (precision, scale) = (i32::from(size.precision), i32::from(size.scale));
+    let (digits, scale) = match scale {
+        ..0 => (precision - scale, 0),
+        _ => (precision.max(scale), scale),
+    };
+    if digits <= 65 && scale <= 30 {
+        return Definition::plain(format!("decimal({digits},{scale})"), 30);
+    }
+    let chars = digits + 2;
+    let ty = format!("varchar({chars}) CHARACTER SET ascii COLLATE ascii_bin");
+    Definition::plain(ty, usize::try_from(chars).unwrap_or(0) + 2)
+}
+
+fn character(chars: u32, key_bytes: Option<usize>) -> Definition {
+    if key_bytes.is_some_and(|bytes| chars as usize * CHAR_BYTES > bytes) {
+        return text(Some(chars), None, key_bytes);
+    }
+    Definition::plain(format!("char({chars})"), chars as usize * CHAR_BYTES)
+}
+
+/// Text of a limit in characters or in bytes; in a key, as much as the index takes.
+fn text(chars: Option<u32>, bytes: Option<u64>, key_bytes: Option<usize>) -> Definition {
+    if let Some(most) = key_bytes.map(|bytes| bytes.min(KEY_BYTES_MAX) / CHAR_BYTES) {
+        let chars = chars.map_or(most, |chars| most.min(chars as usize));
+        return Definition::plain(format!("varchar({chars})"), chars * CHAR_BYTES + 2);
+    }
+    match (chars, bytes) {
+        (Some(chars), _) if chars <= VARCHAR_CHARS_MAX => Definition {
+            beside: Some("text"),
+            ..Definition::plain(format!("varchar({chars})"), chars as usize * CHAR_BYTES + 2)
+        },
+        (Some(chars), _) if chars <= MEDIUMTEXT_CHARS_MAX => Definition::plain("mediumtext", 12),
+        // The source's limit is in bytes of its own character set, which may take fewer.
+        (None, Some(..=255)) => Definition::plain("text", 12),
+        (None, Some(..=65_535)) => Definition::plain("mediumtext", 12),
+        _ => Definition::plain("longtext", 12),
+    }
+}
+
+fn blob(bytes: Option<u64>, key_bytes: Option<usize>) -> Definition {
+    if let Some(most) = key_bytes {
+        let length = bytes.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(most).min(most);
+        return Definition::plain(format!("varbinary({length})"), length + 2);
+    }
+    let ty = match bytes {
+        Some(..=255) => "tinyblob",
+        Some(..=65_535) => "blob",
+        Some(..=16_777_215) => "mediumblob",
+        _ => "longblob",
+    };
+    Definition::plain(ty, 12)
+}
+
+/// ENUM in the source's order; text where a label is none that ENUM can hold.
+fn enumeration(labels: &[String], key_bytes: Option<usize>) -> Definition {
+    let longest = labels.iter().map(|label| label.chars().count()).max().unwrap_or(0);
+    let holds = |label: &String| !label.ends_with(' ') && !label.contains('\0');
+    if labels.is_empty()
+        || labels.len() > LABELS_MAX
+        || longest > LABEL_CHARS_MAX
+        || !labels.iter().all(holds)
+    {
+        return text(u32::try_from(longest.max(1)).ok(), None, key_bytes);
+    }
+    let list: Vec<String> = labels.iter().map(|label| literal(label)).collect();
+    Definition::plain(format!("enum({})", list.join(",")), 2)
+}
