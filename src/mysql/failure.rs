@@ -121,7 +121,7 @@ fn kind_of_dump_refusal(message: &str) -> Kind {
         Kind::SourceBusy
     } else if says("has more GTIDs") || says("diverged") || says("not in the master's binlog") {
         Kind::Identity
-    } else if says("max_allowed_packet") {
+    } else if says("max_allowed_packet") || says("GTID_MODE") {
         Kind::Setting
     } else {
         Kind::Gap
@@ -174,6 +174,7 @@ mod tests {
         assert_eq!(kind(1236, "the source purged required binary logs"), Kind::Gap);
         assert_eq!(kind(1236, "A replica with the same server_uuid/server_id"), Kind::SourceBusy);
         assert_eq!(kind(1236, "Slave has more GTIDs than the master has"), Kind::Identity);
+        assert_eq!(kind(1236, "this server has GTID_MODE = OFF instead of ON"), Kind::Setting);
         assert_eq!(kind(1142, "SELECT command denied"), Kind::Privilege);
         assert_eq!(kind(9999, "new"), Kind::Statement);
         let closed = mysql_async::Error::Driver(DriverError::ConnectionClosed);

@@ -14,6 +14,7 @@ pub mod encode;
 pub mod failure;
 pub mod history;
 pub mod identity;
+pub mod scan;
 pub mod session;
 pub mod setup;
 pub mod source;

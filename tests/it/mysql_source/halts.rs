@@ -1,1 +1,176 @@
-//! Halts.
+//! Whatever weir cannot apply exactly stops the link with its name; what does not concern it does
+//! not.
+
+use weir::error::Kind;
+use weir::model::{Before, Op, Value};
+use weir::sandbox::{Options, Server};
+
+use super::rig::{Rig, follow, inserted};
+
+const TABLES: &str = "CREATE TABLE t (id int PRIMARY KEY, v varchar(600), j json);
+    CREATE TABLE other_t (id int PRIMARY KEY, v longtext, j json);
+    INSERT INTO t VALUES (1, 'a', JSON_OBJECT('a', 1, 'b', REPEAT('x', 500)));
+    INSERT INTO other_t VALUES (1, 'a', JSON_OBJECT('a', 1, 'b', REPEAT('x', 500)))";
+
+/// What halts on both servers.
+async fn shared(rig: &Rig) {
+    let unsupported = Kind::Unsupported;
+    rig.halts(
+        "SET SESSION binlog_format = 'STATEMENT'; INSERT INTO other_t VALUES (2, 'x', '{}')",
+        unsupported,
+        "statement format",
+    )
+    .await;
+    rig.halts(
+        "XA START 'x'; INSERT INTO other_t VALUES (3, 'x', '{}'); XA END 'x'; XA PREPARE 'x'; XA COMMIT 'x'",
+        unsupported,
+        "XA",
+    )
+    .await;
+    rig.halts(
+        "SET SESSION binlog_row_image = 'MINIMAL'; INSERT INTO t (id) VALUES (50)",
+        unsupported,
+        "does not hold every column",
+    )
+    .await;
+    rig.halts(
+        "ALTER TABLE t ADD COLUMN n int; INSERT INTO t VALUES (60, 'x', '{}', 1)",
+        Kind::SchemaChanged,
+        "column n is new",
+    )
+    .await;
+    rig.execute("ALTER TABLE t DROP COLUMN n").await;
+    rig.halts(
+        "ALTER TABLE t MODIFY v varchar(601); INSERT INTO t VALUES (61, 'x', '{}')",
+        Kind::SchemaChanged,
+        "column v is no longer varchar(600)",
+    )
+    .await;
+    rig.execute("ALTER TABLE t MODIFY v varchar(600)").await;
+    rig.halts(
+        "SET GLOBAL binlog_row_metadata = 'MINIMAL'; INSERT INTO t VALUES (62, 'x', '{}')",
+        Kind::Setting,
+        "does not name the columns",
+    )
+    .await;
+    rig.execute("SET GLOBAL binlog_row_metadata = 'FULL'").await;
+    rig.halts("RENAME TABLE t TO u", Kind::SchemaChanged, "app.t was dropped, renamed").await;
+    rig.execute("RENAME TABLE u TO t").await;
+    rig.halts("DROP TABLE t", Kind::SchemaChanged, "app.t was dropped").await;
+}
+
+/// What changes no planned row passes, and TRUNCATE arrives.
+async fn passes(rig: &Rig, foreign: &str) {
+    let mut stream = rig.begin().await;
+    rig.execute(foreign).await;
+    rig.execute(
+        "CREATE TABLE other_x (id int); DROP TABLE other_x; CREATE INDEX i ON t (v(10));
+        ALTER TABLE t DROP INDEX i; ANALYZE TABLE t; FLUSH TABLES;
+        CREATE TEMPORARY TABLE tmp (id int); INSERT INTO tmp VALUES (1); DROP TABLE tmp;
+        CREATE USER 'someone'@'localhost'; DROP USER 'someone'@'localhost';
+        CREATE PROCEDURE p() INSERT INTO t VALUES (70, 'p', '{}'); CALL p();
+        BEGIN; SAVEPOINT s; INSERT INTO t VALUES (71, 'x', '{}'); ROLLBACK TO s; COMMIT;
+        SET SESSION binlog_row_image = 'MINIMAL'; UPDATE t SET v = 'b' WHERE id = 1;
+        DELETE FROM t WHERE id = 70; TRUNCATE TABLE t",
+    )
+    .await;
+    let (changes, _) = stream.transaction().await;
+    assert_eq!(inserted(&changes[0])[0], Value::Int(70));
+    let (changes, _) = stream.transaction().await;
+    let Op::Update { before: Some(Before::Key(before)), after } = &changes[0].op else {
+        panic!("an update that knows its key: {changes:?}")
+    };
+    assert_eq!(before.to_vec(), [Value::Int(1), Value::Unchanged, Value::Unchanged]);
+    assert_eq!(after.to_vec(), [Value::Int(1), Value::Text("b".into()), Value::Unchanged]);
+    let (changes, _) = stream.transaction().await;
+    assert!(
+        matches!(&changes[0].op, Op::Delete { before: Before::Key(row) } if row[0] == Value::Int(70))
+    );
+    let (changes, _) = stream.transaction().await;
+    assert_eq!(changes[0].op, Op::Truncate);
+    stream.stop().await;
+}
+
+/// A schema change that the operator has reviewed: rows until there are matched by name.
+async fn reviewed(rig: &Rig) {
+    let mut source = rig.source().await;
+    let from = source.begin().await.unwrap();
+    rig.execute(
+        "ALTER TABLE t ADD COLUMN n int FIRST; INSERT INTO t VALUES (9, 80, 'x', '{}');
+        ALTER TABLE t DROP COLUMN n",
+    )
+    .await;
+    let until = rig.source().await.begin().await.unwrap();
+    let mut stream = follow(source, from, Some(until));
+    rig.execute("INSERT INTO t VALUES (81, 'y', '{}')").await;
+    let (changes, _) = stream.transaction().await;
+    assert_eq!(inserted(&changes[0])[..2], [Value::Int(80), Value::Text("x".into())]);
+    let (changes, _) = stream.transaction().await;
+    assert_eq!(inserted(&changes[0])[0], Value::Int(81));
+    stream.stop().await;
+}
+
+/// Broken if a change that MySQL logs in a form that weir does not read were skipped.
+#[tokio::test]
+async fn what_is_not_understood_halts_mysql() {
+    let Some(rig) = Rig::new(Server::MySql97, Options::default(), TABLES).await else { return };
+    let partial = "SET SESSION binlog_row_value_options = 'PARTIAL_JSON';
+        SET SESSION binlog_row_image = 'MINIMAL';";
+    let vector = "CREATE TABLE other_v (id int PRIMARY KEY, v vector(3));
+        INSERT INTO other_v VALUES (1, STRING_TO_VECTOR('[1,2,3]'));";
+    passes(&rig, &format!("{vector} {partial} UPDATE other_t SET j = JSON_SET(j, '$.a', 2)")).await;
+    reviewed(&rig).await;
+    rig.execute("INSERT INTO t VALUES (1, 'a', JSON_OBJECT('a', 1, 'b', REPEAT('x', 500)))").await;
+    rig.halts(
+        &format!("{partial} UPDATE t SET j = JSON_SET(j, '$.a', 2)"),
+        Kind::Unsupported,
+        "PARTIAL_UPDATE_ROWS_EVENT",
+    )
+    .await;
+    rig.halts(
+        "SET SESSION binlog_transaction_compression = ON; INSERT INTO t VALUES (2, 'x', '{}')",
+        Kind::Unsupported,
+        "compressed transaction",
+    )
+    .await;
+    shared(&rig).await;
+}
+
+/// As above for MariaDB.
+#[tokio::test]
+async fn what_is_not_understood_halts_mariadb() {
+    let ddl = format!("{TABLES}; CREATE TABLE c (id int PRIMARY KEY, v varchar(600) COMPRESSED)");
+    let options = Options::default();
+    let Some(rig) = Rig::new(Server::MariaDb1011, options, &ddl).await else { return };
+    let compress = |table: &str| {
+        format!("SET GLOBAL log_bin_compress = ON; UPDATE {table} SET v = REPEAT('y', 600)")
+    };
+    let plain = "SET GLOBAL log_bin_compress = OFF";
+    passes(&rig, &format!("{}; {plain}", compress("other_t"))).await;
+    reviewed(&rig).await;
+    rig.execute("INSERT INTO t VALUES (1, 'a', '{}')").await;
+    rig.halts(&compress("t"), Kind::Unsupported, "COMPRESSED_EVENT").await;
+    rig.execute(plain).await;
+    rig.halts("INSERT INTO c VALUES (1, 'x')", Kind::Unsupported, "COMPRESSED column").await;
+    shared(&rig).await;
+}
+
+/// Broken if a MySQL source without GTIDs were read: its positions could not be trusted.
+#[tokio::test]
+async fn transactions_without_gtid_halt() {
+    let options =
+        Options::default().set("gtid_mode", "ON_PERMISSIVE").set("enforce_gtid_consistency", "ON");
+    let Some(rig) = Rig::new(Server::MySql97, options, TABLES).await else { return };
+    let opened = weir::mysql::source::open(&rig.context, &rig.database, rig.plan.clone()).await;
+    let error = opened.err().expect("refused");
+    assert_eq!(error.kind(), Kind::Setting);
+    assert!(error.chain().contains("gtid_mode"), "{}", error.chain());
+    rig.execute("SET GLOBAL gtid_mode = ON").await;
+    rig.halts(
+        "SET GLOBAL gtid_mode = ON_PERMISSIVE; SET GLOBAL gtid_mode = OFF_PERMISSIVE;
+        INSERT INTO t VALUES (2, 'x', '{}')",
+        Kind::Setting,
+        "GTID",
+    )
+    .await;
+}

@@ -10,8 +10,8 @@ use weir::config::{Database, Deletes, Dialect, LinkName, Secret, Tls, Truncates}
 use weir::error::{Error, Kind};
 use weir::link::ports::{LinkContext, Selection, Source};
 use weir::link::queue::{PartReceiver, channel};
-use weir::model::{Change, Commit, Op, Row};
-use weir::mysql::{catalog, source};
+use weir::model::{Change, Commit, Op, Row, Value};
+use weir::mysql::{catalog, scan, source};
 use weir::plan::{ColumnPlan, LinkPlan, TablePlan, UpsertStrategy};
 use weir::position::Position;
 use weir::sandbox::{Options, Running, Server, require};
@@ -67,6 +67,19 @@ impl Rig {
         let mut source = self.source().await;
         let from = source.begin().await.unwrap();
         follow(source, from, None)
+    }
+
+    /// Rows read beside the stream are the rows of the stream.
+    pub(super) async fn same_beside(&self, rows: &[(Value, &Row)]) {
+        let mut scan = scan::open(&self.context, &self.database, self.plan.clone()).await.unwrap();
+        let keys: Vec<Row> = rows.iter().map(|(key, _)| Row::from(vec![key.clone()])).collect();
+        let scanned = scan.read_rows(&self.plan.tables[0], &keys).await.unwrap();
+        for (found, (key, row)) in scanned.rows.iter().zip(rows) {
+            assert_eq!(found.as_ref(), Some(*row), "{key:?}");
+        }
+        let head = scan.head().await.unwrap();
+        assert!(scanned.high.reaches(&scanned.low) && head.reaches(&scanned.high));
+        assert!(scanned.low.reaches(&head), "an idle server's low mark is its end");
     }
 
     pub(super) async fn execute(&self, sql: &str) {

@@ -61,6 +61,7 @@ async fn numbers(server: Server) {
     assert_eq!(high.to_vec(), expected.concat());
     let odd = stream.transaction().await.0;
     assert_eq!(inserted(&odd[0])[18], int(7));
+    rig.same_beside(&[(int(1), &low), (int(2), &high), (int(3), inserted(&odd[0]))]).await;
     stream.stop().await;
 }
 
@@ -132,6 +133,7 @@ async fn times(server: Server) {
         Value::Null,
     ];
     assert_eq!(second.to_vec(), expected);
+    rig.same_beside(&[(Value::Int(1), &first), (Value::Int(2), &second)]).await;
     stream.stop().await;
 }
 
@@ -181,6 +183,9 @@ async fn strings(server: Server) {
     assert_eq!((&second[5], &second[9]), (&Value::Bytes(Vec::new().into()), &Value::EnumInvalid));
     let third = inserted(&changes[2]);
     assert_eq!((&third[2], &third[9]), (&Value::Null, &Value::Enum("".into())));
+    let rows: Vec<_> =
+        changes.iter().map(|change| (inserted(change)[0].clone(), inserted(change))).collect();
+    rig.same_beside(&rows).await;
     rig.execute("UPDATE strings SET id = 9, v = '' WHERE id = 1; DELETE FROM strings WHERE id = 3")
         .await;
     let (changes, _) = stream.transaction().await;
@@ -258,6 +263,9 @@ async fn json_is_printed_like_the_server() {
         let expected = Value::Json(row[1].clone().unwrap().into());
         assert_eq!(inserted(change)[1], expected, "document {:?}", row[0]);
     }
+    let rows: Vec<_> =
+        changes.iter().map(|change| (inserted(change)[0].clone(), inserted(change))).collect();
+    rig.same_beside(&rows).await;
     stream.stop().await;
 }
 

@@ -1,0 +1,211 @@
+//! One table's rows as statements read them: select list, exact condition on the match key, and
+//! the answer's values, equal to those that the stream yields.
+
+use mysql_async::{Row as Answer, Value as Cell};
+
+use crate::error::{Error, Kind, Result};
+use crate::model::{Column, Row, Type, Value};
+use crate::mysql::decode::temporal;
+use crate::mysql::encode::Form;
+use crate::mysql::sql::quote;
+use crate::plan::TablePlan;
+
+/// The parts of the statement that reads one row.
+#[derive(Debug)]
+pub(super) struct Select<'a> {
+    /// Planned columns by their place in the source table.
+    columns: Vec<(usize, &'a Column)>,
+    key: Vec<&'a Column>,
+    width: usize,
+}
+
+fn internal(what: &str) -> Error {
+    Error::new(Kind::Internal, what)
+}
+
+impl<'a> Select<'a> {
+    /// The statement's parts for `plan`.
+    pub(super) fn new(plan: &'a TablePlan) -> Result<Self> {
+        let source = &plan.source.columns;
+        let column = |at: usize| {
+            source.get(at).map(|column| (at, column)).ok_or_else(|| internal("a plan's column"))
+        };
+        let columns = plan
+            .columns
+            .iter()
+            .map(|planned| column(planned.source))
+            .collect::<Result<Vec<_>>>()?;
+        let key = plan.key.iter().map(|at| {
+            columns.get(*at).map(|(_, column)| *column).ok_or_else(|| internal("a plan's key"))
+        });
+        Ok(Select { key: key.collect::<Result<Vec<_>>>()?, columns, width: source.len() })
+    }
+
+    /// The select list. Enums come with their index, which tells the invalid value from a label.
+    pub(super) fn list(&self) -> String {
+        let names = self.columns.iter().map(|(_, column)| {
+            let name = quote(&column.name);
+            match column.ty {
+                Type::Enum { .. } => format!("{name}, {name} + 0"),
+                _ => name,
+            }
+        });
+        names.collect::<Vec<_>>().join(", ")
+    }
+
+    /// The match key's condition: the first half of a text's uses the index, the second is exact.
+    pub(super) fn condition(&self) -> String {
+        let terms = self.key.iter().map(|column| {
+            let name = quote(&column.name);
+            if column.exact_collation {
+                format!("{name} = ?")
+            } else {
+                format!(
+                    "{name} = ? AND CAST(CONVERT({name} USING utf8mb4) AS BINARY) = CAST(? AS BINARY)"
+                )
+            }
+        });
+        terms.collect::<Vec<_>>().join(" AND ")
+    }
+
+    /// The condition's parameters for one key.
+    pub(super) fn parameters(&self, key: &Row) -> Result<Vec<Cell>> {
+        if key.len() != self.key.len() {
+            return Err(internal("a key of another width"));
+        }
+        let mut parameters = Vec::new();
+        for (column, value) in self.key.iter().zip(key.iter()) {
+            let parameter = parameter(column, value)?;
+            if !column.exact_collation {
+                parameters.push(parameter.clone());
+            }
+            parameters.push(parameter);
+        }
+        Ok(parameters)
+    }
+
+    /// The answer as a row of the source table; columns outside the plan are unchanged.
+    pub(super) fn row(&self, answer: Answer) -> Result<Row> {
+        let mut cells = answer.unwrap_raw().into_iter();
+        let mut next = || cells.next().flatten().ok_or_else(|| internal("an answer too narrow"));
+        let mut values = vec![Value::Unchanged; self.width];
+        for (at, column) in &self.columns {
+            let cell = next()?;
+            let index = match column.ty {
+                Type::Enum { .. } => Some(next()?),
+                _ => None,
+            };
+            let value = value(column, cell, index)
+                .map_err(|error| error.within(format_args!("column {}", column.name)))?;
+            if let Some(slot) = values.get_mut(*at) {
+                *slot = value;
+            }
+        }
+        Ok(values.into())
+    }
+}
+
+/// A key's value as a parameter. Dates that are none are sent by their fields.
+fn parameter(column: &Column, value: &Value) -> Result<Cell> {
+    match value {
+        Value::InvalidDate(date) => {
+            let (clock, fraction) = (date.time_us / 1_000_000, date.time_us % 1_000_000);
+            let part = |number: i64| u8::try_from(number).unwrap_or(0);
+            let (hour, minute, second) = (clock / 3_600, clock / 60 % 60, clock % 60);
+            let fraction = u32::try_from(fraction).unwrap_or(0);
+            let (year, month, day) = (date.year, date.month, date.day);
+            Ok(Cell::Date(year, month, day, part(hour), part(minute), part(second), fraction))
+        }
+        value => Form::of_column(column)?.parameter(value),
+    }
+}
+
+/// One cell of the binary protocol as the stream's value.
+fn value(column: &Column, cell: Cell, index: Option<Cell>) -> Result<Value> {
+    Ok(match (&column.ty, cell) {
+        (_, Cell::NULL) => Value::Null,
+        (Type::Bool, cell) => match whole(cell)? {
+            Value::Int(0) => Value::Bool(false),
+            Value::Int(1) => Value::Bool(true),
+            other => other,
+        },
+        (Type::Int { .. } | Type::Year, cell) => whole(cell)?,
+        (Type::F32, Cell::Float(number)) => Value::F32(number),
+        (Type::F64, Cell::Double(number)) => Value::F64(number),
+        (Type::Decimal(_), Cell::Bytes(bytes)) => Value::Decimal(decimal(&text(bytes)?).into()),
+        (Type::Char { .. }, Cell::Bytes(bytes)) => {
+            Value::Text(text(bytes)?.trim_end_matches(' ').into())
+        }
+        (Type::Text { .. }, Cell::Bytes(bytes)) => Value::Text(text(bytes)?.into()),
+        (Type::Json(_), Cell::Bytes(bytes)) => Value::Json(text(bytes)?.into()),
+        (Type::Enum { .. }, Cell::Bytes(bytes)) => match index.map(whole).transpose()? {
+            Some(Value::Int(0)) => Value::EnumInvalid,
+            _ => Value::Enum(text(bytes)?.into()),
+        },
+        (Type::Binary { bytes: width }, Cell::Bytes(mut bytes)) => {
+            let width = *width as usize;
+            if bytes.len() < width {
+                bytes.resize(width, 0);
+            }
+            Value::Bytes(bytes.into())
+        }
+        (Type::Bytes { .. }, Cell::Bytes(bytes)) => Value::Bytes(bytes.into()),
+        (Type::Uuid, Cell::Bytes(bytes)) => uuid(&text(bytes)?)?,
+        (Type::Date, Cell::Date(year, month, day, ..)) => temporal::date(year, month, day),
+        (Type::Timestamp { .. }, cell @ Cell::Date(..)) => moment(cell, temporal::timestamp)?,
+        (Type::Instant { .. }, cell @ Cell::Date(..)) => moment(cell, temporal::instant_of_fields)?,
+        (Type::Time { .. }, Cell::Time(negative, days, hours, minutes, seconds, us)) => {
+            let hours = u64::from(days) * 24 + u64::from(hours);
+            let us = temporal::time_us(hours, minutes.into(), seconds.into(), us.into());
+            Value::Time(if negative { -us } else { us })
+        }
+        _ => return Err(internal("a value of another type than planned")),
+    })
+}
+
+fn moment(cell: Cell, make: fn(u16, u8, u8, i64) -> Value) -> Result<Value> {
+    let Cell::Date(year, month, day, hour, minute, second, us) = cell else {
+        return Err(internal("a date that is none"));
+    };
+    let time = temporal::time_us(hour.into(), minute.into(), second.into(), us.into());
+    Ok(make(year, month, day, time))
+}
+
+/// A whole number; bits come as bytes, highest first.
+fn whole(cell: Cell) -> Result<Value> {
+    match cell {
+        Cell::Int(number) => Ok(Value::Int(number)),
+        Cell::UInt(number) => Ok(Value::from_u64(number)),
+        Cell::Bytes(bytes) if bytes.len() <= 8 => {
+            let number = bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
+            Ok(Value::from_u64(number))
+        }
+        // What `enum + 0` is, on both servers.
+        Cell::Double(number) => Ok(Value::Int(number as i64)),
+        _ => Err(internal("a number that is none")),
+    }
+}
+
+fn text(bytes: Vec<u8>) -> Result<String> {
+    String::from_utf8(bytes)
+        .map_err(|error| Error::new(Kind::Value, "text that is not UTF-8").caused_by(error))
+}
+
+/// Without the leading zeros of ZEROFILL.
+fn decimal(text: &str) -> String {
+    let (sign, digits) = match text.strip_prefix('-') {
+        Some(digits) => ("-", digits),
+        None => ("", text),
+    };
+    let digits = digits.trim_start_matches('0');
+    let zero = if digits.is_empty() || digits.starts_with('.') { "0" } else { "" };
+    format!("{sign}{zero}{digits}")
+}
+
+fn uuid(text: &str) -> Result<Value> {
+    let digits: String = text.chars().filter(|letter| *letter != '-').collect();
+    match u128::from_str_radix(&digits, 16) {
+        Ok(number) if digits.len() == 32 => Ok(Value::Uuid(number.to_be_bytes())),
+        _ => Err(Error::new(Kind::Value, "a UUID that is none")),
+    }
+}

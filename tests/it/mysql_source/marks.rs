@@ -1,0 +1,116 @@
+//! The marks of reads beside the stream, under load (correctness.md 8): everything up to the low
+//! mark is visible, nothing after the high mark is.
+
+use std::time::Duration;
+
+use weir::model::{Op, Row, Value};
+use weir::mysql::scan;
+use weir::position::Position;
+use weir::sandbox::{Options, Server};
+
+use super::rig::Rig;
+
+const WRITERS: i64 = 6;
+const SCANS: usize = 150;
+/// Between scans, so that the writers get something done.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// One logged update: the position after it, and that of itself alone.
+struct Logged {
+    alone: Position,
+    id: i64,
+    value: i64,
+}
+
+/// What one transaction added to the position.
+fn alone(before: &Position, after: &Position) -> Position {
+    match (before, after) {
+        (Position::Mysql(before, _), Position::Mysql(after, _)) => {
+            Position::Mysql(after.minus(before), None)
+        }
+        _ => after.clone(),
+    }
+}
+
+fn int(value: &Value) -> i64 {
+    match value {
+        Value::Int(number) => *number,
+        other => panic!("a number, not {other:?}"),
+    }
+}
+
+async fn marks(server: Server) {
+    let ddl = "CREATE TABLE t (id bigint PRIMARY KEY, v bigint)";
+    let Some(rig) = Rig::new(server, Options::default(), ddl).await else { return };
+    for id in 0..WRITERS {
+        rig.execute(&format!("INSERT INTO t VALUES ({id}, 0)")).await;
+    }
+    let mut stream = rig.begin().await;
+    let writers: Vec<_> = {
+        let mut writers = Vec::new();
+        for id in 0..WRITERS {
+            let mut conn = rig.server.connect_mysql().await.unwrap();
+            writers.push(tokio::spawn(async move {
+                use mysql_async::prelude::Queryable;
+                loop {
+                    let sql = format!("UPDATE t SET v = v + 1 WHERE id = {id}");
+                    if conn.query_drop(sql).await.is_err() {
+                        return;
+                    }
+                }
+            }));
+        }
+        writers
+    };
+    let mut scan = scan::open(&rig.context, &rig.database, rig.plan.clone()).await.unwrap();
+    let keys: Vec<Row> = (0..WRITERS).map(|id| Row::from(vec![Value::Int(id)])).collect();
+    let mut scans = Vec::new();
+    for _ in 0..SCANS {
+        scans.push(scan.read_rows(&rig.plan.tables[0], &keys).await.unwrap());
+        tokio::time::sleep(PAUSE).await;
+    }
+    writers.iter().for_each(tokio::task::JoinHandle::abort);
+    let end = scan.head().await.unwrap();
+    let (mut logged, mut last) = (Vec::new(), stream.from.clone());
+    while !last.reaches(&end) {
+        let queued = stream.parts.receive().await.expect("the stream goes on");
+        let Some(commit) = &queued.part.commit else { continue };
+        for change in &queued.part.changes {
+            let Op::Update { after, .. } = &change.op else { panic!("an update") };
+            let alone = alone(&last, &commit.position);
+            logged.push(Logged { alone, id: int(&after[0]), value: int(&after[1]) });
+        }
+        last = commit.position.clone();
+    }
+    let mut between = 0;
+    for scanned in &scans {
+        for (id, row) in (0..WRITERS).zip(&scanned.rows) {
+            let value = int(&row.as_ref().expect("the row is there")[1]);
+            let at = |mark: &Position| {
+                let own = logged.iter().filter(|change| change.id == id);
+                let until = own.filter(|change| mark.reaches(&change.alone));
+                until.map(|change| change.value).max().unwrap_or(0)
+            };
+            let (low, high) = (at(&scanned.low), at(&scanned.high));
+            assert!(low <= value && value <= high, "row {id}: {low} <= {value} <= {high}");
+            between += usize::from(low != high);
+        }
+    }
+    assert!(logged.len() > 200, "{} updates are no load", logged.len());
+    if server == Server::MariaDb1011 {
+        assert_eq!(between, 0, "MariaDB's marks are one");
+    }
+    stream.stop().await;
+}
+
+/// Broken if a refetch could overwrite a newer value, or miss an older one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn marks_hold_under_load_mysql() {
+    marks(Server::MySql97).await;
+}
+
+/// As above.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn marks_hold_under_load_mariadb() {
+    marks(Server::MariaDb1011).await;
+}
