@@ -151,7 +151,10 @@ async fn wait(
         wait_ms = pause.as_millis() as u64,
         "the link failed and will be tried again"
     );
-    link.board.enter(LinkState::Retrying, Some(HaltRecord::of(error, now_us())));
+    // A trouble that lasts shows since when.
+    let known = link.board.get().error.filter(|known| known.kind == error.kind());
+    let since_us = known.map_or_else(now_us, |known| known.since_us);
+    link.board.enter(LinkState::Retrying, Some(HaltRecord::of(error, since_us)));
     tokio::select! {
         biased;
         () = link.shutdown.started() => false,

@@ -15,6 +15,9 @@ use crate::plan::LinkPlan;
 
 /// How often the head is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Tries to read the same rows, and the pause that is doubled between them.
+const READS_MAX: u32 = 5;
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
 /// Rows to read.
 #[derive(Debug)]
@@ -30,7 +33,7 @@ pub(super) struct Request {
 /// What was read.
 pub(super) type Answer = Result<Scanned>;
 
-/// Serves requests and looks at the head until the applier is gone or the connection fails.
+/// Serves requests and looks at the head until the applier is gone.
 pub(super) async fn run(
     mut scan: Box<dyn Scan>,
     plan: Arc<LinkPlan>,
@@ -45,23 +48,40 @@ pub(super) async fn run(
             biased;
             request = requests.recv() => {
                 let Some(request) = request else { return Ok(()) };
-                tokio::time::sleep(request.delay).await;
-                let table = steps::table(&plan, request.table)?;
-                let answer = scan.read_rows(table, &request.keys).await;
+                let answer = read(scan.as_mut(), &plan, request).await;
                 if answers.send(answer).await.is_err() {
                     return Ok(());
                 }
             }
-            _ = look.tick() => look_at_head(scan.as_mut(), &board).await?,
+            _ = look.tick() => look_at_head(scan.as_mut(), &board).await,
         }
     }
 }
 
-async fn look_at_head(scan: &mut dyn Scan, board: &Board) -> Result<()> {
-    let Some(applied) = board.get().applied else { return Ok(()) };
+/// Reads rows; an error that may pass is tried again a few times, since the side reader connects
+/// anew by itself, and the stream need not suffer for it.
+async fn read(scan: &mut dyn Scan, plan: &LinkPlan, request: Request) -> Answer {
+    let table = steps::table(plan, request.table)?;
+    let mut pause = request.delay;
+    let mut tries = 0;
+    loop {
+        tokio::time::sleep(pause).await;
+        tries += 1;
+        match scan.read_rows(table, &request.keys).await {
+            Err(error) if error.disposition() == Disposition::Retry && tries < READS_MAX => {
+                tracing::debug!(error = error.chain(), tries, "reading rows again failed");
+                pause = FIRST_PAUSE * 2u32.pow(tries);
+            }
+            answer => return answer,
+        }
+    }
+}
+
+async fn look_at_head(scan: &mut dyn Scan, board: &Board) {
+    let Some(seen) = board.get().seen else { return };
     let looked_us = now_us();
     let looked = match scan.head().await {
-        Ok(head) => scan.lag_bytes(&applied).await.map(|bytes| (head, bytes)),
+        Ok(head) => scan.lag_bytes(&seen).await.map(|bytes| (head, bytes)),
         Err(error) => Err(error),
     };
     match looked {
@@ -72,12 +92,10 @@ async fn look_at_head(scan: &mut dyn Scan, board: &Board) -> Result<()> {
                 status.lag.caught_up_at_us = status.lag.caught_up_at_us.max(Some(looked_us));
             }
         }),
-        Err(error) if error.disposition() == Disposition::Retry => return Err(error),
-        // Not being able to tell the lag in bytes stops no link.
+        // Not being able to tell the lag in bytes stops no link; the lag in seconds grows.
         Err(error) => {
             tracing::debug!(error = error.chain(), "the head of the log cannot be read");
             board.update(|status| status.lag_bytes = None);
         }
     }
-    Ok(())
 }

@@ -82,7 +82,7 @@ pub struct LinkStatus {
     pub seq: Option<u64>,
     /// Inputs of [`lag_seconds`](crate::link::lag::lag_seconds).
     pub lag: LagInputs,
-    /// Bytes of log between the witness and the source's head, where the server can tell.
+    /// Bytes of log between `seen` and the source's head, where the server can tell.
     pub lag_bytes: Option<u64>,
     /// Sums.
     pub counters: Counters,
