@@ -61,8 +61,8 @@ pub(super) async fn run(link: Link, mut commands: mpsc::Receiver<Command>, until
             }
         };
         if !go_on {
-            // A halted link stays shown as halted; one that was stopped is stopped.
-            if !link.shutdown.has_started() {
+            // A halted link stays shown as halted, also when it is stopped.
+            if link.board.get().state == LinkState::Halted {
                 return;
             }
             break;

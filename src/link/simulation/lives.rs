@@ -44,12 +44,15 @@ async fn until(supervisor: &Supervisor, wanted: impl FnMut(&LinkStatus) -> bool)
 async fn a_start_on_filled_tables_must_be_said() {
     let world = World::shared(1);
     world.lock().expect("lock").filled = true;
-    let supervisor = start(&world, ApplyOptions { start: None, ..options() });
+    let mut supervisor = start(&world, ApplyOptions { start: None, ..options() });
     let status = until(&supervisor, |status| status.state == LinkState::Halted).await;
     let error = status.error.expect("an error");
     assert_eq!(error.kind, Kind::Configuration);
     assert!(error.text.contains("public.t"), "{}", error.text);
     assert!(world.lock().expect("lock").committed.witness.is_none());
+    supervisor.shutdown().start();
+    timeout(Duration::from_secs(5), supervisor.finished()).await.expect("in time");
+    assert_eq!(supervisor.links()[0].status().state, LinkState::Halted, "and it stays so");
 }
 
 /// Broken if an altered table were streamed on without a person, if the halt could not be left, or
