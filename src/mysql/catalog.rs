@@ -47,6 +47,15 @@ pub async fn load(
     read(&mut session, selection).await
 }
 
+/// The server's version text, to see that it can be reached.
+///
+/// # Errors
+/// As [`session::connect`].
+pub async fn version(database: &Database) -> Result<String> {
+    let session = session::connect(database, APPLICATION, Role::Source).await?;
+    Ok(session.version_text().to_owned())
+}
+
 /// Which of `tables` hold at least one row.
 ///
 /// # Errors

@@ -15,6 +15,8 @@ pub mod failure;
 pub mod history;
 pub mod identity;
 pub mod scan;
+pub mod preflight;
+mod room;
 pub mod session;
 pub mod setup;
 pub mod source;
@@ -22,3 +24,5 @@ pub mod sql;
 pub mod statement;
 pub mod stream;
 pub mod target;
+
+pub use room::Mysql;

@@ -1,0 +1,239 @@
+//! Everything that would keep a MySQL or MariaDB database from being a source or a target, found
+//! before a link starts and said with the statement or setting that mends it.
+//!
+//! Reads settings and catalogs, and tries rights by `EXPLAIN`, which changes nothing; so roles and
+//! rights on whole databases count too. Whether tables fit together and whether a match key lies in
+//! the row image is the planner's to judge. A failing connection is an error, not a finding.
+
+mod source;
+mod target;
+
+use std::collections::{HashMap, HashSet};
+
+use super::session::{self, Flavor, Role, Session};
+use super::sql::{literal, quote, quote_table};
+use crate::error::{Kind, Result};
+use crate::link::ports::{Finding, Preflight};
+use crate::model::Table;
+
+/// What would keep the database from being read.
+///
+/// # Errors
+/// Whatever keeps the checks themselves from being done.
+pub async fn check_source(preflight: Preflight<'_>) -> Result<Vec<Finding>> {
+    let mut probe = Probe::connect(preflight, Role::Source).await?;
+    let mut findings = source::settings(&probe);
+    findings.extend(source::rights(&mut probe).await?);
+    findings.extend(source::log_filters(&mut probe).await?);
+    findings.extend(source::replica(&mut probe).await?);
+    for table in preflight.tables {
+        findings.extend(probe.table_rights(table, &["SELECT"]).await?);
+    }
+    Ok(findings)
+}
+
+/// What would keep the database from being written.
+///
+/// # Errors
+/// Whatever keeps the checks themselves from being done.
+pub async fn check_target(preflight: Preflight<'_>) -> Result<Vec<Finding>> {
+    let mut probe = Probe::connect(preflight, Role::Target).await?;
+    let mut findings = target::settings(&probe);
+    findings.extend(target::weir_tables(&mut probe).await?);
+    findings.extend(target::engines(&mut probe).await?);
+    findings.extend(target::triggers(&mut probe).await?);
+    for table in preflight.tables {
+        let rights = ["SELECT", "INSERT", "UPDATE", "DELETE"];
+        findings.extend(probe.table_rights(table, &rights).await?);
+    }
+    Ok(findings)
+}
+
+/// Settings that the checks look at; those a server does not have are simply absent.
+const SETTINGS: &[&str] = &[
+    "log_bin",
+    "binlog_format",
+    "binlog_row_image",
+    "binlog_row_metadata",
+    "binlog_row_value_options",
+    "binlog_transaction_compression",
+    "log_bin_compress",
+    "binlog_expire_logs_seconds",
+    "expire_logs_days",
+    "gtid_mode",
+    "enforce_gtid_consistency",
+    "server_id",
+    "log_replica_updates",
+    "log_slave_updates",
+    "read_only",
+    "super_read_only",
+    "innodb_flush_log_at_trx_commit",
+    "sync_binlog",
+    "max_allowed_packet",
+];
+
+/// A session that looks.
+struct Probe<'a> {
+    session: Session,
+    preflight: Preflight<'a>,
+    settings: HashMap<String, String>,
+    /// Rights on the whole server, as `SHOW GRANTS` spells them.
+    global_rights: HashSet<String>,
+}
+
+impl<'a> Probe<'a> {
+    async fn connect(preflight: Preflight<'a>, role: Role) -> Result<Self> {
+        let mut session = session::connect(preflight.database, "weir check", role).await?;
+        let names: Vec<String> = SETTINGS.iter().map(|name| literal(name)).collect();
+        let sql = format!("SHOW GLOBAL VARIABLES WHERE Variable_name IN ({})", names.join(", "));
+        let mut settings = HashMap::new();
+        for row in session.texts("read the server's settings", &sql).await? {
+            if let [Some(name), value] = row.as_slice() {
+                settings.insert(name.to_lowercase(), value.clone().unwrap_or_default());
+            }
+        }
+        let global_rights = global_rights(&mut session).await?;
+        Ok(Probe { session, preflight, settings, global_rights })
+    }
+
+    /// A setting in upper case; `None` where the server does not have it.
+    fn setting(&self, name: &str) -> Option<String> {
+        self.settings.get(name).map(|value| value.to_uppercase())
+    }
+
+    fn number(&self, name: &str) -> Option<u64> {
+        let value = self.settings.get(name)?;
+        value.split('.').next()?.parse().ok()
+    }
+
+    fn has_right(&self, names: &[&str]) -> bool {
+        names.iter().chain(&["ALL PRIVILEGES"]).any(|name| self.global_rights.contains(*name))
+    }
+
+    /// The account as grants name it.
+    fn account(&self) -> String {
+        format!("{}@'%'", literal(&self.preflight.database.user))
+    }
+
+    /// A finding about the database.
+    fn about_database(
+        &self,
+        fatal: bool,
+        kind: Kind,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Finding {
+        Finding {
+            fatal,
+            kind,
+            subject: format!("database {}", self.preflight.database.name),
+            message: message.into(),
+            hint: hint.into(),
+        }
+    }
+
+    /// How a setting is changed for good on this server.
+    fn set(&self, name: &str, value: &str) -> String {
+        let how = match self.session.flavor() {
+            Flavor::Mysql => format!("run: SET PERSIST {name} = {value}"),
+            Flavor::Mariadb => {
+                format!("run: SET GLOBAL {name} = {value}, and put it into the server's settings")
+            }
+        };
+        format!(
+            "{how}; sessions of applications take it over when they reconnect (managed servers: \
+             change {name} in the parameter group)"
+        )
+    }
+
+    /// Which of `rights` on a table the user lacks.
+    async fn table_rights(&mut self, table: &Table, rights: &[&str]) -> Result<Vec<Finding>> {
+        let mut missing = Vec::new();
+        for right in rights {
+            let Some(sql) = trial(table, right) else { continue };
+            match self.session.rows("try a right", &sql).await {
+                Err(error) if error.kind() == Kind::Privilege => missing.push(*right),
+                // That the table is gone since it was planned is the planner's to say.
+                Err(error) if error.kind() == Kind::Mapping => return Ok(Vec::new()),
+                outcome => drop(outcome?),
+            }
+        }
+        if missing.is_empty() {
+            return Ok(Vec::new());
+        }
+        let missing = missing.join(", ");
+        let (user, account) = (&self.preflight.database.user, self.account());
+        Ok(vec![Finding {
+            fatal: true,
+            kind: Kind::Privilege,
+            subject: format!("table {}", table.name),
+            message: format!("user {user} may not {missing}"),
+            hint: format!("run: GRANT {missing} ON {} TO {account}", quote_table(&table.name)),
+        }])
+    }
+}
+
+/// A statement that needs a right on every column and does nothing.
+fn trial(table: &Table, right: &str) -> Option<String> {
+    let name = quote_table(&table.name);
+    let written = table.columns.iter().filter(|column| !column.generated);
+    let columns: Vec<String> = written.map(|column| quote(&column.name)).collect();
+    if columns.is_empty() {
+        return None;
+    }
+    let list = columns.join(", ");
+    Some(match right {
+        "SELECT" => format!("SELECT {list} FROM {name} LIMIT 0"),
+        "INSERT" => {
+            format!("EXPLAIN INSERT INTO {name} ({list}) SELECT {list} FROM {name} WHERE 1 = 0")
+        }
+        "UPDATE" => {
+            let sets: Vec<String> =
+                columns.iter().map(|column| format!("{column} = {column}")).collect();
+            format!("EXPLAIN UPDATE {name} SET {} WHERE 1 = 0", sets.join(", "))
+        }
+        "DELETE" => format!("EXPLAIN DELETE FROM {name} WHERE 1 = 0"),
+        _ => return None,
+    })
+}
+
+/// Rights on `*.*`, those of active roles included.
+async fn global_rights(session: &mut Session) -> Result<HashSet<String>> {
+    const WHAT: &str = "read the user's grants";
+    let roles = session.text(WHAT, "SELECT CURRENT_ROLE()").await?;
+    let using = match (session.flavor(), roles) {
+        (Flavor::Mysql, Some(roles)) if roles != "NONE" => {
+            format!(" FOR CURRENT_USER() USING {roles}")
+        }
+        _ => String::new(),
+    };
+    let mut rights = HashSet::new();
+    for row in session.texts(WHAT, &format!("SHOW GRANTS{using}")).await? {
+        if let Some(Some(grant)) = row.first() {
+            rights.extend(rights_on_server(grant));
+        }
+    }
+    Ok(rights)
+}
+
+/// The rights of one line of `SHOW GRANTS`, where they are on the whole server.
+fn rights_on_server(grant: &str) -> Vec<String> {
+    let listed = grant.strip_prefix("GRANT ").and_then(|rest| rest.split_once(" ON *.* TO "));
+    listed.map_or(Vec::new(), |(rights, _)| {
+        rights.split(',').map(|right| right.trim().to_owned()).collect()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Broken if rights on one table counted for the server, or a right on it were overlooked.
+    #[test]
+    fn rights_on_the_server_are_told_from_rights_on_tables() {
+        let grant = "GRANT REPLICATION SLAVE, BINLOG MONITOR ON *.* TO `weir`@`%`";
+        assert_eq!(rights_on_server(grant), ["REPLICATION SLAVE", "BINLOG MONITOR"]);
+        assert!(rights_on_server("GRANT SELECT ON `a`.* TO `weir`@`%`").is_empty());
+        assert!(rights_on_server("GRANT `role`@`%` TO `weir`@`%`").is_empty());
+    }
+}

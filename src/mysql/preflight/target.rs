@@ -1,0 +1,149 @@
+//! Checks of a target: whether it takes writes and keeps them, weir's own tables, engines and
+//! triggers.
+
+use super::super::sql::{literal, quote_table};
+use super::Probe;
+use crate::error::{Kind, Result};
+use crate::link::ports::Finding;
+use crate::model::{Table, TableName};
+
+/// Packets below this many bytes refuse rows that applications commonly write.
+const PACKET_BYTES_MIN: u64 = 16 << 20;
+
+/// Settings that keep writes out, or lose them.
+pub(super) fn settings(probe: &Probe<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut find = |fatal, kind, message: String, hint: String| {
+        findings.push(probe.about_database(fatal, kind, message, hint));
+    };
+    let on = |name| matches!(probe.setting(name).as_deref(), Some("ON" | "1"));
+    let admitted =
+        probe.has_right(&["SUPER", "READ_ONLY ADMIN", "READ ONLY ADMIN", "CONNECTION_ADMIN"]);
+    if on("super_read_only") || (on("read_only") && !admitted) {
+        let hint = "point the database at its primary, or run: SET GLOBAL read_only = OFF";
+        find(true, Kind::ReadOnly, "the server is read-only".into(), hint.into());
+    }
+    if on("log_bin") && probe.setting("binlog_format").as_deref() == Some("STATEMENT") {
+        let message = "binlog_format is STATEMENT: it cannot log what weir writes";
+        find(true, Kind::Setting, message.into(), probe.set("binlog_format", "ROW"));
+    }
+    if probe.number("innodb_flush_log_at_trx_commit").is_some_and(|value| value != 1) {
+        let message = "innodb_flush_log_at_trx_commit is not 1: the server can lose confirmed \
+                       commits when it crashes";
+        let hint = probe.set("innodb_flush_log_at_trx_commit", "1");
+        find(false, Kind::Setting, message.into(), hint);
+    }
+    if on("log_bin") && probe.number("sync_binlog").is_some_and(|value| value != 1) {
+        let message = "sync_binlog is not 1: the server can lose confirmed commits when its \
+                       machine crashes";
+        find(false, Kind::Setting, message.into(), probe.set("sync_binlog", "1"));
+    }
+    if let Some(bytes) =
+        probe.number("max_allowed_packet").filter(|bytes| *bytes < PACKET_BYTES_MIN)
+    {
+        let message = format!("max_allowed_packet is {bytes} bytes: larger rows are refused");
+        find(false, Kind::Setting, message, probe.set("max_allowed_packet", "67108864"));
+    }
+    findings
+}
+
+/// The tables that setup makes, and the rights on them.
+pub(super) async fn weir_tables(probe: &mut Probe<'_>) -> Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    for (table, columns) in [
+        (
+            "witness",
+            "`name`, `link`, `part`, `installation`, `seq`, `position`, `restart`, `hops`, \
+                     `pending`, `source_identity`, `target_identity`, `updated_at`",
+        ),
+        ("missed", "`id`, `name`, `link`, `table_name`, `key_values`, `noted_at`"),
+    ] {
+        let name = quote_table(&TableName::new("weir", table));
+        let trials = [
+            format!("SELECT {columns} FROM {name} LIMIT 0"),
+            format!(
+                "EXPLAIN INSERT INTO {name} ({columns}) SELECT {columns} FROM {name} WHERE 1 = 0"
+            ),
+            format!("EXPLAIN UPDATE {name} SET `link` = `link` WHERE 1 = 0"),
+            format!("EXPLAIN DELETE FROM {name} WHERE 1 = 0"),
+        ];
+        for sql in trials {
+            let (kind, message, hint) = match probe
+                .session
+                .rows("look at weir's tables", &sql)
+                .await
+            {
+                Ok(_) => continue,
+                Err(error) if error.kind() == Kind::Mapping => (
+                    Kind::Mapping,
+                    format!("table weir.{table} is not there, or of another version"),
+                    "run `weir setup --apply`".to_owned(),
+                ),
+                Err(error) if error.kind() == Kind::Privilege => (
+                    Kind::Privilege,
+                    format!("user {} may not write weir.{table}", probe.preflight.database.user),
+                    format!(
+                        "run `weir setup --apply` as an administrator, or: GRANT SELECT, INSERT, \
+                         UPDATE, DELETE ON {name} TO {}",
+                        probe.account()
+                    ),
+                ),
+                Err(error) => return Err(error),
+            };
+            findings.push(probe.about_database(true, kind, message, hint));
+            break;
+        }
+    }
+    Ok(findings)
+}
+
+/// Tables whose engine cannot roll back.
+pub(super) async fn engines(probe: &mut Probe<'_>) -> Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    for table in probe.preflight.tables.iter().filter(|table| !table.transactional) {
+        let sql = format!(
+            "SELECT ENGINE FROM information_schema.TABLES WHERE {}",
+            of_table("TABLE_SCHEMA", "TABLE_NAME", table)
+        );
+        let engine = probe.session.text("read a table's engine", &sql).await?.unwrap_or_default();
+        findings.push(Finding {
+            fatal: true,
+            kind: Kind::Unsupported,
+            subject: format!("table {}", table.name),
+            message: format!("its engine {engine} has no transactions"),
+            hint: format!("run: ALTER TABLE {} ENGINE = InnoDB", quote_table(&table.name)),
+        });
+    }
+    Ok(findings)
+}
+
+/// Triggers fire on what weir writes.
+pub(super) async fn triggers(probe: &mut Probe<'_>) -> Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    for table in probe.preflight.tables {
+        let sql = format!(
+            "SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE {} ORDER BY TRIGGER_NAME",
+            of_table("EVENT_OBJECT_SCHEMA", "EVENT_OBJECT_TABLE", table)
+        );
+        let rows = probe.session.texts("read a table's triggers", &sql).await?;
+        let names: Vec<String> =
+            rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect();
+        if names.is_empty() {
+            continue;
+        }
+        findings.push(Finding {
+            fatal: false,
+            kind: Kind::Setting,
+            subject: format!("table {}", table.name),
+            message: format!("triggers fire on what weir writes: {}", names.join(", ")),
+            hint: "drop them on the target if the source's triggers have done their work already"
+                .to_owned(),
+        });
+    }
+    Ok(findings)
+}
+
+fn of_table(schema: &str, name: &str, table: &Table) -> String {
+    let (of_schema, of_name) = (literal(&table.name.schema), literal(&table.name.table));
+    format!("{schema} = {of_schema} AND {name} = {of_name}")
+}

@@ -1,0 +1,115 @@
+//! The room's door: each port of [`Room`] is one function of a file beside this one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{catalog, ddl, preflight, scan, setup, source, target};
+use crate::config::{Database, Dialect};
+use crate::link::ports::{
+    Finding, LinkContext, Pending, Preflight, Room, Scan, Selection, Source, Target,
+};
+use crate::model::{Table, TableName};
+use crate::plan::LinkPlan;
+
+/// MySQL 8.0 to 9.x and MariaDB 10.6 to 11.x; which of them, each call's database says.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Mysql;
+
+impl Room for Mysql {
+    fn version<'a>(&'a self, database: &'a Database) -> Pending<'a, String> {
+        Box::pin(catalog::version(database))
+    }
+
+    fn catalog<'a>(
+        &'a self,
+        database: &'a Database,
+        dialect: Dialect,
+        selection: &'a Selection,
+    ) -> Pending<'a, Vec<Table>> {
+        Box::pin(catalog::load(database, dialect, selection))
+    }
+
+    fn non_empty<'a>(
+        &'a self,
+        database: &'a Database,
+        tables: &'a [TableName],
+    ) -> Pending<'a, Vec<TableName>> {
+        Box::pin(catalog::non_empty(database, tables))
+    }
+
+    fn check_source<'a>(&'a self, preflight: Preflight<'a>) -> Pending<'a, Vec<Finding>> {
+        Box::pin(preflight::check_source(preflight))
+    }
+
+    fn check_target<'a>(&'a self, preflight: Preflight<'a>) -> Pending<'a, Vec<Finding>> {
+        Box::pin(preflight::check_target(preflight))
+    }
+
+    fn setup_source(
+        &self,
+        context: &LinkContext,
+        database: &Database,
+        tables: &[&Table],
+    ) -> Vec<String> {
+        setup::source(context, database, tables)
+    }
+
+    fn setup_target(
+        &self,
+        context: &LinkContext,
+        database: &Database,
+        tables: &[&Table],
+    ) -> Vec<String> {
+        setup::target(context, database, tables)
+    }
+
+    fn teardown_source(&self, context: &LinkContext) -> Vec<String> {
+        setup::teardown_source(context)
+    }
+
+    fn teardown_target(&self, context: &LinkContext) -> Vec<String> {
+        setup::teardown_target(context)
+    }
+
+    fn execute<'a>(&'a self, database: &'a Database, statements: &'a [String]) -> Pending<'a, ()> {
+        Box::pin(setup::execute(database, statements))
+    }
+
+    fn create_table(
+        &self,
+        source: &Table,
+        source_dialect: Dialect,
+        name: &TableName,
+        dialect: Dialect,
+    ) -> Vec<String> {
+        ddl::create_table(source, source_dialect, name, dialect)
+    }
+
+    fn open_source<'a>(
+        &'a self,
+        context: &'a LinkContext,
+        database: &'a Database,
+        plan: Arc<LinkPlan>,
+    ) -> Pending<'a, Box<dyn Source>> {
+        Box::pin(source::open(context, database, plan))
+    }
+
+    fn open_scan<'a>(
+        &'a self,
+        context: &'a LinkContext,
+        database: &'a Database,
+        plan: Arc<LinkPlan>,
+    ) -> Pending<'a, Box<dyn Scan>> {
+        Box::pin(scan::open(context, database, plan))
+    }
+
+    fn open_target<'a>(
+        &'a self,
+        context: &'a LinkContext,
+        database: &'a Database,
+        plan: Arc<LinkPlan>,
+        lock_timeout: Duration,
+    ) -> Pending<'a, Box<dyn Target>> {
+        Box::pin(target::open(context, database, plan, lock_timeout))
+    }
+}
