@@ -134,7 +134,7 @@ async fn accept_shapes(
     } else if let Some(changed) = review::difference(&checkpoint.shapes, &shapes) {
         return Err(changed);
     }
-    checkpoint.shapes = shapes;
+    checkpoint.shapes = Arc::new(shapes);
     Ok(())
 }
 

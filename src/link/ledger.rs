@@ -6,6 +6,7 @@
 //! future resolves, so that the source may be told.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::config::LinkName;
 use crate::error::{Error, Kind};
@@ -35,7 +36,8 @@ pub struct Checkpoint {
     /// Shapes in the log up to here were reviewed by a person.
     pub reviewed_until: Option<Position>,
     /// The accepted shape of each table, by source `schema.table`; empty until first recorded.
-    pub shapes: BTreeMap<String, Shape>,
+    /// Shared, because a checkpoint is recorded many times a second and shapes seldom change.
+    pub shapes: Arc<BTreeMap<String, Shape>>,
 }
 
 /// How far a witness was.

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -37,7 +38,7 @@ struct Entry {
     #[serde(flatten)]
     checkpoint: Stored,
     #[serde(default)]
-    shapes: BTreeMap<String, Shape>,
+    shapes: Arc<BTreeMap<String, Shape>>,
 }
 
 const VERSION: u16 = 1;
@@ -45,7 +46,7 @@ const VERSION: u16 = 1;
 /// Replaces the mirror.
 pub(super) fn write(directory: &Directory, contents: &Contents) -> io::Result<()> {
     let links = contents.links.iter().map(|(link, checkpoint)| {
-        let shapes = checkpoint.shapes.clone();
+        let shapes = Arc::clone(&checkpoint.shapes);
         (link.to_string(), Entry { checkpoint: Stored::of(checkpoint), shapes })
     });
     let file = File {
@@ -104,7 +105,7 @@ mod tests {
         let checkpoint = Checkpoint {
             installation: "a".repeat(32),
             progress: Some(Progress { seq: 3, position: "mariadb:0-1-5".parse().expect("gtid") }),
-            shapes: BTreeMap::from([("a.b".to_owned(), vec!["id int".to_owned()])]),
+            shapes: Arc::new(BTreeMap::from([("a.b".to_owned(), vec!["id int".to_owned()])])),
             ..Checkpoint::default()
         };
         let link = parse_link("crm:billing").expect("link");

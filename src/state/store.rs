@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::sync::oneshot;
@@ -245,7 +245,7 @@ fn load(database: &sled::Db, path: &Path) -> Result<(Contents, Numbers)> {
     }
     for (link, table, shape) in shapes {
         if let Some(checkpoint) = contents.links.get_mut(&link) {
-            checkpoint.shapes.insert(table, shape);
+            Arc::make_mut(&mut checkpoint.shapes).insert(table, shape);
         }
     }
     Ok((contents, numbers))

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -166,9 +167,12 @@ impl Writer {
         if let Some(oldest) = number.checked_sub(KEPT_PER_LINK) {
             batch.remove(checkpoint::key(link, oldest));
         }
-        let none = BTreeMap::new();
-        let old = self.contents.links.get(link).map_or(&none, |old| &old.shapes);
-        for (table, shape) in schema::difference(old, &checkpoint.shapes) {
+        let old = self.contents.links.get(link);
+        let old = old.map(|old| Arc::clone(&old.shapes)).unwrap_or_default();
+        if Arc::ptr_eq(&old, &checkpoint.shapes) {
+            return Ok(());
+        }
+        for (table, shape) in schema::difference(&old, &checkpoint.shapes) {
             match shape {
                 Some(shape) => batch.insert(schema::key(link, table), sealed(shape)?),
                 None => batch.remove(schema::key(link, table)),

@@ -12,7 +12,10 @@ fn at(seq: u64) -> Checkpoint {
     Checkpoint {
         installation: "ab".repeat(16),
         progress: Some(Progress { seq, position: format!("lsn:0/{seq:X}").parse().expect("lsn") }),
-        shapes: BTreeMap::from([("a.b".to_owned(), vec![format!("id int {}", seq / 100)])]),
+        shapes: Arc::new(BTreeMap::from([(
+            "a.b".to_owned(),
+            vec![format!("id int {}", seq / 100)],
+        )])),
         ..Checkpoint::default()
     }
 }
