@@ -18,6 +18,7 @@ pub mod mysql;
 pub mod ownership;
 pub mod plan;
 pub mod postgres;
+pub mod rooms;
 pub mod sandbox;
 pub mod state;
 pub mod transform;

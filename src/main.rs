@@ -1,2 +1,19 @@
-//! weir
-fn main() {}
+//! The `weir` program: reads the command line, runs the verb, and nothing else.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use weir::cli::{self, Cli};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(cli::main(cli)),
+        Err(cause) => {
+            eprintln!("weir: cannot start: {cause}");
+            ExitCode::from(cli::exit::FAILED)
+        }
+    }
+}

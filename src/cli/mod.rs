@@ -2,6 +2,76 @@
 //! logs and errors to standard error.
 
 mod args;
+mod check;
+mod context;
 pub mod control;
+mod ddl;
+mod demo;
+pub mod exit;
+mod explain;
+mod resume;
+mod run;
+mod setup;
+mod state;
+mod status;
+
+use std::process::ExitCode;
+
+use crate::error::{Error, Kind, Result};
+use crate::observe::logging;
 
 pub use args::{Cli, Global, Verb};
+
+/// Runs a verb and returns the exit code of the process. Errors end here: the message with its
+/// causes and the hint, on standard error.
+pub async fn main(cli: Cli) -> ExitCode {
+    if let Err(problem) = logging::install(cli.global.log_format, cli.global.log.as_deref()) {
+        eprintln!("weir: {problem}");
+        return ExitCode::from(exit::USAGE);
+    }
+    match dispatch(&cli).await {
+        Ok(code) => code,
+        Err(error) => {
+            report(&error);
+            ExitCode::from(exit_code(&error))
+        }
+    }
+}
+
+async fn dispatch(cli: &Cli) -> Result<ExitCode> {
+    let global = &cli.global;
+    match &cli.verb {
+        Verb::Check(args) => check::run(global, args).await,
+        Verb::Explain(args) => explain::run(global, args).await,
+        Verb::Ddl(args) => ddl::run(global, args).await,
+        Verb::Setup(args) => setup::set_up(global, args).await,
+        Verb::Teardown(args) => setup::tear_down(global, args).await,
+        Verb::Run(args) => Box::pin(run::run(global, args)).await,
+        Verb::Status(args) => status::run(global, args).await,
+        Verb::Resume(args) => resume::run(global, args).await,
+        Verb::Demo(args) => Box::pin(demo::run(args)).await,
+    }
+}
+
+/// Prints an error for a person.
+fn report(error: &Error) {
+    eprintln!("weir: {}", error.chain());
+    eprintln!("  hint: {}", error.operator_hint());
+}
+
+/// 2 for what is wrong in the configuration, 1 for everything else.
+fn exit_code(error: &Error) -> u8 {
+    match error.kind() {
+        Kind::Configuration => exit::USAGE,
+        _ => exit::FAILED,
+    }
+}
+
+/// Prints JSON for machines, one document.
+fn print_json(value: &serde_json::Value) -> Result<()> {
+    let text = serde_json::to_string_pretty(value).map_err(|cause| {
+        Error::new(Kind::Internal, "cannot print the answer as JSON").caused_by(cause)
+    })?;
+    println!("{text}");
+    Ok(())
+}

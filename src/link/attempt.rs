@@ -184,6 +184,9 @@ async fn begin(link: &Link, ends: &mut Connected, checkpoint: &mut Checkpoint) -
     if link.options.start != Some(Start::Now) {
         refuse_rows(link, &ends.plan).await?;
     }
+    if !checkpoint.starting {
+        ends.source.check_untouched().await?;
+    }
     checkpoint.installation = link.ledger.installation();
     checkpoint.starting = true;
     checkpoint.halt = None;

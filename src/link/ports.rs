@@ -153,6 +153,11 @@ pub trait Source: Send {
     /// Who the server is: system id and timeline, server uuid, … Compared with the witness.
     fn identity(&self) -> &str;
 
+    /// An error of kind `Gap` if the source remembers an earlier life of this link (its slot)
+    /// although neither the target nor the state directory does: starting anew would skip what
+    /// was written since.
+    fn check_untouched(&mut self) -> Pending<'_, ()>;
+
     /// `start = "now"`: makes the slot (PostgreSQL; an unused one left by an interrupted first
     /// start is replaced) or reads the executed GTIDs, and returns the position to start from.
     fn begin(&mut self) -> Pending<'_, Position>;

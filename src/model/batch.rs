@@ -11,7 +11,8 @@ use crate::model::value::Row;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Verb {
     /// Insert, or update all listed columns where the match key exists. Rows hold
-    /// [`Step::columns`]: every column of the plan (full image only).
+    /// [`Step::columns`]: every column of the plan (full image only), but for rows logged before a
+    /// reviewed ALTER TABLE, which lack the columns it added.
     Upsert,
     /// Update the listed columns of the row with the match key; a miss is noted in `weir.missed`.
     /// Rows hold [`Step::columns`], which include the match key.

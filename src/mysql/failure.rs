@@ -39,6 +39,9 @@ pub struct Refused {
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(reason) = reason(self.code) {
+            write!(f, "{reason}, ")?;
+        }
         write!(f, "server error {} ({})", self.code, self.state)?;
         match &self.object {
             Some(object) => write!(f, " on `{object}`"),
@@ -48,6 +51,17 @@ impl fmt::Display for Refused {
 }
 
 impl std::error::Error for Refused {}
+
+/// The reason code of a refused row (type-mapping §4.5), where the error has one of its own.
+const fn reason(code: u16) -> Option<&'static str> {
+    match code {
+        1062 | 1586 => Some("unique_collision"),
+        1216 | 1217 | 1451 | 1452 => Some("fk_violation"),
+        1048 => Some("null_not_allowed"),
+        3819 | 4025 => Some("check_violation"),
+        _ => None,
+    }
+}
 
 fn classify_server(server: ServerError, context: String) -> Error {
     let kind = kind_of(&server);

@@ -32,7 +32,7 @@ impl<'a> KeyRef<'a> {
         let key = Some(table.key.as_slice());
         match &change.act {
             Act::Delete { key } => KeyRef::bare(key),
-            Act::Upsert { row } => KeyRef { row, columns: None, key },
+            Act::Upsert { row, columns } => KeyRef { row, columns: columns.as_deref(), key },
             Act::Update { columns, row } | Act::Rekey { columns, row, .. } => {
                 KeyRef { row, columns: columns.as_deref(), key }
             }

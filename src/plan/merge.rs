@@ -75,7 +75,7 @@ impl<'a> Merger<'a> {
     pub fn push(&mut self, change: &'a Prepared) {
         match &change.act {
             Act::Rekey { .. } => self.push_rekey(change),
-            Act::Truncate => {
+            Act::Truncate | Act::Upsert { columns: Some(_), .. } => {
                 self.barrier();
                 self.steps.push(change.step(self.plan));
             }
@@ -216,7 +216,7 @@ impl Facts {
 impl<'a> Net<'a> {
     fn of(change: &'a Prepared) -> Self {
         match &change.act {
-            Act::Upsert { row } => Net::Upsert(Cow::Borrowed(row)),
+            Act::Upsert { row, .. } => Net::Upsert(Cow::Borrowed(row)),
             Act::Update { columns, row } => Net::Update(columns.clone(), Cow::Borrowed(row)),
             Act::Delete { key } => Net::Delete(key),
             // Not reached: these two are barriers and have no entry.

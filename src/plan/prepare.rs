@@ -25,9 +25,13 @@ pub struct Prepared {
 /// What is to be done to one row, with values as the target holds them.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Act {
-    /// Insert, or update every column; the row holds every column of the plan.
+    /// Insert, or update the listed columns.
     Upsert {
-        /// The row.
+        /// The columns of `row`, ascending; `None` for every column of the plan. Some are unknown
+        /// only in a row that was logged before a reviewed ALTER TABLE gave the table a column:
+        /// the target's default then stands for the source's.
+        columns: Option<Arc<[usize]>>,
+        /// The values, match key included.
         row: Row,
     },
     /// Update the known columns.
@@ -60,7 +64,7 @@ impl Prepared {
     pub fn size_bytes(&self) -> usize {
         size_of::<Self>()
             + match &self.act {
-                Act::Upsert { row } | Act::Update { row, .. } => row.size_bytes(),
+                Act::Upsert { row, .. } | Act::Update { row, .. } => row.size_bytes(),
                 Act::Rekey { old, row, .. } => old.size_bytes() + row.size_bytes(),
                 Act::Delete { key } => key.size_bytes(),
                 Act::Truncate => 0,
@@ -90,15 +94,17 @@ impl Prepared {
     /// The columns, where they are not all of the plan's; none for verbs without columns.
     pub(crate) fn columns(&self) -> Option<&Arc<[usize]>> {
         match &self.act {
-            Act::Update { columns, .. } | Act::Rekey { columns, .. } => columns.as_ref(),
-            Act::Upsert { .. } | Act::Delete { .. } | Act::Truncate => None,
+            Act::Upsert { columns, .. }
+            | Act::Update { columns, .. }
+            | Act::Rekey { columns, .. } => columns.as_ref(),
+            Act::Delete { .. } | Act::Truncate => None,
         }
     }
 
     /// The row as a step holds it.
     pub(crate) fn step_row(&self) -> Option<Row> {
         match &self.act {
-            Act::Upsert { row } | Act::Update { row, .. } => Some(row.clone()),
+            Act::Upsert { row, .. } | Act::Update { row, .. } => Some(row.clone()),
             Act::Rekey { old, row, .. } => Some(old.iter().chain(row.iter()).cloned().collect()),
             Act::Delete { key } => Some(key.clone()),
             Act::Truncate => None,
@@ -136,7 +142,8 @@ fn act(table: &TablePlan, op: &Op) -> Result<Option<Act>> {
     let policy = Policy { deletes: table.deletes, truncate: table.truncate };
     match (judge(event, policy), op) {
         (Verdict::InsertOrUpdate, Op::Insert { after }) => {
-            Ok(Some(Act::Upsert { row: full(table, after)? }))
+            let (columns, row) = known(table, after, None)?;
+            Ok(Some(Act::Upsert { columns, row }))
         }
         (Verdict::Update, Op::Update { after, .. }) => {
             let (columns, row) = known(table, after, old.map(|(_, before)| before))?;
@@ -190,18 +197,6 @@ fn key(table: &TablePlan, row: &Row, fallback: Option<&Row>) -> Result<Row> {
         let value = convert_column(table, *index, row, fallback)?;
         if !value.is_known() {
             return Err(lacks_key(table));
-        }
-        values.push(value);
-    }
-    Ok(values.into())
-}
-
-fn full(table: &TablePlan, row: &Row) -> Result<Row> {
-    let mut values = Vec::with_capacity(table.columns.len());
-    for index in 0..table.columns.len() {
-        let value = convert_column(table, index, row, None)?;
-        if !value.is_known() {
-            return Err(misfit(table, index, Reason::MissingValue));
         }
         values.push(value);
     }

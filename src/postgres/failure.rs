@@ -79,6 +79,9 @@ impl From<&DbError> for ServerError {
 
 impl fmt::Display for ServerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(reason) = reason(&self.code) {
+            write!(f, "{reason}, ")?;
+        }
         write!(f, "sqlstate {}", self.code)?;
         let parts =
             [("constraint", &self.constraint), ("table", &self.table), ("column", &self.column)];
@@ -95,6 +98,17 @@ impl fmt::Display for ServerError {
 }
 
 impl StdError for ServerError {}
+
+/// The reason code of a refused row (type-mapping §4.5), where the error has one of its own.
+fn reason(code: &str) -> Option<&'static str> {
+    match code {
+        "23505" | "23P01" => Some("unique_collision"),
+        "23503" => Some("fk_violation"),
+        "23502" => Some("null_not_allowed"),
+        "23514" => Some("check_violation"),
+        _ => None,
+    }
+}
 
 /// weir's error for one of the client library. `context` says what was being done.
 pub fn classify(error: tokio_postgres::Error, context: impl Into<String>) -> Error {
@@ -214,7 +228,7 @@ mod tests {
         };
         assert_eq!(
             error.into_error("insert into a.t").chain(),
-            "insert into a.t: sqlstate 23505, constraint t_pkey"
+            "insert into a.t: unique_collision, sqlstate 23505, constraint t_pkey"
         );
     }
 }

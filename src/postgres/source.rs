@@ -138,6 +138,30 @@ impl Source for PostgresSource {
         &self.identity
     }
 
+    fn check_untouched(&mut self) -> Pending<'_, ()> {
+        Box::pin(async {
+            let name = self.context.slot_name();
+            let session = self.session().await?;
+            let leftover = slot::read(&session, &name).await?;
+            session.close().await;
+            match leftover {
+                None => Ok(()),
+                Some(_) => Err(Error::new(
+                    Kind::Gap,
+                    format!(
+                        "slot {name} exists, but neither the target's witness nor the state \
+                         directory knows this link"
+                    ),
+                )
+                .hint(
+                    "the target was replaced or emptied, or the state directory is another one: \
+                     bring them back, or run `weir teardown --apply`, copy the tables again and \
+                     start anew",
+                )),
+            }
+        })
+    }
+
     fn begin(&mut self) -> Pending<'_, Position> {
         Box::pin(self.begin_now())
     }

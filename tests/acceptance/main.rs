@@ -1,2 +1,77 @@
-//! The acceptance tier.
-fn main() {}
+//! The acceptance tier (`make acceptance`), the soak (`make soak`) and the bench (`make bench`): long
+//! runs with the release binary on real servers. Not part of `make test`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    unreachable_pub,
+    reason = "a test fails by panicking; its modules are shared"
+)]
+
+#[path = "../it/crash.rs"]
+#[allow(dead_code, unused_imports)]
+mod crash;
+#[path = "../it/harness.rs"]
+#[allow(dead_code)]
+mod harness;
+#[path = "../it/load.rs"]
+#[allow(dead_code)]
+mod load;
+mod million;
+
+use std::time::{Duration, Instant};
+
+use weir::sandbox::Server;
+
+/// The four directions.
+const DIRECTIONS: [(Server, Server); 4] = [
+    (Server::Postgres15, Server::MySql97),
+    (Server::Postgres18, Server::MariaDb1011),
+    (Server::MySql97, Server::Postgres18),
+    (Server::MariaDb1011, Server::Postgres15),
+];
+
+fn main() {
+    // Every server is required here, wherever this runs.
+    let tier = std::env::args().nth(1).unwrap_or_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.expect("runtime");
+    let started = Instant::now();
+    match tier.as_str() {
+        "acceptance" => runtime.block_on(acceptance()),
+        "soak" => runtime.block_on(soak()),
+        "bench" => runtime.block_on(million::bench(&DIRECTIONS)),
+        _ => {
+            eprintln!("this binary runs by `make acceptance`, `make soak` or `make bench`");
+            return;
+        }
+    }
+    println!("{tier}: passed in {:.0} s", started.elapsed().as_secs_f64());
+}
+
+async fn acceptance() {
+    let only: Option<usize> =
+        std::env::var("ACCEPTANCE_DIRECTION").ok().and_then(|number| number.parse().ok());
+    for (number, (source, target)) in DIRECTIONS.into_iter().enumerate() {
+        if only.is_some_and(|only| only != number) {
+            continue;
+        }
+        million::million_changes(source, target).await;
+        million::huge_transaction(source, target).await;
+        crash::kill_at_random(source, target, 100 + number as u64, 20).await;
+        crash::restart_servers(source, target, 7, Duration::from_secs(60)).await;
+    }
+}
+
+async fn soak() {
+    let minutes = std::env::var("SOAK_MINUTES").ok().and_then(|text| text.parse().ok());
+    let until = Instant::now() + Duration::from_secs(60 * minutes.unwrap_or(60));
+    let mut seed = fastrand::u64(0..1_000_000);
+    while Instant::now() < until {
+        for (source, target) in DIRECTIONS {
+            crash::kill_at_random(source, target, seed, 20).await;
+            seed += 1;
+        }
+    }
+}

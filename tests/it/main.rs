@@ -5,12 +5,19 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "a test fails by panicking"
+    unreachable_pub,
+    reason = "a test fails by panicking; some modules are shared with the acceptance tier"
 )]
 
+mod cases;
+mod crash;
+mod harness;
+mod load;
 mod mysql_source;
 mod mysql_target;
+mod operation;
 mod postgres_source;
 mod postgres_target;
+mod refusals;
 mod sandbox;
 mod tidy;

@@ -12,7 +12,8 @@ const FUNCTION_LINES_MAX: usize = 70;
 /// Files that may be longer, each with its reason.
 const LONG_FILES: &[(&str, &str)] = &[];
 /// Functions that may be longer (`file: function`), each with its reason.
-const LONG_FUNCTIONS: &[(&str, &str)] = &[];
+const LONG_FUNCTIONS: &[(&str, &str)] =
+    &[("tests/it/mysql_target/types.rs: cases", "one table of types and values")];
 
 /// Folder or file under `src` and its level: a module may use its own level and those below.
 const LEVELS: &[(&str, u8)] = &[
@@ -99,6 +100,11 @@ fn functions_are_short() {
             let Some(name) = function_name(line) else { continue };
             let indent = &line[..line.len() - line.trim_start().len()];
             let closing = format!("{indent}}}");
+            // A trait's method without a body ends with `;` before any block opens.
+            let opens = lines[start..].iter().position(|line| line.ends_with(['{', ';', '}']));
+            if opens.is_some_and(|at| !lines[start + at].ends_with('{')) {
+                continue;
+            }
             let body = lines[start..].iter().position(|line| *line == closing).unwrap_or(0);
             let name = format!("{}: {name}", source.path);
             if body + 1 > FUNCTION_LINES_MAX
@@ -175,7 +181,7 @@ fn banned_names_stay_out() {
                     && ["SystemTime", "Instant::now", "fastrand"]
                         .iter()
                         .any(|name| code.contains(name)))
-                || code.contains("RowsEvent")
+                || code.contains("binlog::events::RowsEvent")
                 || code.contains("flush_async");
             if bad {
                 problems.push(format!("{}:{}: {}", source.path, number + 1, code.trim()));

@@ -94,6 +94,10 @@ impl Source for FakeSource {
         "source"
     }
 
+    fn check_untouched(&mut self) -> Pending<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
     fn begin(&mut self) -> Pending<'_, Position> {
         Box::pin(async {
             World::step(&self.0).await?;

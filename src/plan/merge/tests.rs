@@ -99,7 +99,7 @@ fn act() -> impl Strategy<Value = Act> {
     let key = 0_i64..5;
     prop_oneof![
         4 => (key.clone(), 0_i64..100)
-            .prop_map(|(key, value)| Act::Upsert { row: row(&[key, value, value + 1, value + 2]) }),
+            .prop_map(|(key, value)| Act::Upsert { columns: None, row: row(&[key, value, value + 1, value + 2]) }),
         6 => (key.clone(), any::<u8>(), 0_i64..100).prop_map(|(key, mask, value)| {
             let (columns, row) = sparse(key, mask, value);
             Act::Update { columns, row }
@@ -167,7 +167,7 @@ proptest! {
         for miss in open {
             let settled = changes.iter().any(|change| {
                 change.table == miss.0
-                    && matches!(&change.act, Act::Upsert { row } | Act::Delete { key: row }
+                    && matches!(&change.act, Act::Upsert { row, .. } | Act::Delete { key: row }
                         if int(&row[0]) == miss.1)
             });
             prop_assert!(settled, "a miss of {miss:?} was lost");
@@ -192,7 +192,7 @@ fn shape(steps: &[Step]) -> Vec<(usize, Verb, usize)> {
 /// Broken if a child were written before its parent, or a parent deleted before its child.
 #[test]
 fn parents_are_written_first_and_deleted_last() {
-    let upsert = |key: i64| Act::Upsert { row: row(&[key, 0, 0, 0]) };
+    let upsert = |key: i64| Act::Upsert { columns: None, row: row(&[key, 0, 0, 0]) };
     let delete = |key: i64| Act::Delete { key: row(&[key]) };
     let acts = vec![(0, delete(1)), (1, delete(1)), (1, upsert(2)), (0, upsert(2))];
     let steps = merged(&link_plan(true), acts);
@@ -209,7 +209,7 @@ fn an_update_stays_an_update_unless_an_insert_precedes_it() {
     let steps = merged(&plan, vec![(0, full(7)), (0, full(8))]);
     assert_eq!(shape(&steps), [(0, Verb::Update, 1)]);
     assert_eq!(steps[0].rows[0], row(&[1, 8, 0, 0]));
-    let insert = Act::Upsert { row: row(&[1, 2, 3, 4]) };
+    let insert = Act::Upsert { columns: None, row: row(&[1, 2, 3, 4]) };
     let (columns, values) = sparse(1, 0b100, 9);
     let steps = merged(&plan, vec![(0, insert), (0, Act::Update { columns, row: values })]);
     assert_eq!(shape(&steps), [(0, Verb::Upsert, 1)]);
@@ -233,8 +233,12 @@ fn sparse_updates_merge_by_column() {
 /// on it survived a delete that the target was to pass on to them.
 #[test]
 fn delete_and_insert_become_one_upsert_only_where_nothing_is_left() {
-    let acts =
-        || vec![(0, Act::Delete { key: row(&[1]) }), (0, Act::Upsert { row: row(&[1, 2, 3, 4]) })];
+    let acts = || {
+        vec![
+            (0, Act::Delete { key: row(&[1]) }),
+            (0, Act::Upsert { columns: None, row: row(&[1, 2, 3, 4]) }),
+        ]
+    };
     let both = [(0, Verb::Delete, 1), (0, Verb::Upsert, 1)];
     assert_eq!(shape(&merged(&link_plan(false), acts())), [(0, Verb::Upsert, 1)]);
     assert_eq!(shape(&merged(&link_plan(true), acts())), both);

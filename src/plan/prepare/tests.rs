@@ -50,7 +50,7 @@ fn inserts_follow_the_target_order_and_types() {
     let after = row(Value::Int(1), text("abc"));
     let act = prepared(&link_plan(|_| {}), Op::Insert { after }).unwrap();
     let expected = vec![Value::Int(1), Value::Timestamp(7), text("abc")].into();
-    assert_eq!(act, Some(Act::Upsert { row: expected }));
+    assert_eq!(act, Some(Act::Upsert { columns: None, row: expected }));
 }
 
 /// Broken if an unknown value were written, or an insert that lacks one were half written.

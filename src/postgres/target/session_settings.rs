@@ -38,14 +38,13 @@ SELECT set_config('search_path', COALESCE((
     AND s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
   ORDER BY s.setrole <> 0 DESC, s.setdatabase <> 0 DESC LIMIT 1), '\"$user\", public'), false)";
 
-/// System identifier and timeline; the timeline of a standby is its last checkpoint's.
+/// The system identifier alone: a promoted standby, or a target that was restored to a point in
+/// time, is on another timeline and still the same database; how far it is, its witness says.
 const IDENTITY: &str = "
 SELECT (SELECT system_identifier::text FROM pg_control_system()) AS system,
-       pg_is_in_recovery() AS standby,
-       CASE WHEN pg_is_in_recovery() THEN (SELECT timeline_id::text FROM pg_control_checkpoint())
-            ELSE pg_walfile_name(pg_current_wal_lsn()) END AS timeline";
+       pg_is_in_recovery() AS standby";
 
-/// Prepares the session and returns the server's identity, `<system identifier>/<timeline>`.
+/// Prepares the session and returns the server's identity, its system identifier.
 pub(super) async fn prepare(
     session: &Session,
     database: &Database,
@@ -77,8 +76,7 @@ pub(super) async fn prepare(
     .unzip();
     in_time(session.query(SETTINGS, &[&names, &values])).await?.map_err(failed)?;
     in_time(session.query(SEARCH_PATH, &[])).await?.map_err(failed)?;
-    let (system, timeline): (String, String) = (identity.get("system"), identity.get("timeline"));
-    Ok(format!("{system}/{}", timeline_number(&timeline)))
+    Ok(identity.get("system"))
 }
 
 /// A lock is waited for at least a millisecond: zero would mean for ever.
@@ -86,20 +84,13 @@ fn milliseconds(duration: Duration) -> String {
     duration.as_millis().clamp(1, i32::MAX as u128).to_string()
 }
 
-/// The first eight hexadecimal digits of a WAL file's name are its timeline.
-fn timeline_number(wal_file: &str) -> u32 {
-    let digits = wal_file.get(..8).unwrap_or("");
-    u32::from_str_radix(digits, 16).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Broken if a promoted target looked like the server it was, or a zero switched bounds off.
+    /// Broken if a zero switched a bound off.
     #[test]
-    fn timelines_and_bounds_are_read_right() {
-        assert_eq!(timeline_number("0000000A0000000100000023"), 10);
+    fn bounds_are_never_off() {
         assert_eq!(milliseconds(Duration::ZERO), "1");
         assert_eq!(milliseconds(Duration::from_secs(5)), "5000");
     }

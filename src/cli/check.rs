@@ -1,0 +1,209 @@
+//! `weir check`: every preflight of every link; changes nothing.
+
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+use crate::cli::args::{CheckArgs, Global};
+use crate::cli::context::{Ends, links, load};
+use crate::cli::exit;
+use crate::config::{Database, Start};
+use crate::error::{Disposition, Error, Kind, Result};
+use crate::link::ports::{Preflight, Room};
+use crate::model::{Table, TableName};
+use crate::plan::{Finding, LinkPlan};
+
+/// What was found about one link.
+#[derive(Debug, Default, Serialize)]
+struct Report {
+    link: String,
+    source: String,
+    target: String,
+    tables: Vec<String>,
+    findings: Vec<Line>,
+}
+
+#[derive(Debug, Serialize)]
+struct Line {
+    severity: &'static str,
+    kind: &'static str,
+    subject: String,
+    message: String,
+    hint: String,
+}
+
+impl From<Finding> for Line {
+    fn from(finding: Finding) -> Line {
+        Line {
+            severity: if finding.fatal { "error" } else { "warning" },
+            kind: finding.kind.name(),
+            subject: finding.subject,
+            message: finding.message,
+            hint: finding.hint,
+        }
+    }
+}
+
+/// Runs the verb.
+pub(super) async fn run(global: &Global, args: &CheckArgs) -> Result<ExitCode> {
+    let config = load(global)?;
+    let mut reports = Vec::new();
+    for link in links(&config, &args.links)? {
+        let ends = Ends::of(&config, &link, &config.name)?;
+        let mut report = Report { link: link.to_string(), ..Report::default() };
+        let findings = examine(&ends, &mut report).await;
+        report.findings = findings.into_iter().map(Line::from).collect();
+        reports.push(report);
+    }
+    let count = |severity: &str| {
+        let lines = reports.iter().flat_map(|report| &report.findings);
+        lines.filter(|line| line.severity == severity).count()
+    };
+    let (errors, warnings) = (count("error"), count("warning"));
+    if args.json {
+        crate::cli::print_json(&serde_json::json!({ "links": reports }))?;
+    } else {
+        reports.iter().for_each(print);
+        println!("{errors} errors, {warnings} warnings");
+    }
+    let failed = errors > 0 || (args.strict && warnings > 0);
+    Ok(ExitCode::from(if failed { exit::FAILED } else { exit::GOOD }))
+}
+
+fn print(report: &Report) {
+    println!("link {}", report.link);
+    println!("  source  {}", report.source);
+    println!("  target  {}", report.target);
+    println!("  tables  {}", report.tables.len());
+    for line in &report.findings {
+        let mark = if line.severity == "error" { "FAIL" } else { "warn" };
+        println!("  {mark}  {}: {}\n        hint: {}", line.subject, line.message, line.hint);
+    }
+    if report.findings.is_empty() {
+        println!("  ok");
+    }
+}
+
+/// An error met while looking, as a finding about `subject`.
+fn met(subject: &str, error: &Error) -> Finding {
+    Finding {
+        fatal: true,
+        kind: error.kind(),
+        subject: subject.to_owned(),
+        message: error.chain(),
+        hint: match error.disposition() {
+            Disposition::Retry => "make sure that the server is up and reachable".to_owned(),
+            _ => error.operator_hint().to_owned(),
+        },
+    }
+}
+
+/// Everything that can be said about a link; goes as far as the databases let it.
+async fn examine(ends: &Ends<'_>, report: &mut Report) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let source = version(ends.source_room(), ends.source, &mut findings).await;
+    let target = version(ends.target_room(), ends.target, &mut findings).await;
+    report.source = describe(ends.source, source.as_deref());
+    report.target = describe(ends.target, target.as_deref());
+    if source.is_none() || target.is_none() {
+        return findings;
+    }
+    let catalogs = match ends.catalogs().await {
+        Ok(catalogs) => catalogs,
+        Err(error) => {
+            findings.push(met(&ends.link().to_string(), &error));
+            return findings;
+        }
+    };
+    match ends.plan(&catalogs) {
+        Ok(plan) => {
+            report.tables = plan.tables.iter().map(|table| table.source.name.to_string()).collect();
+            findings.extend(preflight(ends, &plan).await);
+            findings.extend(start_needed(ends, &plan).await);
+        }
+        Err(refusals) => {
+            findings.extend(refusals);
+            // The servers' own settings are worth knowing even while the mapping is wrong.
+            let none = LinkPlan {
+                link: ends.link().clone(),
+                source_dialect: ends.source.dialect,
+                target_dialect: ends.target.dialect,
+                tables: Vec::new(),
+            };
+            findings.extend(preflight(ends, &none).await);
+        }
+    }
+    findings
+}
+
+async fn version(
+    room: &dyn Room,
+    database: &Database,
+    findings: &mut Vec<Finding>,
+) -> Option<String> {
+    match room.version(database).await {
+        Ok(version) => Some(version),
+        Err(error) => {
+            findings.push(met(&format!("database {}", database.name), &error));
+            None
+        }
+    }
+}
+
+fn describe(database: &Database, version: Option<&str>) -> String {
+    let Database { name, dialect, host, port, .. } = database;
+    format!("{name}: {dialect} at {host}:{port}, {}", version.unwrap_or("not reached"))
+}
+
+/// The rooms' own preflights.
+pub(super) async fn preflight(ends: &Ends<'_>, plan: &LinkPlan) -> Vec<Finding> {
+    let sources: Vec<&Table> = plan.tables.iter().map(|table| &table.source).collect();
+    let targets: Vec<&Table> = plan.tables.iter().map(|table| &table.target).collect();
+    let context = &ends.context;
+    let source = Preflight { context, database: ends.source, tables: &sources };
+    let target = Preflight { context, database: ends.target, tables: &targets };
+    let mut findings = Vec::new();
+    for (name, looked) in [
+        (&ends.source.name, ends.source_room().check_source(source).await),
+        (&ends.target.name, ends.target_room().check_target(target).await),
+    ] {
+        match looked {
+            Ok(found) => findings.extend(found),
+            Err(error) => findings.push(met(&format!("database {name}"), &error)),
+        }
+    }
+    findings
+}
+
+/// Source tables that hold rows although nobody said that a new link begins now.
+async fn start_needed(ends: &Ends<'_>, plan: &LinkPlan) -> Vec<Finding> {
+    if ends.config.options(ends.link()).start == Some(Start::Now) {
+        return Vec::new();
+    }
+    match non_empty(ends, plan).await {
+        Ok(tables) if tables.is_empty() => Vec::new(),
+        Ok(tables) => vec![start_missing(ends, &tables)],
+        Err(error) => vec![met(&format!("database {}", ends.source.name), &error)],
+    }
+}
+
+/// Source tables of a plan that hold rows.
+pub(super) async fn non_empty(ends: &Ends<'_>, plan: &LinkPlan) -> Result<Vec<TableName>> {
+    let names: Vec<_> = plan.tables.iter().map(|table| table.source.name.clone()).collect();
+    ends.source_room().non_empty(ends.source, &names).await
+}
+
+fn start_missing(ends: &Ends<'_>, tables: &[TableName]) -> Finding {
+    let names: Vec<String> = tables.iter().map(ToString::to_string).collect();
+    let (source, target) = (&ends.link().source, &ends.link().target);
+    Finding {
+        fatal: true,
+        kind: Kind::Configuration,
+        subject: format!("link {}", ends.link()),
+        message: format!("source tables already hold rows: {}", names.join(", ")),
+        hint: format!(
+            "a new link carries changes only: fill the target first, then write \
+             `start = \"now\"` under [link.{source}.{target}] or [apply]"
+        ),
+    }
+}

@@ -1,0 +1,111 @@
+//! What the verbs share: the configuration, the links asked for, both catalogs and the plan of a
+//! link.
+
+use crate::cli::args::Global;
+use crate::config::{self, Config, Database, LinkName};
+use crate::error::{Error, Kind, Result};
+use crate::link::ports::{LinkContext, Room};
+use crate::model::Table;
+use crate::plan::{self, Finding, LinkPlan};
+use crate::rooms::room;
+
+/// Loads the configuration; every problem at once becomes one error of kind `Configuration`.
+pub(super) fn load(global: &Global) -> Result<Config> {
+    config::load(global.config.as_deref()).map_err(Error::from)
+}
+
+/// The links named, or all of the configuration.
+pub(super) fn links(config: &Config, named: &[LinkName]) -> Result<Vec<LinkName>> {
+    let all = plan::links(config);
+    if let Some(unknown) = named.iter().find(|link| !all.contains(link)) {
+        let known: Vec<String> = all.iter().map(ToString::to_string).collect();
+        return Err(Error::new(Kind::Configuration, format!("there is no link {unknown}"))
+            .hint(format!("the configuration has: {}", known.join(", "))));
+    }
+    Ok(if named.is_empty() { all } else { named.to_vec() })
+}
+
+/// One link with its two ends.
+pub(super) struct Ends<'a> {
+    pub(super) config: &'a Config,
+    pub(super) context: LinkContext,
+    pub(super) source: &'a Database,
+    pub(super) target: &'a Database,
+}
+
+/// Both catalogs of a link, as far as it needs them.
+pub(super) struct Catalogs {
+    pub(super) source: Vec<Table>,
+    pub(super) target: Vec<Table>,
+}
+
+impl<'a> Ends<'a> {
+    /// The ends of `link`.
+    pub(super) fn of(config: &'a Config, link: &LinkName, seed: &str) -> Result<Ends<'a>> {
+        let database = |name: &str| {
+            config.databases.get(name).ok_or_else(|| {
+                Error::new(Kind::Configuration, format!("there is no database `{name}`"))
+            })
+        };
+        let source = database(&link.source)?;
+        let target = database(&link.target)?;
+        let server_id = match source.server_id {
+            Some(first) => first.saturating_add(number_among_siblings(config, link)),
+            None => replica_id(seed, link),
+        };
+        let context = LinkContext { name: config.name.clone(), link: link.clone(), server_id };
+        Ok(Ends { config, context, source, target })
+    }
+
+    pub(super) fn link(&self) -> &LinkName {
+        &self.context.link
+    }
+
+    pub(super) fn source_room(&self) -> &'static dyn Room {
+        room(self.source.dialect)
+    }
+
+    pub(super) fn target_room(&self) -> &'static dyn Room {
+        room(self.target.dialect)
+    }
+
+    /// Reads both catalogs.
+    pub(super) async fn catalogs(&self) -> Result<Catalogs> {
+        let (wanted, place) = plan::selection(self.config, self.link());
+        let source = self.source_room().catalog(self.source, self.source.dialect, &wanted).await?;
+        let target = self.target_room().catalog(self.target, self.target.dialect, &place).await?;
+        Ok(Catalogs { source, target })
+    }
+
+    /// Compiles the plan.
+    pub(super) fn plan(&self, catalogs: &Catalogs) -> Result<LinkPlan, Vec<Finding>> {
+        plan::plan(self.config, self.link(), &catalogs.source, &catalogs.target)
+    }
+}
+
+/// How many links of the same source come before this one: each has a capture of its own, and
+/// needs a replica server id of its own.
+fn number_among_siblings(config: &Config, link: &LinkName) -> u32 {
+    let siblings = plan::links(config).into_iter().filter(|other| other.source == link.source);
+    siblings.take_while(|other| other != link).fold(0, |number, _| number + 1)
+}
+
+/// The replica server id of a link: in the upper half of the range, where people rarely choose
+/// one; the same at every start of one installation, another for each link and installation.
+fn replica_id(seed: &str, link: &LinkName) -> u32 {
+    0x8000_0000 | crc32fast::hash(format!("{seed} {link}").as_bytes())
+}
+
+/// Findings as one error: the first one's kind, all of them in the text.
+pub(super) fn refused(link: &LinkName, findings: &[Finding]) -> Error {
+    let fatal: Vec<_> = findings.iter().filter(|finding| finding.fatal).collect();
+    let kind = fatal.first().map_or(Kind::Mapping, |finding| finding.kind);
+    let lines: Vec<String> = fatal
+        .iter()
+        .map(|finding| {
+            format!("  {}: {}\n    hint: {}", finding.subject, finding.message, finding.hint)
+        })
+        .collect();
+    let text = format!("link {link} cannot be planned:\n{}", lines.join("\n"));
+    Error::new(kind, text).hint("correct what is named above; `weir check` looks again")
+}

@@ -1,0 +1,224 @@
+//! `weir run`: replicates until stopped; holds the state directory, serves `/metrics` and the
+//! control socket meanwhile.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::args::{Global, RunArgs};
+use crate::cli::check::preflight;
+use crate::cli::context::{Ends, links, load, refused};
+use crate::cli::control::{self, Answer, Request, Respond};
+use crate::cli::{exit, status};
+use crate::config::{Config, LinkName};
+use crate::error::{Error, Kind, Result};
+use crate::link::ends::RoomEnds;
+use crate::link::ledger::Ledger;
+use crate::link::status::LinkState;
+use crate::link::supervisor::{LinkHandle, LinkSpec, Shared, Supervisor};
+use crate::observe::http;
+use crate::observe::metrics::{Metrics, Watched};
+use crate::plan::LinkPlan;
+use crate::state::Store;
+
+/// How often the links are looked at, to end when none can go on.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// Runs the verb.
+pub(super) async fn run(global: &Global, args: &RunArgs) -> Result<ExitCode> {
+    let config = Arc::new(load(global)?);
+    let names = links(&config, &[])?;
+    let store = Arc::new(Store::open(&config.state_dir).await?);
+    let result = replicate(&config, &names, &store, args).await;
+    store.close().await;
+    result
+}
+
+async fn replicate(
+    config: &Arc<Config>,
+    names: &[LinkName],
+    store: &Arc<Store>,
+    args: &RunArgs,
+) -> Result<ExitCode> {
+    let installation = store.installation();
+    let specs =
+        names.iter().map(|link| spec(config, link, &installation)).collect::<Result<_>>()?;
+    let metrics = Arc::new(Metrics::default());
+    let shared = Shared {
+        ledger: Arc::clone(store) as Arc<dyn Ledger>,
+        observer: Arc::clone(&metrics) as _,
+        until_caught_up: args.until_caught_up,
+    };
+    let mut supervisor = Supervisor::start(specs, shared);
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        name = config.name,
+        state_dir = %config.state_dir.display(),
+        links = names.len(),
+        "weir is up"
+    );
+    let handles: Arc<[LinkHandle]> = supervisor.links().into();
+    let watched =
+        |handle: &LinkHandle| Watched { link: handle.link.clone(), status: handle.watch() };
+    metrics.watch(handles.iter().map(watched).collect());
+    let stop = CancellationToken::new();
+    let services = serve(config, &metrics, &handles, &stop).await;
+    let ended = match services {
+        Ok(mut services) => {
+            let ended = until_ended(&mut supervisor, &handles).await;
+            stop.cancel();
+            while services.join_next().await.is_some() {}
+            ended
+        }
+        Err(error) => Err(error),
+    };
+    supervisor.shutdown().start();
+    supervisor.finished().await;
+    ended.map(|()| verdict(&handles))
+}
+
+/// Starts the http endpoint and the control socket.
+async fn serve(
+    config: &Config,
+    metrics: &Arc<Metrics>,
+    handles: &Arc<[LinkHandle]>,
+    stop: &CancellationToken,
+) -> Result<JoinSet<()>> {
+    let mut services = JoinSet::new();
+    let responder = Arc::new(Responder(Arc::clone(handles)));
+    services.spawn(control::serve(&config.state_dir, responder, stop.clone()).await?);
+    if let Some(http) = &config.http {
+        let exposition = Arc::clone(metrics) as Arc<dyn http::Exposition>;
+        let server = http::serve(http.listen, exposition, stop.clone()).await?;
+        services.spawn(async move {
+            if let Err(error) = server.await {
+                tracing::error!(error = error.chain(), "the http endpoint is gone");
+            }
+        });
+    }
+    Ok(services)
+}
+
+/// Returns when every link has ended, or on SIGTERM or SIGINT after the drain, or when every link is
+/// halted and none of them waits for a decision that `weir resume` can bring.
+async fn until_ended(supervisor: &mut Supervisor, handles: &[LinkHandle]) -> Result<()> {
+    let listen = |kind| {
+        signal(kind)
+            .map_err(|cause| Error::new(Kind::Io, "cannot listen for signals").caused_by(cause))
+    };
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut look = tokio::time::interval(LOOK_EVERY);
+    let shutdown = supervisor.shutdown();
+    let stop = |name: &str| {
+        tracing::info!(signal = name, "stopping: what is queued is applied first");
+        shutdown.start();
+    };
+    loop {
+        tokio::select! {
+            biased;
+            () = supervisor.finished() => return Ok(()),
+            _ = terminate.recv() => stop("SIGTERM"),
+            _ = interrupt.recv() => stop("SIGINT"),
+            _ = look.tick() => if handles.iter().all(is_hopeless) {
+                tracing::error!("every link has halted; weir ends until a person has acted");
+                return Ok(());
+            },
+        }
+    }
+}
+
+/// Halted for a reason that takes a change elsewhere and a new start.
+fn is_hopeless(handle: &LinkHandle) -> bool {
+    let status = handle.status();
+    status.state == LinkState::Halted && status.error_kind() != Some(Kind::SchemaChanged)
+}
+
+fn verdict(handles: &[LinkHandle]) -> ExitCode {
+    let halted = handles.iter().any(|handle| handle.status().error.is_some());
+    ExitCode::from(if halted { exit::HALTED } else { exit::GOOD })
+}
+
+/// One link as the supervisor takes it.
+fn spec(config: &Arc<Config>, link: &LinkName, installation: &str) -> Result<LinkSpec> {
+    let ends = Ends::of(config, link, installation)?;
+    let options = config.options(link).clone();
+    let context = ends.context.clone();
+    let (config, link, seed) = (Arc::clone(config), link.clone(), installation.to_owned());
+    let told = Arc::new(AtomicBool::new(false));
+    let ends = RoomEnds {
+        context: context.clone(),
+        source_room: ends.source_room(),
+        source: ends.source.clone(),
+        target_room: ends.target_room(),
+        target: ends.target.clone(),
+        lock_timeout: options.lock_timeout,
+        replan: Box::new(move || {
+            let (config, link, seed) = (Arc::clone(&config), link.clone(), seed.clone());
+            let told = Arc::clone(&told);
+            Box::pin(async move { replan(&config, &link, &seed, &told).await.map(Arc::new) })
+        }),
+    };
+    Ok(LinkSpec { context, options, ends: Arc::new(ends) })
+}
+
+/// Reads both catalogs, compiles the plan and looks at both servers again. Warnings are logged once
+/// per process.
+async fn replan(
+    config: &Config,
+    link: &LinkName,
+    seed: &str,
+    told: &AtomicBool,
+) -> Result<LinkPlan> {
+    let ends = Ends::of(config, link, seed)?;
+    let catalogs = ends.catalogs().await?;
+    let plan = ends.plan(&catalogs).map_err(|findings| refused(link, &findings))?;
+    let findings = preflight(&ends, &plan).await;
+    if findings.iter().any(|finding| finding.fatal) {
+        return Err(refused(link, &findings));
+    }
+    if !told.swap(true, Ordering::Relaxed) {
+        for finding in &findings {
+            tracing::warn!(%link, subject = finding.subject, hint = finding.hint, "{}", finding.message);
+        }
+    }
+    Ok(plan)
+}
+
+/// Answers the other verbs.
+struct Responder(Arc<[LinkHandle]>);
+
+impl Respond for Responder {
+    async fn respond(&self, request: Request) -> Answer {
+        match request {
+            Request::Status => {
+                let links: Vec<_> = self
+                    .0
+                    .iter()
+                    .map(|handle| status::Line::of(&handle.link, &handle.status()))
+                    .collect();
+                match serde_json::to_value(&links) {
+                    Ok(links) => Answer::Ok(serde_json::json!({ "running": true, "links": links })),
+                    Err(cause) => Answer::Failed(cause.to_string()),
+                }
+            }
+            Request::Resume { link, schema_reviewed } => {
+                let Some(handle) = self.0.iter().find(|handle| handle.link.to_string() == link)
+                else {
+                    return Answer::Failed(format!("there is no link {link}"));
+                };
+                match handle.resume(schema_reviewed).await {
+                    Ok(()) => Answer::Ok(serde_json::Value::Null),
+                    Err(error) => {
+                        Answer::Failed(format!("{} ({})", error.chain(), error.operator_hint()))
+                    }
+                }
+            }
+        }
+    }
+}

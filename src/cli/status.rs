@@ -1,0 +1,155 @@
+//! `weir status`: each link's state, position, lag, and the next step where one is halted. Asks the
+//! running weir; without one, tells what the state directory remembers.
+
+use std::process::ExitCode;
+
+use serde::{Deserialize, Serialize};
+
+use crate::cli::args::{Global, StatusArgs};
+use crate::cli::context::{links, load};
+use crate::cli::control::{Answer, Request, ask};
+use crate::cli::{exit, print_json, state};
+use crate::config::LinkName;
+use crate::error::{Error, Kind, Result};
+use crate::link::lag::lag_seconds;
+use crate::link::ledger::{Checkpoint, HaltRecord};
+use crate::link::status::{LinkState, LinkStatus, now_us};
+
+/// One link, as it is printed and as JSON.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Line {
+    link: String,
+    state: String,
+    since_us: i64,
+    position: Option<String>,
+    seq: Option<u64>,
+    lag_seconds: Option<f64>,
+    lag_bytes: Option<u64>,
+    last_applied_us: Option<i64>,
+    transactions: u64,
+    changes: u64,
+    rows: u64,
+    missed: u64,
+    refetched: u64,
+    retries: u64,
+    error: Option<Trouble>,
+}
+
+/// Why a link is retrying or halted.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Trouble {
+    kind: String,
+    text: String,
+    hint: String,
+    since_us: i64,
+}
+
+impl From<&HaltRecord> for Trouble {
+    fn from(record: &HaltRecord) -> Trouble {
+        Trouble {
+            kind: record.kind.name().to_owned(),
+            text: record.text.clone(),
+            hint: record.hint.clone(),
+            since_us: record.since_us,
+        }
+    }
+}
+
+impl Line {
+    /// A running link.
+    pub(super) fn of(link: &LinkName, status: &LinkStatus) -> Line {
+        Line {
+            link: link.to_string(),
+            state: status.state.name().to_owned(),
+            since_us: status.since_us,
+            position: status.applied.as_ref().map(ToString::to_string),
+            seq: status.seq,
+            lag_seconds: lag_seconds(&status.lag, now_us()),
+            lag_bytes: status.lag_bytes,
+            last_applied_us: status.lag.last_applied_us,
+            transactions: status.counters.transactions,
+            changes: status.counters.changes,
+            rows: status.counters.rows,
+            missed: status.counters.missed,
+            refetched: status.counters.refetched,
+            retries: status.counters.retries,
+            error: status.error.as_ref().map(Trouble::from),
+        }
+    }
+
+    /// A link of a weir that does not run.
+    fn remembered(link: &LinkName, checkpoint: Option<&Checkpoint>) -> Line {
+        let halt = checkpoint.and_then(|checkpoint| checkpoint.halt.as_ref());
+        let progress = checkpoint.and_then(|checkpoint| checkpoint.progress.as_ref());
+        let state = if halt.is_some() { LinkState::Halted } else { LinkState::Stopped };
+        Line {
+            link: link.to_string(),
+            state: state.name().to_owned(),
+            since_us: halt.map_or_else(
+                || checkpoint.map_or(0, |checkpoint| checkpoint.recorded_at_us),
+                |halt| halt.since_us,
+            ),
+            position: progress.map(|progress| progress.position.to_string()),
+            seq: progress.map(|progress| progress.seq),
+            error: halt.map(Trouble::from),
+            ..Line::default()
+        }
+    }
+}
+
+/// Runs the verb. Exit code 4 when a link is halted.
+pub(super) async fn run(global: &Global, args: &StatusArgs) -> Result<ExitCode> {
+    let config = load(global)?;
+    let (running, lines) = match ask(&config.state_dir, &Request::Status).await? {
+        Some(Answer::Ok(mut status)) => {
+            let lines = serde_json::from_value(status["links"].take()).map_err(|cause| {
+                Error::new(Kind::Io, "the running weir is of another version").caused_by(cause)
+            })?;
+            (true, lines)
+        }
+        Some(Answer::Failed(words)) => return Err(Error::new(Kind::Io, words)),
+        None => {
+            let known = state::checkpoints(&config).await?;
+            let all = links(&config, &[])?;
+            (false, all.iter().map(|link| Line::remembered(link, known.get(link))).collect())
+        }
+    };
+    let lines: Vec<Line> = lines;
+    if args.json {
+        print_json(&serde_json::json!({ "running": running, "links": lines }))?;
+    } else {
+        if !running {
+            println!("weir is not running; this is what its state directory remembers");
+        }
+        lines.iter().for_each(print);
+    }
+    let halted = lines.iter().any(|line| line.state == LinkState::Halted.name());
+    Ok(ExitCode::from(if halted { exit::HALTED } else { exit::GOOD }))
+}
+
+fn print(line: &Line) {
+    let since = (now_us() - line.since_us).max(0) / 1_000_000;
+    let since = if line.since_us > 0 { format!(" for {}", duration(since)) } else { String::new() };
+    println!("{}  {}{since}", line.link, line.state);
+    println!("  position  {}", line.position.as_deref().unwrap_or("none yet"));
+    if let Some(lag) = line.lag_seconds {
+        let bytes = line.lag_bytes.map_or(String::new(), |bytes| format!(", {bytes} bytes of log"));
+        println!("  lag       {lag:.1} s{bytes}");
+        println!(
+            "  applied   {} transactions, {} changes, {} rows since the start",
+            line.transactions, line.changes, line.rows
+        );
+    }
+    if let Some(trouble) = &line.error {
+        println!("  {}: {}", trouble.kind, trouble.text);
+        println!("  hint: {}", trouble.hint);
+    }
+}
+
+fn duration(seconds: i64) -> String {
+    match seconds {
+        0..=119 => format!("{seconds} s"),
+        120..=7_199 => format!("{} min", seconds / 60),
+        _ => format!("{} h", seconds / 3_600),
+    }
+}

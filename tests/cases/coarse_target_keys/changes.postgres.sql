@@ -1,0 +1,1 @@
+INSERT INTO word VALUES ('abc', 1); COMMIT; INSERT INTO word VALUES ('ABC', 2);

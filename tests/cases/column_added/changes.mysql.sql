@@ -1,0 +1,1 @@
+INSERT INTO t VALUES (1, 'a', 'z'); ALTER TABLE t ADD COLUMN m VARCHAR(10); INSERT INTO t VALUES (2, 'a', 'z', 'm');

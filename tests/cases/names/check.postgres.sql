@@ -1,0 +1,1 @@
+SELECT * FROM {space}."Order ""x""" ORDER BY 1

@@ -1,0 +1,1 @@
+SELECT octet_length(w), w, n FROM {space}.word ORDER BY n

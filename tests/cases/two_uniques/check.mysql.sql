@@ -1,0 +1,1 @@
+SELECT id, code, guest FROM {space}.seat ORDER BY id

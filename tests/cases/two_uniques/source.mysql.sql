@@ -1,0 +1,1 @@
+CREATE TABLE seat (id INT PRIMARY KEY, code VARCHAR(10) NOT NULL, guest VARCHAR(20), UNIQUE (code));

@@ -1,0 +1,245 @@
+//! What end-to-end tests share: a pair of real servers, a configuration between them, and the
+//! `weir` binary as a newcomer would run it. No access to weir's insides.
+
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+use weir::sandbox::{self, Options, Running, Server};
+
+/// How long any one command may take before the test calls it a hang.
+pub const HANG: Duration = Duration::from_secs(120);
+
+/// A source and a target server of different dialects.
+pub struct Pair {
+    /// The source.
+    pub source: Running,
+    /// The target.
+    pub target: Running,
+}
+
+impl Pair {
+    /// Starts both; `None` (after a loud line) when one cannot be had outside CI.
+    pub async fn start(source: Server, target: Server) -> Option<Pair> {
+        let source = sandbox::require(source, Options::default()).await.expect("source server")?;
+        let target = sandbox::require(target, Options::default()).await.expect("target server")?;
+        Some(Pair { source, target })
+    }
+
+    /// Creates the schema (PostgreSQL) or database (MySQL, MariaDB) `name` on both sides.
+    pub async fn create_space(&self, name: &str) {
+        for server in [&self.source, &self.target] {
+            let what = if server.kind().is_postgres() { "SCHEMA" } else { "DATABASE" };
+            server.execute(&format!("CREATE {what} {name}")).await.expect("create space");
+        }
+    }
+}
+
+/// Runs statements with `space` as the default schema or database.
+pub async fn execute_in(server: &Running, space: &str, sql: &str) {
+    let sql = format!("{}; {sql}", enter(server, space));
+    server.execute(&sql).await.unwrap_or_else(|error| panic!("{space}: {error:?}\n{sql}"));
+}
+
+/// The rows of a query with `space` as the default schema or database, one line a row, `\N` for
+/// NULL, columns separated by tabs.
+pub async fn query_in(server: &Running, space: &str, sql: &str) -> Vec<String> {
+    let sql = qualify(server, space, sql);
+    let rows = server.query(&sql).await.unwrap_or_else(|error| panic!("{error:?}\n{sql}"));
+    let line = |row: Vec<Option<String>>| {
+        let cells: Vec<_> = row.into_iter().map(|cell| cell.unwrap_or("\\N".to_owned())).collect();
+        cells.join("\t")
+    };
+    rows.into_iter().map(line).collect()
+}
+
+fn enter(server: &Running, space: &str) -> String {
+    if server.kind().is_postgres() {
+        format!("SET search_path TO {space}")
+    } else {
+        format!("USE {space}")
+    }
+}
+
+/// Queries run on a fresh connection; `{space}` in them stands for the schema or database.
+fn qualify(_server: &Running, space: &str, sql: &str) -> String {
+    sql.replace("{space}", space)
+}
+
+/// weir with a configuration of its own.
+pub struct Weir {
+    /// Holds `weir.toml` and the state directory; gone with the test.
+    pub dir: TempDir,
+    passwords: [(String, String); 2],
+}
+
+impl Weir {
+    /// Writes `weir.toml` for `left:right` over the tables of `space`; `extra` is appended.
+    pub fn new(pair: &Pair, name: &str, space: &str, extra: &str) -> Weir {
+        let replicate = format!(
+            "[[replicate]]\nfrom = \"left\"\nto = \"right\"\ntables = [\"{space}.*\"]\n{extra}"
+        );
+        Weir::with_tables(pair, name, &replicate)
+    }
+
+    /// Writes `weir.toml` with both databases and whatever `tables` says.
+    pub fn with_tables(pair: &Pair, name: &str, tables: &str) -> Weir {
+        let dir = tempfile::Builder::new().prefix("weir-it-").tempdir().expect("temp dir");
+        let config = format!(
+            "name = \"{name}\"\nstate_dir = \"{state}\"\n\n\
+             [database.left]\nurl = \"{left}\"\npassword = {{ env = \"LEFT_PASSWORD\" }}\n\n\
+             [database.right]\nurl = \"{right}\"\npassword = {{ env = \"RIGHT_PASSWORD\" }}\n\n\
+             {tables}",
+            state = dir.path().join("state").display(),
+            left = pair.source.url(),
+            right = pair.target.url(),
+        );
+        std::fs::write(dir.path().join("weir.toml"), config).expect("weir.toml");
+        let passwords = [
+            ("LEFT_PASSWORD".to_owned(), pair.source.password().to_owned()),
+            ("RIGHT_PASSWORD".to_owned(), pair.target.password().to_owned()),
+        ];
+        Weir { dir, passwords }
+    }
+
+    /// The same with another password.
+    pub fn with_password(mut self, variable: &str, password: &str) -> Weir {
+        for (name, value) in &mut self.passwords {
+            if name == variable {
+                password.clone_into(value);
+            }
+        }
+        self
+    }
+
+    /// The same with another user for `database`.
+    pub fn with_user(self, database: &str, user: &str) -> Weir {
+        let text = std::fs::read_to_string(self.config()).expect("weir.toml");
+        let (before, after) = text.split_once(&format!("[database.{database}]")).expect("section");
+        let (scheme, rest) = after.split_once("://").expect("url");
+        let (_, rest) = rest.split_once('@').expect("user");
+        let text = format!("{before}[database.{database}]{scheme}://{user}@{rest}");
+        std::fs::write(self.config(), text).expect("weir.toml");
+        self
+    }
+
+    /// The same configuration and state directory, with the source of another pair behind the name.
+    pub fn pointed_at_source(&self, other: &Pair) -> Weir {
+        let text = std::fs::read_to_string(self.config()).expect("weir.toml");
+        let (before, after) = text.split_once("url = \"").expect("source url");
+        let (_, after) = after.split_once('"').expect("end of url");
+        let text = format!("{before}url = \"{}\"{after}", other.source.url());
+        let dir = tempfile::Builder::new().prefix("weir-it-").tempdir().expect("temp dir");
+        std::fs::write(dir.path().join("weir.toml"), text).expect("weir.toml");
+        let mut passwords = self.passwords.clone();
+        other.source.password().clone_into(&mut passwords[0].1);
+        Weir { dir, passwords }
+    }
+
+    /// Adds to the configuration.
+    pub fn append(&mut self, text: &str) {
+        let config = std::fs::read_to_string(self.config()).expect("weir.toml");
+        std::fs::write(self.config(), config + text).expect("weir.toml");
+    }
+
+    /// The configuration file.
+    pub fn config(&self) -> PathBuf {
+        self.dir.path().join("weir.toml")
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
+        command.args(arguments).arg("--config").arg(self.config()).current_dir(self.dir.path());
+        command.envs(self.passwords.iter().map(|(name, value)| (name, value)));
+        command.stdin(Stdio::null()).kill_on_drop(true);
+        command
+    }
+
+    /// Runs a verb to its end.
+    pub async fn run(&self, arguments: &[&str]) -> Outcome {
+        let output = tokio::time::timeout(HANG, self.command(arguments).output()).await;
+        let output = output.unwrap_or_else(|_| panic!("weir {arguments:?} hangs"));
+        Outcome::of(arguments, output.expect("weir starts"))
+    }
+
+    /// Starts a verb that goes on; its log goes to `weir.log` in the directory.
+    pub fn spawn(&self, arguments: &[&str]) -> Child {
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.dir.path().join("weir.log"))
+            .expect("log file");
+        let mut command = self.command(arguments);
+        command.stdout(log.try_clone().expect("log file")).stderr(log);
+        command.spawn().expect("weir starts")
+    }
+
+    /// The log of spawned runs so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("weir.log")).unwrap_or_default()
+    }
+
+    /// `setup --apply`, and an empty first run that fixes where the link starts.
+    pub async fn set_up(&self) {
+        self.run(&["setup", "--apply"]).await.expect_code(0);
+        self.run(&["run", "--until-caught-up"]).await.expect_code(0);
+    }
+}
+
+/// How a command ended.
+pub struct Outcome {
+    arguments: String,
+    /// Exit code; -1 for a signal.
+    pub code: i32,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+impl Outcome {
+    fn of(arguments: &[&str], output: Output) -> Outcome {
+        Outcome {
+            arguments: arguments.join(" "),
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// Fails the test with everything printed unless the exit code is `code`.
+    #[track_caller]
+    pub fn expect_code(self, code: i32) -> Outcome {
+        assert_eq!(
+            self.code, code,
+            "weir {}\n--- stdout\n{}\n--- stderr\n{}",
+            self.arguments, self.stdout, self.stderr
+        );
+        assert!(!self.stderr.contains("panicked at"), "weir panicked:\n{}", self.stderr);
+        self
+    }
+
+    /// Fails the test unless the output mentions `phrase`.
+    #[track_caller]
+    pub fn expect_phrase(self, phrase: &str) -> Outcome {
+        let all = format!("{}\n{}", self.stdout, self.stderr);
+        assert!(all.contains(phrase), "weir {}: no {phrase:?} in\n{all}", self.arguments);
+        self
+    }
+}
+
+/// Polls `probe` until it is true; fails with `what` after `limit`.
+pub async fn until<F: AsyncFnMut() -> bool>(what: &str, limit: Duration, mut probe: F) {
+    let started = Instant::now();
+    while !probe().await {
+        assert!(started.elapsed() < limit, "{what}: not within {limit:?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// A file of the tree.
+pub fn tree(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}

@@ -1,0 +1,286 @@
+//! weir in operation: review of a changed table, misses, lost state, restored or replaced servers,
+//! dropped slots and purged logs, status, metrics, SIGTERM.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::Child;
+use weir::sandbox::{Running, Server};
+
+use crate::crash::{SPACE, kill, prepare};
+use crate::harness::{Outcome, Pair, Weir, execute_in, query_in, until};
+use crate::load::{Mixed, Session, insert_accounts, until_equal};
+
+const SOON: Duration = Duration::from_secs(30);
+
+async fn insert(pair: &Pair, from: u64, count: u64) {
+    let mut session = Session::open(&pair.source, SPACE).await;
+    session.transaction(&[insert_accounts(from, count)]).await.expect("insert");
+}
+
+async fn terminate(mut child: Child) -> Option<i32> {
+    let pid = child.id().expect("running").cast_signed();
+    let pid = rustix::process::Pid::from_raw(pid).expect("pid");
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("SIGTERM");
+    let status = tokio::time::timeout(SOON, child.wait()).await.expect("weir hangs on SIGTERM");
+    status.expect("waited").code()
+}
+
+async fn until_status(weir: &Weir, phrase: &str) -> Outcome {
+    let mut last = None;
+    until(&format!("status says {phrase}"), SOON, async || {
+        let outcome = weir.run(&["status", "--json"]).await;
+        let found = outcome.stdout.contains(phrase);
+        last = Some(outcome);
+        found
+    })
+    .await;
+    last.expect("status")
+}
+
+/// Broken if a table that changes shape under a running weir shifts values, or if the way on after
+/// the operator's review did not work without a restart.
+async fn schema_review(source: Server, target: Server) {
+    let Some(pair) = Pair::start(source, target).await else { return };
+    let weir = prepare(&pair, "review").await;
+    let mut child = weir.spawn(&["run"]);
+    insert(&pair, 1_000, 10).await;
+    until_equal(&pair, SPACE, SOON).await;
+    let alter = "ALTER TABLE account ADD COLUMN extra VARCHAR(10)";
+    execute_in(&pair.source, SPACE, alter).await;
+    let changed = "UPDATE account SET extra = 'x', n = 7 WHERE id = 1001";
+    execute_in(&pair.source, SPACE, changed).await;
+    until_status(&weir, "schema_changed").await.expect_code(4).expect_phrase("extra");
+    execute_in(&pair.target, SPACE, alter).await;
+    weir.run(&["resume", "left:right", "--schema-reviewed"]).await.expect_code(0);
+    let query =
+        "SELECT id, n, extra FROM {space}.account WHERE id BETWEEN 1000 AND 1003 ORDER BY id";
+    let expected = query_in(&pair.source, SPACE, query).await;
+    until("the altered row arrives", SOON, async || {
+        query_in(&pair.target, SPACE, query).await == expected
+    })
+    .await;
+    assert!(child.try_wait().expect("state").is_none(), "weir ended:\n{}", weir.log());
+    assert_eq!(terminate(child).await, Some(0), "{}", weir.log());
+}
+
+/// See [`schema_review`].
+#[tokio::test]
+async fn schema_review_from_postgres() {
+    schema_review(Server::Postgres18, Server::MariaDb1011).await;
+}
+
+/// See [`schema_review`].
+#[tokio::test]
+async fn schema_review_from_mysql() {
+    schema_review(Server::MySql97, Server::Postgres15).await;
+}
+
+/// Broken if an update whose row is missing on the target were lost, or created a half row.
+async fn misses(source: Server, target: Server) {
+    let Some(pair) = Pair::start(source, target).await else { return };
+    let weir = prepare(&pair, "misses").await;
+    let child = weir.spawn(&["run"]);
+    until_equal(&pair, SPACE, SOON).await;
+    let gone = "DELETE FROM account WHERE id BETWEEN 100 AND 199";
+    execute_in(&pair.target, SPACE, gone).await;
+    let mut session = Session::open(&pair.source, SPACE).await;
+    for id in 100..200_u64 {
+        let change = match id % 3 {
+            0 => format!("UPDATE account SET n = n + 1 WHERE id = {id}"),
+            1 => format!("UPDATE account SET id = {} WHERE id = {id}", id + 10_000),
+            _ => format!("UPDATE account SET code = 'changed {id}' WHERE id = {id}"),
+        };
+        session.transaction(&[change]).await.expect("update");
+    }
+    until_equal(&pair, SPACE, SOON).await;
+    let notes = "SELECT count(*) FROM weir.missed";
+    until("notes are settled", SOON, async || query_in(&pair.target, SPACE, notes).await == ["0"])
+        .await;
+    assert_eq!(terminate(child).await, Some(0), "{}", weir.log());
+}
+
+/// See [`misses`].
+#[tokio::test]
+async fn misses_from_postgres() {
+    misses(Server::Postgres15, Server::MySql97).await;
+}
+
+/// See [`misses`].
+#[tokio::test]
+async fn misses_from_mysql() {
+    misses(Server::MySql97, Server::Postgres18).await;
+}
+
+/// See [`misses`].
+#[tokio::test]
+async fn misses_from_mariadb() {
+    misses(Server::MariaDb1011, Server::Postgres15).await;
+}
+
+/// Broken if a lost state directory lost data, or a witness that was emptied, a dropped slot or a
+/// purged log went unseen.
+#[tokio::test]
+async fn lost_memories_of_postgres() {
+    let Some(pair) = Pair::start(Server::Postgres15, Server::MariaDb1011).await else { return };
+    let weir = prepare(&pair, "lost").await;
+    let state = weir.dir.path().join("state");
+    std::fs::remove_dir_all(&state).expect("state directory lost");
+    insert(&pair, 2_000, 50).await;
+    weir.run(&["run", "--until-caught-up"]).await.expect_code(0).expect_phrase("witness");
+    until_equal(&pair, SPACE, SOON).await;
+
+    let witness = "SELECT name, link, part, installation, seq, position, restart, hops, pending, \
+                   source_identity, target_identity, updated_at FROM weir.witness";
+    pair.target.execute(&format!("CREATE TABLE app.kept AS {witness}")).await.expect("kept");
+    insert(&pair, 3_000, 50).await;
+    weir.run(&["run", "--until-caught-up"]).await.expect_code(0);
+    // The target is set back behind what the source was told: that is a gap, never silence.
+    let restore = "DELETE FROM weir.witness; INSERT INTO weir.witness SELECT * FROM app.kept; \
+                   DELETE FROM crash.account WHERE id >= 3000";
+    pair.target.execute(restore).await.expect("restored");
+    let run = weir.run(&["run", "--until-caught-up"]).await.expect_code(4);
+    run.expect_phrase("restored").expect_phrase("hint");
+    pair.target.execute("DELETE FROM weir.witness").await.expect("emptied");
+    weir.run(&["run", "--until-caught-up"]).await.expect_code(4).expect_phrase("no witness");
+    std::fs::remove_dir_all(&state).expect("state directory lost too");
+    weir.run(&["run", "--until-caught-up"]).await.expect_code(4).expect_phrase("slot");
+    weir.run(&["teardown", "--apply"]).await.expect_code(0);
+    weir.run(&["setup", "--apply"]).await.expect_code(0);
+    weir.run(&["run", "--until-caught-up"]).await.expect_code(0);
+    let drop = "SELECT pg_drop_replication_slot('weir_lost_left_right')";
+    pair.source.query(drop).await.expect("slot dropped");
+    insert(&pair, 4_000, 5).await;
+    weir.run(&["run", "--until-caught-up"]).await.expect_code(4).expect_phrase("slot");
+}
+
+/// As above; a restored target goes on from its witness while the binlog still reaches back.
+#[tokio::test]
+async fn lost_memories_of_mysql() {
+    let Some(pair) = Pair::start(Server::MySql97, Server::Postgres18).await else { return };
+    let weir = prepare(&pair, "lost").await;
+    insert(&pair, 2_000, 50).await;
+    weir.run(&["run", "--until-caught-up"]).await.expect_code(0);
+    pair.target.execute("CREATE TABLE kept AS SELECT * FROM weir.witness").await.expect("kept");
+    insert(&pair, 3_000, 50).await;
+    weir.run(&["run", "--until-caught-up"]).await.expect_code(0);
+    until_equal(&pair, SPACE, SOON).await;
+    let restore = "DELETE FROM weir.witness; INSERT INTO weir.witness SELECT * FROM kept; \
+                   DELETE FROM crash.account WHERE id >= 3000";
+    pair.target.execute(restore).await.expect("restored");
+    let run = weir.run(&["run", "--until-caught-up"]).await.expect_code(0);
+    run.expect_phrase("restored");
+    until_equal(&pair, SPACE, SOON).await;
+    insert(&pair, 4_000, 5).await;
+    let purge =
+        "FLUSH BINARY LOGS; FLUSH BINARY LOGS; PURGE BINARY LOGS BEFORE NOW() + INTERVAL 1 DAY";
+    pair.source.execute(purge).await.expect("purged");
+    weir.run(&["run", "--until-caught-up"]).await.expect_code(4).expect_phrase("purged");
+}
+
+/// Broken if another server behind the address were replicated as if it were the same.
+#[tokio::test]
+async fn another_server_behind_the_address() {
+    for (source, target) in
+        [(Server::Postgres15, Server::MySql97), (Server::MariaDb1011, Server::Postgres18)]
+    {
+        let Some(pair) = Pair::start(source, target).await else { return };
+        let weir = prepare(&pair, "moved").await;
+        let Some(other) = Pair::start(source, target).await else { return };
+        other.create_space(SPACE).await;
+        let second = prepare_tables(&other, &weir).await;
+        second.run(&["setup", "--apply"]).await.expect_code(0);
+        let run = second.run(&["run", "--until-caught-up"]).await.expect_code(4);
+        run.expect_phrase("another server");
+    }
+}
+
+/// The same configuration and state, with the source of `other` behind the source's name.
+async fn prepare_tables(other: &Pair, weir: &Weir) -> Weir {
+    execute_in(&other.source, SPACE, &crate::load::tables(&other.source)).await;
+    weir.pointed_at_source(other)
+}
+
+async fn http_get(port: u16, path: &str) -> String {
+    let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.expect("http");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.expect("request");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.expect("answer");
+    answer
+}
+
+fn metric(text: &str, name: &str) -> f64 {
+    let line =
+        text.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("no {name}"));
+    line.rsplit(' ').next().and_then(|value| value.parse().ok()).expect("a number")
+}
+
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("address").port()
+}
+
+/// Broken if lag were not near zero when idle or did not grow when stuck, or if SIGTERM did not
+/// drain and end well.
+#[tokio::test]
+async fn watched_over_http() {
+    let Some(mut pair) = Pair::start(Server::Postgres15, Server::MariaDb1011).await else { return };
+    let mut weir = prepare(&pair, "watched").await;
+    let port = free_port();
+    weir.append(&format!("\n[http]\nlisten = \"127.0.0.1:{port}\"\n"));
+    let child = weir.spawn(&["run"]);
+    until_status(&weir, "running").await;
+    insert(&pair, 5_000, 100).await;
+    until_equal(&pair, SPACE, SOON).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let text = http_get(port, "/metrics").await;
+    assert!(text.contains("weir_build_info{version="), "{text}");
+    assert!(text.contains("weir_link_state{source=\"left\",target=\"right\",state=\"running\"} 1"));
+    assert!(metric(&text, "weir_lag_seconds{") < 1.0, "idle lag:\n{text}");
+    assert!(metric(&text, "weir_transactions_total{") >= 1.0);
+    let rows = "weir_rows_total{source=\"left\",target=\"right\",table=\"crash.account\",operation=\"upsert\"}";
+    assert!(metric(&text, rows) >= 100.0);
+    assert!(!text.contains("_total_total"));
+    assert!(http_get(port, "/readyz").await.starts_with("HTTP/1.1 200"));
+    pair.target.kill().await.expect("target dies");
+    insert(&pair, 6_000, 1).await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let text = http_get(port, "/metrics").await;
+    assert!(metric(&text, "weir_lag_seconds{") > 2.0, "stuck lag:\n{text}");
+    assert!(http_get(port, "/readyz").await.starts_with("HTTP/1.1 503"));
+    assert!(http_get(port, "/healthz").await.starts_with("HTTP/1.1 200"));
+    pair.target.start_again().await.expect("target comes back");
+    until_equal(&pair, SPACE, SOON).await;
+    let mut mixed = Mixed::new(5, 500);
+    let mut session = Session::open(&pair.source, SPACE).await;
+    for _ in 0..100 {
+        // A refused transaction (a key taken already) is none.
+        session.transaction(&mixed.next_transaction()).await.ok();
+    }
+    assert_eq!(terminate(child).await, Some(0), "{}", weir.log());
+    let status = weir.run(&["status", "--json"]).await.expect_code(0);
+    status.expect_phrase("stopped").expect_phrase("\"running\": false");
+}
+
+/// Broken if a second weir on the same state directory, or one with the same name and another state
+/// directory, wrote beside the first.
+#[tokio::test]
+async fn two_weirs() {
+    let Some(pair) = Pair::start(Server::MariaDb1011, Server::Postgres15).await else { return };
+    let weir = prepare(&pair, "two").await;
+    let mut child = weir.spawn(&["run"]);
+    until_status(&weir, "running").await;
+    let second = weir.run(&["run", "--until-caught-up"]).await;
+    second.expect_code(1).expect_phrase("weir run");
+    kill(&mut child).await;
+    assert_idle(&pair.target).await;
+}
+
+async fn assert_idle(server: &Running) {
+    until("weir's sessions are gone", SOON, async || {
+        let sql = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'weir%'";
+        server.query(sql).await.expect("activity") == vec![vec![Some("0".to_owned())]]
+    })
+    .await;
+}

@@ -1,0 +1,154 @@
+//! What weir refuses: one clear message each, with what to do, no stack trace, nothing changed
+//! anywhere. `check` says it before, `run` says it again.
+
+use weir::sandbox::{Options, Running, Server};
+
+use crate::harness::{Pair, Weir, execute_in};
+
+const TABLE: &str = "CREATE TABLE t (id INT PRIMARY KEY, a VARCHAR(10))";
+
+/// `check` must fail with this phrase and `run` must not work, and say the same.
+async fn refuses(weir: &Weir, phrase: &str) {
+    weir.run(&["check"]).await.expect_code(1).expect_phrase(phrase).expect_phrase("hint:");
+    let run = weir.run(&["run", "--until-caught-up"]).await;
+    assert!([1, 4].contains(&run.code), "run: {}\n{}", run.code, run.stderr);
+    run.expect_phrase(phrase);
+}
+
+/// A pair with table `t` on both sides in `space`, and weir set up between them.
+async fn ready(pair: &Pair, space: &str, source: &str, target: &str) -> Weir {
+    pair.create_space(space).await;
+    execute_in(&pair.source, space, source).await;
+    execute_in(&pair.target, space, target).await;
+    Weir::new(pair, space, space, "\n[apply]\nstart = \"now\"\n")
+}
+
+/// Objects that weir makes at a PostgreSQL server.
+async fn traces(server: &Running) -> Vec<Vec<Option<String>>> {
+    let sql = "SELECT slot_name::text FROM pg_replication_slots UNION ALL \
+               SELECT pubname FROM pg_publication UNION ALL \
+               SELECT nspname FROM pg_namespace WHERE nspname = 'weir'";
+    server.query(sql).await.expect("traces")
+}
+
+/// Broken if a source or target that is not prepared were met with silence, a stack trace, or a
+/// change to a database.
+#[tokio::test]
+async fn mysql_to_postgres() {
+    let Some(pair) = Pair::start(Server::MariaDb1011, Server::Postgres15).await else { return };
+    let weir = ready(&pair, "bare", TABLE, TABLE).await;
+    refuses(&weir, "weir setup").await;
+    assert!(traces(&pair.target).await.is_empty(), "something was made");
+
+    let keyless = ready(&pair, "keyless", "CREATE TABLE t (id INT, a INT)", TABLE).await;
+    refuses(&keyless, "key").await;
+    let missing = ready(&pair, "missing", TABLE, "SELECT 1").await;
+    refuses(&missing, "weir ddl").await;
+    let typed = ready(&pair, "typed", "CREATE TABLE t (id INT PRIMARY KEY, a POINT)", TABLE).await;
+    refuses(&typed, "point").await;
+    let typo = "CREATE TABLE t (id INT PRIMARY KEY, aa VARCHAR(10))";
+    let typo = ready(&pair, "typo", TABLE, typo).await;
+    refuses(&typo, "column a").await;
+
+    for (setting, bad, good) in [
+        ("binlog_row_metadata", "MINIMAL", "FULL"),
+        ("binlog_row_image", "MINIMAL", "FULL"),
+        ("binlog_format", "STATEMENT", "ROW"),
+    ] {
+        pair.source.execute(&format!("SET GLOBAL {setting} = '{bad}'")).await.expect("set");
+        refuses(&weir, setting).await;
+        pair.source.execute(&format!("SET GLOBAL {setting} = '{good}'")).await.expect("set");
+    }
+    let wrong = Weir::new(&pair, "wrong", "bare", "\n[apply]\nstart = \"now\"\n");
+    let wrong = wrong.with_password("LEFT_PASSWORD", "not the password");
+    refuses(&wrong, "password").await;
+    assert!(traces(&pair.target).await.is_empty(), "something was made");
+    weir.run(&["setup", "--apply"]).await.expect_code(0);
+    weir.run(&["check"]).await.expect_code(0);
+}
+
+/// As above, from PostgreSQL.
+#[tokio::test]
+async fn postgres_to_mysql() {
+    let Some(pair) = Pair::start(Server::Postgres15, Server::MySql97).await else { return };
+    let weir = ready(&pair, "bare", TABLE, TABLE).await;
+    refuses(&weir, "weir setup").await;
+    assert!(traces(&pair.source).await.is_empty(), "something was made");
+
+    let engine = format!("{TABLE} ENGINE=MyISAM");
+    let engine = ready(&pair, "engine", TABLE, &engine).await;
+    refuses(&engine, "MyISAM").await;
+    let outside = "CREATE TABLE t (id INT PRIMARY KEY, a VARCHAR(10) NOT NULL UNIQUE)";
+    pair.create_space("outside").await;
+    execute_in(&pair.source, "outside", outside).await;
+    execute_in(&pair.target, "outside", outside).await;
+    let outside = Weir::with_tables(
+        &pair,
+        "outside",
+        "[table.t]\nin.left = \"outside.t\"\nin.right = \"outside.t\"\nowner = \"left\"\nkey = [\"a\"]\n\n\
+         [apply]\nstart = \"now\"\n",
+    );
+    refuses(&outside, "before image").await;
+    let nothing = ready(&pair, "nothing", TABLE, TABLE).await;
+    execute_in(&pair.source, "nothing", "ALTER TABLE t REPLICA IDENTITY NOTHING").await;
+    refuses(&nothing, "REPLICA IDENTITY").await;
+    pair.source.execute("CREATE ROLE poor LOGIN PASSWORD 'poor'").await.expect("role");
+    let poor = Weir::new(&pair, "poor", "bare", "\n[apply]\nstart = \"now\"\n");
+    let poor = poor.with_user("left", "poor").with_password("LEFT_PASSWORD", "poor");
+    refuses(&poor, "REPLICATION").await;
+    let wrong = Weir::new(&pair, "wrong", "bare", "\n[apply]\nstart = \"now\"\n");
+    let wrong = wrong.with_password("RIGHT_PASSWORD", "not the password");
+    refuses(&wrong, "password").await;
+    assert!(traces(&pair.source).await.is_empty(), "something was made");
+}
+
+/// Broken if a server without logical decoding were met with silence.
+#[tokio::test]
+async fn wal_level_replica() {
+    let options = Options::default().set("wal_level", "replica");
+    let Some(source) = weir::sandbox::require(Server::Postgres15, options).await.expect("source")
+    else {
+        return;
+    };
+    let target = weir::sandbox::require(Server::MariaDb1011, Options::default()).await;
+    let Some(target) = target.expect("target") else { return };
+    let pair = Pair { source, target };
+    let weir = ready(&pair, "bare", TABLE, TABLE).await;
+    refuses(&weir, "wal_level").await;
+}
+
+/// Broken if a new link skipped rows that are there already without anybody having said so.
+#[tokio::test]
+async fn rows_before_the_start() {
+    let Some(pair) = Pair::start(Server::Postgres15, Server::MariaDb1011).await else { return };
+    pair.create_space("filled").await;
+    let filled = format!("{TABLE}; INSERT INTO t VALUES (1, 'a')");
+    execute_in(&pair.source, "filled", &filled).await;
+    execute_in(&pair.target, "filled", TABLE).await;
+    let weir = Weir::new(&pair, "filled", "filled", "");
+    weir.run(&["setup", "--apply"]).await.expect_code(0);
+    weir.run(&["check"]).await.expect_code(1).expect_phrase("filled.t").expect_phrase("start");
+    let run = weir.run(&["run", "--until-caught-up"]).await;
+    run.expect_code(4).expect_phrase("filled.t").expect_phrase("start = \"now\"");
+}
+
+/// Broken if configuration problems came one at a time, without file and line, or echoed secrets.
+#[tokio::test]
+async fn bad_configuration() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let text = "name = \"x\"\n[database.a]\nurl = \"postgres://u:hunter2@127.0.0.1/db\"\n\
+                [database.b]\nurl = \"mysql://u@127.0.0.1/db\"\nbogus = 1\n\
+                [alerts]\n[[replicate]]\nfrom = \"a\"\nto = \"nowhere\"\ntables = [\"*.*\"]\n";
+    std::fs::write(dir.path().join("weir.toml"), text).expect("weir.toml");
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_weir"))
+        .args(["check", "--config"])
+        .arg(dir.path().join("weir.toml"))
+        .output()
+        .expect("weir starts");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    for phrase in ["weir.toml:3", "weir.toml:6", "bogus", "alerts", "nowhere"] {
+        assert!(said.contains(phrase), "no {phrase:?} in\n{said}");
+    }
+    assert!(!said.contains("hunter2"), "a secret is echoed:\n{said}");
+}
