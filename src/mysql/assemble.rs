@@ -22,22 +22,22 @@ use crate::error::{Error, Kind, Result};
 use crate::link::queue::{PART_BYTES_MAX, PART_CHANGES_MAX};
 use crate::model::{Change, Commit, Op, Part, TableName};
 use crate::plan::LinkPlan;
-use crate::position::{MariadbGtidSet, MysqlGtidSet, Position};
+use crate::position::Position;
 use place::Place;
 use tables::Tables;
 
 /// What the assembler must know of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Server {
+pub(crate) struct Server {
     /// Which server it is.
-    pub flavor: Flavor,
+    pub(crate) flavor: Flavor,
     /// Whether table names are told apart by case (`lower_case_table_names = 0`).
-    pub names_by_case: bool,
+    pub(crate) names_by_case: bool,
 }
 
 /// Puts transactions together.
 #[derive(Debug)]
-pub struct Assembler {
+pub(crate) struct Assembler {
     plan: Arc<LinkPlan>,
     format: Format,
     tables: Tables,
@@ -68,7 +68,7 @@ impl Assembler {
     ///
     /// # Errors
     /// `Internal` where two tables of the plan have the same source.
-    pub fn new(
+    pub(crate) fn new(
         plan: Arc<LinkPlan>,
         server: Server,
         from: Position,
@@ -91,7 +91,12 @@ impl Assembler {
     ///
     /// # Errors
     /// What keeps the event from being applied exactly, with its place in the log.
-    pub fn take(&mut self, header: &Header, body: &[u8], ready: &mut Vec<Part>) -> Result<()> {
+    pub(crate) fn take(
+        &mut self,
+        header: &Header,
+        body: &[u8],
+        ready: &mut Vec<Part>,
+    ) -> Result<()> {
         let place = |error: Error, place: &Place| error.within(format_args!("log at {place}"));
         let event = parse(header, body, &self.format).map_err(|error| place(error, &self.place))?;
         self.place.pass(header);
@@ -294,12 +299,4 @@ fn two_phase() -> Error {
 fn statement_format(verb: &str) -> Error {
     Error::new(Kind::Unsupported, format!("the log holds rows in statement format ({verb})"))
         .hint("set binlog_format = ROW on the source for all sessions, then start anew")
-}
-
-/// The set of an empty position of `flavor`, for a source without any transaction.
-pub fn empty_position(flavor: Flavor) -> Position {
-    match flavor {
-        Flavor::Mysql => Position::Mysql(MysqlGtidSet::default(), None),
-        Flavor::Mariadb => Position::Mariadb(MariadbGtidSet::default(), None),
-    }
 }

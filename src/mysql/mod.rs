@@ -5,14 +5,14 @@
 //! `binlog`, `decode`, `assemble`, `source` and `scan` are the capture side. Where the two servers
 //! differ, [`session::Flavor`] decides.
 
-pub mod assemble;
-pub mod binlog;
+mod assemble;
+mod binlog;
 pub mod catalog;
 pub mod ddl;
-pub mod decode;
+mod decode;
 pub mod encode;
 pub mod failure;
-pub mod history;
+mod history;
 pub mod identity;
 pub mod preflight;
 mod room;
@@ -21,8 +21,8 @@ pub mod session;
 pub mod setup;
 pub mod source;
 pub mod sql;
-pub mod statement;
-pub mod stream;
+mod statement;
+mod stream;
 pub mod target;
 
 pub use room::Mysql;

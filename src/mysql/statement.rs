@@ -11,7 +11,7 @@ use crate::model::TableName;
 
 /// A statement as far as weir is concerned.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Statement {
+pub(crate) enum Statement {
     /// Opens a transaction.
     Begin,
     /// Ends a transaction.
@@ -69,7 +69,7 @@ impl Token {
 }
 
 /// Reads `statement`, run with `schema` as the default database.
-pub fn read(statement: &[u8], schema: &str) -> Statement {
+pub(crate) fn read(statement: &[u8], schema: &str) -> Statement {
     let text = String::from_utf8_lossy(statement);
     let tokens = tokens(&text);
     Words { tokens: &tokens, schema }.statement()
@@ -196,14 +196,14 @@ impl Words<'_> {
         while let Some((table, next)) = self.table(index) {
             tables.push(table);
             let separator = self.at(next).is("TO") || self.at(next) == &Token::Sign(',');
-            let next = if separator { next } else { self.to_or_end(next) };
+            let next = if separator { next } else { self.next_to(next) };
             index = next + 1;
         }
         Statement::Gone(tables)
     }
 
     /// MariaDB allows `WAIT n` between name and TO.
-    fn to_or_end(&self, index: usize) -> usize {
+    fn next_to(&self, index: usize) -> usize {
         let found = self.tokens.iter().skip(index).position(|token| token.is("TO"));
         found.map_or(self.tokens.len(), |found| index + found)
     }

@@ -31,18 +31,18 @@ const FORMAT_DESCRIPTION: u8 = 15;
 
 /// How weir presents itself as a replica.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Replica {
+pub(crate) struct Replica {
     /// Server id, unique among the source's replicas.
-    pub server_id: u32,
+    pub(crate) server_id: u32,
     /// Name in the source's list of replicas; at most 60 bytes count.
-    pub host: String,
+    pub(crate) host: String,
     /// MySQL: a dump thread with the same uuid is ended by the server, so that a connection of
     /// ours that died unseen does not stay.
-    pub uuid: String,
+    pub(crate) uuid: String,
 }
 
 /// A running dump.
-pub struct EventStream {
+pub(crate) struct EventStream {
     stream: BinlogStream,
     checksum: Checksum,
     context: String,
@@ -51,9 +51,9 @@ pub struct EventStream {
 
 /// One event as it came, checksum verified.
 #[derive(Debug)]
-pub struct RawEvent {
+pub(crate) struct RawEvent {
     /// The header.
-    pub header: Header,
+    pub(crate) header: Header,
     bytes: RawBytes,
 }
 
@@ -66,7 +66,7 @@ enum RawBytes {
 
 impl RawEvent {
     /// The bytes between header and checksum.
-    pub fn body(&self) -> &[u8] {
+    pub(crate) fn body(&self) -> &[u8] {
         match &self.bytes {
             RawBytes::Whole(event) => event.data(),
             RawBytes::Prefix(event, bytes) => event.data().get(..*bytes).unwrap_or_default(),
@@ -87,7 +87,11 @@ impl EventStream {
     /// # Errors
     /// `Internal` for a position of another dialect, and whatever the server says; most refusals
     /// come with the first event.
-    pub async fn start(mut session: Session, from: &Position, replica: &Replica) -> Result<Self> {
+    pub(crate) async fn start(
+        mut session: Session,
+        from: &Position,
+        replica: &Replica,
+    ) -> Result<Self> {
         let context = format!("read the log of database `{}`", session.database());
         prologue(&mut session, from, replica).await?;
         let host: String = replica.host.chars().filter(char::is_ascii).take(60).collect();
@@ -109,7 +113,7 @@ impl EventStream {
     /// # Errors
     /// `Timeout` after 60 s of silence, `Malformed` for bytes that are no event or a checksum that
     /// does not match, `Connection` when the stream ends, and what the server says.
-    pub async fn next(&mut self) -> Result<RawEvent> {
+    pub(crate) async fn next(&mut self) -> Result<RawEvent> {
         if self.broken {
             return Err(self.error(Kind::Malformed, "an event before could not be read"));
         }

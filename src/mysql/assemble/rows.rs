@@ -10,7 +10,7 @@ use super::Assembler;
 use super::tables::Known;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Before, Change, Op, Part, Row, Value};
-use crate::mysql::binlog::{Cursor, RowsEvent, RowsKind, rows::Images};
+use crate::mysql::binlog::{Cursor, LoggedRows, RowsKind, rows::Images};
 use crate::plan::TablePlan;
 
 /// Memory of a change in bytes.
@@ -27,7 +27,7 @@ pub(super) fn size_bytes(change: &Change) -> usize {
 
 impl Assembler {
     /// All rows of one event, if its table is planned.
-    pub(super) fn rows(&mut self, event: &RowsEvent<'_>, ready: &mut Vec<Part>) -> Result<()> {
+    pub(super) fn rows(&mut self, event: &LoggedRows<'_>, ready: &mut Vec<Part>) -> Result<()> {
         self.transaction()?;
         if event.is_filler() {
             return Ok(());
@@ -35,7 +35,7 @@ impl Assembler {
         let Some(known) = self.tables.of_id(event.table_id)? else { return Ok(()) };
         let Some(plan) = self.plan.tables.get(known.table).cloned() else { return Ok(()) };
         let images = event.images().map_err(|error| about(error, &plan))?;
-        if images.columns != known.shape.len() {
+        if images.columns != known.shape.width_in_log() {
             let error = Error::new(Kind::Malformed, "rows with other columns than described");
             return Err(about(error, &plan));
         }

@@ -11,6 +11,7 @@ use crate::model::value::InvalidDate;
 use crate::model::{Before, Column, Identity, Row, Table, Type, Value};
 use crate::mysql::binlog::{Checksum, Cursor};
 use crate::plan::{ColumnPlan, TablePlan, UpsertStrategy};
+use crate::position::{MariadbGtidSet, MysqlGtidSet};
 use crate::transform::{Conversion, Fit};
 
 const MYSQL: &[u8] = include_bytes!("../../../tests/fixtures/binlog/mysql.bin");
@@ -36,6 +37,13 @@ fn assemble(assembler: &mut Assembler, events: &[(Header, Vec<u8>)]) -> Result<V
         assembler.take(header, sum.strip(header, bytes)?, &mut ready)?;
     }
     Ok(ready)
+}
+
+fn empty_position(flavor: Flavor) -> Position {
+    match flavor {
+        Flavor::Mysql => Position::Mysql(MysqlGtidSet::default(), None),
+        Flavor::Mariadb => Position::Mariadb(MariadbGtidSet::default(), None),
+    }
 }
 
 fn column(name: &str, ty: Type) -> Column {

@@ -8,7 +8,7 @@ use crate::error::{Error, Kind, Result};
 
 /// The bytes still to be read.
 #[derive(Clone, Copy, Debug)]
-pub struct Cursor<'a> {
+pub(crate) struct Cursor<'a> {
     rest: &'a [u8],
 }
 
@@ -19,22 +19,22 @@ fn too_short() -> Error {
 
 impl<'a> Cursor<'a> {
     /// A cursor at the start of `bytes`.
-    pub fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Cursor { rest: bytes }
     }
 
     /// How many bytes are left.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.rest.len()
     }
 
     /// Whether nothing is left.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
 
     /// What is left, without taking it.
-    pub fn rest(&self) -> &'a [u8] {
+    pub(crate) fn rest(&self) -> &'a [u8] {
         self.rest
     }
 
@@ -43,7 +43,7 @@ impl<'a> Cursor<'a> {
     /// # Errors
     /// `Malformed` where fewer are left; so for every method below.
     #[inline]
-    pub fn bytes(&mut self, count: usize) -> Result<&'a [u8]> {
+    pub(crate) fn bytes(&mut self, count: usize) -> Result<&'a [u8]> {
         let (taken, rest) = self.rest.split_at_checked(count).ok_or_else(too_short)?;
         self.rest = rest;
         Ok(taken)
@@ -51,7 +51,7 @@ impl<'a> Cursor<'a> {
 
     /// The next `N` bytes as an array.
     #[inline]
-    pub fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
+    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
         let (taken, rest) = self.rest.split_first_chunk::<N>().ok_or_else(too_short)?;
         self.rest = rest;
         Ok(*taken)
@@ -59,45 +59,45 @@ impl<'a> Cursor<'a> {
 
     /// One byte.
     #[inline]
-    pub fn u8(&mut self) -> Result<u8> {
+    pub(crate) fn u8(&mut self) -> Result<u8> {
         Ok(self.array::<1>()?[0])
     }
 
     /// Two bytes.
     #[inline]
-    pub fn u16(&mut self) -> Result<u16> {
+    pub(crate) fn u16(&mut self) -> Result<u16> {
         Ok(u16::from_le_bytes(self.array()?))
     }
 
     /// Four bytes.
     #[inline]
-    pub fn u32(&mut self) -> Result<u32> {
+    pub(crate) fn u32(&mut self) -> Result<u32> {
         Ok(u32::from_le_bytes(self.array()?))
     }
 
     /// Eight bytes.
     #[inline]
-    pub fn u64(&mut self) -> Result<u64> {
+    pub(crate) fn u64(&mut self) -> Result<u64> {
         Ok(u64::from_le_bytes(self.array()?))
     }
 
     /// `count` bytes (at most 8) as a little-endian integer.
     #[inline]
-    pub fn uint(&mut self, count: usize) -> Result<u64> {
+    pub(crate) fn uint(&mut self, count: usize) -> Result<u64> {
         let bytes = self.bytes(count)?;
         Ok(bytes.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte)))
     }
 
     /// `count` bytes (at most 8) as a big-endian integer.
     #[inline]
-    pub fn uint_be(&mut self, count: usize) -> Result<u64> {
+    pub(crate) fn uint_be(&mut self, count: usize) -> Result<u64> {
         let bytes = self.bytes(count)?;
         Ok(bytes.iter().fold(0, |value, byte| value << 8 | u64::from(*byte)))
     }
 
     /// A packed integer.
     #[inline]
-    pub fn packed(&mut self) -> Result<u64> {
+    pub(crate) fn packed(&mut self) -> Result<u64> {
         match self.u8()? {
             small @ 0..=250 => Ok(u64::from(small)),
             252 => self.uint(2),
@@ -109,21 +109,21 @@ impl<'a> Cursor<'a> {
 
     /// A packed integer that counts bytes or items still to come; never more than are left.
     #[inline]
-    pub fn packed_len(&mut self) -> Result<usize> {
+    pub(crate) fn packed_len(&mut self) -> Result<usize> {
         let count = self.packed()?;
         usize::try_from(count).ok().filter(|count| *count <= self.len()).ok_or_else(too_short)
     }
 
     /// Bytes after their packed length.
     #[inline]
-    pub fn packed_bytes(&mut self) -> Result<&'a [u8]> {
+    pub(crate) fn packed_bytes(&mut self) -> Result<&'a [u8]> {
         let count = self.packed_len()?;
         self.bytes(count)
     }
 
     /// An unsigned integer of MySQL's serialization library: the trailing one bits of the first
     /// byte count the bytes that follow.
-    pub fn varint(&mut self) -> Result<u64> {
+    pub(crate) fn varint(&mut self) -> Result<u64> {
         let first = self.rest.first().copied().ok_or_else(too_short)?;
         let more = first.trailing_ones() as usize;
         if more == 8 {
@@ -134,7 +134,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// A signed integer of MySQL's serialization library: the lowest bit is the sign.
-    pub fn varint_signed(&mut self) -> Result<i64> {
+    pub(crate) fn varint_signed(&mut self) -> Result<i64> {
         let raw = self.varint()?;
         let magnitude = (raw >> 1) as i64;
         Ok(if raw & 1 == 1 { !magnitude } else { magnitude })

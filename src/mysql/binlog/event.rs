@@ -6,14 +6,14 @@
 
 use super::cursor::Cursor;
 use super::gtid::{MysqlGtidEvent, mariadb_gtid, mysql_gtid, mysql_tagged_gtid};
-use super::rows::{self, RowsEvent};
+use super::rows::{self, LoggedRows};
 use super::table_map::{self, TableMap};
 use crate::error::{Error, Kind, Result};
 use crate::mysql::session::Flavor;
 use crate::position::gtid::MariadbGtid;
 
 /// Bytes of a header.
-pub const HEADER_BYTES: usize = 19;
+pub(crate) const HEADER_BYTES: usize = 19;
 /// Bytes of a checksum.
 const CHECKSUM_BYTES: usize = 4;
 /// Header flag: the file was not closed; dropped before the checksum is computed.
@@ -25,27 +25,25 @@ const FLAG_IGNORABLE: u16 = 0x80;
 
 /// The header that every event has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Header {
+pub(crate) struct Header {
     /// Seconds since 1970 by the server's clock; 0 in made-up events.
-    pub time_s: u32,
+    pub(crate) time_s: u32,
     /// Event type.
-    pub kind: u8,
+    pub(crate) kind: u8,
     /// The server that wrote the event first.
-    pub server_id: u32,
+    pub(crate) server_id: u32,
     /// Bytes of the event, header and checksum included.
-    pub size: u32,
+    pub(crate) size: u32,
     /// Position after the event in its file, low 32 bits; 0 in made-up events.
-    pub next: u32,
+    pub(crate) next: u32,
     /// Flags.
-    pub flags: u16,
+    pub(crate) flags: u16,
 }
 
 impl Header {
-    /// Reads a header.
-    ///
-    /// # Errors
-    /// `Malformed` where the bytes are too few.
-    pub fn read(cursor: &mut Cursor<'_>) -> Result<Header> {
+    /// Reads a header of a binlog file.
+    #[cfg(test)]
+    pub(crate) fn read(cursor: &mut Cursor<'_>) -> Result<Header> {
         Ok(Header {
             time_s: cursor.u32()?,
             kind: cursor.u8()?,
@@ -57,7 +55,7 @@ impl Header {
     }
 
     /// Whether the dump thread made the event up.
-    pub fn artificial(&self) -> bool {
+    pub(crate) fn artificial(&self) -> bool {
         self.flags & FLAG_ARTIFICIAL != 0
     }
 
@@ -77,7 +75,7 @@ impl Header {
 
 /// How events end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Checksum {
+pub(crate) enum Checksum {
     /// Before the first format description: a CRC32 is taken off if one is there.
     Unknown,
     /// No checksum.
@@ -91,7 +89,7 @@ impl Checksum {
     ///
     /// # Errors
     /// `Malformed` where it does not match or is missing.
-    pub fn strip<'a>(self, header: &Header, body: &'a [u8]) -> Result<&'a [u8]> {
+    pub(crate) fn strip<'a>(self, header: &Header, body: &'a [u8]) -> Result<&'a [u8]> {
         match (self, body.split_last_chunk::<CHECKSUM_BYTES>()) {
             (Checksum::None, _) | (Checksum::Unknown, None) => Ok(body),
             (Checksum::Unknown, Some((data, sum))) => {
@@ -110,7 +108,7 @@ impl Checksum {
     ///
     /// # Errors
     /// `Malformed` where they differ.
-    pub fn verify(header: &Header, data: &[u8], sum: [u8; CHECKSUM_BYTES]) -> Result<()> {
+    pub(crate) fn verify(header: &Header, data: &[u8], sum: [u8; CHECKSUM_BYTES]) -> Result<()> {
         let mut hasher = crc32fast::Hasher::new();
         hasher.update(&header.summed_bytes());
         hasher.update(data);
@@ -124,18 +122,18 @@ impl Checksum {
 
 /// What the format description of a file says about its other events.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Format {
+pub(crate) struct Format {
     /// Which server wrote the file.
-    pub flavor: Flavor,
+    pub(crate) flavor: Flavor,
     /// How events end.
-    pub checksum: Checksum,
+    pub(crate) checksum: Checksum,
     /// Bytes of each type's fixed part, by type − 1.
     post_headers: Vec<u8>,
 }
 
 impl Format {
     /// Before the first format description.
-    pub fn unknown(flavor: Flavor) -> Self {
+    pub(crate) fn unknown(flavor: Flavor) -> Self {
         Format { flavor, checksum: Checksum::Unknown, post_headers: Vec::new() }
     }
 
@@ -147,7 +145,7 @@ impl Format {
 
 /// An event that weir understands. Borrows from the event's bytes.
 #[derive(Debug)]
-pub enum Event<'a> {
+pub(crate) enum Event<'a> {
     /// The first event of a file.
     Format(Format),
     /// The next event comes from this file at this position.
@@ -182,7 +180,7 @@ pub enum Event<'a> {
     /// Describes the table of the rows events that follow.
     TableMap(TableMap<'a>),
     /// Changed rows.
-    Rows(RowsEvent<'a>),
+    Rows(LoggedRows<'a>),
     /// The dump thread has nothing to send.
     Heartbeat {
         /// The file it waits in; empty where the event does not say.
@@ -197,7 +195,7 @@ pub enum Event<'a> {
 /// # Errors
 /// `Malformed` for bytes that are not what the protocol says, `Unsupported` (by name) for events
 /// that weir does not support, `Gap` for an incident that the server logged.
-pub fn parse<'a>(header: &Header, body: &'a [u8], format: &Format) -> Result<Event<'a>> {
+pub(crate) fn parse<'a>(header: &Header, body: &'a [u8], format: &Format) -> Result<Event<'a>> {
     let cursor = Cursor::new(body);
     match header.kind {
         2 => query(cursor),
@@ -248,7 +246,7 @@ fn unsupported(what: &str, hint: &str) -> Error {
 }
 
 /// An event type's name, for messages.
-pub fn name(kind: u8) -> String {
+pub(crate) fn name(kind: u8) -> String {
     let name = match kind {
         2 => "QUERY_EVENT",
         4 => "ROTATE_EVENT",

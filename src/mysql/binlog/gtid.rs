@@ -14,13 +14,13 @@ const TIME_BITS: u64 = (1 << 55) - 1;
 
 /// The GTID of the next MySQL transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MysqlGtidEvent {
+pub(crate) struct MysqlGtidEvent {
     /// Who committed it first.
-    pub origin: MysqlOrigin,
+    pub(crate) origin: MysqlOrigin,
     /// Its number.
-    pub number: u64,
+    pub(crate) number: u64,
     /// When it was committed first, microseconds since 1970; `None` from servers before 8.0.
-    pub time_us: Option<i64>,
+    pub(crate) time_us: Option<i64>,
 }
 
 fn malformed(what: &str) -> Error {

@@ -9,12 +9,9 @@ use super::cursor::Cursor;
 use super::event::{Format, name};
 use crate::error::{Error, Kind, Result};
 
-/// Flag: the last rows event of its statement.
-const STATEMENT_END: u16 = 1;
-
 /// What a rows event does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RowsKind {
+pub(crate) enum RowsKind {
     /// Rows were inserted: after images.
     Insert,
     /// Rows were changed: pairs of before and after images.
@@ -25,28 +22,26 @@ pub enum RowsKind {
 
 /// A rows event, its images not yet read.
 #[derive(Clone, Copy, Debug)]
-pub struct RowsEvent<'a> {
+pub(crate) struct LoggedRows<'a> {
     event_kind: u8,
     /// Refers to the table map with the same id before it.
-    pub table_id: u64,
-    /// Whether it is the last of its statement.
-    pub statement_end: bool,
+    pub(crate) table_id: u64,
     body: Cursor<'a>,
 }
 
 /// Where the images of a rows event are.
 #[derive(Clone, Copy, Debug)]
-pub struct Images<'a> {
+pub(crate) struct Images<'a> {
     /// What happened.
-    pub kind: RowsKind,
+    pub(crate) kind: RowsKind,
     /// Columns of the table as the event sees it.
-    pub columns: usize,
+    pub(crate) columns: usize,
     /// One bit per column: present in before images (empty for inserts).
-    pub before: &'a [u8],
+    pub(crate) before: &'a [u8],
     /// One bit per column: present in after images (empty for deletes).
-    pub after: &'a [u8],
+    pub(crate) after: &'a [u8],
     /// The images, one after the other.
-    pub rows: &'a [u8],
+    pub(crate) rows: &'a [u8],
 }
 
 /// Reads the fixed part of a rows event.
@@ -54,15 +49,15 @@ pub(super) fn parse<'a>(
     event_kind: u8,
     mut cursor: Cursor<'a>,
     format: &Format,
-) -> Result<RowsEvent<'a>> {
+) -> Result<LoggedRows<'a>> {
     let table_id = table_id(&mut cursor, event_kind, format)?;
-    let flags = cursor.u16()?;
+    cursor.u16()?;
     if matches!(event_kind, 30..=32 | 39 | 169..=171) {
         let extra = usize::from(cursor.u16()?).checked_sub(2);
         let extra = extra.ok_or_else(|| malformed("the extra data of a rows event"))?;
         cursor.bytes(extra)?;
     }
-    Ok(RowsEvent { event_kind, table_id, statement_end: flags & STATEMENT_END != 0, body: cursor })
+    Ok(LoggedRows { event_kind, table_id, body: cursor })
 }
 
 /// Six bytes, or four where the server says that the fixed part is six bytes long.
@@ -74,12 +69,12 @@ fn malformed(what: &str) -> Error {
     Error::new(Kind::Malformed, what)
 }
 
-impl<'a> RowsEvent<'a> {
+impl<'a> LoggedRows<'a> {
     /// Finds the images.
     ///
     /// # Errors
     /// `Unsupported` by name for forms that weir does not support, `Malformed` for wrong bytes.
-    pub fn images(&self) -> Result<Images<'a>> {
+    pub(crate) fn images(&self) -> Result<Images<'a>> {
         let kind = match self.event_kind {
             23 | 30 => RowsKind::Insert,
             24 | 31 => RowsKind::Update,
@@ -102,7 +97,7 @@ impl<'a> RowsEvent<'a> {
     }
 
     /// Whether the event is the server's filler for a statement that changed nothing.
-    pub fn is_filler(&self) -> bool {
+    pub(crate) fn is_filler(&self) -> bool {
         matches!(self.table_id, 0xFF_FFFF | 0xFFFF_FFFF_FFFF)
     }
 }
@@ -117,6 +112,6 @@ fn unsupported(kind: u8) -> Error {
 
 /// Whether bit `index` of a bitmap is set; false beyond its end.
 #[inline]
-pub fn bit(bitmap: &[u8], index: usize) -> bool {
+pub(crate) fn bit(bitmap: &[u8], index: usize) -> bool {
     bitmap.get(index / 8).is_some_and(|byte| byte >> (index % 8) & 1 == 1)
 }

@@ -12,36 +12,36 @@ use crate::mysql::session::Flavor;
 
 /// A table map, its columns not yet read.
 #[derive(Clone, Copy, Debug)]
-pub struct TableMap<'a> {
+pub(crate) struct TableMap<'a> {
     /// What rows events refer to it by.
-    pub id: u64,
+    pub(crate) id: u64,
     /// Database.
-    pub schema: &'a str,
+    pub(crate) schema: &'a str,
     /// Table.
-    pub table: &'a str,
+    pub(crate) table: &'a str,
     /// Everything after the names; equal bytes describe equal columns.
-    pub definition: &'a [u8],
+    pub(crate) definition: &'a [u8],
     flavor: Flavor,
 }
 
 /// One column as the log describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EventColumn {
+pub(crate) struct EventColumn {
     /// How its values are written.
-    pub wire: Wire,
+    pub(crate) wire: Wire,
     /// Numbers: without sign.
-    pub unsigned: bool,
+    pub(crate) unsigned: bool,
     /// Its name; `None` where `binlog_row_metadata` is not FULL.
-    pub name: Option<String>,
+    pub(crate) name: Option<String>,
     /// Collation id of text, enum and set columns; 63 is binary.
-    pub collation: Option<u32>,
+    pub(crate) collation: Option<u32>,
     /// Enum labels in definition order, in the column's character set.
-    pub labels: Option<Vec<Vec<u8>>>,
+    pub(crate) labels: Option<Vec<Vec<u8>>>,
 }
 
 /// How values of a column are written in row images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wire {
+pub(crate) enum Wire {
     /// One byte.
     Tiny,
     /// Two bytes.
@@ -182,7 +182,7 @@ impl TableMap<'_> {
     ///
     /// # Errors
     /// `Unsupported` for a column type that weir does not know, `Malformed` for wrong bytes.
-    pub fn columns(&self) -> Result<Vec<EventColumn>> {
+    pub(crate) fn columns(&self) -> Result<Vec<EventColumn>> {
         let mut cursor = Cursor::new(self.definition);
         let count = cursor.packed_len()?;
         let types = cursor.bytes(count)?;

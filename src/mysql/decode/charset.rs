@@ -12,7 +12,7 @@ use crate::error::{Error, Kind, Result};
 
 /// A character set that weir carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Charset {
+pub(crate) enum Charset {
     /// Up to 4 bytes per character; ASCII is a part of it.
     Utf8mb4,
     /// Up to 3 bytes per character.
@@ -27,7 +27,7 @@ pub enum Charset {
 
 impl Charset {
     /// The character set of a collation id; `None` for one that weir does not carry.
-    pub fn of_collation(id: u32) -> Option<Charset> {
+    pub(crate) fn of_collation(id: u32) -> Option<Charset> {
         // MariaDB: nopad variants of the collations below 1024.
         let id = if (1024..2048).contains(&id) { id - 1024 } else { id };
         match id {
@@ -41,7 +41,7 @@ impl Charset {
     }
 
     /// Bytes per character at most, as column lengths are counted.
-    pub fn bytes_per_char(self) -> u32 {
+    pub(crate) fn bytes_per_char(self) -> u32 {
         match self {
             Charset::Utf8mb4 => 4,
             Charset::Utf8mb3 => 3,
@@ -53,7 +53,7 @@ impl Charset {
     ///
     /// # Errors
     /// `Value` for bytes that are none of the character set's.
-    pub fn text(self, bytes: Bytes) -> Result<ByteString> {
+    pub(crate) fn text(self, bytes: Bytes) -> Result<ByteString> {
         if self == Charset::Latin1 && !bytes.is_ascii() {
             return Ok(bytes.iter().map(|byte| latin1(*byte)).collect::<String>().into());
         }

@@ -12,7 +12,7 @@ use crate::mysql::binlog::Cursor;
 const PART_BYTES: [usize; 10] = [0, 1, 1, 2, 2, 3, 3, 4, 4, 4];
 
 /// Bytes of a packed decimal.
-pub fn packed_bytes(precision: u8, scale: u8) -> usize {
+pub(crate) fn packed_bytes(precision: u8, scale: u8) -> usize {
     let part = |digits: u8| {
         usize::from(digits / 9) * 4
             + PART_BYTES.get(usize::from(digits % 9)).copied().unwrap_or_default()
@@ -24,7 +24,7 @@ pub fn packed_bytes(precision: u8, scale: u8) -> usize {
 ///
 /// # Errors
 /// `Malformed` where bytes are missing or a group holds more digits than it may.
-pub fn read(cursor: &mut Cursor<'_>, precision: u8, scale: u8) -> Result<ByteString> {
+pub(crate) fn read(cursor: &mut Cursor<'_>, precision: u8, scale: u8) -> Result<ByteString> {
     let whole = precision.saturating_sub(scale);
     let mut bytes = cursor.bytes(packed_bytes(precision, scale))?.to_vec();
     let first = bytes.first_mut().ok_or_else(malformed)?;

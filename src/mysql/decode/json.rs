@@ -22,7 +22,7 @@ const BASE64_LINE: usize = 76;
 ///
 /// # Errors
 /// `Malformed` for bytes that are no document.
-pub fn text(document: &[u8]) -> Result<String> {
+pub(crate) fn text(document: &[u8]) -> Result<String> {
     let mut writer = Writer {
         text: String::with_capacity(document.len() + document.len() / 2),
         bytes_max: document.len().saturating_mul(TEXT_PER_BYTE_MAX) + 1024,

@@ -5,17 +5,15 @@
 //! (type, sign, character set, labels) and by the planned column's type. Nothing panics, and no
 //! memory is taken by a length that was not checked against the bytes at hand.
 
-pub mod charset;
-pub mod decimal;
-pub mod json;
+pub(crate) mod charset;
+pub(crate) mod decimal;
+pub(crate) mod json;
 mod json_number;
-pub mod row;
-pub mod shape;
-pub mod temporal;
+pub(crate) mod row;
+pub(crate) mod shape;
+pub(crate) mod temporal;
 
 #[cfg(test)]
 mod tests;
 
-pub use charset::Charset;
-pub use row::Image;
-pub use shape::Shape;
+pub(crate) use shape::Shape;

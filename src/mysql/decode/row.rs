@@ -13,31 +13,26 @@ use crate::mysql::binlog::{Cursor, Wire, rows::bit};
 
 /// One image.
 #[derive(Debug)]
-pub struct Image {
+pub(crate) struct Image {
     /// As wide as the planned source table.
-    pub values: Vec<Value>,
+    pub(crate) values: Vec<Value>,
 }
 
 impl Image {
     /// The image as a row.
-    pub fn into_row(self) -> Row {
+    pub(crate) fn into_row(self) -> Row {
         self.values.into()
     }
 }
 
 impl Shape {
     /// Columns of the event.
-    pub fn len(&self) -> usize {
+    pub(crate) fn width_in_log(&self) -> usize {
         self.columns.len()
     }
 
-    /// Whether there is no column.
-    pub fn is_empty(&self) -> bool {
-        self.columns.is_empty()
-    }
-
     /// Whether images of the columns `present` hold every planned column of the event.
-    pub fn is_full(&self, present: &[u8]) -> bool {
+    pub(crate) fn is_full(&self, present: &[u8]) -> bool {
         let mut columns = self.columns.iter().enumerate();
         columns.all(|(index, reader)| reader.target.is_none() || bit(present, index))
     }
@@ -46,7 +41,12 @@ impl Shape {
     ///
     /// # Errors
     /// `Malformed` or `Value`, with the column's index in the event.
-    pub fn image(&self, cursor: &mut Cursor<'_>, present: &[u8], event: &Bytes) -> Result<Image> {
+    pub(crate) fn image(
+        &self,
+        cursor: &mut Cursor<'_>,
+        present: &[u8],
+        event: &Bytes,
+    ) -> Result<Image> {
         let mut values = vec![Value::Unchanged; self.width];
         let there = (0..self.columns.len()).filter(|index| bit(present, *index)).count();
         let nulls = cursor.bytes(there.div_ceil(8))?;

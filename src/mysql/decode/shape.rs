@@ -17,7 +17,7 @@ use crate::plan::TablePlan;
 
 /// How rows of a table are read.
 #[derive(Debug)]
-pub struct Shape {
+pub(crate) struct Shape {
     /// One per column of the event.
     pub(super) columns: Vec<Reader>,
     /// Columns of the planned source table.
@@ -65,7 +65,7 @@ impl Shape {
     /// # Errors
     /// `Setting` where names are missing, `SchemaChanged` with a list of differences,
     /// `Unsupported` for columns that weir cannot read.
-    pub fn new(plan: &TablePlan, map: &TableMap<'_>, by_name: bool) -> Result<Shape> {
+    pub(crate) fn new(plan: &TablePlan, map: &TableMap<'_>, by_name: bool) -> Result<Shape> {
         let columns = map.columns()?;
         let used = |index: usize| plan.columns.iter().any(|column| column.source == index);
         if columns.iter().any(|column| column.name.is_none()) {

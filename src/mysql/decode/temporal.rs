@@ -18,7 +18,7 @@ const DAY_US: i64 = 24 * HOUR_US;
 const DAYS_TO_2000: i64 = 730_425;
 
 /// Days since 2000-01-01; `None` for what is not in the calendar of years 1 ..= 9999.
-pub fn days(year: u16, month: u8, day: u8) -> Option<i32> {
+pub(crate) fn days(year: u16, month: u8, day: u8) -> Option<i32> {
     let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     let last = match month {
         1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
@@ -39,7 +39,7 @@ pub fn days(year: u16, month: u8, day: u8) -> Option<i32> {
 }
 
 /// A DATE from its fields.
-pub fn date(year: u16, month: u8, day: u8) -> Value {
+pub(crate) fn date(year: u16, month: u8, day: u8) -> Value {
     match days(year, month, day) {
         Some(days) => Value::Date(days),
         None => Value::InvalidDate(InvalidDate { year, month, day, time_us: 0 }),
@@ -47,7 +47,7 @@ pub fn date(year: u16, month: u8, day: u8) -> Value {
 }
 
 /// A DATETIME from its fields.
-pub fn timestamp(year: u16, month: u8, day: u8, time_us: i64) -> Value {
+pub(crate) fn timestamp(year: u16, month: u8, day: u8, time_us: i64) -> Value {
     match days(year, month, day) {
         Some(days) => Value::Timestamp(i64::from(days) * DAY_US + time_us),
         None => Value::InvalidDate(InvalidDate { year, month, day, time_us }),
@@ -55,7 +55,7 @@ pub fn timestamp(year: u16, month: u8, day: u8, time_us: i64) -> Value {
 }
 
 /// A TIMESTAMP from the fields of its UTC wall clock.
-pub fn instant_of_fields(year: u16, month: u8, day: u8, time_us: i64) -> Value {
+pub(crate) fn instant_of_fields(year: u16, month: u8, day: u8, time_us: i64) -> Value {
     match timestamp(year, month, day, time_us) {
         Value::Timestamp(time_us) => Value::Instant(time_us),
         other => other,
@@ -63,7 +63,7 @@ pub fn instant_of_fields(year: u16, month: u8, day: u8, time_us: i64) -> Value {
 }
 
 /// Microseconds of hours, minutes, seconds and a fraction.
-pub fn time_us(hours: u64, minutes: u64, seconds: u64, fraction_us: u64) -> i64 {
+pub(crate) fn time_us(hours: u64, minutes: u64, seconds: u64, fraction_us: u64) -> i64 {
     let seconds = hours * 3_600 + minutes * 60 + seconds;
     i64::try_from(seconds).unwrap_or(i64::MAX / SECOND_US) * SECOND_US + fraction_us as i64
 }
@@ -105,7 +105,7 @@ fn checked_time_us(hours: u64, minutes: u64, seconds: u64, fraction_us: u64) -> 
 }
 
 /// DATE: day 5 bits, month 4 bits, year 15 bits.
-pub fn read_date(cursor: &mut Cursor<'_>) -> Result<Value> {
+pub(crate) fn read_date(cursor: &mut Cursor<'_>) -> Result<Value> {
     let packed = cursor.uint(3)?;
     let (year, month, day) = (packed >> 9, packed >> 5 & 15, packed & 31);
     Ok(date(year as u16, month as u8, day as u8))
@@ -113,7 +113,7 @@ pub fn read_date(cursor: &mut Cursor<'_>) -> Result<Value> {
 
 /// TIME: hours 10 bits, minutes 6, seconds 6, then the fraction; the whole number, fraction
 /// included, is offset so that negative times sort below zero.
-pub fn read_time(cursor: &mut Cursor<'_>, digits: u8) -> Result<Value> {
+pub(crate) fn read_time(cursor: &mut Cursor<'_>, digits: u8) -> Result<Value> {
     let fraction_bytes = usize::from(digits.div_ceil(2));
     let fraction_bits = fraction_bytes as u32 * 8;
     let stored = cursor.uint_be(3 + fraction_bytes)? as i64;
@@ -130,7 +130,7 @@ pub fn read_time(cursor: &mut Cursor<'_>, digits: u8) -> Result<Value> {
 }
 
 /// DATETIME: year · 13 + month in 17 bits, day 5, hour 5, minute 6, second 6, then the fraction.
-pub fn read_datetime(cursor: &mut Cursor<'_>, digits: u8) -> Result<Value> {
+pub(crate) fn read_datetime(cursor: &mut Cursor<'_>, digits: u8) -> Result<Value> {
     let packed = cursor
         .uint_be(5)?
         .checked_sub(0x80_0000_0000)
@@ -142,18 +142,18 @@ pub fn read_datetime(cursor: &mut Cursor<'_>, digits: u8) -> Result<Value> {
 }
 
 /// TIMESTAMP: seconds since 1970, big endian, then the fraction.
-pub fn read_timestamp(cursor: &mut Cursor<'_>, digits: u8) -> Result<Value> {
+pub(crate) fn read_timestamp(cursor: &mut Cursor<'_>, digits: u8) -> Result<Value> {
     let seconds = cursor.uint_be(4)?;
     Ok(instant(seconds, fraction_us(cursor, digits)?))
 }
 
 /// TIMESTAMP before MySQL 5.6: seconds since 1970, little endian.
-pub fn read_old_timestamp(cursor: &mut Cursor<'_>) -> Result<Value> {
+pub(crate) fn read_old_timestamp(cursor: &mut Cursor<'_>) -> Result<Value> {
     Ok(instant(u64::from(cursor.u32()?), 0))
 }
 
 /// TIME before MySQL 5.6: HHMMSS as a signed number of three bytes.
-pub fn read_old_time(cursor: &mut Cursor<'_>) -> Result<Value> {
+pub(crate) fn read_old_time(cursor: &mut Cursor<'_>) -> Result<Value> {
     let raw = cursor.uint(3)? as i64;
     let signed = if raw >= 1 << 23 { raw - (1 << 24) } else { raw };
     let digits = signed.unsigned_abs();
@@ -162,7 +162,7 @@ pub fn read_old_time(cursor: &mut Cursor<'_>) -> Result<Value> {
 }
 
 /// DATETIME before MySQL 5.6: YYYYMMDDHHMMSS as a number of eight bytes.
-pub fn read_old_datetime(cursor: &mut Cursor<'_>) -> Result<Value> {
+pub(crate) fn read_old_datetime(cursor: &mut Cursor<'_>) -> Result<Value> {
     let digits = cursor.u64()?;
     let (date, clock) = (digits / 1_000_000, digits % 1_000_000);
     let time = checked_time_us(clock / 10_000, clock / 100 % 100, clock % 100, 0)?;
@@ -172,26 +172,26 @@ pub fn read_old_datetime(cursor: &mut Cursor<'_>) -> Result<Value> {
 
 /// The packed 64-bit form inside JSON: 24 bits of microseconds below the packed date or time.
 #[derive(Clone, Copy, Debug)]
-pub struct Packed {
+pub(crate) struct Packed {
     /// The number below the sign.
-    pub magnitude: u64,
+    pub(crate) magnitude: u64,
     /// Whether it is negative.
-    pub negative: bool,
+    pub(crate) negative: bool,
 }
 
 impl Packed {
     /// Splits the number.
-    pub fn new(packed: i64) -> Self {
+    pub(crate) fn new(packed: i64) -> Self {
         Packed { magnitude: packed.unsigned_abs(), negative: packed < 0 }
     }
 
     /// Microseconds below the second.
-    pub fn micros(self) -> u64 {
+    pub(crate) fn micros(self) -> u64 {
         self.magnitude & 0xFF_FFFF
     }
 
     /// `HH:MM:SS.ffffff` of a time, hours as many digits as they need (at least two).
-    pub fn time_text(self) -> String {
+    pub(crate) fn time_text(self) -> String {
         let clock = self.magnitude >> 24;
         let sign = if self.negative { "-" } else { "" };
         format!(
@@ -204,14 +204,14 @@ impl Packed {
     }
 
     /// `YYYY-MM-DD` of a date or date and time.
-    pub fn date_text(self) -> String {
+    pub(crate) fn date_text(self) -> String {
         let date = self.magnitude >> 41;
         let year_month = date >> 5;
         format!("{:04}-{:02}-{:02}", year_month / 13, year_month % 13, date & 31)
     }
 
     /// `YYYY-MM-DD HH:MM:SS.ffffff`.
-    pub fn datetime_text(self) -> String {
+    pub(crate) fn datetime_text(self) -> String {
         let clock = self.magnitude >> 24 & 0x1_FFFF;
         format!(
             "{} {:02}:{:02}:{:02}.{:06}",

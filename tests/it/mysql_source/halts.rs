@@ -1,6 +1,8 @@
 //! Whatever weir cannot apply exactly stops the link with its name; what does not concern it does
 //! not.
 
+use std::sync::Arc;
+
 use weir::error::Kind;
 use weir::model::{Before, Op, Value};
 use weir::sandbox::{Options, Server};
@@ -161,7 +163,8 @@ async fn transactions_without_gtid_halt() {
     let options =
         Options::default().set("gtid_mode", "ON_PERMISSIVE").set("enforce_gtid_consistency", "ON");
     let Some(rig) = Rig::new(Server::MySql97, options, TABLES).await else { return };
-    let opened = weir::mysql::source::open(&rig.context, &rig.database, rig.plan.clone()).await;
+    let opened =
+        weir::mysql::source::open(&rig.context, &rig.database, Arc::clone(&rig.plan)).await;
     let error = opened.err().expect("refused");
     assert_eq!(error.kind(), Kind::Setting);
     assert!(error.chain().contains("gtid_mode"), "{}", error.chain());

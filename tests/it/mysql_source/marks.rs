@@ -1,6 +1,8 @@
 //! The marks of reads beside the stream, under load (correctness.md 8): everything up to the low
 //! mark is visible, nothing after the high mark is.
 
+use std::sync::Arc;
+
 use std::time::Duration;
 
 use weir::model::{Op, Row, Value};
@@ -61,7 +63,7 @@ async fn marks(server: Server) {
         }
         writers
     };
-    let mut scan = scan::open(&rig.context, &rig.database, rig.plan.clone()).await.unwrap();
+    let mut scan = scan::open(&rig.context, &rig.database, Arc::clone(&rig.plan)).await.unwrap();
     let keys: Vec<Row> = (0..WRITERS).map(|id| Row::from(vec![Value::Int(id)])).collect();
     let mut scans = Vec::new();
     for _ in 0..SCANS {

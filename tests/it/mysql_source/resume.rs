@@ -1,5 +1,7 @@
 //! Where a stream takes up again, and when it must not.
 
+use std::sync::Arc;
+
 use std::time::Duration;
 
 use weir::error::Kind;
@@ -38,7 +40,7 @@ async fn resumes(server: Server) {
     let (third, last) = stream.transaction().await;
     assert_eq!(inserted(&third[0])[0], Value::Int(3));
 
-    let mut scan = scan::open(&rig.context, &rig.database, rig.plan.clone()).await.unwrap();
+    let mut scan = scan::open(&rig.context, &rig.database, Arc::clone(&rig.plan)).await.unwrap();
     let head = scan.head().await.unwrap();
     assert!(last.position.reaches(&head) && head.reaches(&last.position));
     assert_eq!(scan.lag_bytes(&last.position).await.unwrap(), Some(0));
@@ -67,7 +69,7 @@ async fn refuses(server: Server) {
     let witness = source.begin().await.unwrap();
     rig.execute("FLUSH BINARY LOGS; INSERT INTO t VALUES (2, 2); FLUSH BINARY LOGS").await;
     source.check_resume(&witness).await.unwrap();
-    let newest = scan::open(&rig.context, &rig.database, rig.plan.clone())
+    let newest = scan::open(&rig.context, &rig.database, Arc::clone(&rig.plan))
         .await
         .unwrap()
         .head()

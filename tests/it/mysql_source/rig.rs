@@ -71,7 +71,8 @@ impl Rig {
 
     /// Rows read beside the stream are the rows of the stream.
     pub(super) async fn same_beside(&self, rows: &[(Value, &Row)]) {
-        let mut scan = scan::open(&self.context, &self.database, self.plan.clone()).await.unwrap();
+        let mut scan =
+            scan::open(&self.context, &self.database, Arc::clone(&self.plan)).await.unwrap();
         let keys: Vec<Row> = rows.iter().map(|(key, _)| Row::from(vec![key.clone()])).collect();
         let scanned = scan.read_rows(&self.plan.tables[0], &keys).await.unwrap();
         for (found, (key, row)) in scanned.rows.iter().zip(rows) {

@@ -253,7 +253,7 @@ async fn json_is_printed_like_the_server() {
     let rows: Vec<String> = DOCUMENTS
         .iter()
         .enumerate()
-        .map(|(id, document)| format!("({id}, {})", document.replace("\\\\", "\\\\")))
+        .map(|(id, document)| format!("({id}, {})", document))
         .collect();
     rig.execute(&format!("INSERT INTO j VALUES {}", rows.join(", "))).await;
     let (changes, _) = stream.transaction().await;
