@@ -31,8 +31,9 @@ const SIZES: [usize; 7] = [1000, 300, 100, 30, 10, 3, 1];
 const BULK_ROWS_MAX: usize = 2000;
 /// Parameters of one statement at most, by the protocol.
 const PARAMETERS_MAX: usize = 65_535;
-/// Bytes of one command at most, however large the server's packets may be.
-const COMMAND_BYTES_MAX: usize = 4 << 20;
+/// Bytes of one command at most, unless a single row is larger. The library keeps up to 128 send
+/// buffers for good, each as large as the largest command it has carried.
+const COMMAND_BYTES_MAX: usize = 256 << 10;
 /// Bytes of one value in a derived table at most: its parameters are typed as text of up to 65535
 /// bytes, and what is longer is cut in silence (MySQL 9.7).
 const JOINED_BYTES_MAX: usize = 16_000;
