@@ -138,13 +138,10 @@ impl EventStream {
         Error::new(kind, format!("{}: {what}", self.context))
     }
 
-    /// Io errors of the kinds that parsing yields are malformed bytes, not lost connections.
+    /// A lost connection and bytes that the library cannot parse are both Io errors there.
     fn refused(&self, error: mysql_async::Error) -> Error {
-        use io::ErrorKind::{InvalidData, Other, UnexpectedEof};
         match error {
-            mysql_async::Error::Io(IoError::Io(error))
-                if matches!(error.kind(), InvalidData | Other | UnexpectedEof) =>
-            {
+            mysql_async::Error::Io(IoError::Io(error)) if is_parse_error(&error) => {
                 self.error(Kind::Malformed, "an event could not be read").caused_by(error)
             }
             error => classify(error, self.context.as_str()),
@@ -186,6 +183,15 @@ impl EventStream {
             (Checksum::None, _) => Ok(RawEvent { header, bytes: RawBytes::Whole(event) }),
         }
     }
+}
+
+/// Whether the library received a whole packet and could not make sense of it. Everything else,
+/// half a packet at the end of the connection included, is the connection's end.
+fn is_parse_error(error: &io::Error) -> bool {
+    let text = error.to_string();
+    error.kind() == io::ErrorKind::InvalidData
+        || text.starts_with("can't parse")
+        || text.starts_with("bytes remaining on stream while reading")
 }
 
 fn header_of(event: &events::Event) -> Header {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use std::time::Duration;
 
-use weir::error::Kind;
+use weir::error::{Disposition, Kind};
 use weir::model::Value;
 use weir::mysql::scan;
 use weir::position::Position;
@@ -186,5 +186,32 @@ async fn a_server_id_in_use_is_refused() {
         assert_eq!(error.kind(), Kind::Setting, "{}", error.chain());
         assert!(error.chain().contains("4000000001"), "{}", error.chain());
         first.stop().await;
+    }
+}
+
+/// Broken if a server that goes away, politely or not, halted the link instead of being awaited.
+#[tokio::test]
+async fn a_server_that_goes_away_is_awaited() {
+    for server in [Server::MySql97, Server::MariaDb1011] {
+        let Some(mut rig) = Rig::new(server, Options::default(), TABLE).await else { return };
+        for hard in [false, true] {
+            let mut stream = rig.begin().await;
+            rig.execute("DELETE FROM t; INSERT INTO t VALUES (1, 1)").await;
+            stream.transaction().await;
+            let load = "INSERT INTO t SELECT 10 + MAX(id), 1 FROM t; UPDATE t SET v = v + 1;";
+            rig.execute(&load.repeat(50)).await;
+            if hard {
+                rig.server.kill().await.unwrap()
+            } else {
+                rig.server.stop().await.unwrap()
+            }
+            let error = stream.error().await;
+            assert_eq!(error.disposition(), Disposition::Retry, "{}", error.chain());
+            let gone =
+                weir::mysql::source::open(&rig.context, &rig.database, Arc::clone(&rig.plan));
+            let error = gone.await.err().expect("no server");
+            assert_eq!(error.disposition(), Disposition::Retry, "{}", error.chain());
+            rig.server.start_again().await.unwrap();
+        }
     }
 }
