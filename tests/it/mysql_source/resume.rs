@@ -146,6 +146,7 @@ async fn an_idle_source_shows_progress() {
         };
         assert!(commit.position.reaches(&stream.from) && stream.from.reaches(&commit.position));
         assert!(commit.time_us > 1_700_000_000_000_000);
+        rig.source().await.check_resume(&commit.position).await.unwrap();
         stream.stop().await;
     }
 }

@@ -1,0 +1,37 @@
+//! The grants that `weir setup` prints are enough for the source, and the fewest.
+
+use std::sync::Arc;
+
+use weir::config::Secret;
+use weir::link::ports::Room;
+use weir::model::Value;
+use weir::mysql::{Mysql, scan};
+use weir::sandbox::{Options, Server};
+
+use super::rig::{Rig, inserted};
+
+/// Broken if the printed grants did not suffice for stream, resume check and reads beside it.
+#[tokio::test]
+async fn the_printed_grants_suffice() {
+    let ddl = "CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t VALUES (1, 1)";
+    for server in [Server::MySql97, Server::MariaDb1011] {
+        let Some(mut rig) = Rig::new(server, Options::default(), ddl).await else { return };
+        rig.execute("CREATE USER weir@'%' IDENTIFIED BY 'secret'").await;
+        rig.database.user = "weir".to_owned();
+        let password = ["printf", "secret"].map(str::to_owned).to_vec();
+        rig.database.password = Some(Secret::Command(password));
+        let tables: Vec<_> = rig.plan.tables.iter().map(|table| &table.source).collect();
+        for statement in Mysql.setup_source(&rig.context, &rig.database, &tables) {
+            rig.execute(&statement).await;
+        }
+        let mut stream = rig.begin().await;
+        rig.execute("INSERT INTO t VALUES (2, 2)").await;
+        let (changes, commit) = stream.transaction().await;
+        rig.source().await.check_resume(&commit.position).await.unwrap();
+        rig.same_beside(&[(Value::Int(2), inserted(&changes[0]))]).await;
+        let plan = Arc::clone(&rig.plan);
+        let mut scan = scan::open(&rig.context, &rig.database, plan).await.unwrap();
+        assert!(scan.lag_bytes(&commit.position).await.unwrap().is_some());
+        stream.stop().await;
+    }
+}
