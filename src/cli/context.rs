@@ -96,16 +96,18 @@ fn replica_id(seed: &str, link: &LinkName) -> u32 {
     0x8000_0000 | crc32fast::hash(format!("{seed} {link}").as_bytes())
 }
 
-/// Findings as one error: the first one's kind, all of them in the text.
+/// Findings as one error, with the first one's kind and hint, and the others named.
 pub(super) fn refused(link: &LinkName, findings: &[Finding]) -> Error {
     let fatal: Vec<_> = findings.iter().filter(|finding| finding.fatal).collect();
+    let said = |finding: &&Finding| format!("{}: {}", finding.subject, finding.message);
+    let text = fatal.iter().map(said).collect::<Vec<_>>().join("; ");
     let kind = fatal.first().map_or(Kind::Mapping, |finding| finding.kind);
-    let lines: Vec<String> = fatal
-        .iter()
-        .map(|finding| {
-            format!("  {}: {}\n    hint: {}", finding.subject, finding.message, finding.hint)
-        })
-        .collect();
-    let text = format!("link {link} cannot be planned:\n{}", lines.join("\n"));
-    Error::new(kind, text).hint("correct what is named above; `weir check` looks again")
+    let mut hints: Vec<&str> = fatal.iter().map(|finding| finding.hint.as_str()).collect();
+    hints.dedup();
+    let hint = match hints.as_slice() {
+        [only] => (*only).to_owned(),
+        [first, ..] => format!("{first}; `weir check {link}` says what to do about the others"),
+        [] => Kind::Mapping.hint().to_owned(),
+    };
+    Error::new(kind, text).hint(hint)
 }

@@ -139,9 +139,18 @@ fn is_hopeless(handle: &LinkHandle) -> bool {
     status.state == LinkState::Halted && status.error_kind() != Some(Kind::SchemaChanged)
 }
 
+/// The exit code; what halted is said once more, for a person.
 fn verdict(handles: &[LinkHandle]) -> ExitCode {
-    let halted = handles.iter().any(|handle| handle.status().error.is_some());
-    ExitCode::from(if halted { exit::HALTED } else { exit::GOOD })
+    let mut code = exit::GOOD;
+    for handle in handles {
+        let status = handle.status();
+        if let (LinkState::Halted, Some(trouble)) = (status.state, &status.error) {
+            eprintln!("weir: link {} is halted: {}", handle.link, trouble.text);
+            eprintln!("  hint: {}", trouble.hint);
+            code = exit::HALTED;
+        }
+    }
+    ExitCode::from(code)
 }
 
 /// One link as the supervisor takes it.

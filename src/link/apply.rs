@@ -67,6 +67,11 @@ pub(super) struct Applier {
 }
 
 impl Applier {
+    /// Ends the apply task's part of everything but the queue, which stays open.
+    pub(super) fn into_queue(self) -> PartReceiver {
+        self.parts
+    }
+
     /// Applies until an error, or until there is a reason to finish.
     pub(super) async fn run(&mut self) -> Result<Finish> {
         let mut draining: Option<usize> = None;

@@ -65,16 +65,19 @@ pub(super) async fn run(link: &Link, streaming: Streaming) -> Result<Finish> {
     link.board.enter(LinkState::Running, None);
     let outcome = drive(&mut applier, &mut tasks).await;
     // The apply task's end of the progress channel goes with it: settling then comes to its end.
-    drop(applier);
+    // The queue stays open until then, or the capture would leave before the last acknowledgement.
+    let parts = applier.into_queue();
     side.abort();
-    match outcome {
+    let finish = match outcome {
         Ok(finish) => leave(&mut tasks, &stop).await.map(|()| finish),
         Err(error) => {
             // The next attempt needs the slot or server id that the capture holds.
             end(&mut tasks, &stop, LEAVE_FAILED_MAX).await;
             Err(error)
         }
-    }
+    };
+    drop(parts);
+    finish
 }
 
 fn start(
