@@ -114,17 +114,12 @@ impl TableSql {
         })
     }
 
-    /// How inserts and updates are executed.
+    /// How inserts, updates and deletes are executed.
     pub(crate) fn batch(&self) -> Batch {
         match self.flavor {
             Flavor::Mysql => Batch::Many,
             Flavor::Mariadb => Batch::Each,
         }
-    }
-
-    /// How deletes are executed.
-    pub(crate) fn delete_batch(&self) -> Batch {
-        if self.listable_key().is_some() { Batch::Many } else { self.batch() }
     }
 
     /// A plain insert of `rows` rows of `columns`.
@@ -187,22 +182,19 @@ impl TableSql {
         self.update_row(columns, &old_key, self.key.len())
     }
 
-    /// Deletes rows by key; rows hold the key alone.
+    /// Deletes rows by key; rows hold the key alone. Not by an IN list: on a small table the server
+    /// would scan for it, and wait for locks on rows that are not in the list.
     pub(crate) fn delete(&self, rows: usize) -> Result<Statement> {
         let places: Vec<usize> = (0..self.key.len()).collect();
-        if let Some(column) = self.listable_key() {
-            let values = vec![column.typed.as_str(); rows].join(",");
-            let text = format!("DELETE FROM {} WHERE {} IN ({values})", self.table, column.name);
-            return Ok(Statement { text, binds: places });
-        }
         if self.batch() == Batch::Each {
             let (condition, binds) = self.key_condition(&places)?;
             let text = format!("DELETE FROM {} WHERE {condition}", self.table);
             return Ok(Statement { text, binds });
         }
-        let derived = self.derived(&self.key, rows)?;
-        let on = self.key_joined(&places)?;
-        let text = format!("DELETE t FROM {} AS t JOIN {derived} ON {on}", self.table);
+        // An alias to delete from would be looked for in the session's database.
+        let (table, derived) = (&self.table, self.derived(&self.key, rows)?);
+        let on = self.key_joined(&self.table, &places)?;
+        let text = format!("DELETE FROM {table} USING {derived} STRAIGHT_JOIN {table} ON {on}");
         Ok(Statement { text, binds: places })
     }
 
@@ -228,7 +220,7 @@ impl TableSql {
 
     fn update_joined(&self, columns: &[usize], rows: usize) -> Result<Statement> {
         let derived = self.derived(columns, rows)?;
-        let on = self.key_joined(&self.key_places(columns)?)?;
+        let on = self.key_joined("t", &self.key_places(columns)?)?;
         let mut sets = Vec::new();
         for (place, at) in columns.iter().enumerate().filter(|(_, at)| !self.key.contains(at)) {
             sets.push(format!("t.{}=s.c{place}", self.column(*at)?.name));
@@ -238,8 +230,11 @@ impl TableSql {
             let name = &self.column(self.first_key()?)?.name;
             sets.push(format!("t.{name}=t.{name}"));
         }
-        let text =
-            format!("UPDATE {} AS t JOIN {derived} ON {on} SET {}", self.table, sets.join(","));
+        let text = format!(
+            "UPDATE {derived} STRAIGHT_JOIN {} AS t ON {on} SET {}",
+            self.table,
+            sets.join(",")
+        );
         Ok(Statement { text, binds: (0..columns.len()).collect() })
     }
 
@@ -271,7 +266,8 @@ impl TableSql {
         Ok(Statement { text, binds })
     }
 
-    /// A derived table `s` of `rows` rows with columns `c0`, `c1`, … (MySQL).
+    /// A derived table `s` of `rows` rows with columns `c0`, `c1`, … (MySQL), to be looked up one by
+    /// one: without STRAIGHT_JOIN the server scans, and locks, a whole table that it takes for small.
     fn derived(&self, columns: &[usize], rows: usize) -> Result<String> {
         let mut typed = Vec::with_capacity(columns.len());
         for at in columns {
@@ -284,15 +280,15 @@ impl TableSql {
         Ok(format!("(VALUES {}) AS s ({})", vec![row; rows].join(","), names.join(",")))
     }
 
-    /// `t`'s key against the derived table's columns at `places`.
-    fn key_joined(&self, places: &[usize]) -> Result<String> {
+    /// The key of the table called `t` against the derived table's columns at `places`.
+    fn key_joined(&self, t: &str, places: &[usize]) -> Result<String> {
         let mut terms = Vec::new();
         for (at, place) in self.key.iter().zip(places) {
             let column = self.column(*at)?;
-            terms.push(format!("t.{}=s.c{place}", column.name));
+            terms.push(format!("{t}.{}=s.c{place}", column.name));
             if !column.exact {
                 let (own, other) =
-                    (exactly(&format!("t.{}", column.name)), exactly(&format!("s.c{place}")));
+                    (exactly(&format!("{t}.{}", column.name)), exactly(&format!("s.c{place}")));
                 terms.push(format!("{own}={other}"));
             }
         }
@@ -312,14 +308,6 @@ impl TableSql {
             }
         }
         Ok((terms.join(" AND "), binds))
-    }
-
-    /// The key's column where it is a single one that compares exactly, and so fits an IN list.
-    fn listable_key(&self) -> Option<&ColumnSql> {
-        match self.key.as_slice() {
-            [at] => self.columns.get(*at).filter(|column| column.exact),
-            _ => None,
-        }
     }
 
     /// The places of the key's values in a row of `columns`.

@@ -8,7 +8,7 @@ UPDATE `app`.`goods` SET `we``ird`=?,`doc`=?,`moved`=`moved` WHERE `id`=CAST(? A
 rekey [1, 2, 3, 4, 0]
 UPDATE `app`.`goods` SET `id`=?,`we``ird`=?,`doc`=?,`moved`=? WHERE `id`=CAST(? AS SIGNED)
 delete [0]
-DELETE FROM `app`.`goods` WHERE `id` IN (CAST(? AS SIGNED),CAST(? AS SIGNED))
+DELETE FROM `app`.`goods` WHERE `id`=CAST(? AS SIGNED)
 absent [0]
 SELECT 0 FROM DUAL WHERE NOT EXISTS (SELECT 1 FROM `app`.`goods` WHERE `id`=CAST(? AS SIGNED)) UNION ALL SELECT 1 FROM DUAL WHERE NOT EXISTS (SELECT 1 FROM `app`.`goods` WHERE `id`=CAST(? AS SIGNED))
 truncate
@@ -40,7 +40,7 @@ UPDATE `app`.`nw` SET `code`=`code` WHERE `code`=CONVERT(? USING utf8mb4) COLLAT
 rekey [1, 0]
 UPDATE `app`.`nw` SET `code`=? WHERE `code`=CONVERT(? USING utf8mb4) COLLATE utf8mb4_0900_bin
 delete [0]
-DELETE FROM `app`.`nw` WHERE `code` IN (CONVERT(? USING utf8mb4) COLLATE utf8mb4_0900_bin,CONVERT(? USING utf8mb4) COLLATE utf8mb4_0900_bin)
+DELETE FROM `app`.`nw` WHERE `code`=CONVERT(? USING utf8mb4) COLLATE utf8mb4_0900_bin
 absent [0]
 SELECT 0 FROM DUAL WHERE NOT EXISTS (SELECT 1 FROM `app`.`nw` WHERE `code`=CONVERT(? USING utf8mb4) COLLATE utf8mb4_0900_bin) UNION ALL SELECT 1 FROM DUAL WHERE NOT EXISTS (SELECT 1 FROM `app`.`nw` WHERE `code`=CONVERT(? USING utf8mb4) COLLATE utf8mb4_0900_bin)
 truncate

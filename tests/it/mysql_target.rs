@@ -405,6 +405,13 @@ async fn cut_connections_and_locks_are_retried(bench: &Bench) -> TestResult {
     use mysql_async::prelude::Queryable;
     application.query_drop("BEGIN").await?;
     application.query_drop("UPDATE t SET n = 5 WHERE id = 1").await?;
+    let others = (2..5).map(|id| vec![Value::Int(id), Value::Int(id)]).collect::<Vec<_>>();
+    for verb in [Verb::Upsert, Verb::Update] {
+        let steps = [step(verb, &[0, 1], others.clone())];
+        commit(&mut target, &mut witness, &steps).await.expect("rows that nobody has locked");
+    }
+    let gone = [step(Verb::Delete, &[0], (2..9).map(|id| vec![Value::Int(id)]).collect())];
+    commit(&mut target, &mut witness, &gone).await.expect("rows that nobody has locked");
     let error = commit(&mut target, &mut witness, &one).await.expect_err("locked");
     assert_eq!(error.kind(), Kind::Contention, "{error:?}");
     application.query_drop("ROLLBACK").await?;

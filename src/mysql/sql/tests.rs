@@ -143,7 +143,7 @@ fn every_parameter_has_a_place() {
                 (sql.upsert(&all, 3).expect("upsert"), 3),
                 (sql.update(&all, rows(sql.batch())).expect("update"), rows(sql.batch())),
                 (sql.rekey(&all).expect("rekey"), 1),
-                (sql.delete(rows(sql.delete_batch())).expect("delete"), rows(sql.delete_batch())),
+                (sql.delete(rows(sql.batch())).expect("delete"), rows(sql.batch())),
                 (sql.absent(&all, 3).expect("absent"), 3),
             ] {
                 let marks = statement.text.matches('?').count();

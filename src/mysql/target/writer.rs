@@ -172,7 +172,6 @@ impl Writer {
         rows: Rows<'_>,
     ) -> Result<u64> {
         let batch = match action {
-            Action::Delete => prepared.sql.delete_batch(),
             Action::Rekey | Action::UpdateOne => Batch::Each,
             _ => prepared.sql.batch(),
         };
