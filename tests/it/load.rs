@@ -102,7 +102,7 @@ pub fn insert_accounts(from: u64, count: u64) -> String {
             format!(
                 "({id}, 'c{:08}', '{}', {}, {}.{:04}, '2024-05-06 07:08:09.{:06}')",
                 id * 7,
-                "lorem ipsum dolor sit amet consectetur adipiscing elit sed do eiusmod ".repeat(1),
+                "lorem ipsum dolor sit amet consectetur adipiscing elit sed do eiusmod ",
                 id % 1000,
                 id % 100_000,
                 id % 10_000,
