@@ -175,11 +175,14 @@ async fn read_names(
         let mut fields = row.into_iter().map(Option::unwrap_or_default);
         let mut next = || fields.next().unwrap_or_default();
         let (name, kind, engine) = (TableName::new(next(), next()), next(), next());
-        let wanted = match server.folds_names {
-            false => selection.matches(&name),
-            true => folded
-                .matches(&TableName::new(name.schema.to_lowercase(), name.table.to_lowercase())),
+        let (selection, asked) = match server.folds_names {
+            false => (selection, name.clone()),
+            true => {
+                (&folded, TableName::new(name.schema.to_lowercase(), name.table.to_lowercase()))
+            }
         };
+        let no_table = ["VIEW", "SYSTEM VIEW", "SEQUENCE"].contains(&kind.as_str());
+        let wanted = if no_table { selection.names(&asked) } else { selection.matches(&asked) };
         if !wanted || is_system(&name.schema) {
             continue;
         }

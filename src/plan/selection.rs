@@ -21,6 +21,12 @@ impl Selection {
         let any = |patterns: &[String]| patterns.iter().any(|pattern| covers(pattern, name));
         any(&self.include) && !any(&self.exclude)
     }
+
+    /// Whether the table is wanted by its very name. What is no table (a view, a sequence) is not
+    /// meant by a pattern, and is refused only where it is named.
+    pub fn names(&self, name: &TableName) -> bool {
+        self.matches(name) && self.include.contains(&name.to_string())
+    }
 }
 
 /// Whether `pattern` (`schema.table` with `*`) covers `name`.

@@ -49,7 +49,10 @@ pub async fn load(
         .await
         .map_err(failed)?;
     let mut found = relations(&session).await.map_err(failed)?;
-    found.retain(|relation| selection.matches(&relation.name));
+    found.retain(|relation| match relation.is_table {
+        true => selection.matches(&relation.name),
+        false => selection.names(&relation.name),
+    });
     let tables = read_details(&session, found).await.map_err(failed)?;
     session.batch_execute("COMMIT").await.map_err(failed)?;
     session.close().await;
@@ -111,6 +114,8 @@ struct Relation {
     oid: u32,
     name: TableName,
     replica_identity: i8,
+    /// It holds rows of its own; a view does not, and a foreign table's rows are elsewhere.
+    is_table: bool,
     unsupported: Option<String>,
 }
 
@@ -131,6 +136,7 @@ async fn relations(session: &Session) -> Result<Vec<Relation>, tokio_postgres::E
             oid: row.get(0),
             name: TableName::new(row.get::<_, String>(1), row.get::<_, String>(2)),
             replica_identity: row.get(5),
+            is_table: [b'r', b'p'].contains(&(row.get::<_, i8>(3) as u8)),
             unsupported: no_plain_table(row.get(3), row.get(4), row.get(6), row.get(7))
                 .map(str::to_owned),
         })

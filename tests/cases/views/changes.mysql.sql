@@ -1,0 +1,1 @@
+INSERT INTO t VALUES (1, 2), (2, 3); UPDATE t SET a = 5 WHERE id = 2;
