@@ -5,6 +5,11 @@ use std::process::ExitCode;
 use clap::Parser;
 use weir::cli::{self, Cli};
 
+/// Parts and batches are allocated by one thread and freed by another all day long; the system's
+/// allocator keeps what each thread has freed, and memory would not stay flat.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let runtime =

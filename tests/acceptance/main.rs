@@ -9,6 +9,7 @@
     reason = "a test fails by panicking; its modules are shared"
 )]
 
+mod bench;
 #[path = "../it/crash.rs"]
 #[allow(dead_code, unused_imports)]
 mod crash;
@@ -41,7 +42,7 @@ fn main() {
     match tier.as_str() {
         "acceptance" => runtime.block_on(acceptance()),
         "soak" => runtime.block_on(soak()),
-        "bench" => runtime.block_on(million::bench(&DIRECTIONS)),
+        "bench" => runtime.block_on(bench()),
         _ => {
             eprintln!("this binary runs by `make acceptance`, `make soak` or `make bench`");
             return;
@@ -50,13 +51,22 @@ fn main() {
     println!("{tier}: passed in {:.0} s", started.elapsed().as_secs_f64());
 }
 
+/// All directions, or the one that `ACCEPTANCE_DIRECTION` names by its number.
+fn directions() -> impl Iterator<Item = (usize, (Server, Server))> {
+    let only = std::env::var("ACCEPTANCE_DIRECTION").ok();
+    let only: Option<usize> = only.and_then(|number| number.parse().ok());
+    let wanted = move |number: usize| only.is_none_or(|only| only == number);
+    DIRECTIONS.into_iter().enumerate().filter(move |(number, _)| wanted(*number))
+}
+
+async fn bench() {
+    for (_, (source, target)) in directions() {
+        bench::bench(source, target).await;
+    }
+}
+
 async fn acceptance() {
-    let only: Option<usize> =
-        std::env::var("ACCEPTANCE_DIRECTION").ok().and_then(|number| number.parse().ok());
-    for (number, (source, target)) in DIRECTIONS.into_iter().enumerate() {
-        if only.is_some_and(|only| only != number) {
-            continue;
-        }
+    for (number, (source, target)) in directions() {
         million::million_changes(source, target).await;
         million::huge_transaction(source, target).await;
         crash::kill_at_random(source, target, 100 + number as u64, 20).await;

@@ -1,4 +1,4 @@
-//! A million changes, one huge transaction, and drain rates: both sides equal, memory flat.
+//! A million changes, and one huge transaction: both sides equal, memory flat.
 
 use std::time::{Duration, Instant};
 
@@ -12,23 +12,27 @@ use crate::load::{Session, insert_accounts, until_equal};
 /// Resident memory of weir at most, in KiB: 150 MiB.
 const RESIDENT_KIB_MAX: u64 = 150 * 1024;
 
-async fn start(source: Server, target: Server, name: &str) -> (Pair, Weir) {
+/// Both servers with tables, and weir set up.
+pub async fn start(source: Server, target: Server, name: &str) -> (Pair, Weir) {
     let pair = Pair::start(source, target).await.expect("both servers");
     let weir = prepare(&pair, name).await;
     (pair, weir)
 }
 
-/// 500k inserts in transactions of 100, 400k updates and 100k deletes in transactions of 10.
-async fn load(pair: &Pair) -> u64 {
+/// Inserts of `accounts` (in fifties) in transactions of 100; then every fifth part is deleted and
+/// the rest updated, all over the table, in transactions of 10 or 20.
+pub async fn load(pair: &Pair, accounts: u64) -> u64 {
     let mut session = Session::open(&pair.source, SPACE).await;
     let mut changes = 500;
-    for from in (501..=500_000_u64).step_by(100) {
-        let count = 100.min(500_001 - from);
+    for from in (501..=accounts).step_by(100) {
+        let count = 100.min(accounts + 1 - from);
         session.transaction(&[insert_accounts(from, count)]).await.expect("inserts");
         changes += count;
     }
-    for round in 0..40_000_u64 {
-        let from = (round * 7_919) % 499_990 + 1;
+    let rounds = accounts * 4 / 50;
+    for round in 0..rounds {
+        let place = round * 7_919 % rounds;
+        let from = place / 4 * 50 + place % 4 * 10 + 11;
         let update = format!(
             "UPDATE account SET n = {round}, amount = amount + 0.25, body = 'u{round}' \
              WHERE id BETWEEN {from} AND {}",
@@ -36,25 +40,26 @@ async fn load(pair: &Pair) -> u64 {
         );
         let mut statements = vec![update];
         if round % 4 == 0 {
-            let gone = (round / 4) * 50 + 1;
+            let gone = round / 4 * 50 + 1;
             statements
                 .push(format!("DELETE FROM account WHERE id BETWEEN {gone} AND {}", gone + 9));
         }
+        changes += 10 * statements.len() as u64;
         session.transaction(&statements).await.expect("updates");
-        changes += 10 + if round % 4 == 0 { 10 } else { 0 };
     }
     changes
 }
 
 /// The peak resident memory of a process, in KiB.
-fn peak_resident_kib(child: &Child) -> u64 {
+pub fn peak_resident_kib(child: &Child) -> u64 {
     let status = format!("/proc/{}/status", child.id().expect("running"));
     let status = std::fs::read_to_string(status).expect("process status");
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("VmHWM");
     line.split_whitespace().nth(1).and_then(|text| text.parse().ok()).expect("KiB")
 }
 
-fn cpu_seconds(child: &Child) -> f64 {
+/// User and system time of a process so far.
+pub fn cpu_seconds(child: &Child) -> f64 {
     let stat = format!("/proc/{}/stat", child.id().expect("running"));
     let stat = std::fs::read_to_string(stat).expect("process stat");
     let fields: Vec<&str> =
@@ -69,7 +74,7 @@ pub async fn million_changes(source: Server, target: Server) {
     let (pair, weir) = start(source, target, "million").await;
     let mut child = weir.spawn(&["run"]);
     let started = Instant::now();
-    let changes = load(&pair).await;
+    let changes = load(&pair, 500_000).await;
     let loaded = started.elapsed();
     let rows = until_equal(&pair, SPACE, Duration::from_secs(600)).await;
     let resident = peak_resident_kib(&child);
@@ -120,28 +125,4 @@ pub async fn huge_transaction(source: Server, target: Server) {
     assert!(rows >= 2_000_000);
     assert!(resident < RESIDENT_KIB_MAX, "peak resident memory {resident} KiB");
     kill(&mut child).await;
-}
-
-/// Drain rate of a backlog of a million changes, beside the rate of the source's load itself.
-pub async fn bench(directions: &[(Server, Server)]) {
-    for (source, target) in directions.iter().copied() {
-        let (pair, weir) = start(source, target, "bench").await;
-        let started = Instant::now();
-        let changes = load(&pair).await;
-        let loaded = started.elapsed().as_secs_f64();
-        let started = Instant::now();
-        let mut child = weir.spawn(&["run"]);
-        until_equal(&pair, SPACE, Duration::from_secs(900)).await;
-        let drained = started.elapsed().as_secs_f64();
-        println!(
-            "{source:?} -> {target:?}: {changes} changes, loaded at {:.0}/s, drained at {:.0}/s (ratio {:.2}), \
-             own CPU {:.1} us/change, peak {} MiB",
-            changes as f64 / loaded,
-            changes as f64 / drained,
-            loaded / drained,
-            cpu_seconds(&child) * 1e6 / changes as f64,
-            peak_resident_kib(&child) / 1024
-        );
-        kill(&mut child).await;
-    }
 }
