@@ -21,3 +21,4 @@ mod postgres_target;
 mod refusals;
 mod sandbox;
 mod tidy;
+mod vectors;
