@@ -273,20 +273,22 @@ impl Applier {
         }
     }
 
-    /// Commits whole transactions without looking for a refused row in them.
+    /// Commits whole transactions in the source's order; a refusal among them is located too.
     async fn close_quietly(&mut self, batch: Batch) -> Result<()> {
         let Some(commit) = batch.last_commit().cloned() else { return Ok(()) };
         self.refetch.touch(&self.plan, batch.prepared())?;
-        let steps = steps::unmerged(&self.plan, batch.prepared());
-        let slice = Slice {
-            open: Some(&self.witness),
-            steps: &steps,
-            settled: &[],
-            close: Some(&commit.position),
-        };
-        let applied = self.target.apply(slice).await?;
-        self.noted(applied.missed.len());
-        self.report.steps(&self.plan, &steps);
+        let (open, close) = (Some(&self.witness), Some(&commit.position));
+        let target = self.target.as_mut();
+        match isolate::replay(&self.plan, target, &batch, open, close).await? {
+            isolate::Replayed::Applied { missed, steps } => {
+                self.noted(missed);
+                self.report.steps(&self.plan, &steps);
+            }
+            isolate::Replayed::Refused { error, .. } => {
+                self.target.rollback().await?;
+                return Err(error);
+            }
+        }
         self.committed(commit.position);
         self.report.committed(&batch, commit.time_us, false, &self.witness);
         Ok(())

@@ -4,6 +4,7 @@
 //! also a commit whose outcome is unknown, the witness in the target says what is applied.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::config::{ApplyOptions, LinkName, Start};
 use crate::error::{Error, Kind, Result};
@@ -20,6 +21,10 @@ use crate::link::stream::{self, Streaming};
 use crate::model::Witness;
 use crate::plan::LinkPlan;
 use crate::position::Position;
+
+/// Longest time of any step before the stream. Making a slot is not one of them: it waits for
+/// transactions that are open at the source.
+const ANSWER_MAX: Duration = Duration::from_secs(120);
 
 /// What a link is made of, for all its attempts.
 pub(super) struct Link {
@@ -86,10 +91,11 @@ pub(super) async fn run(link: &Link, orders: &mut Orders) -> Result<Finish> {
     let mut ends = connect(link).await?;
     let mut checkpoint = link.checkpoint();
     if orders.until_caught_up && orders.head.is_none() {
-        orders.head = Some(ends.scan.head().await?);
+        orders.head = Some(answered("tell the end of its log", ends.scan.head()).await?);
     }
     accept_shapes(&mut ends, &mut checkpoint, orders).await?;
-    let witness = match ends.target.read_witness().await? {
+    let witness = answered("read the witness", ends.target.read_witness()).await?;
+    let witness = match witness {
         Some(witness) => resume(link, &mut ends, &checkpoint, witness).await?,
         None => match decide(facts(link, &ends, None, &checkpoint, "")) {
             Decision::Begin => begin(link, &mut ends, &mut checkpoint).await?,
@@ -115,11 +121,20 @@ pub(super) async fn run(link: &Link, orders: &mut Orders) -> Result<Finish> {
 }
 
 async fn connect(link: &Link) -> Result<Connected> {
-    let plan = link.ends.plan().await?;
-    let source = link.ends.source(Arc::clone(&plan)).await?;
-    let scan = link.ends.scan(Arc::clone(&plan)).await?;
-    let target = link.ends.target(Arc::clone(&plan)).await?;
+    let plan = answered("describe the tables", link.ends.plan()).await?;
+    let source = answered("open the source", link.ends.source(Arc::clone(&plan))).await?;
+    let scan = answered("open the side reader", link.ends.scan(Arc::clone(&plan))).await?;
+    let target = answered("open the target", link.ends.target(Arc::clone(&plan))).await?;
     Ok(Connected { plan, source, scan, target })
+}
+
+/// Awaits a step before the stream for at most [`ANSWER_MAX`], so that a server whose connection
+/// is alive but silent is tried anew. The attempt ends with the error, and with it its connections.
+async fn answered<T>(what: &str, step: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::time::timeout(ANSWER_MAX, step).await.unwrap_or_else(|_| {
+        let seconds = ANSWER_MAX.as_secs();
+        Err(Error::new(Kind::Timeout, format!("{what}: no answer within {seconds} s")))
+    })
 }
 
 /// Compares the shapes with the accepted ones; accepts them where a person has said so.
@@ -130,7 +145,8 @@ async fn accept_shapes(
 ) -> Result<()> {
     let shapes = review::shapes(&ends.plan);
     if orders.schema_reviewed {
-        checkpoint.reviewed_until = Some(ends.scan.head().await?);
+        let head = answered("tell the end of its log", ends.scan.head()).await?;
+        checkpoint.reviewed_until = Some(head);
     } else if let Some(changed) = review::difference(&checkpoint.shapes, &shapes) {
         return Err(changed);
     }
@@ -175,7 +191,8 @@ async fn resume(
     if let Some(note) = note {
         tracing::warn!(link = %link.name(), position = %from, seq = witness.seq, "{}", note.text());
     }
-    ends.source.check_resume(from).await.map_err(|error| explain_gap(error, note))?;
+    let check = answered("look for the witness in the log", ends.source.check_resume(from));
+    check.await.map_err(|error| explain_gap(error, note))?;
     Ok(witness)
 }
 

@@ -11,6 +11,7 @@
 //! together with `in_progress`. Nothing that commits after `high` is visible.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio_postgres::types::{ToSql, Type as Builtin};
@@ -33,6 +34,8 @@ use crate::position::{Lsn, Position};
 const LOCK_TIMEOUT: &str = "10s";
 /// Longest statement on the source.
 const STATEMENT_TIMEOUT: &str = "60s";
+/// Longest wait for an answer; the server's own time-out comes first, if the server still runs.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(90);
 /// Keys per statement at most.
 const KEYS_MAX: usize = 500;
 
@@ -156,8 +159,11 @@ impl Scan for PostgresScan {
 
 /// Runs statements and returns the rows of all of them.
 async fn simple(session: &Session, sql: &str) -> Result<Vec<SimpleQueryRow>> {
-    let messages =
-        session.simple_query(sql).await.map_err(|error| classify(error, "read the source"))?;
+    let answer = tokio::time::timeout(ANSWER_TIMEOUT, session.simple_query(sql));
+    let answer = answer.await.map_err(|elapsed| {
+        Error::new(Kind::Timeout, "the source did not answer beside the stream").caused_by(elapsed)
+    })?;
+    let messages = answer.map_err(|error| classify(error, "read the source"))?;
     let rows = messages.into_iter().filter_map(|message| match message {
         SimpleQueryMessage::Row(row) => Some(row),
         _ => None,

@@ -29,6 +29,8 @@ const MESSAGE_BYTES_MAX: usize = (1 << 30) + READ_BYTES;
 const REPLY_BYTES_MAX: usize = 16 << 20;
 /// A small message is written within this, or the connection is dead.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// The server takes up a slot within this, or the connection is dead.
+const START_TIMEOUT: Duration = Duration::from_secs(120);
 /// Time for a stream to end in good order.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -146,7 +148,9 @@ impl Replication {
         );
         self.0.phase = Phase::Start;
         self.0.send_query(&command).await?;
-        self.0.copy_both().await?;
+        timeout(START_TIMEOUT, self.0.copy_both()).await.map_err(|elapsed| {
+            Error::new(Kind::Timeout, "the source did not start the stream").caused_by(elapsed)
+        })??;
         self.0.phase = Phase::Stream;
         Ok(())
     }

@@ -20,6 +20,9 @@ mod harness;
 #[allow(dead_code)]
 mod load;
 mod million;
+#[path = "../it/random.rs"]
+#[allow(dead_code)]
+mod random;
 
 use std::time::{Duration, Instant};
 
@@ -71,6 +74,7 @@ async fn acceptance() {
         million::huge_transaction(source, target).await;
         crash::kill_at_random(source, target, 100 + number as u64, 20).await;
         crash::restart_servers(source, target, 7, Duration::from_secs(60)).await;
+        random::random(source, target, 200 + number as u64, Duration::from_secs(120)).await;
     }
 }
 
@@ -81,6 +85,7 @@ async fn soak() {
     while Instant::now() < until {
         for (source, target) in DIRECTIONS {
             crash::kill_at_random(source, target, seed, 20).await;
+            random::random(source, target, seed, Duration::from_secs(300)).await;
             seed += 1;
         }
     }

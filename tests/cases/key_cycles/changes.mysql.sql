@@ -1,0 +1,6 @@
+BEGIN; INSERT INTO ring VALUES (1, 'a', 'one'), (2, 'b', 'two'), (3, 'c', 'three'), (4, 'd', 'four'); INSERT INTO pair VALUES (1, 'x', 1), (1, 'y', 2), (2, 'x', 3); COMMIT;
+BEGIN; UPDATE ring SET id = -1 WHERE id = 3; UPDATE ring SET id = 3 WHERE id = 2; UPDATE ring SET id = 2 WHERE id = 1; UPDATE ring SET id = 1 WHERE id = -1; COMMIT;
+BEGIN; UPDATE ring SET code = 't' WHERE id = 1; UPDATE ring SET code = 'c', id = 10 WHERE id = 2; UPDATE ring SET code = 'a', id = 2 WHERE id = 1; UPDATE ring SET id = 1, body = 'back' WHERE id = 10; COMMIT;
+BEGIN; INSERT INTO ring VALUES (5, 'e', 'five'); UPDATE ring SET body = 'v' WHERE id = 5; UPDATE ring SET id = 6 WHERE id = 5; UPDATE ring SET body = 'vi' WHERE id = 6; INSERT INTO ring VALUES (5, 'f', 'new five'); DELETE FROM ring WHERE id = 6; INSERT INTO ring VALUES (6, 'e', 'new six'); COMMIT;
+BEGIN; DELETE FROM ring WHERE id = 4; UPDATE ring SET id = 4, code = 'd' WHERE id = 5; INSERT INTO ring VALUES (5, 'f', NULL); UPDATE ring SET body = 'x' WHERE id IN (4, 5); COMMIT;
+BEGIN; UPDATE pair SET b = 'tmp' WHERE a = 1 AND b = 'x'; UPDATE pair SET b = 'x' WHERE a = 1 AND b = 'y'; UPDATE pair SET b = 'y', n = n + 10 WHERE a = 1 AND b = 'tmp'; DELETE FROM pair WHERE a = 2; INSERT INTO pair VALUES (2, 'x', NULL); UPDATE pair SET a = 3 WHERE a = 2; COMMIT;

@@ -1,0 +1,13 @@
+BEGIN; INSERT INTO a VALUES (1, 'kept'); SAVEPOINT s; INSERT INTO a VALUES (2, 'undone'); UPDATE a SET t = 'undone' WHERE id = 1; ROLLBACK TO s; INSERT INTO a VALUES (3, 'kept'); COMMIT;
+BEGIN; INSERT INTO a VALUES (4, 'gone'); ROLLBACK;
+CREATE TEMPORARY TABLE scratch (id INT PRIMARY KEY, t TEXT); INSERT INTO scratch VALUES (10, 'from temp'), (11, 'from temp'); INSERT INTO a SELECT * FROM scratch; DROP TEMPORARY TABLE scratch;
+CREATE TABLE app.late (id INT PRIMARY KEY) SELECT id, t FROM a; INSERT INTO a SELECT id + 30, 'copied' FROM app.late; DROP TABLE app.late;
+CREATE TABLE IF NOT EXISTS app.myisam (id INT PRIMARY KEY) ENGINE = MyISAM;
+INSERT INTO app.myisam VALUES (1); INSERT INTO b VALUES (1, 'next to another engine');
+INSERT INTO a VALUES (500, 'with trigger'), (501, 'too');
+CALL fill_a(); FLUSH LOGS; INSERT INTO b VALUES (2, 'after rotation');
+INSERT IGNORE INTO a VALUES (1, 'ignored'), (40, 'in'); REPLACE INTO a VALUES (1, 'replaced'); INSERT INTO a VALUES (3, 'x') ON DUPLICATE KEY UPDATE t = 'by duplicate';
+XA START 'other'; INSERT INTO app.myisam VALUES (2); XA END 'other'; XA COMMIT 'other' ONE PHASE;
+BEGIN; INSERT INTO b VALUES (3, 'x'); CREATE INDEX by_t ON b (t); UPDATE b SET t = 'later' WHERE id = 3; COMMIT;
+ANALYZE TABLE a; OPTIMIZE TABLE b; DROP TABLE app.myisam;
+UPDATE a, b SET a.t = 'both', b.t = 'both' WHERE a.id = 1 AND b.id = 1; DELETE a, b FROM a JOIN b ON b.id = a.id WHERE a.id = 3;

@@ -1,0 +1,10 @@
+BEGIN; INSERT INTO a VALUES (1, 'kept'); SAVEPOINT s; INSERT INTO a VALUES (2, 'undone'); UPDATE a SET t = 'undone' WHERE id = 1; ROLLBACK TO s; SAVEPOINT r; INSERT INTO a VALUES (2, 'kept'); RELEASE r; ROLLBACK TO s; INSERT INTO a VALUES (3, 'kept'); COMMIT;
+BEGIN; INSERT INTO a VALUES (4, 'gone'); ROLLBACK;
+CREATE TEMP TABLE scratch (id INT PRIMARY KEY, t TEXT); INSERT INTO scratch SELECT g, 'from temp' FROM generate_series(10, 19) AS g; INSERT INTO a SELECT * FROM scratch; DROP TABLE scratch;
+CREATE UNLOGGED TABLE case_log_structure.loose (id INT PRIMARY KEY); INSERT INTO case_log_structure.loose VALUES (1); DROP TABLE case_log_structure.loose;
+SELECT pg_logical_emit_message(true, 'other', 'in a transaction'); SELECT pg_logical_emit_message(false, 'other', 'outside');
+INSERT INTO a VALUES (500, 'with trigger'), (501, 'too');
+DO $$ BEGIN BEGIN INSERT INTO case_log_structure.a VALUES (20, 'x'); INSERT INTO case_log_structure.a VALUES (20, 'twice'); EXCEPTION WHEN unique_violation THEN INSERT INTO case_log_structure.a VALUES (21, 'after the exception'); END; END $$;
+INSERT INTO a VALUES (1, 'new') ON CONFLICT (id) DO UPDATE SET t = 'by conflict';
+BEGIN; CREATE TABLE case_log_structure.late (id INT PRIMARY KEY, t TEXT); INSERT INTO case_log_structure.late VALUES (30, 'late'); INSERT INTO a SELECT * FROM late; DROP TABLE late; COMMIT;
+BEGIN; ALTER TABLE b ADD CONSTRAINT positive CHECK (id > 0); INSERT INTO b VALUES (7, 'after ddl'); CREATE INDEX ON b (t); UPDATE b SET t = 'later' WHERE id = 7; COMMIT;
