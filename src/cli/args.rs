@@ -95,14 +95,17 @@ pub struct DdlArgs {
 }
 
 /// `weir setup` and `weir teardown`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct SetupArgs {
     /// Links [default: all]
     #[arg(value_name = "SOURCE:TARGET", value_parser = parse_link)]
     pub links: Vec<LinkName>,
-    /// Run the statements instead of printing them
+    /// Run the statements too, as the user of the configuration
     #[arg(long)]
     pub apply: bool,
+    /// Only the statements for this database, to be piped to its client
+    #[arg(long, value_name = "DATABASE")]
+    pub on: Option<String>,
 }
 
 /// `weir run`.

@@ -64,10 +64,14 @@ pub(super) async fn run(global: &Global, args: &CheckArgs) -> Result<ExitCode> {
         crate::cli::print_json(&serde_json::json!({ "links": reports }))?;
     } else {
         reports.iter().for_each(print);
-        println!("{errors} errors, {warnings} warnings");
+        println!("{}, {}", counted(errors, "error"), counted(warnings, "warning"));
     }
     let failed = errors > 0 || (args.strict && warnings > 0);
     Ok(ExitCode::from(if failed { exit::FAILED } else { exit::GOOD }))
+}
+
+fn counted(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 fn print(report: &Report) {

@@ -96,11 +96,17 @@ fn replica_id(seed: &str, link: &LinkName) -> u32 {
     0x8000_0000 | crc32fast::hash(format!("{seed} {link}").as_bytes())
 }
 
+/// How many findings one message tells; `weir check` tells all.
+const SAID_MAX: usize = 5;
+
 /// Findings as one error, with the first one's kind and hint, and the others named.
 pub(super) fn refused(link: &LinkName, findings: &[Finding]) -> Error {
     let fatal: Vec<_> = findings.iter().filter(|finding| finding.fatal).collect();
     let said = |finding: &&Finding| format!("{}: {}", finding.subject, finding.message);
-    let text = fatal.iter().map(said).collect::<Vec<_>>().join("; ");
+    let mut text = fatal.iter().take(SAID_MAX).map(said).collect::<Vec<_>>().join("; ");
+    if let Some(more @ 1..) = fatal.len().checked_sub(SAID_MAX) {
+        text.push_str(&format!("; and {more} more"));
+    }
     let kind = fatal.first().map_or(Kind::Mapping, |finding| finding.kind);
     let mut hints: Vec<&str> = fatal.iter().map(|finding| finding.hint.as_str()).collect();
     hints.dedup();

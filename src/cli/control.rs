@@ -43,8 +43,20 @@ pub enum Request {
 pub enum Answer {
     /// Done.
     Ok(serde_json::Value),
-    /// Not done, in words.
-    Failed(String),
+    /// Not done, and what to do.
+    Failed {
+        /// What went wrong.
+        text: String,
+        /// The next step.
+        hint: String,
+    },
+}
+
+impl Answer {
+    /// An answer to a question that was wrong.
+    pub fn failed(text: impl Into<String>, hint: impl Into<String>) -> Answer {
+        Answer::Failed { text: text.into(), hint: hint.into() }
+    }
 }
 
 /// Answers requests; implemented by `weir run`.
@@ -118,7 +130,10 @@ async fn answer<R: Respond>(stream: UnixStream, responder: &R) -> std::io::Resul
     tokio::time::timeout(TIMEOUT, reader.read_line(&mut line)).await??;
     let answer = match serde_json::from_str(&line) {
         Ok(request) => responder.respond(request).await,
-        Err(cause) => Answer::Failed(format!("not a request of this version: {cause}")),
+        Err(cause) => Answer::failed(
+            format!("not a request of this version: {cause}"),
+            "use the same version of weir as the one that runs",
+        ),
     };
     let mut text = serde_json::to_string(&answer).map_err(std::io::Error::other)?;
     text.push('\n');
@@ -168,7 +183,7 @@ mod tests {
         async fn respond(&self, request: Request) -> Answer {
             match request {
                 Request::Status => Answer::Ok(serde_json::json!({"links": 1})),
-                Request::Resume { link, .. } => Answer::Failed(link),
+                Request::Resume { link, .. } => Answer::failed(link, "do this"),
             }
         }
     }
@@ -190,7 +205,7 @@ mod tests {
             assert_eq!(status, Some(Answer::Ok(serde_json::json!({"links": 1}))));
             let resume = Request::Resume { link: "a:b".to_owned(), schema_reviewed: true };
             let refused = ask(dir, &resume).await.expect("answers");
-            assert_eq!(refused, Some(Answer::Failed("a:b".to_owned())));
+            assert_eq!(refused, Some(Answer::failed("a:b", "do this")));
             stop.cancel();
             server.await.expect("joined");
             assert!(!socket_path(dir).exists());

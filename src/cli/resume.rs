@@ -17,7 +17,9 @@ pub(super) async fn run(global: &Global, args: &ResumeArgs) -> Result<ExitCode> 
     let request = Request::Resume { link: link.to_string(), schema_reviewed: args.schema_reviewed };
     match ask(&config.state_dir, &request).await? {
         Some(Answer::Ok(_)) => println!("{link} goes on"),
-        Some(Answer::Failed(words)) => return Err(Error::new(Kind::Io, words)),
+        Some(Answer::Failed { text, hint }) => {
+            return Err(Error::new(Kind::Io, text).hint(hint));
+        }
         None if args.schema_reviewed => {
             let ends = Ends::of(&config, link, &config.name)?;
             let catalogs = ends.catalogs().await?;

@@ -213,19 +213,18 @@ impl Respond for Responder {
                     .collect();
                 match serde_json::to_value(&links) {
                     Ok(links) => Answer::Ok(serde_json::json!({ "running": true, "links": links })),
-                    Err(cause) => Answer::Failed(cause.to_string()),
+                    Err(cause) => Answer::failed(cause.to_string(), Kind::Internal.hint()),
                 }
             }
             Request::Resume { link, schema_reviewed } => {
                 let Some(handle) = self.0.iter().find(|handle| handle.link.to_string() == link)
                 else {
-                    return Answer::Failed(format!("there is no link {link}"));
+                    let hint = "the running weir started with another configuration: restart it";
+                    return Answer::failed(format!("there is no link {link}"), hint);
                 };
                 match handle.resume(schema_reviewed).await {
                     Ok(()) => Answer::Ok(serde_json::Value::Null),
-                    Err(error) => {
-                        Answer::Failed(format!("{} ({})", error.chain(), error.operator_hint()))
-                    }
+                    Err(error) => Answer::failed(error.chain(), error.operator_hint()),
                 }
             }
         }

@@ -107,7 +107,9 @@ pub(super) async fn run(global: &Global, args: &StatusArgs) -> Result<ExitCode> 
             })?;
             (true, lines)
         }
-        Some(Answer::Failed(words)) => return Err(Error::new(Kind::Io, words)),
+        Some(Answer::Failed { text, hint }) => {
+            return Err(Error::new(Kind::Io, text).hint(hint));
+        }
         None => {
             let known = state::checkpoints(&config).await?;
             let all = links(&config, &[])?;

@@ -85,6 +85,10 @@ pub trait Room: Send + Sync {
     /// included.
     fn check_target<'a>(&'a self, preflight: Preflight<'a>) -> Pending<'a, Vec<Finding>>;
 
+    /// Grants by which `user` may connect and see the tables of `schemas` (patterns with `*`) at
+    /// all, for a database that refuses even that. `rights` are those on the tables.
+    fn setup_entry(&self, database: &Database, schemas: &[&str], rights: &str) -> Vec<String>;
+
     /// The statements that prepare a source for the tables (publication, grants), in order, for
     /// `user`. Idempotent where the dialect allows it.
     fn setup_source(

@@ -7,14 +7,30 @@
 //! user itself, the account it is logged in as is taken instead.
 
 use super::session::{self, Role};
-use super::sql::{literal, quote_table};
+use super::sql::{literal, quote, quote_table};
 use crate::config::{Database, Dialect};
 use crate::error::{Kind, Result};
 use crate::link::ports::LinkContext;
 use crate::model::Table;
 
-const ADMINISTRATOR_HINT: &str =
-    "print the statements with `weir setup` and run them as an administrator of that server";
+const ADMINISTRATOR_HINT: &str = "leave --apply out, and run what is printed as an administrator \
+    of that server: `weir setup --on DATABASE | mysql …`";
+
+/// Lets the user connect and see tables: without any right on a database, the server shows nothing
+/// of it. In the name of a database that a grant names, `%` and `_` are wildcards.
+pub fn entry(database: &Database, schemas: &[&str], rights: &str) -> Vec<String> {
+    let account = account(&database.user);
+    let literally = |name: &str| name.replace('\\', "\\\\").replace('_', "\\_").replace('%', "\\%");
+    let mut names: Vec<String> = schemas.iter().map(|name| literally(name)).collect();
+    names.push(literally(&database.database));
+    names.sort_unstable();
+    names.dedup();
+    let on = |name: &String| match name.as_str() {
+        "*" => format!("GRANT {rights} ON *.* TO {account}"),
+        name => format!("GRANT {rights} ON {}.* TO {account}", quote(&name.replace('*', "%"))),
+    };
+    names.iter().map(on).collect()
+}
 
 /// Prepares a source: rights to read the binary log and the tables.
 pub fn source(_: &LinkContext, database: &Database, tables: &[&Table]) -> Vec<String> {
@@ -144,5 +160,25 @@ mod tests {
         assert_eq!(own_account("weir", Some("weir@10.%".into())), "'weir'@'10.%'");
         assert_eq!(own_account("weir", Some("root@localhost".into())), "'weir'@'%'");
         assert_eq!(own_account("weir", None), "'weir'@'%'");
+    }
+
+    /// Broken if a grant on `a_b` reached `axb` too, or a pattern of schemas were taken by letter.
+    #[test]
+    fn entry_grants_name_databases_literally() {
+        let url = crate::config::Database {
+            name: "shop".to_owned(),
+            dialect: Dialect::Mysql,
+            host: "127.0.0.1".to_owned(),
+            port: 3306,
+            user: "weir".to_owned(),
+            database: "a_b".to_owned(),
+            password: None,
+            tls: crate::config::Tls::Off,
+            server_id: None,
+        };
+        assert_eq!(
+            entry(&url, &["a_b", "t_*"], "SELECT"),
+            ["GRANT SELECT ON `a\\_b`.* TO 'weir'@'%'", "GRANT SELECT ON `t\\_%`.* TO 'weir'@'%'"]
+        );
     }
 }

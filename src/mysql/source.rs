@@ -92,7 +92,7 @@ impl MysqlSource {
         let mut assembler = Assembler::new(plan, server, from.clone(), reviewed_until)?;
         let session = self.session(Role::Replica).await?;
         let mut stream = EventStream::start(session, &from, &replica).await?;
-        tracing::info!(link = %self.context.link, %from, "streaming");
+        tracing::debug!(link = %self.context.link, %from, "streaming");
         let mut ready = Vec::new();
         loop {
             let event = tokio::select! {

@@ -45,6 +45,10 @@ impl Room for Postgres {
         Box::pin(preflight::check_target(preflight))
     }
 
+    fn setup_entry(&self, database: &Database, schemas: &[&str], rights: &str) -> Vec<String> {
+        setup::entry(database, schemas, rights)
+    }
+
     fn setup_source(
         &self,
         context: &LinkContext,

@@ -10,9 +10,18 @@ use super::failure::classify;
 use super::session;
 use super::sql::{literal, quote, quote_name};
 use crate::config::Database;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::link::ports::LinkContext;
 use crate::model::{Table, TableName};
+
+const ADMINISTRATOR_HINT: &str = "leave --apply out, and run what is printed as an administrator \
+    of that server: `weir setup --on DATABASE | psql …`";
+
+/// Lets the user connect; the catalog is open to everyone who can.
+pub fn entry(database: &Database, _: &[&str], _: &str) -> Vec<String> {
+    let (name, user) = (quote(&database.database), quote(&database.user));
+    vec![format!("GRANT CONNECT ON DATABASE {name} TO {user}")]
+}
 
 /// Prepares a source: publication, right to replicate, right to read.
 pub fn source(context: &LinkContext, database: &Database, tables: &[&Table]) -> Vec<String> {
@@ -85,10 +94,15 @@ pub async fn execute(database: &Database, statements: &[String]) -> Result<()> {
         session
             .batch_execute(statement)
             .await
-            .map_err(|error| classify(error, format!("database {place} refused `{statement}`")))?;
+            .map_err(|error| refused(error, format!("database {place} refused `{statement}`")))?;
     }
     session.close().await;
     Ok(())
+}
+
+fn refused(error: tokio_postgres::Error, context: String) -> Error {
+    let error = classify(error, context);
+    if error.kind() == Kind::Privilege { error.hint(ADMINISTRATOR_HINT) } else { error }
 }
 
 /// Schema `weir` with its tables (DESIGN §4).

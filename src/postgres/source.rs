@@ -188,7 +188,7 @@ impl Source for PostgresSource {
             let name = self.context.slot_name();
             let mut replication = self.replication().await?;
             replication.start(&name, &name, from).await?;
-            tracing::info!(slot = name, from = %from, "streaming");
+            tracing::debug!(slot = name, from = %from, "streaming");
             let progress = Progress { queue, durable, stop };
             Follow::new(replication, assembler, progress, from).run().await
         })

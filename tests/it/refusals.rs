@@ -152,3 +152,29 @@ async fn bad_configuration() {
     }
     assert!(!said.contains("hunter2"), "a secret is echoed:\n{said}");
 }
+
+/// Broken if a user without any right were told to run `weir setup`, and `weir setup` told him the
+/// same; or if what it prints for one database were not enough, or not SQL as it stands.
+#[tokio::test]
+async fn from_no_rights_to_a_running_link() {
+    let Some(pair) = Pair::start(Server::MySql97, Server::Postgres15).await else { return };
+    let weir = ready(&pair, "first", TABLE, TABLE).await;
+    pair.source.execute("CREATE USER weir IDENTIFIED BY 'secret'").await.expect("user");
+    pair.target.execute("CREATE ROLE weir LOGIN PASSWORD 'secret'").await.expect("role");
+    let weir = weir.with_user("left", "weir").with_password("LEFT_PASSWORD", "secret");
+    let weir = weir.with_user("right", "weir").with_password("RIGHT_PASSWORD", "secret");
+    let first = weir.run(&["setup", "--on", "left"]).await.expect_code(1);
+    let first = first.expect_phrase("GRANT SELECT ON `first`.*").expect_phrase("again");
+    pair.source.execute(&first.stdout).await.expect("first grants");
+    for (name, server) in [("left", &pair.source), ("right", &pair.target)] {
+        let printed = weir.run(&["setup", "--on", name]).await.expect_code(0);
+        server.execute(&printed.stdout).await.expect("grants");
+    }
+    weir.run(&["setup", "--on", "nowhere"]).await.expect_code(2).expect_phrase("left, right");
+    weir.run(&["check"]).await.expect_code(0);
+    weir.run(&["run", "--until-caught-up"]).await.expect_code(0);
+    execute_in(&pair.source, "first", "INSERT INTO t VALUES (1, 'a')").await;
+    weir.run(&["run", "--until-caught-up"]).await.expect_code(0);
+    let rows = pair.target.query("SELECT id::text, a FROM first.t").await.expect("rows");
+    assert_eq!(rows, [vec![Some("1".to_owned()), Some("a".to_owned())]]);
+}
