@@ -11,6 +11,7 @@
 
 mod cases;
 mod crash;
+mod faults;
 mod harness;
 mod load;
 mod mysql_source;
