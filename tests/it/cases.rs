@@ -8,7 +8,8 @@
 //! exit code 4), `expect.txt` (what the target's checks print, where the sides are meant to differ).
 //! `<dialect>` is `postgres`, `mysql` or `mariadb`; MariaDB falls back to `mysql`.
 //! A case without a source for a dialect is not run from it; one that makes the target's tables is
-//! run only towards the dialects it makes them for.
+//! run only towards the dialects it makes them for. `WEIR_CASE=word` runs only the cases whose names
+//! hold the word.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,9 @@ fn cases() -> Vec<PathBuf> {
     let folders = fs::read_dir(tree("tests/cases")).expect("tests/cases");
     let mut cases: Vec<_> = folders.flatten().map(|entry| entry.path()).collect();
     cases.sort();
+    if let Ok(only) = std::env::var("WEIR_CASE") {
+        cases.retain(|case| case.to_string_lossy().contains(&only));
+    }
     assert!(!cases.is_empty(), "no cases");
     cases
 }
