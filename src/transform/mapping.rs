@@ -29,8 +29,10 @@ const TIMESTAMP_MIN: i64 = 1_000_000 - crate::model::value::UNIX_TO_2000_US;
 const TIMESTAMP_MAX: i64 = 2_147_483_647_999_999 - crate::model::value::UNIX_TO_2000_US;
 /// TIME of MySQL and MariaDB ends at 838:59:59.
 const DURATION_MAX: i64 = (838 * 3600 + 59 * 60 + 59) * 1_000_000;
-/// MySQL's limit; PostgreSQL is bound by its stack (a bit above 6000), MariaDB by its own checks.
+/// MySQL's limit, what JSON_VALID of MariaDB takes; PostgreSQL is bound by its stack (a bit above
+/// 6000).
 const JSON_DEPTH_MYSQL: u32 = 100;
+const JSON_DEPTH_MARIADB: u32 = 31;
 const JSON_DEPTH_MAX: u32 = 4096;
 
 /// The conversion of a column pair and what it may lose; the error says in words why it is refused.
@@ -348,12 +350,14 @@ impl Sides<'_> {
             return Err(self.needs_rule("JSON wants a column of character set utf8mb4"));
         }
         let (source, target) = (kind(&self.source.ty), kind(&self.target.ty));
+        // MariaDB's JSON is text with a check, which takes less than PostgreSQL and MySQL do.
+        let checked = self.target_dialect == Dialect::Mariadb && !into_text;
         let trusted = !from_text
             && (self.source_dialect == self.target_dialect && source == target
-                || is_postgres(self.source_dialect)
+                || !checked
                     && target == JsonKind::Verbatim
-                    && !self.targets_postgres()
-                || source == JsonKind::Mysql && target == JsonKind::Verbatim);
+                    && (source == JsonKind::Mysql
+                        || is_postgres(self.source_dialect) && !self.targets_postgres()));
         let max = match &self.target.ty {
             Type::Text { bytes, .. } => *bytes,
             _ => None,
@@ -361,10 +365,14 @@ impl Sides<'_> {
         Ok(Fit::Json(JsonFit {
             into_text,
             unchecked: trusted,
-            depth_max: if target == JsonKind::Mysql { JSON_DEPTH_MYSQL } else { JSON_DEPTH_MAX },
+            depth_max: match target {
+                _ if checked => JSON_DEPTH_MARIADB,
+                JsonKind::Mysql => JSON_DEPTH_MYSQL,
+                _ => JSON_DEPTH_MAX,
+            },
             unique_names: target != JsonKind::Verbatim && source == JsonKind::Verbatim,
             no_nul: target == JsonKind::Binary,
-            no_lone_surrogates: target != JsonKind::Verbatim,
+            no_lone_surrogates: checked || target != JsonKind::Verbatim,
             numbers: match target {
                 JsonKind::Verbatim => Numbers::Any,
                 JsonKind::Binary => Numbers::Numeric,

@@ -1,0 +1,3 @@
+INSERT INTO t VALUES (1, '"\ud83d\ude00"');
+COMMIT;
+INSERT INTO t VALUES (2, '"\ud83d"');
