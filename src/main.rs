@@ -12,6 +12,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    lean();
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     match runtime {
@@ -21,4 +22,11 @@ fn main() -> ExitCode {
             ExitCode::from(cli::exit::FAILED)
         }
     }
+}
+
+/// Memory in small pages: a huge one that is touched anywhere is resident as a whole, and zeroed
+/// each time it comes back. Where the system has no such switch there is nothing to do.
+fn lean() {
+    #[cfg(target_os = "linux")]
+    rustix::thread::disable_transparent_huge_pages(true).ok();
 }
