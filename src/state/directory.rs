@@ -5,6 +5,7 @@ use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 
@@ -17,8 +18,13 @@ pub(super) struct Directory {
     _lock: File,
 }
 
+/// A verb that only looks holds the lock for a moment: `weir run` must not fail for it.
+const LOCK_WAIT: Duration = Duration::from_secs(3);
+const LOCK_TRY_EVERY: Duration = Duration::from_millis(50);
+
 impl Directory {
-    /// Makes the directory where it is missing, and takes its lock.
+    /// Makes the directory where it is missing, and takes its lock. Blocks the thread while another
+    /// process holds it, for a short time.
     pub(super) fn hold(path: &Path) -> Result<Self> {
         let failed = |what: &str, cause: io::Error| {
             state_error(format!("{what} state directory {}", path.display()), cause)
@@ -37,10 +43,16 @@ impl Directory {
             .mode(0o600)
             .open(path.join("lock"))
             .map_err(|cause| failed("cannot write to the", cause))?;
-        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Directory { path: path.to_owned(), _lock: lock }),
-            Err(rustix::io::Errno::WOULDBLOCK) => Err(held(path)),
-            Err(cause) => Err(failed("cannot lock the", cause.into())),
+        let until = Instant::now() + LOCK_WAIT;
+        loop {
+            match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(Directory { path: path.to_owned(), _lock: lock }),
+                Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < until => {
+                    std::thread::sleep(LOCK_TRY_EVERY);
+                }
+                Err(rustix::io::Errno::WOULDBLOCK) => return Err(held(path)),
+                Err(cause) => return Err(failed("cannot lock the", cause.into())),
+            }
         }
     }
 

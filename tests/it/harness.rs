@@ -188,6 +188,15 @@ impl Weir {
     }
 }
 
+/// A failed test shows what weir logged.
+impl Drop for Weir {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- weir.log\n{}", self.log());
+        }
+    }
+}
+
 /// How a command ended.
 pub struct Outcome {
     arguments: String,

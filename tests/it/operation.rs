@@ -230,7 +230,8 @@ async fn watched_over_http() {
     let port = free_port();
     weir.append(&format!("\n[http]\nlisten = \"127.0.0.1:{port}\"\n"));
     let child = weir.spawn(&["run"]);
-    until_status(&weir, "running").await;
+    // A look at the state directory in the moment of the start must not keep weir from starting.
+    until_status(&weir, "\"state\": \"running\"").await;
     insert(&pair, 5_000, 100).await;
     until_equal(&pair, SPACE, SOON).await;
     tokio::time::sleep(Duration::from_secs(3)).await;
@@ -270,7 +271,7 @@ async fn two_weirs() {
     let Some(pair) = Pair::start(Server::MariaDb1011, Server::Postgres15).await else { return };
     let weir = prepare(&pair, "two").await;
     let mut child = weir.spawn(&["run"]);
-    until_status(&weir, "running").await;
+    until_status(&weir, "\"state\": \"running\"").await;
     let second = weir.run(&["run", "--until-caught-up"]).await;
     second.expect_code(1).expect_phrase("weir run");
     kill(&mut child).await;

@@ -44,10 +44,8 @@ async fn tables_are_described_as_they_are() {
     for server in SERVERS {
         let Some(site) = Site::start(server).await else { return };
         site.execute(TABLES).await;
-        let selection = Selection {
-            include: vec!["*.*".into(), "shop.view".into()],
-            exclude: vec!["shop.tmp_*".into()],
-        };
+        let include = vec!["*.*".into(), "shop.view".into()];
+        let selection = Selection { include, exclude: vec!["shop.tmp_*".into()] };
         let tables = Postgres.catalog(&site.database, Dialect::Postgres, &selection).await.unwrap();
         let names: Vec<String> = tables.iter().map(|table| table.name.to_string()).collect();
         assert_eq!(
