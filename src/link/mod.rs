@@ -14,6 +14,7 @@ pub mod observer;
 pub mod ports;
 pub mod queue;
 mod refetch;
+mod repeats;
 mod report;
 pub mod resume;
 mod review;

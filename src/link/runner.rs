@@ -12,6 +12,7 @@ use crate::link::apply::Finish;
 use crate::link::attempt::{self, Link, Orders};
 use crate::link::backoff::Backoff;
 use crate::link::ledger::HaltRecord;
+use crate::link::repeats::Repeats;
 use crate::link::status::{LinkState, now_us};
 
 /// What a person asks of a link.
@@ -36,6 +37,7 @@ pub(super) async fn run(link: Link, mut commands: mpsc::Receiver<Command>, until
     let mut backoff = Backoff::new(options.retry_initial, options.retry_max, fastrand::u64(..));
     let mut orders = Orders { until_caught_up, ..Orders::default() };
     let mut fenced = VecDeque::new();
+    let mut repeats = Repeats::default();
     loop {
         link.board.enter(LinkState::Starting, link.board.get().error);
         let before = link.board.get().seq;
@@ -55,7 +57,9 @@ pub(super) async fn run(link: Link, mut commands: mpsc::Receiver<Command>, until
             backoff.reset();
         }
         let go_on = match error.disposition() {
-            Disposition::Retry => wait(&link, &error, &mut backoff, &mut commands).await,
+            Disposition::Retry => {
+                wait(&link, &error, &mut backoff, &mut repeats, &mut commands).await
+            }
             Disposition::Park | Disposition::Halt => {
                 halt(&link, &error, &mut commands, &mut orders).await
             }
@@ -139,18 +143,23 @@ async fn wait(
     link: &Link,
     error: &Error,
     backoff: &mut Backoff,
+    repeats: &mut Repeats,
     commands: &mut mpsc::Receiver<Command>,
 ) -> bool {
     let pause = backoff.next_wait();
-    tracing::warn!(
-        link = %link.name(),
-        kind = error.kind().name(),
-        error = error.chain(),
-        hint = error.operator_hint(),
-        attempt = backoff.attempts(),
-        wait_ms = pause.as_millis() as u64,
-        "the link failed and will be tried again"
-    );
+    let text = error.chain();
+    if let Some(kept_back) = repeats.say(&text, Instant::now()) {
+        tracing::warn!(
+            link = %link.name(),
+            kind = error.kind().name(),
+            error = text,
+            hint = error.operator_hint(),
+            attempt = backoff.attempts(),
+            kept_back,
+            wait_ms = pause.as_millis() as u64,
+            "the link failed and will be tried again"
+        );
+    }
     // A trouble that lasts shows since when.
     let known = link.board.get().error.filter(|known| known.kind == error.kind());
     let since_us = known.map_or_else(now_us, |known| known.since_us);
