@@ -165,7 +165,7 @@ mod tests {
     /// Broken if a grant on `a_b` reached `axb` too, or a pattern of schemas were taken by letter.
     #[test]
     fn entry_grants_name_databases_literally() {
-        let url = crate::config::Database {
+        let url = Database {
             name: "shop".to_owned(),
             dialect: Dialect::Mysql,
             host: "127.0.0.1".to_owned(),
