@@ -54,6 +54,10 @@ async fn replicate(
         observer: Arc::clone(&metrics) as _,
         until_caught_up: args.until_caught_up,
     };
+    let stop = CancellationToken::new();
+    let mut services = JoinSet::new();
+    // Before any link starts: a port that is taken must not leave a slot behind.
+    serve_http(config, &metrics, &stop, &mut services).await?;
     let mut supervisor = Supervisor::start(specs, shared);
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -66,42 +70,39 @@ async fn replicate(
     let watched =
         |handle: &LinkHandle| Watched { link: handle.link.clone(), status: handle.watch() };
     metrics.watch(handles.iter().map(watched).collect());
-    let stop = CancellationToken::new();
-    let services = serve(config, &metrics, &handles, &stop).await;
-    let ended = match services {
-        Ok(mut services) => {
-            let ended = until_ended(&mut supervisor, &handles).await;
-            stop.cancel();
-            while services.join_next().await.is_some() {}
-            ended
+    let responder = Arc::new(Responder(Arc::clone(&handles)));
+    let ended = match control::serve(&config.state_dir, responder, stop.clone()).await {
+        Ok(server) => {
+            services.spawn(server);
+            until_ended(&mut supervisor, &handles).await
         }
         Err(error) => Err(error),
     };
+    stop.cancel();
+    while services.join_next().await.is_some() {}
+    // Stopped by a signal and drained is good, also with a link that was halted before.
+    let asked = supervisor.shutdown().has_started();
     supervisor.shutdown().start();
     supervisor.finished().await;
-    ended.map(|()| verdict(&handles))
+    ended.map(|()| if asked { ExitCode::from(exit::GOOD) } else { verdict(&handles) })
 }
 
-/// Starts the http endpoint and the control socket.
-async fn serve(
+/// Starts the http endpoint, if there is one.
+async fn serve_http(
     config: &Config,
     metrics: &Arc<Metrics>,
-    handles: &Arc<[LinkHandle]>,
     stop: &CancellationToken,
-) -> Result<JoinSet<()>> {
-    let mut services = JoinSet::new();
-    let responder = Arc::new(Responder(Arc::clone(handles)));
-    services.spawn(control::serve(&config.state_dir, responder, stop.clone()).await?);
-    if let Some(http) = &config.http {
-        let exposition = Arc::clone(metrics) as Arc<dyn http::Exposition>;
-        let server = http::serve(http.listen, exposition, stop.clone()).await?;
-        services.spawn(async move {
-            if let Err(error) = server.await {
-                tracing::error!(error = error.chain(), "the http endpoint is gone");
-            }
-        });
-    }
-    Ok(services)
+    services: &mut JoinSet<()>,
+) -> Result<()> {
+    let Some(http) = &config.http else { return Ok(()) };
+    let exposition = Arc::clone(metrics) as Arc<dyn http::Exposition>;
+    let server = http::serve(http.listen, exposition, stop.clone()).await?;
+    services.spawn(async move {
+        if let Err(error) = server.await {
+            tracing::error!(error = error.chain(), "the http endpoint is gone");
+        }
+    });
+    Ok(())
 }
 
 /// Returns when every link has ended, or on SIGTERM or SIGINT after the drain, or when every link is
