@@ -24,7 +24,7 @@ struct Proxy {
 }
 
 impl Proxy {
-    async fn start(server_port: u16, seed: u64) -> Proxy {
+    async fn start(server_port: u16, seed: u64, bytes: std::ops::Range<u64>) -> Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("address").port();
         let breaks = Arc::new(AtomicBool::new(true));
@@ -34,7 +34,7 @@ impl Proxy {
             let mut random = fastrand::Rng::with_seed(seed);
             loop {
                 let Ok((client, _)) = listener.accept().await else { return };
-                let bytes = random.u64(10_000..90_000);
+                let bytes = random.u64(bytes.clone());
                 let (breaking, counted) = (Arc::clone(&breaking), Arc::clone(&counted));
                 tokio::spawn(async move {
                     let Ok(server) = TcpStream::connect(("127.0.0.1", server_port)).await else {
@@ -53,6 +53,9 @@ impl Proxy {
 /// Carries bytes both ways until an end, or until `limit` bytes have passed while `breaking`; true
 /// if it was cut.
 async fn carry(client: TcpStream, server: TcpStream, limit: u64, breaking: &AtomicBool) -> bool {
+    // Without this each small packet waits for the acknowledgement of the one before it, 40 ms.
+    client.set_nodelay(true).expect("no delay");
+    server.set_nodelay(true).expect("no delay");
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
     let (mut up, mut down) = ([0_u8; 1400], [0_u8; 1400]);
@@ -92,8 +95,8 @@ fn reroute(weir: &Weir, pair: &Pair, proxies: [&Proxy; 2]) {
 async fn cut_at_random(source: Server, target: Server, seed: u64) {
     let Some(pair) = Pair::start(source, target).await else { return };
     let weir = prepare(&pair, "network").await;
-    let before_source = Proxy::start(pair.source.port(), seed).await;
-    let before_target = Proxy::start(pair.target.port(), seed + 1).await;
+    let before_source = Proxy::start(pair.source.port(), seed, 30_000..200_000).await;
+    let before_target = Proxy::start(pair.target.port(), seed + 1, 8_000..60_000).await;
     reroute(&weir, &pair, [&before_source, &before_target]);
     let pair = Arc::new(pair);
     let stop = Arc::new(AtomicBool::new(false));
