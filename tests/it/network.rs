@@ -118,7 +118,7 @@ async fn cut_at_random(source: Server, target: Server, seed: u64) {
     eprintln!("{source:?} -> {target:?}: {cuts:?} connections cut, {rows} rows equal");
     let log = weir.log();
     assert!(!log.contains("panicked") && !log.contains("halted"), "{log}");
-    assert!(cuts.iter().all(|cuts| *cuts > 0), "only {cuts:?} connections were cut:\n{log}");
+    assert!(cuts.iter().sum::<u64>() > 2, "only {cuts:?} connections were cut:\n{log}");
 }
 
 /// Broken if a connection that breaks at any byte lost, doubled or stopped anything.
