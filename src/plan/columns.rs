@@ -4,11 +4,11 @@
 //! Columns meet by name, byte for byte. A column that only one side has is a finding unless it is
 //! ignored, local or computed by the server, so that nothing is left out by a typo.
 
+use crate::config::pattern::matches_name;
 use crate::config::{Dialect, LinkName};
 use crate::error::Kind;
 use crate::model::{Column, Identity, Table, Type};
 use crate::plan::select::Chosen;
-use crate::plan::selection::wildcard;
 use crate::plan::{ColumnPlan, Finding, UpsertStrategy};
 use crate::transform::{Fit, pair, reverse};
 
@@ -160,8 +160,7 @@ impl Draft<'_> {
         let local = self.chosen.mapping.map(|mapping| &mapping.local);
         let logical = source.and_then(|name| self.logical_name(name, &self.link.source));
         let names = || [source, target, logical].into_iter().flatten();
-        let covers =
-            |pattern: &String| names().any(|name| wildcard(pattern.as_bytes(), name.as_bytes()));
+        let covers = |pattern: &String| names().any(|name| matches_name(pattern, name));
         let is_local = |local: &String| names().any(|name| name == local);
         rules.into_iter().chain(more).flatten().any(covers)
             || local.into_iter().flatten().any(is_local)

@@ -1,8 +1,9 @@
 //! Table patterns: which tables of a catalog are wanted.
 //!
-//! One rule for every place that reads patterns, so that a table is chosen alike by the planner and
-//! by both rooms' catalogs. Patterns are byte for byte but for `*`.
+//! One rule for every place that reads patterns ([`crate::config::pattern`]), so that a table is
+//! chosen alike by the configuration, the planner and both rooms' catalogs.
 
+use crate::config::pattern::matches;
 use crate::model::TableName;
 
 /// Which tables of a catalog are wanted: `schema.table` patterns with `*`, minus exclusions.
@@ -18,7 +19,9 @@ impl Selection {
     /// Whether the table is wanted: some pattern of `include` matches it and none of `exclude`.
     /// `*` stands for any characters within its half of `schema.table`; all else is byte for byte.
     pub fn matches(&self, name: &TableName) -> bool {
-        let any = |patterns: &[String]| patterns.iter().any(|pattern| covers(pattern, name));
+        let any = |patterns: &[String]| {
+            patterns.iter().any(|pattern| matches(pattern, &name.schema, &name.table))
+        };
         any(&self.include) && !any(&self.exclude)
     }
 
@@ -27,39 +30,6 @@ impl Selection {
     pub fn names(&self, name: &TableName) -> bool {
         self.matches(name) && self.include.contains(&name.to_string())
     }
-}
-
-/// Whether `pattern` (`schema.table` with `*`) covers `name`.
-fn covers(pattern: &str, name: &TableName) -> bool {
-    let Some((schema, table)) = pattern.split_once('.') else {
-        return false;
-    };
-    wildcard(schema.as_bytes(), name.schema.as_bytes())
-        && wildcard(table.as_bytes(), name.table.as_bytes())
-}
-
-/// Whether `pattern` with `*` matches the whole of `text`; linear in practice, never exponential.
-pub(crate) fn wildcard(pattern: &[u8], text: &[u8]) -> bool {
-    let mut parts = pattern.split(|byte| *byte == b'*');
-    let first = parts.next().unwrap_or_default();
-    let Some(mut rest) = text.strip_prefix(first) else {
-        return false;
-    };
-    let mut parts = parts.peekable();
-    if parts.peek().is_none() {
-        return rest.is_empty();
-    }
-    while let Some(part) = parts.next() {
-        if parts.peek().is_none() {
-            return rest.ends_with(part);
-        }
-        match rest.windows(part.len().max(1)).position(|window| window == part) {
-            Some(at) => rest = rest.get(at + part.len()..).unwrap_or_default(),
-            None if part.is_empty() => {}
-            None => return false,
-        }
-    }
-    true
 }
 
 #[cfg(test)]
@@ -82,7 +52,7 @@ mod tests {
             ("s.Orders", "s", "orders", false),
             ("orders", "s", "orders", false),
         ] {
-            assert_eq!(covers(pattern, &TableName::new(schema, table)), expected, "{pattern}");
+            assert_eq!(matches(pattern, schema, table), expected, "{pattern}");
         }
         let selection = Selection { include: vec!["s.*".into()], exclude: vec!["s.x".into()] };
         assert!(selection.matches(&TableName::new("s", "y")));
