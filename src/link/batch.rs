@@ -3,6 +3,8 @@
 //! It knows where whole transactions end, so that what is committed always ends at one, and which
 //! change of which transaction each prepared change is, so that a refused row can be named.
 
+use std::ops::Range;
+
 use crate::link::steps::Prepared;
 use crate::model::Commit;
 use crate::position::Position;
@@ -96,6 +98,13 @@ impl Batch {
     /// The first commit in it; the oldest.
     pub(super) fn first_commit(&self) -> Option<&Commit> {
         self.borders.first().map(|border| &border.commit)
+    }
+
+    /// The prepared changes of each transaction in it, the last one perhaps not whole.
+    pub(super) fn transactions(&self) -> impl Iterator<Item = Range<usize>> + '_ {
+        let ends = self.borders.iter().map(|border| border.end).chain([self.prepared.len()]);
+        ends.scan(0, |start, end| Some(std::mem::replace(start, end)..end))
+            .filter(|range| !range.is_empty())
     }
 
     /// PostgreSQL transaction ids in it.

@@ -3,15 +3,21 @@
 //!
 //! Merging changes the order between keys, so a slice may be refused although the source's own
 //! order passes (two unique values swapped by way of a third): then the unmerged repetition is
-//! what is committed. Errors that end the whole transaction never come here.
+//! what is committed. The source may also have judged a constraint later than the target does: at
+//! the end of a statement or of the transaction (PostgreSQL), or for a cascade that it logs before
+//! the change that caused it (MySQL). So, change by change, one that a constraint refuses waits for
+//! the others of its transaction, in order per key (`link/deferral.rs`); only what is refused
+//! after them is poison. A transaction of more than one slice is looked at slice by slice.
+//! Errors that end the whole transaction never come here.
 
 use std::ops::Range;
 
 use crate::error::{Error, Kind, Result};
 use crate::link::batch::Batch;
+use crate::link::deferral::Deferral;
 use crate::link::ports::{Slice, Target};
 use crate::link::steps;
-use crate::model::{Step, Witness};
+use crate::model::{Step, Verb, Witness};
 use crate::plan::LinkPlan;
 use crate::position::Position;
 
@@ -47,8 +53,7 @@ pub(super) async fn replay(
     open: Option<&Witness>,
     close: Option<&Position>,
 ) -> Result<Replayed> {
-    let prepared = batch.prepared();
-    let all = steps::unmerged(plan, prepared);
+    let all = steps::unmerged(plan, batch.prepared());
     match target.apply(Slice { open, steps: &all, settled: &[], close }).await {
         Ok(applied) => {
             return Ok(Replayed::Applied { missed: applied.missed.len(), steps: all });
@@ -56,32 +61,98 @@ pub(super) async fn replay(
         Err(error) if is_about_a_row(&error) => {}
         Err(error) => return Err(error),
     }
-    let mut open = open;
-    let mut missed = 0;
-    for index in 0..prepared.len() {
-        let one = steps::unmerged(plan, prepared.get(index..=index).unwrap_or_default());
-        if one.is_empty() {
-            continue;
-        }
-        match target.apply(Slice { open, steps: &one, settled: &[], close: None }).await {
-            Ok(applied) => (open, missed) = (None, missed + applied.missed.len()),
-            Err(error) if is_about_a_row(&error) => {
-                tracing::debug!(?one, "the refused change");
-                return Ok(Replayed::Refused { index, error: locate(plan, batch, index, error) });
-            }
-            Err(error) => return Err(error),
+    if open.is_some() {
+        target.apply(Slice { open, steps: &[], settled: &[], close: None }).await?;
+    }
+    let mut singly = Singly { plan, target, batch, missed: 0, waiting: Deferral::default() };
+    for transaction in batch.transactions() {
+        if let Some((index, error)) = singly.transaction(transaction).await? {
+            return Ok(Replayed::Refused { index, error: locate(plan, batch, index, error) });
         }
     }
-    match target.apply(Slice { open, steps: &[], settled: &[], close }).await {
+    let missed = singly.missed;
+    match target.apply(Slice { open: None, steps: &[], settled: &[], close }).await {
         Ok(applied) => Ok(Replayed::Applied { missed: missed + applied.missed.len(), steps: all }),
         Err(error) if is_about_a_row(&error) => Ok(Replayed::Refused {
             index: 0,
             error: error.within(format!(
                 "changes {} together, at their commit",
-                places(batch, 0..prepared.len())
+                places(batch, 0..batch.prepared().len())
             )),
         }),
         Err(error) => Err(error),
+    }
+}
+
+/// Applies changes one by one, each under a savepoint of the open transaction.
+struct Singly<'a> {
+    plan: &'a LinkPlan,
+    target: &'a mut dyn Target,
+    batch: &'a Batch,
+    missed: usize,
+    /// Changes that wait for later ones of their transaction.
+    waiting: Deferral<'a>,
+}
+
+impl Singly<'_> {
+    /// Applies the changes of one transaction; gives the change that is refused whatever the
+    /// others did, with its refusal.
+    async fn transaction(&mut self, changes: Range<usize>) -> Result<Option<(usize, Error)>> {
+        for index in changes {
+            let Some(change) = self.batch.prepared().get(index) else { continue };
+            if self.waiting.must_wait(self.plan, change) {
+                self.waiting.queue(self.plan, index, change);
+                continue;
+            }
+            match self.one(index).await? {
+                None if change.verb() == Verb::Rekey => self.round(false).await?,
+                None => {}
+                Some(error) if Deferral::may_pass(change, &error) => {
+                    self.waiting.begin(self.plan, index, change, error);
+                }
+                Some(error) => return Ok(Some((index, error))),
+            }
+        }
+        while self.waiting.may_move() {
+            self.round(true).await?;
+        }
+        Ok(std::mem::take(&mut self.waiting).into_refusal())
+    }
+
+    /// Tries what waits once: at the end of the transaction, and after a key change, whose cascades
+    /// may stand before it in the log and must be in before the key changes again.
+    async fn round(&mut self, at_end: bool) -> Result<()> {
+        for place in self.waiting.next_round(at_end) {
+            let mut next = self.waiting.front(place);
+            while let Some(index) = next.take() {
+                match self.one(index).await? {
+                    None => next = self.waiting.passed(place),
+                    Some(error) => self.waiting.refused(place, error),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Applies one change; gives the refusal, if it is about the row.
+    async fn one(&mut self, index: usize) -> Result<Option<Error>> {
+        let prepared = self.batch.prepared();
+        let one = steps::unmerged(self.plan, prepared.get(index..=index).unwrap_or_default());
+        if one.is_empty() {
+            return Ok(None);
+        }
+        let slice = Slice { open: None, steps: &one, settled: &[], close: None };
+        match self.target.apply(slice).await {
+            Ok(applied) => {
+                self.missed += applied.missed.len();
+                Ok(None)
+            }
+            Err(error) if is_about_a_row(&error) => {
+                tracing::debug!(?one, "a refused change");
+                Ok(Some(error))
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -6,6 +6,7 @@ mod attempt;
 pub mod backoff;
 mod batch;
 mod capture;
+mod deferral;
 pub mod ends;
 mod isolate;
 pub mod lag;

@@ -40,6 +40,15 @@ impl<'a> KeyRef<'a> {
         }
     }
 
+    /// Every key that a change touches: its (new) key, and the old one of a key change.
+    pub(crate) fn all(change: &'a Prepared, table: &'a TablePlan) -> impl Iterator<Item = Self> {
+        let old = match &change.act {
+            Act::Rekey { old, .. } => Some(KeyRef::bare(old)),
+            _ => None,
+        };
+        [KeyRef::of(change, table)].into_iter().chain(old)
+    }
+
     /// The values, in key order.
     pub(crate) fn values(self) -> impl Iterator<Item = &'a Value> {
         let count = self.key.map_or(self.row.len(), <[usize]>::len);

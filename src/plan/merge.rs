@@ -20,7 +20,6 @@ use crate::plan::{LinkPlan, TablePlan};
 pub struct Merger<'a> {
     plan: &'a LinkPlan,
     step_rows_max: usize,
-    facts: Vec<Facts>,
     /// Changed keys since the last barrier, in the order of their first change.
     entries: Vec<Entry<'a>>,
     index: KeySet,
@@ -28,16 +27,6 @@ pub struct Merger<'a> {
     rekeys: Vec<&'a Prepared>,
     rekeyed: KeySet,
     steps: Vec<Step>,
-}
-
-/// What merging needs to know of a table.
-#[derive(Debug)]
-struct Facts {
-    all: Arc<[usize]>,
-    /// Whether a delete and an insert of one key are one upsert: every column of the target is
-    /// written, and no other table hangs on the row that goes.
-    replaceable: bool,
-    rank: u32,
 }
 
 #[derive(Debug)]
@@ -58,11 +47,9 @@ enum Net<'a> {
 impl<'a> Merger<'a> {
     /// A merger for `plan` that puts at most `step_rows_max` rows into a step.
     pub fn new(plan: &'a LinkPlan, step_rows_max: usize) -> Self {
-        let facts = plan.tables.iter().map(|table| Facts::of(table, plan)).collect();
         Merger {
             plan,
             step_rows_max: step_rows_max.max(1),
-            facts,
             entries: Vec::new(),
             index: KeySet::default(),
             rekeys: Vec::new(),
@@ -105,9 +92,10 @@ impl<'a> Merger<'a> {
             self.entries.push(Entry { change, net: Net::of(change) });
             return;
         };
-        let replaceable = self.facts.get(change.table).is_some_and(|facts| facts.replaceable);
-        let merged =
-            self.entries.get_mut(index).is_some_and(|entry| entry.net.add(change, replaceable));
+        let merged = self
+            .entries
+            .get_mut(index)
+            .is_some_and(|entry| entry.net.add(change, table.replaceable));
         if !merged {
             self.barrier();
             self.push_row(change);
@@ -177,7 +165,7 @@ impl<'a> Merger<'a> {
         self.index.clear();
         let mut groups = Groups::default();
         for entry in std::mem::take(&mut self.entries) {
-            groups.add(entry, &self.facts);
+            groups.add(entry, self.plan);
         }
         groups.list.sort_by_key(|group| group.order);
         for group in groups.list {
@@ -191,24 +179,6 @@ impl<'a> Merger<'a> {
                 let rows: Vec<Row> = rows.by_ref().take(self.step_rows_max).collect();
                 self.steps.push(Step { table, verb, columns: Arc::clone(&columns), rows });
             }
-        }
-    }
-}
-
-impl Facts {
-    fn of(table: &TablePlan, plan: &LinkPlan) -> Self {
-        let written = |index: usize| table.columns.iter().any(|column| column.target == index);
-        let whole = table
-            .target
-            .columns
-            .iter()
-            .enumerate()
-            .all(|(index, column)| column.generated || written(index));
-        let mut keys = plan.tables.iter().flat_map(|other| &other.target.foreign_keys);
-        Facts {
-            all: (0..table.columns.len()).collect(),
-            replaceable: whole && !keys.any(|key| key.parent == table.target.name),
-            rank: table.rank,
         }
     }
 }
@@ -294,7 +264,7 @@ struct Groups {
 }
 
 impl Groups {
-    fn add(&mut self, entry: Entry<'_>, facts: &[Facts]) {
+    fn add(&mut self, entry: Entry<'_>, plan: &LinkPlan) {
         let table = entry.change.table;
         let (verb, columns, row) = match entry.net {
             Net::Upsert(row) => (Verb::Upsert, None, row.into_owned()),
@@ -304,9 +274,9 @@ impl Groups {
         let list = &mut self.list;
         let index =
             *self.index.entry((table, verb, columns)).or_insert_with_key(|(_, _, columns)| {
-                let facts = facts.get(table);
-                let rank = facts.map_or(0, |facts| i64::from(facts.rank));
-                let all = || facts.map(|facts| Arc::clone(&facts.all)).unwrap_or_default();
+                let planned = plan.tables.get(table);
+                let rank = planned.map_or(0, |planned| i64::from(planned.rank));
+                let all = || (0..planned.map_or(0, |planned| planned.columns.len())).collect();
                 let columns = columns.clone().unwrap_or_else(all);
                 let deletes = verb == Verb::Delete;
                 list.push(Group {

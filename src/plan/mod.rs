@@ -20,6 +20,7 @@ pub mod table;
 pub use explain::{Explained, ExplainedColumn, ExplainedTable, digest, explain};
 pub use finding::Finding;
 pub use key::{key_text, parse_key};
+pub(crate) use keys::KeyRef;
 pub use merge::{Merger, unmerged};
 pub use planner::plan;
 pub use prepare::{Act, Prepared, prepare, source_key};

@@ -4,7 +4,7 @@
 //! Pure: catalogs come in as data. All problems are found in one go, each with the table, the place
 //! in the configuration and what to do. Nothing is guessed: what has no rule is refused by name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use crate::config::{Config, Dialect, LinkName};
@@ -56,7 +56,7 @@ pub fn plan(
     if findings.iter().any(|finding| finding.fatal) {
         return Err(findings);
     }
-    rank(&mut tables);
+    tie(&mut tables);
     let tables = tables.into_iter().map(Arc::new).collect();
     Ok(LinkPlan { link: link.clone(), source_dialect, target_dialect, tables })
 }
@@ -204,17 +204,29 @@ fn table_plan(draft: &Draft<'_>, findings: &mut Vec<Finding>) -> TablePlan {
         columns,
         key,
         rank: 0,
+        replaceable: false,
         deletes: draft.chosen.deletes(),
         truncate: draft.chosen.truncate(),
     }
 }
 
-fn rank(tables: &mut [TablePlan]) {
+/// What the foreign keys of the target mean for the order of a batch.
+fn tie(tables: &mut [TablePlan]) {
     let targets: Vec<&Table> = tables.iter().map(|table| &table.target).collect();
     let found = ranks(&targets);
+    let keys = targets.iter().flat_map(|table| &table.foreign_keys);
+    let parents: HashSet<TableName> = keys.map(|key| key.parent.clone()).collect();
     for (table, rank) in tables.iter_mut().zip(found) {
         table.rank = rank;
+        table.replaceable = is_whole(table) && !parents.contains(&table.target.name);
     }
+}
+
+/// Whether every column of the target that can be written is.
+fn is_whole(table: &TablePlan) -> bool {
+    let written: HashSet<usize> = table.columns.iter().map(|column| column.target).collect();
+    let mut columns = table.target.columns.iter().enumerate();
+    columns.all(|(index, column)| column.generated || written.contains(&index))
 }
 
 #[cfg(test)]

@@ -37,6 +37,9 @@ pub struct TablePlan {
     pub upsert: UpsertStrategy,
     /// Parents before children: a table's rank is above that of every table it refers to.
     pub rank: u32,
+    /// Whether a delete and an insert of one key may be one insert-or-update: every column of the
+    /// target is written, and no other table of the link hangs on the row that goes.
+    pub replaceable: bool,
     /// What deletes do.
     pub deletes: Deletes,
     /// What TRUNCATE does.

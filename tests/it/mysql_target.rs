@@ -81,6 +81,7 @@ impl Bench {
             columns,
             upsert,
             rank: 0,
+            replaceable: false,
             deletes: Deletes::Apply,
             truncate: Truncates::Apply,
         };

@@ -102,6 +102,7 @@ async fn plan(database: &Database, link: &LinkName) -> Arc<LinkPlan> {
             source: table,
             upsert: UpsertStrategy::Native,
             rank: 0,
+            replaceable: false,
             deletes: Deletes::Apply,
             truncate: Truncates::Apply,
         })

@@ -321,6 +321,7 @@ pub(super) fn plan(altered: bool) -> Arc<LinkPlan> {
         key: vec![0],
         upsert: UpsertStrategy::Native,
         rank: 0,
+        replaceable: true,
         deletes: Deletes::Apply,
         truncate: Truncates::Apply,
     };

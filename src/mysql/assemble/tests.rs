@@ -84,6 +84,7 @@ fn table(name: &str, columns: Vec<Column>) -> Arc<TablePlan> {
         key: vec![0],
         upsert: UpsertStrategy::Native,
         rank: 0,
+        replaceable: false,
         deletes: Deletes::Apply,
         truncate: Truncates::Apply,
     })

@@ -55,6 +55,7 @@ fn plan(name: &str, columns: Vec<Column>, key: usize) -> TablePlan {
         key: (0..key).collect(),
         upsert: UpsertStrategy::Native,
         rank: 0,
+        replaceable: false,
         deletes: Deletes::Apply,
         truncate: Truncates::Apply,
     }

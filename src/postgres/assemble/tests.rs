@@ -56,6 +56,7 @@ fn table(name: &str, columns: Vec<Column>, key: usize) -> TablePlan {
         key: vec![key],
         upsert: UpsertStrategy::Native,
         rank: 0,
+        replaceable: false,
         deletes: Deletes::Apply,
         truncate: Truncates::Apply,
     }

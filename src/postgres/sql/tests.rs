@@ -84,6 +84,7 @@ pub(in crate::postgres) fn plan(name: &str, columns: Vec<Column>, key: &[usize])
         key: key.to_vec(),
         upsert: UpsertStrategy::Native,
         rank: 0,
+        replaceable: false,
         deletes: Deletes::Apply,
         truncate: Truncates::Apply,
     }

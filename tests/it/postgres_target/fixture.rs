@@ -145,6 +145,7 @@ fn plan(table: Table) -> TablePlan {
         columns,
         upsert: UpsertStrategy::Native,
         rank: 0,
+        replaceable: false,
         deletes: Deletes::Apply,
         truncate: Truncates::Apply,
     }

@@ -1,0 +1,254 @@
+//! Changes that a constraint refuses now and that may pass once later changes of their transaction
+//! are in: which they are, and in which order they are tried again. Pure.
+//!
+//! Order per key is kept: what follows a waiting change of a key waits behind it. The rounds are
+//! bounded, so that a transaction that cannot pass is refused after a bounded time.
+
+use std::collections::VecDeque;
+
+use crate::error::{Error, Kind};
+use crate::plan::{Act, KeyRef, LinkPlan, Prepared};
+
+/// Rounds over what waits, at most; a chain of references is settled in two rounds whichever way
+/// it was written.
+const ROUNDS_MAX: usize = 64;
+
+/// The waiting changes of one key, and of every key that one of them changes into.
+#[derive(Debug)]
+struct Line<'a> {
+    changes: VecDeque<(usize, &'a Prepared)>,
+    /// Why the first one was refused last.
+    error: Error,
+}
+
+/// What waits within one transaction.
+#[derive(Debug, Default)]
+pub(super) struct Deferral<'a> {
+    lines: Vec<Line<'a>>,
+    rounds: usize,
+    /// Whether the present round has brought something.
+    moved: bool,
+}
+
+impl<'a> Deferral<'a> {
+    /// Whether a refused change may pass later: a constraint may be satisfied by others, a value
+    /// never fits.
+    pub(super) fn may_pass(change: &Prepared, error: &Error) -> bool {
+        error.kind() == Kind::Constraint && !matches!(change.act, Act::Truncate)
+    }
+
+    /// Whether a change of the same key waits, so that this one must too.
+    pub(super) fn must_wait(&self, plan: &LinkPlan, change: &Prepared) -> bool {
+        self.line_of(plan, change).is_some()
+    }
+
+    /// A change was refused: its key waits from here on.
+    pub(super) fn begin(
+        &mut self,
+        plan: &LinkPlan,
+        index: usize,
+        change: &'a Prepared,
+        error: Error,
+    ) {
+        debug_assert!(!self.must_wait(plan, change));
+        self.lines.push(Line { changes: VecDeque::from([(index, change)]), error });
+    }
+
+    /// Puts a change behind those of its key.
+    pub(super) fn queue(&mut self, plan: &LinkPlan, index: usize, change: &'a Prepared) {
+        let Some(first) = self.line_of(plan, change) else { return };
+        // A key change may tie two lines together: they go on as one, in source order.
+        let mut tied = Vec::new();
+        let mut place = first + 1;
+        while place < self.lines.len() {
+            if self.lines.get(place).is_some_and(|line| line.holds(plan, change)) {
+                tied.extend(self.lines.remove(place).changes);
+            } else {
+                place += 1;
+            }
+        }
+        if let Some(line) = self.lines.get_mut(first) {
+            line.changes.extend(tied);
+            line.changes.push_back((index, change));
+            line.changes.make_contiguous().sort_unstable_by_key(|(index, _)| *index);
+        }
+    }
+
+    /// Whether another round at the end of the transaction may bring something.
+    pub(super) fn may_move(&mut self) -> bool {
+        self.lines.retain(|line| !line.changes.is_empty());
+        let again = self.rounds == 0 || (self.moved && self.rounds < ROUNDS_MAX);
+        again && !self.lines.is_empty()
+    }
+
+    /// The lines to try in a round, in order. At the end of the transaction the rounds go back and
+    /// forth: what waits was refused in source order, so the way back comes first.
+    pub(super) fn next_round(&mut self, at_end: bool) -> Vec<usize> {
+        self.lines.retain(|line| !line.changes.is_empty());
+        let places = 0..self.lines.len();
+        if !at_end {
+            return places.collect();
+        }
+        let back = self.rounds.is_multiple_of(2);
+        self.rounds += 1;
+        self.moved = false;
+        if back { places.rev().collect() } else { places.collect() }
+    }
+
+    /// The first change of a line.
+    pub(super) fn front(&self, place: usize) -> Option<usize> {
+        self.lines.get(place)?.changes.front().map(|(index, _)| *index)
+    }
+
+    /// The first change of a line is in. Gives the next one if it may follow at once: what takes a
+    /// row or key away waits for the next round, because others may still hang on to it.
+    pub(super) fn passed(&mut self, place: usize) -> Option<usize> {
+        let line = self.lines.get_mut(place)?;
+        line.changes.pop_front();
+        self.moved = true;
+        let (index, next) = line.changes.front()?;
+        matches!(next.act, Act::Upsert { .. } | Act::Update { .. }).then_some(*index)
+    }
+
+    /// The first change of a line is still refused.
+    pub(super) fn refused(&mut self, place: usize, error: Error) {
+        if let Some(line) = self.lines.get_mut(place) {
+            line.error = error;
+        }
+    }
+
+    /// The first of the changes that wait in vain, with its last refusal.
+    pub(super) fn into_refusal(self) -> Option<(usize, Error)> {
+        let refused = self.lines.into_iter().filter_map(|line| {
+            let (index, _) = *line.changes.front()?;
+            Some((index, line.error))
+        });
+        refused.min_by_key(|(index, _)| *index)
+    }
+
+    fn line_of(&self, plan: &LinkPlan, change: &Prepared) -> Option<usize> {
+        self.lines.iter().position(|line| line.holds(plan, change))
+    }
+}
+
+impl Line<'_> {
+    /// Whether one of its changes has a key in common with `change`; a truncate has all of its
+    /// table.
+    fn holds(&self, plan: &LinkPlan, change: &Prepared) -> bool {
+        self.changes.iter().any(|(_, other)| {
+            let Some(table) = plan.tables.get(change.table) else { return false };
+            let all = |change: &Prepared| matches!(change.act, Act::Truncate);
+            other.table == change.table
+                && (all(other)
+                    || all(change)
+                    || KeyRef::all(other, table)
+                        .any(|one| KeyRef::all(change, table).any(|key| key == one)))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Row, Value};
+    use crate::plan::fixtures::{BIGINT, TEXT, column, config, link, replicate, table};
+    use crate::plan::plan;
+
+    fn planned() -> LinkPlan {
+        let columns = || vec![column("id", BIGINT, "bigint"), column("t", TEXT, "text")];
+        let config = config(vec![replicate("pg", "my", &["public.*"])], Vec::new());
+        let source = [table("public", "node", columns())];
+        let target = [table("my_db", "node", columns())];
+        plan(&config, &link("pg", "my"), &source, &target).expect("a plan")
+    }
+
+    fn key(id: i64) -> Row {
+        vec![Value::Int(id)].into()
+    }
+
+    fn upsert(id: i64) -> Prepared {
+        let row = vec![Value::Int(id), Value::Null].into();
+        Prepared { table: 0, act: Act::Upsert { columns: None, row } }
+    }
+
+    fn delete(id: i64) -> Prepared {
+        Prepared { table: 0, act: Act::Delete { key: key(id) } }
+    }
+
+    fn rekey(old: i64, new: i64) -> Prepared {
+        let row = vec![Value::Int(new), Value::Null].into();
+        Prepared { table: 0, act: Act::Rekey { old: key(old), columns: None, row } }
+    }
+
+    fn refused() -> Error {
+        Error::new(Kind::Constraint, "a parent is missing")
+    }
+
+    /// Broken if a later change of a waiting key, under its old or new name, overtook it.
+    #[test]
+    fn keys_keep_their_order() {
+        let plan = planned();
+        let changes = [upsert(1), upsert(2), rekey(1, 2), delete(2), delete(3)];
+        let mut waiting = Deferral::default();
+        assert!(!waiting.must_wait(&plan, &changes[0]));
+        waiting.begin(&plan, 0, &changes[0], refused());
+        assert!(!waiting.must_wait(&plan, &changes[1]));
+        waiting.begin(&plan, 1, &changes[1], refused());
+        for index in [2, 3] {
+            assert!(waiting.must_wait(&plan, &changes[index]), "{index}");
+            waiting.queue(&plan, index, &changes[index]);
+        }
+        assert!(!waiting.must_wait(&plan, &changes[4]));
+        for (first, next) in [(0, Some(1)), (2, None), (3, None)] {
+            assert_eq!(waiting.next_round(true), [0], "the two lines are one");
+            assert_eq!(waiting.front(0), Some(first));
+            assert_eq!(waiting.passed(0), next);
+            if next.is_some() {
+                assert_eq!(waiting.passed(0), None, "a key change waits for the next round");
+            }
+        }
+        assert_eq!(waiting.front(0), None);
+        assert!(!waiting.may_move() && waiting.into_refusal().is_none());
+    }
+
+    /// Broken if a chain were not tried from its far end, or what never passes were tried for ever
+    /// or forgotten.
+    #[test]
+    fn rounds_end() {
+        let plan = planned();
+        let changes = [upsert(1), upsert(2), upsert(3)];
+        let mut waiting = Deferral::default();
+        for (index, change) in changes.iter().enumerate() {
+            waiting.begin(&plan, index, change, refused());
+        }
+        assert_eq!(waiting.next_round(false), [0, 1, 2], "after a key change");
+        assert_eq!(waiting.next_round(true), [2, 1, 0]);
+        waiting.passed(2);
+        waiting.refused(1, Error::new(Kind::Constraint, "still"));
+        assert!(waiting.may_move());
+        assert_eq!(waiting.next_round(true), [0, 1]);
+        assert!(!waiting.may_move(), "a round that brought nothing is the last");
+        let (index, error) = waiting.into_refusal().expect("two are left");
+        assert_eq!((index, error.to_string().as_str()), (0, "a parent is missing"));
+        let mut moving = Deferral::default();
+        for (index, change) in changes.iter().enumerate() {
+            moving.begin(&plan, index, change, refused());
+        }
+        let mut rounds = 0;
+        while moving.may_move() {
+            moving.next_round(true);
+            moving.moved = true;
+            rounds += 1;
+        }
+        assert_eq!(rounds, ROUNDS_MAX);
+    }
+
+    /// Broken if a value that does not fit were tried again and again.
+    #[test]
+    fn only_constraints_may_pass_later() {
+        assert!(Deferral::may_pass(&upsert(1), &refused()));
+        assert!(!Deferral::may_pass(&upsert(1), &Error::new(Kind::Value, "too long")));
+        let truncate = Prepared { table: 0, act: Act::Truncate };
+        assert!(!Deferral::may_pass(&truncate, &refused()));
+    }
+}
