@@ -6,6 +6,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
+use crate::config::Replicate;
 use crate::model::ForeignKey;
 use crate::plan::fixtures::{BIGINT, column, config, link, replicate, table};
 use crate::plan::plan;
@@ -242,11 +243,14 @@ fn delete_and_insert_become_one_upsert_only_where_nothing_is_left() {
     let both = [(0, Verb::Delete, 1), (0, Verb::Upsert, 1)];
     assert_eq!(shape(&merged(&link_plan(false), acts())), [(0, Verb::Upsert, 1)]);
     assert_eq!(shape(&merged(&link_plan(true), acts())), both);
-    let mut partial = link_plan(false);
-    let mut first = (*partial.tables[0]).clone();
-    first.target.columns.push(column("own", BIGINT, "bigint"));
-    partial.tables[0] = Arc::new(first);
-    assert_eq!(shape(&merged(&partial, acts())), both);
+    let mut columns: Vec<_> =
+        (0..COLUMNS).map(|n| column(&format!("c{n}"), BIGINT, "bigint")).collect();
+    let source = [table("public", "a", columns.clone())];
+    columns.push(column("own", BIGINT, "bigint"));
+    let target = [table("my_db", "a", columns)];
+    let rule = Replicate { ignore: vec!["own".into()], ..replicate("pg", "my", &["public.*"]) };
+    let partial = plan(&config(vec![rule], Vec::new()), &link("pg", "my"), &source, &target);
+    assert_eq!(shape(&merged(&partial.unwrap(), acts())), both);
 }
 
 /// Broken if key changes were done one statement each although they do not touch each other, or
