@@ -1,6 +1,7 @@
 //! `weir check`: every preflight of every link; changes nothing.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -11,7 +12,7 @@ use crate::config::{Database, Start};
 use crate::error::{Disposition, Error, Kind, Result};
 use crate::link::ports::{Preflight, Room};
 use crate::model::{Table, TableName};
-use crate::plan::{Finding, LinkPlan};
+use crate::plan::{Finding, LinkPlan, Wanted};
 
 /// What was found about one link.
 #[derive(Debug, Default, Serialize)]
@@ -133,6 +134,7 @@ async fn examine(ends: &Ends<'_>, report: &mut Report) -> Vec<Finding> {
                 source_dialect: ends.source.dialect,
                 target_dialect: ends.target.dialect,
                 tables: Vec::new(),
+                wanted: Wanted::default(),
             };
             findings.extend(preflight(ends, &none).await);
         }
@@ -179,15 +181,30 @@ pub(super) async fn preflight(ends: &Ends<'_>, plan: &LinkPlan) -> Vec<Finding> 
     findings
 }
 
-/// Source tables that hold rows although nobody said that a new link begins now.
+/// Source tables that hold rows although nobody said that a new link begins now. A link that has
+/// its witness is no longer new.
 async fn start_needed(ends: &Ends<'_>, plan: &LinkPlan) -> Vec<Finding> {
     if ends.config.options(ends.link()).start == Some(Start::Now) {
         return Vec::new();
     }
     match non_empty(ends, plan).await {
         Ok(tables) if tables.is_empty() => Vec::new(),
+        Ok(_) if has_begun(ends, plan).await => Vec::new(),
         Ok(tables) => vec![start_missing(ends, &tables)],
         Err(error) => vec![met(&format!("database {}", ends.source.name), &error)],
+    }
+}
+
+/// Whether the target holds the link's witness. What keeps it from being read is a finding of the
+/// target's own checks.
+async fn has_begun(ends: &Ends<'_>, plan: &LinkPlan) -> bool {
+    let lock_timeout = ends.config.options(ends.link()).lock_timeout;
+    let plan = Arc::new(plan.clone());
+    let target = ends.target_room();
+    let opened = target.open_target(&ends.context, ends.target, plan, lock_timeout).await;
+    match opened {
+        Ok(mut target) => matches!(target.read_witness().await, Ok(Some(_))),
+        Err(_) => false,
     }
 }
 

@@ -93,7 +93,7 @@ pub(super) async fn run(link: &Link, orders: &mut Orders) -> Result<Finish> {
     if orders.until_caught_up && orders.head.is_none() {
         orders.head = Some(answered("tell the end of its log", ends.scan.head()).await?);
     }
-    accept_shapes(&mut ends, &mut checkpoint, orders).await?;
+    accept_shapes(link, &mut ends, &mut checkpoint, orders).await?;
     let witness = answered("read the witness", ends.target.read_witness()).await?;
     let witness = match witness {
         Some(witness) => resume(link, &mut ends, &checkpoint, witness).await?,
@@ -139,6 +139,7 @@ async fn answered<T>(what: &str, step: impl Future<Output = Result<T>>) -> Resul
 
 /// Compares the shapes with the accepted ones; accepts them where a person has said so.
 async fn accept_shapes(
+    link: &Link,
     ends: &mut Connected,
     checkpoint: &mut Checkpoint,
     orders: &Orders,
@@ -147,11 +148,26 @@ async fn accept_shapes(
     if orders.schema_reviewed {
         let head = answered("tell the end of its log", ends.scan.head()).await?;
         checkpoint.reviewed_until = Some(head);
-    } else if let Some(changed) = review::difference(&checkpoint.shapes, &shapes) {
+    } else if let Some(changed) = review::difference(&checkpoint.shapes, &shapes, &ends.plan.wanted)
+    {
         return Err(changed);
+    } else {
+        refuse_unfilled(link, &ends.plan, checkpoint).await?;
     }
     checkpoint.shapes = Arc::new(shapes);
     Ok(())
+}
+
+/// A table that joins a link on its way must be empty: of what it holds, the log before the witness
+/// may have told while nobody listened.
+async fn refuse_unfilled(link: &Link, plan: &LinkPlan, checkpoint: &Checkpoint) -> Result<()> {
+    let added = review::added(&checkpoint.shapes, plan);
+    if added.is_empty() {
+        return Ok(());
+    }
+    let mut filled = answered("look for rows", link.ends.non_empty(plan)).await?;
+    filled.retain(|name| added.contains(name));
+    if filled.is_empty() { Ok(()) } else { Err(review::unfilled(&filled)) }
 }
 
 fn facts<'a>(

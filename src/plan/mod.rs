@@ -16,6 +16,7 @@ mod rank;
 pub mod select;
 pub mod selection;
 pub mod table;
+pub mod wanted;
 
 pub use explain::{Explained, ExplainedColumn, ExplainedTable, digest, explain};
 pub use finding::Finding;
@@ -27,3 +28,4 @@ pub use prepare::{Act, Prepared, prepare, source_key};
 pub use select::{links, selection};
 pub use selection::Selection;
 pub use table::{ColumnPlan, LinkPlan, TablePlan, UpsertStrategy};
+pub use wanted::Wanted;

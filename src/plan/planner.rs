@@ -12,7 +12,7 @@ use crate::error::Kind;
 use crate::model::{Table, TableName};
 use crate::plan::columns::Draft;
 use crate::plan::rank::ranks;
-use crate::plan::select::{Chosen, choose};
+use crate::plan::select::{Chosen, choose, wanted};
 use crate::plan::{Finding, LinkPlan, TablePlan};
 
 /// The plan of `link`, or all findings that stand against it.
@@ -58,7 +58,8 @@ pub fn plan(
     }
     tie(&mut tables);
     let tables = tables.into_iter().map(Arc::new).collect();
-    Ok(LinkPlan { link: link.clone(), source_dialect, target_dialect, tables })
+    let wanted = wanted(config, link);
+    Ok(LinkPlan { link: link.clone(), source_dialect, target_dialect, tables, wanted })
 }
 
 fn dialect(config: &Config, name: &str, findings: &mut Vec<Finding>) -> Option<Dialect> {

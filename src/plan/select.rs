@@ -12,7 +12,7 @@ use crate::config::{
 };
 use crate::error::Kind;
 use crate::model::{Table, TableName};
-use crate::plan::{Finding, Selection};
+use crate::plan::{Finding, Selection, Wanted};
 
 /// A table of a link before its columns are looked at.
 #[derive(Clone, Debug)]
@@ -118,6 +118,26 @@ pub fn selection(config: &Config, link: &LinkName) -> (Selection, Selection) {
         selection.include.retain(|pattern| seen.insert(pattern.clone()));
     }
     (source, target)
+}
+
+/// Which source tables `link` is to carry, whether they exist or not.
+pub(crate) fn wanted(config: &Config, link: &LinkName) -> Wanted {
+    let places = Places::of(config, link);
+    let mut wanted = Wanted::default();
+    for replicate in replicates(config, link) {
+        let (include, exclude) = (replicate.tables.clone(), replicate.exclude.clone());
+        wanted.rules.push(Selection { include, exclude });
+    }
+    for mapping in &config.tables {
+        let Some(here) = mapping.addresses.get(&link.source) else { continue };
+        let rule = replicates(config, link).find(|replicate| matches(replicate, here));
+        match named(mapping, rule, here, link, &places) {
+            Named::Carried(_) => wanted.named.insert(here.clone()),
+            Named::Elsewhere | Named::Relay(_) => wanted.elsewhere.insert(here.clone()),
+            Named::Silent => false,
+        };
+    }
+    wanted
 }
 
 /// The tables that `link` carries, by name, with everything that is wrong with the rules.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::config::{Deletes, Dialect, LinkName, Truncates};
 use crate::model::Table;
+use crate::plan::Wanted;
 use crate::transform::Conversion;
 
 /// Everything a link does, table by table.
@@ -20,6 +21,8 @@ pub struct LinkPlan {
     pub target_dialect: Dialect,
     /// Tables; a change's `table` is an index here.
     pub tables: Vec<Arc<TablePlan>>,
+    /// Which source tables the configuration asks for, these and others.
+    pub wanted: Wanted,
 }
 
 /// How one table crosses.

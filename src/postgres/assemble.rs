@@ -41,7 +41,12 @@ pub(crate) struct Assembler {
 /// A relation the log has described.
 #[derive(Debug)]
 enum Known {
-    Planned { table: usize, layout: Layout },
+    Planned {
+        table: usize,
+        layout: Layout,
+    },
+    /// Not planned although the configuration asks for it.
+    Wanted(TableName),
     Skipped,
 }
 
@@ -162,6 +167,7 @@ impl Assembler {
         let by_oid = self.by_oid.get(&relation.oid).copied();
         let table = by_name.or(by_oid);
         let known = match table.and_then(|table| Some((table, self.plan.tables.get(table)?))) {
+            None if self.plan.wanted.wants(&name) => Known::Wanted(name),
             None => Known::Skipped,
             Some((table, plan)) => {
                 let mut layout = layout(relation, plan, &self.types);
@@ -183,9 +189,10 @@ impl Assembler {
         match self.relations.get(&oid) {
             None => Err(out_of_order("a change of a table that was not described")),
             Some(Known::Skipped) => Ok(None),
+            Some(Known::Wanted(_)) if self.is_reviewed(open) => Ok(None),
+            Some(Known::Wanted(name)) => Err(unplanned(name)),
             Some(Known::Planned { table, layout }) => {
-                let reviewed = self.reviewed_until.is_some_and(|until| open.final_lsn <= until);
-                if !layout.differences.is_empty() && !reviewed {
+                if !layout.differences.is_empty() && !self.is_reviewed(open) {
                     let name = &self.plan(*table)?.source.name;
                     let differences = layout.differences.join("; ");
                     let context = format!("table {name} has changed: {differences}");
@@ -194,6 +201,11 @@ impl Assembler {
                 Ok(Some((*table, layout)))
             }
         }
+    }
+
+    /// Whether a person has reviewed the tables since the transaction committed.
+    fn is_reviewed(&self, transaction: Transaction) -> bool {
+        self.reviewed_until.is_some_and(|until| transaction.final_lsn <= until)
     }
 
     fn plan(&self, table: usize) -> Result<&TablePlan> {
@@ -291,6 +303,17 @@ fn fill_unchanged(after: &mut Row, before: &Row) {
             value.clone_from(old);
         }
     }
+}
+
+fn unplanned(name: &TableName) -> Error {
+    let context = format!(
+        "the log holds rows of {name}, which the configuration asks for and which was not there, \
+         or hidden from weir, when the link started"
+    );
+    Error::new(Kind::SchemaChanged, context).hint(format!(
+        "make the table on the target and grant weir what `weir setup` prints for it, then \
+         `weir resume LINK --schema-reviewed`; or `exclude` \"{name}\" and start weir again"
+    ))
 }
 
 fn out_of_order(what: &str) -> Error {

@@ -23,5 +23,6 @@ mod postgres_target;
 mod random;
 mod refusals;
 mod sandbox;
+mod tables;
 mod tidy;
 mod vectors;

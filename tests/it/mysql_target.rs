@@ -90,6 +90,7 @@ impl Bench {
             source_dialect: Dialect::Postgres,
             target_dialect: dialect,
             tables: vec![Arc::new(plan)],
+            wanted: weir::plan::Wanted::default(),
         })
     }
 

@@ -112,6 +112,7 @@ async fn plan(database: &Database, link: &LinkName) -> Arc<LinkPlan> {
         source_dialect: Dialect::Postgres,
         target_dialect: Dialect::Postgres,
         tables: tables.collect(),
+        wanted: weir::plan::Wanted::default(),
     })
 }
 

@@ -12,7 +12,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::{
     Before, Change, Column, Identity, Op, Row, Table, TableName, Type, Unique, Value, Witness,
 };
-use crate::plan::{ColumnPlan, LinkPlan, TablePlan, UpsertStrategy};
+use crate::plan::{ColumnPlan, LinkPlan, TablePlan, UpsertStrategy, Wanted};
 use crate::position::{Lsn, Position};
 use crate::transform;
 
@@ -330,5 +330,6 @@ pub(super) fn plan(altered: bool) -> Arc<LinkPlan> {
         source_dialect: Dialect::Postgres,
         target_dialect: Dialect::Mysql,
         tables: vec![Arc::new(table)],
+        wanted: Wanted::default(),
     })
 }

@@ -10,7 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::TableName;
 use crate::mysql::binlog::TableMap;
 use crate::mysql::decode::Shape;
-use crate::plan::LinkPlan;
+use crate::plan::{LinkPlan, Wanted};
 
 /// Ids kept at most; beyond it all are forgotten, since maps come again before they are used.
 const IDS_MAX: usize = 4_096;
@@ -31,13 +31,16 @@ pub(super) struct Known {
 pub(super) struct Tables {
     by_case: bool,
     planned: HashMap<TableName, usize>,
+    /// What the configuration asks for, planned or not.
+    wanted: Wanted,
     /// `None` is a table outside the plan.
     ids: HashMap<u64, Option<Known>>,
 }
 
 impl Tables {
     pub(super) fn new(plan: &LinkPlan, by_case: bool) -> Result<Self> {
-        let mut tables = Tables { by_case, planned: HashMap::new(), ids: HashMap::new() };
+        let wanted = if by_case { plan.wanted.clone() } else { plan.wanted.folded() };
+        let mut tables = Tables { by_case, planned: HashMap::new(), wanted, ids: HashMap::new() };
         for (index, table) in plan.tables.iter().enumerate() {
             let name = tables.folded(&table.source.name);
             if tables.planned.insert(name, index).is_some() {
@@ -92,10 +95,30 @@ impl Tables {
                 definition: map.definition.into(),
                 reviewed,
             }),
-            None => None,
+            None => {
+                self.refuse_wanted(map, reviewed)?;
+                None
+            }
         };
         self.ids.insert(map.id, known);
         Ok(())
+    }
+
+    /// Rows of a table that the configuration asks for and the plan does not hold are not passed
+    /// over, unless a person has reviewed the tables since.
+    fn refuse_wanted(&self, map: &TableMap<'_>, reviewed: bool) -> Result<()> {
+        let name = TableName::new(map.schema, map.table);
+        if reviewed || !self.wanted.wants(&self.folded(&name)) || is_sequence(map) {
+            return Ok(());
+        }
+        let context = format!(
+            "the log holds rows of {name}, which the configuration asks for and which was not \
+             there, or hidden from weir, when the link started"
+        );
+        Err(Error::new(Kind::SchemaChanged, context).hint(format!(
+            "make the table on the target and grant weir what `weir setup` prints for it, then \
+             `weir resume LINK --schema-reviewed`; or `exclude` \"{name}\" and start weir again"
+        )))
     }
 
     /// The table that rows refer to; `None` is outside the plan.
@@ -110,4 +133,21 @@ impl Tables {
     pub(super) fn forget(&mut self) {
         self.ids.clear();
     }
+}
+
+/// A sequence of MariaDB is logged like a table; a pattern does not mean it.
+/// Source: MariaDB manual, "CREATE SEQUENCE".
+fn is_sequence(map: &TableMap<'_>) -> bool {
+    const COLUMNS: [&str; 8] = [
+        "next_not_cached_value",
+        "minimum_value",
+        "maximum_value",
+        "start_value",
+        "increment",
+        "cache_size",
+        "cycle_option",
+        "cycle_count",
+    ];
+    map.columns()
+        .is_ok_and(|columns| columns.iter().map(|one| one.name.as_deref()).eq(COLUMNS.map(Some)))
 }

@@ -10,7 +10,7 @@ use crate::model::schema::{DecimalSize, JsonKind};
 use crate::model::value::InvalidDate;
 use crate::model::{Before, Column, Identity, Row, Table, Type, Value};
 use crate::mysql::binlog::{Checksum, Cursor};
-use crate::plan::{ColumnPlan, TablePlan, UpsertStrategy};
+use crate::plan::{ColumnPlan, TablePlan, UpsertStrategy, Wanted};
 use crate::position::{MariadbGtidSet, MysqlGtidSet};
 use crate::transform::{Conversion, Fit};
 
@@ -143,6 +143,7 @@ fn assembler(flavor: Flavor) -> Assembler {
         source_dialect: Dialect::Mysql,
         target_dialect: Dialect::Postgres,
         tables: vec![odd(json), plain, old],
+        wanted: Wanted::default(),
     };
     let server = Server { flavor, names_by_case: true };
     Assembler::new(Arc::new(plan), server, empty_position(flavor), None).expect("a plan")

@@ -8,7 +8,7 @@ use super::*;
 use crate::config::{Deletes, Dialect, LinkName, Truncates};
 use crate::model::schema::{DecimalSize, Type};
 use crate::model::{Column, Identity, Table};
-use crate::plan::{ColumnPlan, UpsertStrategy};
+use crate::plan::{ColumnPlan, UpsertStrategy, Wanted};
 use crate::postgres::pgoutput::tests::recorded;
 use crate::transform::{Conversion, Fit};
 
@@ -101,6 +101,7 @@ fn assembler(tables: Vec<TablePlan>, reviewed: Option<Lsn>) -> Assembler {
         source_dialect: Dialect::Postgres,
         target_dialect: Dialect::Mysql,
         tables: tables.into_iter().map(Arc::new).collect(),
+        wanted: Wanted::default(),
     };
     Assembler::new(Arc::new(plan), HashMap::new(), reviewed)
 }

@@ -129,6 +129,7 @@ async fn plan(database: &Database, link: &LinkName) -> Arc<LinkPlan> {
         source_dialect: database.dialect,
         target_dialect: database.dialect,
         tables: tables.collect(),
+        wanted: weir::plan::Wanted::default(),
     })
 }
 

@@ -92,6 +92,7 @@ impl Site {
             source_dialect: Dialect::Postgres,
             target_dialect: Dialect::Postgres,
             tables: tables.into_iter().map(|table| Arc::new(plan(table))).collect(),
+            wanted: weir::plan::Wanted::default(),
         };
         let plan = Arc::new(plan);
         Postgres

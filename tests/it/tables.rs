@@ -1,0 +1,135 @@
+//! Tables that come, go, or are hidden while a link is on its way: what was written to them is
+//! never passed over in silence.
+
+use std::time::Duration;
+
+use weir::sandbox::Server;
+
+use crate::harness::{Pair, Weir, execute_in, query_in, until};
+
+const SPACE: &str = "tables";
+const SOON: Duration = Duration::from_secs(30);
+const T: &str = "CREATE TABLE t (id INT PRIMARY KEY, a VARCHAR(10))";
+const U: &str = "CREATE TABLE u (id INT PRIMARY KEY, a VARCHAR(10))";
+const COUNT: &str = "SELECT count(*) FROM {space}.u";
+
+/// Both sides with table `t`, and weir set up on every table of the space.
+async fn ready(source: Server, target: Server) -> Option<(Pair, Weir)> {
+    let pair = Pair::start(source, target).await?;
+    pair.create_space(SPACE).await;
+    execute_in(&pair.source, SPACE, T).await;
+    execute_in(&pair.target, SPACE, T).await;
+    let weir = Weir::new(&pair, "tables", SPACE, "");
+    weir.set_up().await;
+    Some((pair, weir))
+}
+
+async fn until_halted(weir: &Weir, phrase: &str) {
+    until(&format!("weir says {phrase}"), SOON, async || {
+        let status = weir.run(&["status"]).await;
+        status.code == 4 && status.stdout.contains(phrase)
+    })
+    .await;
+}
+
+/// Broken if the rows of a table that is made under a pattern while weir runs were skipped, or did
+/// not all come from the log once the table is on the target; or if a sequence, which MariaDB logs
+/// like a table, halted the link.
+async fn made_while_running(source: Server, target: Server) {
+    let Some((pair, weir)) = ready(source, target).await else { return };
+    if source.is_mariadb() {
+        execute_in(&pair.source, SPACE, "CREATE SEQUENCE s; SELECT NEXTVAL(s)").await;
+    }
+    let mut child = weir.spawn(&["run"]);
+    execute_in(&pair.source, SPACE, "INSERT INTO t VALUES (1, 'one')").await;
+    until("the first row arrives", SOON, async || {
+        query_in(&pair.target, SPACE, "SELECT count(*) FROM {space}.t").await == ["1"]
+    })
+    .await;
+    let rows = "INSERT INTO u VALUES (1, 'a'), (2, 'b'); DELETE FROM u WHERE id = 1";
+    execute_in(&pair.source, SPACE, &format!("{U}; {rows}")).await;
+    until_halted(&weir, "tables.u").await;
+    execute_in(&pair.target, SPACE, U).await;
+    weir.run(&["resume", "left:right", "--schema-reviewed"]).await.expect_code(0);
+    execute_in(&pair.source, SPACE, "INSERT INTO u VALUES (3, 'c')").await;
+    until("all its rows arrive", SOON, async || {
+        query_in(&pair.target, SPACE, "SELECT id, a FROM {space}.u ORDER BY id").await
+            == ["2\tb", "3\tc"]
+    })
+    .await;
+    assert!(child.try_wait().expect("state").is_none(), "weir ended:\n{}", weir.log());
+}
+
+/// See [`made_while_running`].
+#[tokio::test]
+async fn made_while_running_from_mysql() {
+    made_while_running(Server::MySql97, Server::Postgres15).await;
+}
+
+/// See [`made_while_running`].
+#[tokio::test]
+async fn made_while_running_from_mariadb() {
+    made_while_running(Server::MariaDb1011, Server::Postgres18).await;
+}
+
+/// Broken if a table that joins a link on its way left out the rows it holds already, or could not
+/// join once they were copied, or when it is empty.
+#[tokio::test]
+async fn joining_with_rows_from_postgres() {
+    let Some((pair, weir)) = ready(Server::Postgres18, Server::MySql97).await else { return };
+    execute_in(&pair.source, SPACE, &format!("{U}; INSERT INTO u VALUES (1, 'a')")).await;
+    execute_in(&pair.target, SPACE, U).await;
+    weir.run(&["setup", "--apply"]).await.expect_code(0);
+    let caught_up = ["run", "--until-caught-up"];
+    weir.run(&caught_up).await.expect_code(4).expect_phrase("hold rows").expect_phrase("tables.u");
+    execute_in(&pair.target, SPACE, "INSERT INTO u VALUES (1, 'a')").await;
+    execute_in(&pair.source, SPACE, "UPDATE u SET a = 'aa'").await;
+    let mut child = weir.spawn(&["run"]);
+    until_halted(&weir, "hold rows").await;
+    weir.run(&["resume", "left:right", "--schema-reviewed"]).await.expect_code(0);
+    until("the update arrives", SOON, async || {
+        query_in(&pair.target, SPACE, "SELECT a FROM {space}.u").await == ["aa"]
+    })
+    .await;
+    child.kill().await.expect("stopped");
+    let empty = "CREATE TABLE v (id INT PRIMARY KEY)";
+    execute_in(&pair.source, SPACE, empty).await;
+    execute_in(&pair.target, SPACE, empty).await;
+    weir.run(&["setup", "--apply"]).await.expect_code(0);
+    execute_in(&pair.source, SPACE, "INSERT INTO t VALUES (9, 'nine')").await;
+    weir.run(&caught_up).await.expect_code(0);
+}
+
+/// Broken if a table that vanished from the source, or from weir's sight, left the link in silence
+/// with changes unread; or if `check` called a link on its way new because its tables hold rows.
+async fn gone(source: Server, target: Server) {
+    let Some((pair, weir)) = ready(source, target).await else { return };
+    execute_in(&pair.source, SPACE, U).await;
+    execute_in(&pair.target, SPACE, U).await;
+    weir.run(&["setup", "--apply"]).await.expect_code(0);
+    execute_in(&pair.source, SPACE, "INSERT INTO t VALUES (1, 'one')").await;
+    weir.run(&["run", "--until-caught-up"]).await.expect_code(0);
+    weir.run(&["check"]).await.expect_code(0);
+    execute_in(&pair.source, SPACE, "INSERT INTO u VALUES (1, 'unread')").await;
+    let away = if source.is_postgres() {
+        "CREATE SCHEMA archive; ALTER TABLE u SET SCHEMA archive"
+    } else {
+        "CREATE DATABASE archive; RENAME TABLE u TO archive.u"
+    };
+    execute_in(&pair.source, SPACE, away).await;
+    let run = weir.run(&["run", "--until-caught-up"]).await;
+    run.expect_code(4).expect_phrase("table tables.u is no longer there");
+    assert_eq!(query_in(&pair.target, SPACE, COUNT).await, ["0"]);
+}
+
+/// See [`gone`].
+#[tokio::test]
+async fn gone_from_postgres() {
+    gone(Server::Postgres15, Server::MariaDb1011).await;
+}
+
+/// See [`gone`].
+#[tokio::test]
+async fn gone_from_mysql() {
+    gone(Server::MySql97, Server::Postgres18).await;
+}
