@@ -42,6 +42,26 @@ impl<'a> Deferral<'a> {
         self.line_of(plan, change).is_some()
     }
 
+    /// Whether a delete must wait because rows wait that may hang on its row until they are in: the
+    /// target could pass the delete on to them.
+    pub(super) fn is_held(&self, plan: &LinkPlan, change: &Prepared) -> bool {
+        let parent = plan.tables.get(change.table).map(|table| &table.target.name);
+        let hangs = |(_, other): &(usize, &Prepared)| {
+            let child = plan.tables.get(other.table);
+            child.zip(parent).is_some_and(|(child, parent)| {
+                child.target.foreign_keys.iter().any(|key| key.parent == *parent)
+            })
+        };
+        matches!(change.act, Act::Delete { .. })
+            && self.lines.iter().any(|line| line.changes.iter().any(hangs))
+    }
+
+    /// A delete waits, see [`Deferral::is_held`].
+    pub(super) fn hold(&mut self, index: usize, change: &'a Prepared) {
+        let error = Error::new(Kind::Constraint, "it waits for rows that refer to its row");
+        self.lines.push(Line { changes: VecDeque::from([(index, change)]), error });
+    }
+
     /// A change was refused: its key waits from here on.
     pub(super) fn begin(
         &mut self,
@@ -92,7 +112,13 @@ impl<'a> Deferral<'a> {
         let back = self.rounds.is_multiple_of(2);
         self.rounds += 1;
         self.moved = false;
-        if back { places.rev().collect() } else { places.collect() }
+        let mut round: Vec<usize> = if back { places.rev().collect() } else { places.collect() };
+        // What hangs on a row goes first.
+        round.sort_by_key(|place| {
+            let first = self.lines.get(*place).and_then(|line| line.changes.front());
+            first.is_some_and(|(_, change)| matches!(change.act, Act::Delete { .. }))
+        });
+        round
     }
 
     /// The first change of a line.

@@ -21,6 +21,11 @@ use crate::model::{Step, Verb, Witness};
 use crate::plan::LinkPlan;
 use crate::position::Position;
 
+/// The way on where a slice of a large transaction is refused.
+const SLICED: &str = "correct the row on the target, then start weir again; if a later row of the \
+    same transaction would satisfy the constraint, raise batch_rows_max and batch_bytes_max above \
+    the transaction's size";
+
 /// How a repetition ended.
 pub(super) enum Replayed {
     /// It passed (and is committed, if `close` was given).
@@ -67,7 +72,11 @@ pub(super) async fn replay(
     let mut singly = Singly { plan, target, batch, missed: 0, waiting: Deferral::default() };
     for transaction in batch.transactions() {
         if let Some((index, error)) = singly.transaction(transaction).await? {
-            return Ok(Replayed::Refused { index, error: locate(plan, batch, index, error) });
+            let mut error = locate(plan, batch, index, error);
+            if close.is_none() && error.kind() == Kind::Constraint {
+                error = error.hint(SLICED);
+            }
+            return Ok(Replayed::Refused { index, error });
         }
     }
     let missed = singly.missed;
@@ -102,6 +111,10 @@ impl Singly<'_> {
             let Some(change) = self.batch.prepared().get(index) else { continue };
             if self.waiting.must_wait(self.plan, change) {
                 self.waiting.queue(self.plan, index, change);
+                continue;
+            }
+            if self.waiting.is_held(self.plan, change) {
+                self.waiting.hold(index, change);
                 continue;
             }
             match self.one(index).await? {

@@ -98,7 +98,7 @@ fn kind_of(error: &ServerError) -> Kind {
         1045 | 1698 | 1130 | 1820 | 1862 | 3118 | 4151 => Kind::Authentication,
         1251 | 1275 | 1524 | 1156 | 3159 | 3890 => Kind::UnsupportedLogin,
         1044 | 1142 | 1143 | 1227 | 1370 | 1410 | 3879 => Kind::Privilege,
-        1040 | 1203 | 1226 => Kind::TooManyConnections,
+        1040 | 1203 | 1226 | 1461 | 1637 => Kind::TooManyConnections,
         // the connection, or the server as a whole
         1053 | 1077 | 1079 | 1129 | 1317 | 1037 | 1041 | 1135 | 1180 | 1047 | 3169 => {
             Kind::Unavailable
@@ -106,7 +106,7 @@ fn kind_of(error: &ServerError) -> Kind {
         1152 | 1158..=1161 | 1184 | 1927 | 2006 | 2013 | 2055 | 4031 => Kind::Connection,
         1907 | 1969 | 3024 => Kind::Timeout,
         // the statement may pass later
-        1205 | 1206 | 1213 | 1020 | 1614 | 3058 | 3572 => Kind::Contention,
+        1205 | 1206 | 1213 | 1020 | 1412 | 1614 | 1615 | 3058 | 3101 | 3572 => Kind::Contention,
         1290 if error.message.contains("read-only") || error.message.contains("read_only") => {
             Kind::ReadOnly
         }
@@ -117,8 +117,8 @@ fn kind_of(error: &ServerError) -> Kind {
         // the row
         1022 | 1048 | 1062 | 1169 | 1216 | 1217 | 1263 | 1364 | 1451 | 1452 | 1557 | 1569
         | 1586 | 1644 | 1761 | 1762 | 3819 | 4025 => Kind::Constraint,
-        1264 | 1265 | 1292 | 1300 | 1366 | 1367 | 1406 | 1411 | 1416 | 1426 | 1441 | 1525
-        | 1690 | 3140 | 3141 | 3156 | 3751 | 3903 | 4038 => Kind::Value,
+        1118 | 1264 | 1265 | 1292 | 1300 | 1366 | 1367 | 1406 | 1411 | 1416 | 1426 | 1441
+        | 1525 | 1690 | 3140 | 3141 | 3156 | 3751 | 3903 | 4038 => Kind::Value,
         // what the plan relied on is not there
         1049 | 1051 | 1054 | 1109 | 1136 | 1146 => Kind::Mapping,
         1231 | 1193 => Kind::Setting,
@@ -180,6 +180,10 @@ mod tests {
         let kind = |code, message| classify(server(code, message), "test").kind();
         assert_eq!(kind(1045, "Access denied"), Kind::Authentication);
         assert_eq!(kind(1213, "Deadlock found"), Kind::Contention);
+        assert_eq!(kind(1615, "Prepared statement needs to be re-prepared"), Kind::Contention);
+        assert_eq!(kind(3101, "Plugin instructed the server to rollback"), Kind::Contention);
+        assert_eq!(kind(1461, "max_prepared_stmt_count"), Kind::TooManyConnections);
+        assert_eq!(kind(1118, "Row size too large (> 8126)"), Kind::Value);
         assert_eq!(kind(1290, "running with the --read-only option"), Kind::ReadOnly);
         assert_eq!(kind(1290, "running with the --secure-file-priv option"), Kind::Statement);
         assert_eq!(kind(1053, "Server shutdown in progress"), Kind::Unavailable);

@@ -83,6 +83,7 @@ pub async fn connect(database: &Database, application_name: &str, role: Role) ->
             conn.query_drop(statement).await.map_err(|error| classify(error, context()))?;
         }
         let version = parse_version(&version_text);
+        refuse_old(database, flavor, version, &version_text)?;
         Ok(Session { conn, flavor, version, version_text, database: database.name.clone() })
     };
     match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
@@ -90,6 +91,10 @@ pub async fn connect(database: &Database, application_name: &str, role: Role) ->
         Err(_) => Err(Error::new(
             Kind::Timeout,
             format!("{}: no login within {} s", context(), CONNECT_TIMEOUT.as_secs()),
+        )
+        .hint(
+            "check the server's load, and that it is MySQL or MariaDB that listens there: \
+             PostgreSQL waits for the client to speak first",
         )),
     }
 }
@@ -236,7 +241,10 @@ fn settings(role: Role) -> Vec<String> {
     let sql_mode = if role == Role::Target { TARGET_SQL_MODE } else { "" };
     vec![
         "SET NAMES utf8mb4".to_owned(),
-        format!("SET SESSION time_zone = '+00:00', sql_mode = '{sql_mode}', wait_timeout = 28800"),
+        format!(
+            "SET SESSION time_zone = '+00:00', sql_mode = '{sql_mode}', wait_timeout = 28800, \
+             autocommit = 1, completion_type = 'NO_CHAIN'"
+        ),
     ]
 }
 
@@ -259,6 +267,25 @@ fn check_dialect(database: &Database, version_text: &str) -> Result<Flavor> {
         ),
     )
     .hint(format!("write {scheme}:// in the url of database `{name}`")))
+}
+
+/// Refuses servers older than weir works with: their logs lack what it needs.
+fn refuse_old(
+    database: &Database,
+    flavor: Flavor,
+    version: (u16, u16, u16),
+    text: &str,
+) -> Result<()> {
+    let (name, oldest) = match flavor {
+        Flavor::Mysql => ("MySQL 8.0", (8, 0)),
+        Flavor::Mariadb => ("MariaDB 10.6", (10, 6)),
+    };
+    if (version.0, version.1) >= oldest {
+        return Ok(());
+    }
+    let context = format!("database `{}`: the server {text} is too old", database.name);
+    Err(Error::new(Kind::Unsupported, context)
+        .hint(format!("point the database at {name} or newer")))
 }
 
 /// `10.11.19-MariaDB-0+deb12u1` → (10, 11, 19); what is missing or odd is 0.
@@ -311,5 +338,22 @@ mod tests {
         assert_eq!(check_dialect(&mysql, "9.7.4").expect("same"), Flavor::Mysql);
         assert_eq!(parse_version("10.11.19-MariaDB-0+deb12u1-log"), (10, 11, 19));
         assert_eq!(parse_version("9.7"), (9, 7, 0));
+    }
+
+    /// Broken if a server whose log lacks names and signs were accepted, or a new one refused.
+    #[test]
+    fn old_servers_are_refused() {
+        let database = database("localhost", Dialect::Mysql, Tls::Off);
+        for (flavor, text, good) in [
+            (Flavor::Mysql, "5.7.44-log", false),
+            (Flavor::Mysql, "8.0.11", true),
+            (Flavor::Mysql, "26.1.0", true),
+            (Flavor::Mariadb, "10.5.29-MariaDB", false),
+            (Flavor::Mariadb, "10.6.1-MariaDB", true),
+            (Flavor::Mariadb, "11.4.2-MariaDB", true),
+        ] {
+            let refused = refuse_old(&database, flavor, parse_version(text), text);
+            assert_eq!(refused.is_ok(), good, "{text}");
+        }
     }
 }

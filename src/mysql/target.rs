@@ -61,11 +61,16 @@ fn settings(flavor: Flavor, lock_timeout: Duration) -> Vec<String> {
         "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED".to_owned(),
         format!(
             "SET SESSION innodb_lock_wait_timeout = {seconds}, lock_wait_timeout = {seconds}, \
-             sql_safe_updates = 0, foreign_key_checks = 1, unique_checks = 1, autocommit = 1"
+             sql_safe_updates = 0, foreign_key_checks = 1, unique_checks = 1"
         ),
     ];
     if flavor == Flavor::Mariadb {
-        settings.push("SET SESSION max_statement_time = 0".to_owned());
+        // A large transaction of the source stays open between slices.
+        settings.push(
+            "SET SESSION max_statement_time = 0, idle_transaction_timeout = 0, \
+             idle_write_transaction_timeout = 0, idle_readonly_transaction_timeout = 0"
+                .to_owned(),
+        );
     }
     settings
 }

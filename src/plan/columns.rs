@@ -280,6 +280,16 @@ impl Draft<'_> {
                 "make the column NOT NULL, or choose another `key`",
             );
         }
+        if self.dialects.1 == Dialect::Postgres && !to.exact_collation {
+            refuse(
+                format!(
+                    "match key column {} compares by a nondeterministic collation on the target: \
+                     two source rows could be one there",
+                    to.name
+                ),
+                "give the target's column a deterministic collation (COLLATE \"C\")",
+            );
+        }
         match reverse(from, self.dialects.0, to, self.dialects.1) {
             Ok(conversion) => column.reverse = Some(conversion),
             Err(why) => refuse(

@@ -10,6 +10,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use crate::config::Deletes;
 use crate::model::{Row, Step, Value, Verb};
 use crate::plan::keys::{KeyRef, KeySet};
 use crate::plan::prepare::{Act, Prepared};
@@ -152,6 +153,7 @@ impl<'a> Merger<'a> {
         self.rekeyed.clear();
         for chunk in rekeys.chunks(self.step_rows_max) {
             let Some(first) = chunk.first() else { continue };
+            self.steps.extend(displaced(self.plan, chunk.iter().copied()));
             let mut step = first.step(self.plan);
             step.rows.extend(chunk.iter().skip(1).filter_map(|change| change.step_row()));
             self.steps.push(step);
@@ -291,6 +293,27 @@ impl Groups {
     }
 }
 
+/// Where deletes are ignored, the target may still hold a row under the key that another one takes
+/// now; at the source it is gone, so it gives way, as it does to an insert.
+fn displaced<'a>(plan: &LinkPlan, rekeys: impl Iterator<Item = &'a Prepared>) -> Option<Step> {
+    let mut step: Option<Step> = None;
+    for change in rekeys.filter(|change| matches!(change.act, Act::Rekey { .. })) {
+        let table = plan.tables.get(change.table)?;
+        if table.deletes != Deletes::Ignore {
+            return None;
+        }
+        let key: Row = KeyRef::of(change, table).values().cloned().collect();
+        let none = || Step {
+            table: change.table,
+            verb: Verb::Delete,
+            columns: table.key.iter().copied().collect(),
+            rows: Vec::new(),
+        };
+        step.get_or_insert_with(none).rows.push(key);
+    }
+    step
+}
+
 /// The changes as steps without any reordering: runs of one verb on one table and column set, with
 /// no key twice in a step and at most `step_rows_max` rows.
 pub fn unmerged(plan: &LinkPlan, changes: &[Prepared], step_rows_max: usize) -> Vec<Step> {
@@ -317,6 +340,7 @@ pub fn unmerged(plan: &LinkPlan, changes: &[Prepared], step_rows_max: usize) -> 
         }
         keys.clear();
         keys.find_or_add(change.table, key, index, |_| false);
+        steps.extend(displaced(plan, std::iter::once(change)));
         steps.push(change.step(plan));
     }
     steps

@@ -113,7 +113,7 @@ pub async fn connect(database: &Database, application_name: &str) -> Result<Sess
     let (client, connection) = tokio::time::timeout(CONNECT_TIMEOUT, config.connect(NoTls))
         .await
         .map_err(|elapsed| Error::new(Kind::Timeout, context()).caused_by(elapsed))?
-        .map_err(|error| failure::classify(error, context()))?;
+        .map_err(|error| stranger(failure::classify(error, context()), database))?;
     let driver = tokio::spawn(async move {
         // Each request in flight has the error too; nobody is told twice.
         if let Err(error) = connection.await {
@@ -121,6 +121,18 @@ pub async fn connect(database: &Database, application_name: &str) -> Result<Sess
         }
     });
     Ok(Session { client, connection: Driver(driver) })
+}
+
+/// What cannot be read during the login does not come from PostgreSQL.
+fn stranger(error: Error, database: &Database) -> Error {
+    if error.kind() != Kind::Malformed {
+        return error;
+    }
+    let context = format!("database {} does not answer as PostgreSQL does", place(database));
+    Error::new(Kind::Configuration, context).caused_by(error).hint(format!(
+        "correct host and port in the url of database {}, or write mysql:// or mariadb://",
+        database.name
+    ))
 }
 
 /// Refuses databases that would need TLS.

@@ -189,6 +189,10 @@ impl PostgresTarget {
                 self.open = Some(open);
                 pipeline.command("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE").await;
                 pipeline.send(statement, parameters, Check::Witness).await;
+                if slice.close.is_none() && !slice.steps.is_empty() {
+                    // The parents of a slice's rows may come with a later slice.
+                    pipeline.command("SET CONSTRAINTS ALL DEFERRED").await;
+                }
             }
             None => pipeline.command(savepoint).await,
         }

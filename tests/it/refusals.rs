@@ -50,6 +50,14 @@ async fn mysql_to_postgres() {
     let typo = ready(&pair, "typo", TABLE, typo).await;
     refuses(&typo, "column a").await;
 
+    let coarse = "CREATE COLLATION coarse (provider = icu, locale = 'und-u-ks-level2', \
+                  deterministic = false); \
+                  CREATE TABLE t (id VARCHAR(10) COLLATE coarse PRIMARY KEY, a VARCHAR(10))";
+    let exact = "CREATE TABLE t (id VARCHAR(10) COLLATE utf8mb4_nopad_bin PRIMARY KEY, \
+                 a VARCHAR(10))";
+    let coarse = ready(&pair, "coarse", exact, coarse).await;
+    refuses(&coarse, "nondeterministic collation").await;
+
     for (setting, bad, good) in [
         ("binlog_row_metadata", "MINIMAL", "FULL"),
         ("binlog_row_image", "MINIMAL", "FULL"),
@@ -100,6 +108,46 @@ async fn postgres_to_mysql() {
     let wrong = wrong.with_password("RIGHT_PASSWORD", "not the password");
     refuses(&wrong, "password").await;
     assert!(traces(&pair.source).await.is_empty(), "something was made");
+}
+
+/// Broken if a MySQL source without GTIDs were read all the same, or the message did not say so.
+#[tokio::test]
+async fn gtid_mode_off() {
+    let options = Options::default().set("gtid_mode", "OFF").set("enforce_gtid_consistency", "OFF");
+    let source = weir::sandbox::require(Server::MySql97, options).await;
+    let Some(source) = source.expect("source") else { return };
+    let target = weir::sandbox::require(Server::Postgres15, Options::default()).await;
+    let Some(target) = target.expect("target") else { return };
+    let pair = Pair { source, target };
+    let weir = ready(&pair, "nogtid", TABLE, TABLE).await;
+    weir.run(&["setup", "--apply"]).await.expect_code(0);
+    refuses(&weir, "gtid_mode is OFF").await;
+}
+
+/// Broken if a server of the other dialect behind a URL, or a database that is not on loopback,
+/// were connected to, or refused without saying which word to change.
+#[tokio::test]
+async fn other_servers_and_other_machines() {
+    let Some(pair) = Pair::start(Server::MariaDb1011, Server::Postgres15).await else { return };
+    let weir = ready(&pair, "other", TABLE, TABLE).await;
+    let text = std::fs::read_to_string(weir.config()).expect("weir.toml");
+    for (from, to, phrase) in [
+        ("mariadb://", "mysql://", "write mariadb://"),
+        ("mariadb://", "postgres://", "write mysql:// or mariadb://"),
+        ("postgres://", "mysql://", "right"),
+    ] {
+        std::fs::write(weir.config(), text.replacen(from, to, 1)).expect("weir.toml");
+        let check = weir.run(&["check"]).await;
+        assert!([1, 2].contains(&check.code), "{to}: {}\n{}", check.code, check.stderr);
+        check.expect_phrase(phrase).expect_phrase("hint:");
+    }
+    let (before, after) = text.split_once("@127.0.0.1").expect("a loopback address");
+    let away = format!("{before}@192.0.2.1{after}");
+    std::fs::write(weir.config(), away).expect("weir.toml");
+    let check = weir.run(&["check"]).await;
+    assert!([1, 2].contains(&check.code), "{}\n{}", check.code, check.stderr);
+    check.expect_phrase("loopback").expect_phrase("hint:");
+    assert!(traces(&pair.target).await.is_empty(), "something was made");
 }
 
 /// Broken if a server without logical decoding were met with silence.

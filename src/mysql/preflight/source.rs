@@ -30,6 +30,7 @@ pub(super) fn settings(probe: &Probe<'_>) -> Vec<Finding> {
             findings.push(probe.about_database(true, Kind::Setting, message, hint));
         }
     };
+    // What only one of the two servers has is absent on the other; these both have.
     need("binlog_format", "ROW", "other formats log statements, not rows");
     need("binlog_row_image", "FULL", "partial rows cannot be told apart from whole ones");
     need("binlog_row_metadata", "FULL", "without it the log has no column names and signs");

@@ -24,7 +24,7 @@ use crate::plan::{LinkPlan, TablePlan};
 /// Longest time for one statement; locks are waited for less.
 pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(600);
 /// Longest time for emptying a table.
-const TRUNCATE_TIMEOUT: Duration = Duration::from_secs(3600);
+const TRUNCATE_TIMEOUT: Duration = Duration::from_secs(6 * 3600);
 /// Rows of multi-row statements; few sizes, so that few statements are prepared.
 const SIZES: [usize; 7] = [1000, 300, 100, 30, 10, 3, 1];
 /// Rows of one bulk execution at most.
@@ -204,7 +204,7 @@ impl Writer {
             let one = self.statement(action, prepared, rows, 1)?;
             let most = match batch {
                 Batch::Each => BULK_ROWS_MAX,
-                Batch::Many => (PARAMETERS_MAX / one.binds.len().max(1)).min(1000),
+                Batch::Many => self.rows_max(&one),
             };
             let (taken, mut parameters) = self.take(context, &one, rows.forms, rest, most)?;
             rest = rest.get(taken..).unwrap_or_default();
@@ -220,6 +220,15 @@ impl Writer {
             }
         }
         Ok(matched)
+    }
+
+    /// Rows of a multi-row statement at most, by its parameters and by the size of its text, of which
+    /// `one` has those of one row.
+    fn rows_max(&self, one: &Statement) -> usize {
+        let by_parameters = PARAMETERS_MAX / one.binds.len().max(1);
+        let limit = self.packet_bytes_max.saturating_sub(HEADER_BYTES);
+        let by_text = limit / one.text.len().max(1);
+        by_parameters.min(by_text).clamp(1, 1000)
     }
 
     /// Which of the rows' keys are not in the table, as indexes into the rows.

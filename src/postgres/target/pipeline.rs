@@ -21,6 +21,8 @@ use crate::postgres::failure::classify;
 
 /// Longest wait for one answer; the server's own statement time-out comes first.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(660);
+/// The same for a statement that goes over a whole table.
+const TABLE_TIMEOUT: Duration = Duration::from_secs(6 * 3600 + 60);
 
 /// A parameter of a statement.
 pub(super) type Parameter<'a> = Box<dyn ToSql + Sync + Send + 'a>;
@@ -149,11 +151,20 @@ impl<'a> Pipeline<'a> {
 
     /// Waits for the answers to everything sent.
     pub(super) async fn settle(&mut self) -> Result<()> {
+        self.settle_within(REPLY_TIMEOUT).await
+    }
+
+    /// As [`Pipeline::settle`], where a statement over all rows of a table was sent.
+    pub(super) async fn settle_slowly(&mut self) -> Result<()> {
+        self.settle_within(TABLE_TIMEOUT).await
+    }
+
+    async fn settle_within(&mut self, limit: Duration) -> Result<()> {
         self.bytes = 0;
         for (progress, check) in self.sent.drain(..) {
             let reply = match progress {
                 Progress::Answered(reply) => reply,
-                Progress::Waiting(request) => in_time(request).await?,
+                Progress::Waiting(request) => within(limit, request).await?,
             };
             let reply = reply.map_err(|error| refused(error, check.what(self.plan)))?;
             check.judge(self.plan, &reply, &mut self.missed)?;
@@ -249,7 +260,11 @@ fn refused(error: DbError, context: String) -> Error {
 
 /// Bounds the wait for an answer.
 pub(super) async fn in_time<T>(reply: impl Future<Output = T>) -> Result<T> {
-    tokio::time::timeout(REPLY_TIMEOUT, reply).await.map_err(|elapsed| {
+    within(REPLY_TIMEOUT, reply).await
+}
+
+async fn within<T>(limit: Duration, reply: impl Future<Output = T>) -> Result<T> {
+    tokio::time::timeout(limit, reply).await.map_err(|elapsed| {
         Error::new(Kind::Timeout, "the target did not answer").caused_by(elapsed)
     })
 }

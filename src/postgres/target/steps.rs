@@ -34,7 +34,10 @@ pub(super) async fn send<'a>(
     match step.verb {
         Verb::Truncate => {
             let check = Check::Table { table: step.table, verb: "remove all rows of" };
+            pipeline.command("SET LOCAL statement_timeout = '6h'").await;
             pipeline.send(statement.clone(), Vec::new(), check).await;
+            pipeline.settle_slowly().await?;
+            pipeline.command("SET LOCAL statement_timeout = '10min'").await;
         }
         Verb::Rekey => {
             let key = new_key(table, step)?;

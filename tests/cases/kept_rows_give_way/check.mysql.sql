@@ -1,0 +1,1 @@
+SELECT id, a FROM {space}.t ORDER BY id
