@@ -29,6 +29,8 @@ pub fn install(format: LogFormat, filter: Option<&str>) -> Result<(), String> {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_timer(SystemTime)
+        // Told on stderr too, which panics where the log's own disk is full.
+        .log_internal_errors(false)
         .with_target(false);
     let installed = match format {
         LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),

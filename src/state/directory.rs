@@ -97,7 +97,9 @@ impl Directory {
 /// The error of a file operation in the state directory.
 pub(super) fn state_error(context: String, cause: io::Error) -> Error {
     let kind = match cause.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Kind::DiskFull,
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            Kind::DiskFull
+        }
         _ => Kind::State,
     };
     Error::new(kind, context).caused_by(cause)

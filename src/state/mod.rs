@@ -5,6 +5,7 @@
 
 mod checkpoint;
 mod directory;
+mod files;
 mod mirror;
 mod record;
 mod schema;

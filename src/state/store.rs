@@ -1,30 +1,25 @@
 //! The ledger on disk: opens (or rescues) the state directory and hands records to its one writer.
 //!
-//! Reads are answered from memory. Files that sled cannot open, also by a panic, are moved aside
-//! and replaced from `checkpoints.json`, loudly; the witness in the target is the truth anyway.
+//! Reads are answered from memory. What is in `checkpoints.json` and newer than sled's files is
+//! taken from there; the witness in the target is the truth anyway.
 
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::sync::oneshot;
 
 use crate::config::LinkName;
 use crate::error::{Error, Kind, Result};
-use crate::link::ledger::{Checkpoint, Ledger, Shape};
+use crate::link::ledger::{Checkpoint, Ledger};
 use crate::link::ports::Pending;
 
-use super::checkpoint::{self, Stored};
-use super::directory::{Directory, held, state_error};
+use super::directory::{Directory, state_error};
+use super::files::{self, Files};
 use super::mirror::{self, Contents};
-use super::record::{self, Unreadable};
-use super::schema;
 use super::writer::{INSTALLATION_KEY, Request, Writer, sealed};
 
-/// Memory of sled's cache, in bytes.
-const CACHE_BYTES: u64 = 16 << 20;
 /// Requests waiting for the writer at most.
 const REQUESTS_MAX: usize = 1_024;
 
@@ -71,24 +66,29 @@ impl Store {
 
     fn open_blocking(path: &Path) -> Result<Store> {
         let directory = Directory::hold(path)?;
-        let database = open_or_rescue(&directory)?;
         let mirrored = mirror::read(&directory);
-        let (stored, numbers) = load(&database, path)?;
-        let mut contents = reconcile(stored, mirrored);
+        let files = Files::open(&directory)?;
+        let mut contents = reconcile(files.contents, mirrored);
         let known = !contents.installation.is_empty();
         if !known {
             contents.installation = new_installation()?;
         }
         let sync = |cause| state_error(format!("cannot write to {}", path.display()), cause);
-        database
+        files
+            .database
             .insert(INSTALLATION_KEY, sealed(&contents.installation)?)
-            .and_then(|_| database.flush())
-            .map_err(|cause| unusable(path).caused_by(cause))?;
+            .and_then(|_| files.database.flush())
+            .map_err(|cause| files::unusable(path).caused_by(cause))?;
         Directory::restrict(&directory.database()).map_err(sync)?;
         directory.sync().map_err(sync)?;
         let fresh = !contents.links.values().any(|link| link.progress.is_some() || link.starting);
         let (requests, receiver) = mpsc::sync_channel(REQUESTS_MAX);
-        let writer = Writer { directory, database, contents: contents.clone(), numbers };
+        let writer = Writer {
+            directory,
+            database: Some(files.database),
+            contents: contents.clone(),
+            numbers: files.numbers,
+        };
         std::thread::Builder::new()
             .name("weir-state".to_owned())
             .spawn(move || writer.run(&receiver))
@@ -143,7 +143,7 @@ fn closed() -> Error {
     Error::new(Kind::State, "the state directory is closed")
 }
 
-fn now_us() -> i64 {
+pub(super) fn now_us() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
@@ -160,113 +160,10 @@ fn random_bytes(bytes: &mut [u8]) -> std::io::Result<()> {
     std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, bytes)
 }
 
-/// Opens sled; files that cannot be used are set aside and new ones made.
-fn open_or_rescue(directory: &Directory) -> Result<sled::Db> {
-    let path = directory.database();
-    let cause = match try_open(&path) {
-        Ok(database) => return Ok(database),
-        Err(Failure::Io(cause)) => {
-            return Err(state_error(format!("cannot open {}", path.display()), cause));
-        }
-        Err(Failure::Held) => return Err(held(&path)),
-        Err(Failure::Corrupt(cause)) => cause,
-    };
-    let aside = directory.set_aside(now_us()).map_err(|cause| {
-        state_error(format!("cannot move the corrupt {} aside", path.display()), cause)
-    })?;
-    tracing::error!(
-        cause,
-        aside = %aside.display(),
-        "the state files are corrupt; they were moved aside and replaced from checkpoints.json. \
-         Nothing is lost: each link goes on from the witness in its target"
-    );
-    match try_open(&path) {
-        Ok(database) => Ok(database),
-        Err(_) => Err(unusable(&path)),
-    }
-}
-
-fn unusable(path: &Path) -> Error {
-    Error::new(Kind::State, format!("the state files in {} cannot be used", path.display()))
-}
-
-enum Failure {
-    Io(std::io::Error),
-    Held,
-    Corrupt(String),
-}
-
-fn try_open(path: &Path) -> std::result::Result<sled::Db, Failure> {
-    let config = sled::Config::new()
-        .path(path)
-        .mode(sled::Mode::LowSpace)
-        .cache_capacity(CACHE_BYTES)
-        .flush_every_ms(Some(500));
-    match catch_unwind(AssertUnwindSafe(|| config.open())) {
-        Ok(Ok(database)) => Ok(database),
-        Ok(Err(sled::Error::Io(cause))) => Err(match cause.kind() {
-            std::io::ErrorKind::PermissionDenied
-            | std::io::ErrorKind::StorageFull
-            | std::io::ErrorKind::ReadOnlyFilesystem
-            | std::io::ErrorKind::QuotaExceeded => Failure::Io(cause),
-            _ if cause.to_string().starts_with("could not acquire lock") => Failure::Held,
-            _ => Failure::Corrupt(cause.to_string()),
-        }),
-        Ok(Err(other)) => Err(Failure::Corrupt(other.to_string())),
-        Err(_) => Err(Failure::Corrupt("opening panicked".to_owned())),
-    }
-}
-
-type Numbers = BTreeMap<LinkName, u64>;
-
-/// Reads everything: per link the newest valid checkpoint.
-fn load(database: &sled::Db, path: &Path) -> Result<(Contents, Numbers)> {
-    let mut contents = Contents::default();
-    let mut numbers = Numbers::new();
-    let mut shapes = Vec::new();
-    for entry in database.iter() {
-        let (key, value) = entry.map_err(|cause| unusable(path).caused_by(cause))?;
-        if let Some((link, number)) = checkpoint::parse_key(&key) {
-            numbers.insert(link.clone(), number);
-            let stored = readable::<Stored>(&value, path)?.and_then(Stored::checkpoint);
-            match stored {
-                // Keys ascend, so a later valid record replaces an earlier one.
-                Some(checkpoint) => drop(contents.links.insert(link, checkpoint)),
-                None => tracing::error!(%link, number, "a checkpoint is torn and is not used"),
-            }
-        } else if let Some((link, table)) = schema::parse_key(&key) {
-            match readable::<Shape>(&value, path)? {
-                Some(shape) => shapes.push((link, table, shape)),
-                None => tracing::error!(%link, table, "an accepted shape is torn and is not used"),
-            }
-        } else if &*key == INSTALLATION_KEY {
-            contents.installation = readable(&value, path)?.unwrap_or_default();
-        }
-    }
-    for (link, table, shape) in shapes {
-        if let Some(checkpoint) = contents.links.get_mut(&link) {
-            Arc::make_mut(&mut checkpoint.shapes).insert(table, shape);
-        }
-    }
-    Ok((contents, numbers))
-}
-
-fn readable<T: serde::de::DeserializeOwned>(bytes: &[u8], path: &Path) -> Result<Option<T>> {
-    match record::open(bytes) {
-        Ok(value) => Ok(Some(value)),
-        Err(newer @ Unreadable::Newer(_)) => Err(unusable(path)
-            .hint("start the weir that wrote them, or a later one")
-            .caused_by(newer)),
-        Err(Unreadable::Torn | Unreadable::Content(_)) => Ok(None),
-    }
-}
-
 /// sled's contents, completed by what only the mirror has.
 fn reconcile(mut stored: Contents, mirrored: Option<Contents>) -> Contents {
     let Some(mirrored) = mirrored else { return stored };
-    if stored.installation.is_empty() {
-        stored.installation = mirrored.installation;
-    }
+    let mut newer = stored.installation.is_empty();
     for (link, theirs) in mirrored.links {
         let seq = |checkpoint: &Checkpoint| checkpoint.progress.as_ref().map(|own| own.seq);
         match stored.links.get(&link) {
@@ -279,8 +176,13 @@ fn reconcile(mut stored: Contents, mirrored: Option<Contents>) -> Contents {
                     "the state of the link is taken from checkpoints.json, which is newer"
                 );
                 stored.links.insert(link, theirs);
+                newer = true;
             }
         }
+    }
+    // Files that lost a link may have kept an id from before it was adopted.
+    if newer {
+        stored.installation = mirrored.installation;
     }
     stored
 }

@@ -3,9 +3,12 @@
 //! One cycle is `apply_batch`, `flush`, and `fdatasync` of sled's file (sled's own flush is none);
 //! all requests that arrive within [`GROUP`] of the last cycle share the next one. It runs on a
 //! thread of its own because every step blocks. The mirror follows every few seconds and at the end.
+//! sled keeps its first write error for good, so after an error, or a panic of sled's, the files are
+//! opened anew and what is known is written again.
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -18,6 +21,7 @@ use crate::link::ledger::Checkpoint;
 
 use super::checkpoint::{self, KEPT_PER_LINK, Stored};
 use super::directory::{Directory, state_error};
+use super::files::{Files, Numbers};
 use super::mirror::{self, Contents};
 use super::{record, schema};
 
@@ -56,12 +60,12 @@ pub(super) enum Request {
 pub(super) struct Writer {
     /// Held until the end.
     pub(super) directory: Directory,
-    /// sled.
-    pub(super) database: sled::Db,
+    /// sled; `None` after an error, until it is opened anew.
+    pub(super) database: Option<sled::Db>,
     /// As durable as the last cycle.
     pub(super) contents: Contents,
     /// Number of the newest checkpoint of each link.
-    pub(super) numbers: BTreeMap<LinkName, u64>,
+    pub(super) numbers: Numbers,
 }
 
 /// Per link the newest checkpoint with the installation id; `None` to forget the link.
@@ -107,7 +111,7 @@ impl Writer {
             }
         };
         self.mirror();
-        if let Err(cause) = self.sync() {
+        if let Err(cause) = self.durably(&Pending::new()) {
             tracing::warn!(cause = cause.chain(), "the state could not be flushed at the end");
         }
         drop(self);
@@ -117,7 +121,7 @@ impl Writer {
     }
 
     fn cycle(&mut self, pending: Pending, waiting: Waiting) {
-        let outcome = self.write(&pending).and_then(|()| self.sync());
+        let outcome = self.durably(&pending);
         if outcome.is_ok() {
             for (link, record) in pending {
                 match record {
@@ -139,6 +143,57 @@ impl Writer {
         }
     }
 
+    /// Writes and syncs. Whatever went wrong, the next try starts with the files opened anew.
+    fn durably(&mut self, pending: &Pending) -> Result<()> {
+        let attempt = catch_unwind(AssertUnwindSafe(|| {
+            self.reopen()?;
+            self.write(pending)?;
+            self.sync()
+        }));
+        let outcome =
+            attempt.unwrap_or_else(|_| Err(Error::new(Kind::State, "writing the state panicked")));
+        if outcome.is_err() {
+            self.give_up();
+        }
+        outcome
+    }
+
+    /// Closes sled, which may fail again or panic while it does.
+    fn give_up(&mut self) {
+        let database = self.database.take();
+        if catch_unwind(AssertUnwindSafe(|| drop(database))).is_err() {
+            tracing::warn!("sled panicked while it was closed");
+        }
+    }
+
+    /// Opens the files again after an error, and writes again what is known to have been durable.
+    fn reopen(&mut self) -> Result<()> {
+        if self.database.is_some() {
+            return Ok(());
+        }
+        let files = Files::open(&self.directory)?;
+        self.database = Some(files.database);
+        for (link, number) in files.numbers {
+            let known = self.numbers.entry(link).or_default();
+            *known = number.max(*known);
+        }
+        let known = std::mem::take(&mut self.contents);
+        let again: Pending = known
+            .links
+            .iter()
+            .map(|(link, checkpoint)| {
+                (link.clone(), Some((checkpoint.clone(), known.installation.clone())))
+            })
+            .collect();
+        let written = self.write(&again);
+        self.contents = known;
+        written
+    }
+
+    fn sled(&self) -> Result<&sled::Db> {
+        self.database.as_ref().ok_or_else(|| Error::new(Kind::State, "the state files are closed"))
+    }
+
     fn write(&mut self, pending: &Pending) -> Result<()> {
         let mut batch = sled::Batch::default();
         for (link, record) in pending {
@@ -152,7 +207,7 @@ impl Writer {
                 None => self.remove_one(link, &mut batch)?,
             }
         }
-        self.database.apply_batch(batch).map_err(broken)
+        self.sled()?.apply_batch(batch).map_err(broken)
     }
 
     fn write_one(
@@ -184,7 +239,7 @@ impl Writer {
     fn remove_one(&mut self, link: &LinkName, batch: &mut sled::Batch) -> Result<()> {
         self.numbers.remove(link);
         for prefix in [checkpoint::prefix(link), schema::key(link, "")] {
-            for key in self.database.scan_prefix(prefix).keys() {
+            for key in self.sled()?.scan_prefix(prefix).keys() {
                 batch.remove(key.map_err(broken)?);
             }
         }
@@ -192,7 +247,7 @@ impl Writer {
     }
 
     fn sync(&self) -> Result<()> {
-        self.database.flush().map_err(broken)?;
+        self.sled()?.flush().map_err(broken)?;
         let path = self.directory.database().join("db");
         File::open(&path)
             .and_then(|file| file.sync_data())

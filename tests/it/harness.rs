@@ -150,8 +150,19 @@ impl Weir {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
-        command.args(arguments).arg("--config").arg(self.config()).current_dir(self.dir.path());
+        self.command_by(&[], arguments)
+    }
+
+    fn command_by(&self, by: &[&str], arguments: &[&str]) -> Command {
+        let weir = env!("CARGO_BIN_EXE_weir");
+        let mut words = by.iter().chain([&weir]).copied();
+        let mut command = Command::new(words.next().unwrap_or(weir));
+        command
+            .args(words)
+            .args(arguments)
+            .arg("--config")
+            .arg(self.config())
+            .current_dir(self.dir.path());
         command.envs(self.passwords.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).kill_on_drop(true);
         command
@@ -166,12 +177,17 @@ impl Weir {
 
     /// Starts a verb that goes on; its log goes to `weir.log` in the directory.
     pub fn spawn(&self, arguments: &[&str]) -> Child {
+        self.spawn_by(&[], arguments)
+    }
+
+    /// The same by way of another program, which is given weir and its arguments.
+    pub fn spawn_by(&self, by: &[&str], arguments: &[&str]) -> Child {
         let log = std::fs::File::options()
             .create(true)
             .append(true)
             .open(self.dir.path().join("weir.log"))
             .expect("log file");
-        let mut command = self.command(arguments);
+        let mut command = self.command_by(by, arguments);
         command.stdout(log.try_clone().expect("log file")).stderr(log);
         command.spawn().expect("weir starts")
     }

@@ -26,6 +26,35 @@ async fn terminate(mut child: Child) -> Option<i32> {
     status.expect("waited").code()
 }
 
+/// Broken if a full disk under the state directory stopped the link for good, or what was applied
+/// meanwhile were applied again: sled keeps its first write error until it is opened anew.
+#[tokio::test]
+async fn a_full_state_disk_passes() {
+    use rustix::process::{Pid, Resource, Rlimit, prlimit};
+    let Some(pair) = Pair::start(Server::MariaDb1011, Server::Postgres15).await else { return };
+    let weir = prepare(&pair, "full").await;
+    // A file size limit of this process stands in for the disk; its signal is to be an error.
+    let mut child = weir.spawn_by(&["sh", "-c", "trap '' XFSZ; exec \"$0\" \"$@\""], &["run"]);
+    until_equal(&pair, SPACE, SOON).await;
+    let pid = Pid::from_raw(child.id().expect("running").cast_signed());
+    let limit = |current| {
+        let limit = Rlimit { current, maximum: None };
+        prlimit(pid, Resource::Fsize, limit).expect("file size limit");
+    };
+    limit(Some(1));
+    insert(&pair, 1_000, 10).await;
+    until_status(&weir, "disk_full").await;
+    limit(None);
+    insert(&pair, 2_000, 10).await;
+    until_equal(&pair, SPACE, SOON).await;
+    until_status(&weir, "running").await;
+    insert(&pair, 3_000, 10).await;
+    until_equal(&pair, SPACE, SOON).await;
+    assert!(child.try_wait().expect("state").is_none(), "weir ended:\n{}", weir.log());
+    assert_eq!(terminate(child).await, Some(0), "{}", weir.log());
+    weir.run(&["run", "--until-caught-up"]).await.expect_code(0);
+}
+
 async fn until_status(weir: &Weir, phrase: &str) -> Outcome {
     let mut last = None;
     until(&format!("status says {phrase}"), SOON, async || {
