@@ -135,6 +135,7 @@ async fn examine(ends: &Ends<'_>, report: &mut Report) -> Vec<Finding> {
                 target_dialect: ends.target.dialect,
                 tables: Vec::new(),
                 wanted: Wanted::default(),
+                overlap: Vec::new(),
             };
             findings.extend(preflight(ends, &none).await);
         }

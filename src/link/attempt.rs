@@ -125,7 +125,24 @@ async fn connect(link: &Link) -> Result<Connected> {
     let source = answered("open the source", link.ends.source(Arc::clone(&plan))).await?;
     let scan = answered("open the side reader", link.ends.scan(Arc::clone(&plan))).await?;
     let target = answered("open the target", link.ends.target(Arc::clone(&plan))).await?;
+    refuse_itself(&plan, source.identity(), target.identity())?;
     Ok(Connected { plan, source, scan, target })
+}
+
+/// A server that reads what it writes would be fed its own rows. MariaDB shows no identity of its
+/// own to tell by.
+fn refuse_itself(plan: &LinkPlan, source: &str, target: &str) -> Result<()> {
+    let Some(table) = plan.overlap.first() else { return Ok(()) };
+    // PostgreSQL's source identity is the target's with the timeline behind it.
+    let one =
+        source == target || source.strip_prefix(target).is_some_and(|rest| rest.starts_with('/'));
+    if !one || source.starts_with("mariadb:") {
+        return Ok(());
+    }
+    let context =
+        format!("source and target are one database, and {table} would be read and written");
+    Err(Error::new(Kind::Configuration, context)
+        .hint("correct one of the two urls, or give the target tables other names"))
 }
 
 /// Awaits a step before the stream for at most [`ANSWER_MAX`], so that a server whose connection

@@ -57,9 +57,11 @@ pub fn plan(
         return Err(findings);
     }
     tie(&mut tables);
-    let tables = tables.into_iter().map(Arc::new).collect();
+    let tables: Vec<_> = tables.into_iter().map(Arc::new).collect();
     let wanted = wanted(config, link);
-    Ok(LinkPlan { link: link.clone(), source_dialect, target_dialect, tables, wanted })
+    let overlap = overlap(config, link, &tables);
+    let link = link.clone();
+    Ok(LinkPlan { link, source_dialect, target_dialect, tables, wanted, overlap })
 }
 
 fn dialect(config: &Config, name: &str, findings: &mut Vec<Finding>) -> Option<Dialect> {
@@ -174,6 +176,24 @@ fn one_way_only(
             ));
         }
     }
+}
+
+/// See [`LinkPlan::overlap`]. Names of PostgreSQL are those of one database, not of the server.
+fn overlap(config: &Config, link: &LinkName, tables: &[Arc<TablePlan>]) -> Vec<TableName> {
+    let database = |name: &str| config.databases.get(name);
+    let (Some(source), Some(target)) = (database(&link.source), database(&link.target)) else {
+        return Vec::new();
+    };
+    let one = match (source.dialect, target.dialect) {
+        (Dialect::Postgres, Dialect::Postgres) => source.database == target.database,
+        (one, other) => one == other,
+    };
+    if !one {
+        return Vec::new();
+    }
+    let read: HashSet<&TableName> = tables.iter().map(|table| &table.source.name).collect();
+    let written = tables.iter().map(|table| &table.target.name);
+    written.filter(|name| read.contains(name)).cloned().collect()
 }
 
 fn table_plan(draft: &Draft<'_>, findings: &mut Vec<Finding>) -> TablePlan {

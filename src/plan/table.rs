@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::config::{Deletes, Dialect, LinkName, Truncates};
-use crate::model::Table;
+use crate::model::{Table, TableName};
 use crate::plan::Wanted;
 use crate::transform::Conversion;
 
@@ -23,6 +23,8 @@ pub struct LinkPlan {
     pub tables: Vec<Arc<TablePlan>>,
     /// Which source tables the configuration asks for, these and others.
     pub wanted: Wanted,
+    /// Target tables that the link would read as its own source if both ends were one server.
+    pub overlap: Vec<TableName>,
 }
 
 /// How one table crosses.

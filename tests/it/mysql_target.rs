@@ -91,6 +91,7 @@ impl Bench {
             target_dialect: dialect,
             tables: vec![Arc::new(plan)],
             wanted: weir::plan::Wanted::default(),
+            overlap: Vec::new(),
         })
     }
 

@@ -314,3 +314,22 @@ async fn assert_idle(server: &Running) {
     })
     .await;
 }
+
+/// Broken if a link whose two ends are one database fed itself its own rows for ever.
+#[tokio::test]
+async fn a_link_to_itself_is_refused() {
+    for server in [Server::Postgres15, Server::MySql97] {
+        let Some(pair) = Pair::start(server, server).await else { return };
+        let other = prepare(&pair, "other").await;
+        other.run(&["run", "--until-caught-up"]).await.expect_code(0);
+        let weir = Weir::new(&pair, "itself", SPACE, "\n[apply]\nstart = \"now\"\n");
+        let text = std::fs::read_to_string(weir.config()).expect("weir.toml");
+        let source = pair.source.url();
+        let alias = source.replace("127.0.0.1", "localhost");
+        let text = text.replace(&pair.target.url(), &alias).replace("RIGHT_", "LEFT_");
+        std::fs::write(weir.config(), text).expect("weir.toml");
+        weir.run(&["setup", "--apply"]).await.expect_code(0);
+        let run = weir.run(&["run", "--until-caught-up"]).await;
+        run.expect_code(4).expect_phrase("source and target are one database");
+    }
+}

@@ -113,6 +113,7 @@ async fn plan(database: &Database, link: &LinkName) -> Arc<LinkPlan> {
         target_dialect: Dialect::Postgres,
         tables: tables.collect(),
         wanted: weir::plan::Wanted::default(),
+        overlap: Vec::new(),
     })
 }
 

@@ -230,6 +230,24 @@ async fn random_mariadb_to_postgres15() {
     random(Server::MariaDb1011, Server::Postgres15, seed(34), SHORT).await;
 }
 
+/// As above, between two PostgreSQL servers.
+#[tokio::test]
+async fn random_postgres15_to_postgres18() {
+    random(Server::Postgres15, Server::Postgres18, seed(35), SHORT).await;
+}
+
+/// As above, MySQL to MariaDB.
+#[tokio::test]
+async fn random_mysql_to_mariadb() {
+    random(Server::MySql97, Server::MariaDb1011, seed(36), SHORT).await;
+}
+
+/// As above, MariaDB to MySQL.
+#[tokio::test]
+async fn random_mariadb_to_mysql() {
+    random(Server::MariaDb1011, Server::MySql97, seed(37), SHORT).await;
+}
+
 /// `RANDOM_SEED` in the environment tries another course of events.
 fn seed(default: u64) -> u64 {
     std::env::var("RANDOM_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(default)

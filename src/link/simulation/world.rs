@@ -331,5 +331,6 @@ pub(super) fn plan(altered: bool) -> Arc<LinkPlan> {
         target_dialect: Dialect::Mysql,
         tables: vec![Arc::new(table)],
         wanted: Wanted::default(),
+        overlap: Vec::new(),
     })
 }

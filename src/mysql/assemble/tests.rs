@@ -144,6 +144,7 @@ fn assembler(flavor: Flavor) -> Assembler {
         target_dialect: Dialect::Postgres,
         tables: vec![odd(json), plain, old],
         wanted: Wanted::default(),
+        overlap: Vec::new(),
     };
     let server = Server { flavor, names_by_case: true };
     Assembler::new(Arc::new(plan), server, empty_position(flavor), None).expect("a plan")

@@ -102,6 +102,7 @@ fn assembler(tables: Vec<TablePlan>, reviewed: Option<Lsn>) -> Assembler {
         target_dialect: Dialect::Mysql,
         tables: tables.into_iter().map(Arc::new).collect(),
         wanted: Wanted::default(),
+        overlap: Vec::new(),
     };
     Assembler::new(Arc::new(plan), HashMap::new(), reviewed)
 }

@@ -130,6 +130,7 @@ async fn plan(database: &Database, link: &LinkName) -> Arc<LinkPlan> {
         target_dialect: database.dialect,
         tables: tables.collect(),
         wanted: weir::plan::Wanted::default(),
+        overlap: Vec::new(),
     })
 }
 

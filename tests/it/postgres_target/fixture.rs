@@ -93,6 +93,7 @@ impl Site {
             target_dialect: Dialect::Postgres,
             tables: tables.into_iter().map(|table| Arc::new(plan(table))).collect(),
             wanted: weir::plan::Wanted::default(),
+            overlap: Vec::new(),
         };
         let plan = Arc::new(plan);
         Postgres

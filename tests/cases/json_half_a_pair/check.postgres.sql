@@ -1,0 +1,1 @@
+SELECT id, j FROM {space}.t ORDER BY id
