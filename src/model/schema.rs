@@ -97,6 +97,13 @@ pub enum Type {
         /// Labels in definition order.
         labels: Vec<String>,
     },
+    /// A type that crosses only into the same one of the same dialect, as the server's own text.
+    Native {
+        /// Its name without limits; with its schema where it is not built in.
+        name: String,
+        /// Its limits, as the server codes them.
+        modifier: i32,
+    },
     /// A type weir does not carry yet; refused at plan time by [`Column::native`].
     Unsupported,
 }

@@ -50,7 +50,7 @@ impl Form {
             Type::Date => Form::Date,
             Type::Time { digits } => Form::Time(*digits),
             Type::Timestamp { digits } | Type::Instant { digits } => Form::DateTime(*digits),
-            Type::Unsupported => return None,
+            Type::Native { .. } | Type::Unsupported => return None,
         })
     }
 

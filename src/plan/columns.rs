@@ -12,6 +12,10 @@ use crate::plan::select::Chosen;
 use crate::plan::{ColumnPlan, Finding, UpsertStrategy};
 use crate::transform::{Fit, pair, reverse};
 
+/// Native types whose values have one text each.
+const KEY_TYPES: &[&str] =
+    &["inet", "cidr", "macaddr", "macaddr8", "oid", "pg_lsn", "bit", "varbit", "name", "char"];
+
 /// One table of a link while it is planned.
 pub(crate) struct Draft<'a> {
     /// The link.
@@ -110,7 +114,9 @@ impl Draft<'_> {
         match pair(from, self.dialects.0, to, self.dialects.1) {
             Ok((conversion, _)) => Some(ColumnPlan { source, target, conversion, reverse: None }),
             Err(why) => {
-                let unsupported = from.ty == Type::Unsupported || to.ty == Type::Unsupported;
+                let unsupported = [&from.ty, &to.ty]
+                    .iter()
+                    .any(|ty| matches!(ty, Type::Unsupported | Type::Native { .. }));
                 let kind = if unsupported { Kind::Unsupported } else { Kind::Mapping };
                 findings.push(self.finding(
                     kind,
@@ -260,14 +266,18 @@ impl Draft<'_> {
         let mut refuse = |message: String, hint: &str| {
             findings.push(self.finding(Kind::Mapping, message, hint.to_owned()));
         };
-        let floats = [&from.ty, &to.ty].into_iter().any(|ty| matches!(ty, Type::F32 | Type::F64));
-        if floats || matches!(from.ty, Type::Json(_)) || matches!(to.ty, Type::Json(_)) {
+        let inexact = [&from.ty, &to.ty].into_iter().any(|ty| match ty {
+            Type::F32 | Type::F64 => true,
+            Type::Native { name, .. } => !KEY_TYPES.contains(&name.as_str()),
+            _ => false,
+        });
+        if inexact || matches!(from.ty, Type::Json(_)) || matches!(to.ty, Type::Json(_)) {
             refuse(
                 format!(
                     "match key column {} is {}, which cannot be compared exactly",
                     from.name, from.native
                 ),
-                "choose a `key` without floats and JSON",
+                "choose a `key` without floats, JSON and types whose texts are not unique",
             );
             return;
         }

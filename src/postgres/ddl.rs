@@ -90,7 +90,8 @@ fn definition(
         Type::Json(JsonKind::Verbatim) if dialect == Dialect::Postgres => plain("json"),
         Type::Json(_) => plain("jsonb"),
         Type::Enum { labels } => Ok(enumeration(column, labels, table)),
-        Type::Unsupported => Err("its type cannot cross"),
+        Type::Native { .. } if dialect == Dialect::Postgres => plain(&column.native),
+        Type::Native { .. } | Type::Unsupported => Err("its type cannot cross"),
     }
 }
 

@@ -38,7 +38,7 @@ pub(crate) fn decode(ty: &Type, text: &[u8], keep: impl FnOnce(&[u8]) -> Bytes) 
         Type::F32 => float32(text),
         Type::F64 => float64(text),
         Type::Char { .. } => keep(text.trim_suffix_blanks()).map(Value::Text),
-        Type::Text { .. } => keep(text).map(Value::Text),
+        Type::Text { .. } | Type::Native { .. } => keep(text).map(Value::Text),
         Type::Binary { .. } | Type::Bytes { .. } => bytea(text),
         Type::Date => infinite(text).map_or_else(|| date(text), Ok),
         Type::Time { .. } => time(text),

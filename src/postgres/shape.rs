@@ -93,6 +93,9 @@ fn type_difference(
 /// type and without limits; an enum under its own.
 fn same_named(named: &TypeName, column: &Column) -> bool {
     if named.schema.is_empty() || named.schema == "pg_catalog" {
+        if let Type::Native { name, .. } = &column.ty {
+            return *name == named.name;
+        }
         let base = BASE_TYPES.iter().find(|base| base.name() == named.name);
         return base.is_some_and(|base| {
             // A modifier only keeps `char` from being a type without limit.
@@ -100,6 +103,9 @@ fn same_named(named: &TypeName, column: &Column) -> bool {
             discriminant(&plain) == discriminant(&column.ty)
                 && !matches!(&plain, Type::Int { .. } if plain != column.ty)
         });
+    }
+    if let Type::Native { name, .. } = &column.ty {
+        return *name == format!("{}.{}", named.schema, named.name);
     }
     let spelled = column.native.replace('"', "");
     matches!(column.ty, Type::Enum { .. })

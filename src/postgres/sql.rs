@@ -218,7 +218,8 @@ pub(super) fn base_type(column: &Column) -> Option<&str> {
         Type::Json(JsonKind::Verbatim) => "json",
         Type::Json(_) => "jsonb",
         // The server prints enum types with schema and quotes where they need them.
-        Type::Enum { .. } => column.native.as_str(),
+        // The limits of a native type are those of the source: nothing is cut or rounded.
+        Type::Enum { .. } | Type::Native { .. } => column.native.as_str(),
         Type::Text { .. } | Type::Binary { .. } | Type::Bytes { .. } => return None,
         Type::Year => "int2",
         Type::Unsupported => return None,

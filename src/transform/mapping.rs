@@ -89,8 +89,37 @@ impl Sides<'_> {
                 return Err(format!("{dialect} type {} is not supported yet", column.native));
             }
         }
-        let fit = self.fit()?;
+        let fit = match self.native()? {
+            Some(fit) => fit,
+            None => self.fit()?,
+        };
         Ok(Conversion { nullable: self.target.nullable, fit })
+    }
+
+    /// A native type crosses into itself, untouched.
+    fn native(&self) -> Result<Option<Fit>, String> {
+        let (source, target) = (self.source, self.target);
+        match (&source.ty, &target.ty) {
+            (Type::Native { .. }, Type::Native { .. })
+                if source.ty == target.ty
+                    && source.native == target.native
+                    && self.source_dialect == self.target_dialect =>
+            {
+                Ok(Some(Fit::Text(self.text()?)))
+            }
+            (Type::Native { .. }, Type::Native { .. })
+                if self.source_dialect == self.target_dialect =>
+            {
+                Err(self.needs_rule("the two are different types"))
+            }
+            (Type::Native { .. }, _) => {
+                Err(format!("{} type {} is not supported yet", self.source_dialect, source.native))
+            }
+            (_, Type::Native { .. }) => {
+                Err(format!("{} type {} is not supported yet", self.target_dialect, target.native))
+            }
+            _ => Ok(None),
+        }
     }
 
     fn fit(&self) -> Result<Fit, String> {

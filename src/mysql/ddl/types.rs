@@ -67,7 +67,7 @@ pub(super) fn definition(
         Type::Uuid => Definition::plain("char(36) CHARACTER SET ascii COLLATE ascii_bin", 36),
         Type::Json(_) => Definition::plain("json", 12),
         Type::Enum { labels } => enumeration(labels, key_bytes),
-        Type::Unsupported => return Err("its type cannot cross"),
+        Type::Native { .. } | Type::Unsupported => return Err("its type cannot cross"),
     })
 }
 
