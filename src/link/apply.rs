@@ -167,13 +167,16 @@ impl Applier {
         }
         batch.bytes += part.bytes;
         for change in &part.changes {
-            let prepared = steps::prepare(&self.plan, change).map_err(|error| {
+            let prepared = steps::prepare(&self.plan, change);
+            let note = steps::note(&self.plan, change);
+            let (prepared, note) = prepared.and_then(|one| Ok((one, note?))).map_err(|error| {
                 let after = batch.last_commit().map_or(&self.seen, |commit| &commit.position);
                 let number = batch.next_ordinal();
                 let table = self.plan.tables.get(change.table);
                 let table = table.map(|table| isolate::describe(table)).unwrap_or_default();
                 error.within(format!("{table}, change {number} of the transaction after {after}"))
             })?;
+            batch.push_beside(note);
             batch.push(prepared);
         }
         if let Some(commit) = part.commit {

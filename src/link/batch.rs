@@ -55,6 +55,14 @@ impl Batch {
         self.changes += 1;
     }
 
+    /// Adds what goes with the next change of the open transaction.
+    pub(super) fn push_beside(&mut self, prepared: Option<Prepared>) {
+        if let Some(prepared) = prepared {
+            self.prepared.push(prepared);
+            self.ordinals.push(self.open_changes);
+        }
+    }
+
     /// The open transaction ends here.
     pub(super) fn end_transaction(&mut self, commit: Commit) {
         if self.open_changes > 0 {

@@ -241,7 +241,7 @@ impl Refetch {
             }
             let prepared = match row {
                 Some(after) => {
-                    let change = Change { table, op: Op::Insert { after } };
+                    let change = Change { table, op: Op::Insert { after }, reshaped: false };
                     steps::prepare(plan, &change)
                         .map_err(|error| error.within("a row read again at the source"))?
                 }

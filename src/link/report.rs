@@ -66,6 +66,9 @@ impl Report {
     pub(super) fn steps(&mut self, plan: &LinkPlan, steps: &[Step]) {
         for step in steps {
             let Some(table) = plan.tables.get(step.table) else { continue };
+            if step.verb == Verb::Note {
+                continue;
+            }
             let rows = if step.verb == Verb::Truncate { 1 } else { step.rows.len() as u64 };
             let known = self
                 .rows

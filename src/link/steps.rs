@@ -5,7 +5,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::{Row, Step, Verb};
 use crate::plan::{self, LinkPlan, Merger, TablePlan};
 
-pub(super) use crate::plan::{Prepared, key_text, prepare};
+pub(super) use crate::plan::{Prepared, key_text, note, prepare};
 
 /// Rows of one step at most; the target's room cuts statements further where it must.
 const STEP_ROWS_MAX: usize = 1_000;
@@ -48,7 +48,7 @@ pub(super) fn keys<'a>(plan: &'a TablePlan, step: &'a Step) -> impl Iterator<Ite
         match step.verb {
             Verb::Upsert | Verb::Update => [listed(0), None],
             Verb::Rekey => [old(), listed(width)],
-            Verb::Delete => [old(), None],
+            Verb::Delete | Verb::Note => [old(), None],
             Verb::Truncate => [None, None],
         }
         .into_iter()

@@ -26,6 +26,9 @@ pub enum Verb {
     Delete,
     /// Remove all rows, without an implicit commit. No rows.
     Truncate,
+    /// Note the match key in `weir.missed`, so that the row is read again at the source. Rows hold
+    /// the key's values in key order.
+    Note,
 }
 
 /// One verb on one table for many rows. No two rows of a step have the same match key.

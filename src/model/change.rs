@@ -15,6 +15,9 @@ pub struct Change {
     pub table: usize,
     /// What happened.
     pub op: Op,
+    /// The row was logged in another shape than planned, before a reviewed ALTER TABLE, so the log
+    /// may not hold what the plan writes: it is to be read again.
+    pub reshaped: bool,
 }
 
 /// What happened to a row.

@@ -230,7 +230,7 @@ impl Assembler {
             Statement::Xa => return Err(two_phase()),
             Statement::Truncate(name) => {
                 if let Some(table) = self.tables.planned(&name) {
-                    self.push(Change { table, op: Op::Truncate }, ready)?;
+                    self.push(Change { table, op: Op::Truncate, reshaped: false }, ready)?;
                 }
             }
             Statement::Gone(names) => self.refuse_gone(&names)?,

@@ -90,6 +90,7 @@ const fn operation(verb: Verb) -> &'static str {
         Verb::Rekey => "rekey",
         Verb::Delete => "delete",
         Verb::Truncate => "truncate",
+        Verb::Note => "note",
     }
 }
 

@@ -31,7 +31,7 @@ impl<'a> KeyRef<'a> {
     pub(crate) fn of(change: &'a Prepared, table: &'a TablePlan) -> Self {
         let key = Some(table.key.as_slice());
         match &change.act {
-            Act::Delete { key } => KeyRef::bare(key),
+            Act::Delete { key } | Act::Note { key } => KeyRef::bare(key),
             Act::Upsert { row, columns } => KeyRef { row, columns: columns.as_deref(), key },
             Act::Update { columns, row } | Act::Rekey { columns, row, .. } => {
                 KeyRef { row, columns: columns.as_deref(), key }

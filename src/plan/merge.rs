@@ -28,6 +28,8 @@ pub struct Merger<'a> {
     rekeys: Vec<&'a Prepared>,
     rekeyed: KeySet,
     steps: Vec<Step>,
+    /// Rows to be read again; they go last.
+    notes: Vec<&'a Prepared>,
 }
 
 #[derive(Debug)]
@@ -56,12 +58,14 @@ impl<'a> Merger<'a> {
             rekeys: Vec::new(),
             rekeyed: KeySet::default(),
             steps: Vec::new(),
+            notes: Vec::new(),
         }
     }
 
     /// Adds the next change in source order.
     pub fn push(&mut self, change: &'a Prepared) {
         match &change.act {
+            Act::Note { .. } => self.notes.push(change),
             Act::Rekey { .. } => self.push_rekey(change),
             Act::Truncate | Act::Upsert { columns: Some(_), .. } => {
                 self.barrier();
@@ -77,7 +81,20 @@ impl<'a> Merger<'a> {
     /// The steps of everything added; the merger is empty afterwards.
     pub fn take(&mut self) -> Vec<Step> {
         self.barrier();
-        std::mem::take(&mut self.steps)
+        let mut steps = std::mem::take(&mut self.steps);
+        for note in std::mem::take(&mut self.notes) {
+            match steps.last_mut() {
+                Some(step)
+                    if step.verb == Verb::Note
+                        && step.table == note.table
+                        && step.rows.len() < self.step_rows_max =>
+                {
+                    step.rows.extend(note.step_row());
+                }
+                _ => steps.push(note.step(self.plan)),
+            }
+        }
+        steps
     }
 
     fn push_row(&mut self, change: &'a Prepared) {
@@ -191,9 +208,9 @@ impl<'a> Net<'a> {
             Act::Upsert { row, .. } => Net::Upsert(Cow::Borrowed(row)),
             Act::Update { columns, row } => Net::Update(columns.clone(), Cow::Borrowed(row)),
             Act::Delete { key } => Net::Delete(key),
-            // Not reached: these two are barriers and have no entry.
+            // Not reached: these have no entry.
             Act::Rekey { old, .. } => Net::Delete(old),
-            Act::Truncate => Net::Upsert(Cow::Owned(Row::default())),
+            Act::Truncate | Act::Note { .. } => Net::Upsert(Cow::Owned(Row::default())),
         }
     }
 

@@ -24,7 +24,7 @@ pub use key::{key_text, parse_key};
 pub(crate) use keys::KeyRef;
 pub use merge::{Merger, unmerged};
 pub use planner::plan;
-pub use prepare::{Act, Prepared, prepare, source_key};
+pub use prepare::{Act, Prepared, note, prepare, source_key};
 pub use select::{links, selection};
 pub use selection::Selection;
 pub use table::{ColumnPlan, LinkPlan, TablePlan, UpsertStrategy};

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use crate::error::{Error, Kind, Result};
-use crate::model::{Change, Op, Row, Step, Value, Verb};
+use crate::model::{Before, Change, Op, Row, Step, Value, Verb};
 use crate::ownership::{Event, Policy, Verdict, judge};
 use crate::plan::{LinkPlan, TablePlan};
 use crate::transform::{Reason, convert};
@@ -57,6 +57,11 @@ pub enum Act {
     },
     /// Delete all rows.
     Truncate,
+    /// Have the row read again at the source.
+    Note {
+        /// The key, in key order.
+        key: Row,
+    },
 }
 
 impl Prepared {
@@ -66,7 +71,7 @@ impl Prepared {
             + match &self.act {
                 Act::Upsert { row, .. } | Act::Update { row, .. } => row.size_bytes(),
                 Act::Rekey { old, row, .. } => old.size_bytes() + row.size_bytes(),
-                Act::Delete { key } => key.size_bytes(),
+                Act::Delete { key } | Act::Note { key } => key.size_bytes(),
                 Act::Truncate => 0,
             }
     }
@@ -79,6 +84,7 @@ impl Prepared {
             Act::Rekey { .. } => Verb::Rekey,
             Act::Delete { .. } => Verb::Delete,
             Act::Truncate => Verb::Truncate,
+            Act::Note { .. } => Verb::Note,
         }
     }
 
@@ -97,7 +103,7 @@ impl Prepared {
             Act::Upsert { columns, .. }
             | Act::Update { columns, .. }
             | Act::Rekey { columns, .. } => columns.as_ref(),
-            Act::Delete { .. } | Act::Truncate => None,
+            Act::Delete { .. } | Act::Truncate | Act::Note { .. } => None,
         }
     }
 
@@ -106,7 +112,7 @@ impl Prepared {
         match &self.act {
             Act::Upsert { row, .. } | Act::Update { row, .. } => Some(row.clone()),
             Act::Rekey { old, row, .. } => Some(old.iter().chain(row.iter()).cloned().collect()),
-            Act::Delete { key } => Some(key.clone()),
+            Act::Delete { key } | Act::Note { key } => Some(key.clone()),
             Act::Truncate => None,
         }
     }
@@ -122,7 +128,29 @@ pub fn prepare(plan: &LinkPlan, change: &Change) -> Result<Option<Prepared>> {
         Error::new(Kind::Internal, format!("a change names table {} of the plan", change.table))
     })?;
     let act = act(table, &change.op)?;
+    // What the log lacks of a reshaped row, the source has.
+    let act = match act {
+        Some(Act::Upsert { .. } | Act::Update { .. }) if change.reshaped => None,
+        act => act,
+    };
     Ok(act.map(|act| Prepared { table: change.table, act }))
+}
+
+/// What has a reshaped row read again; `None` for others, and where no row is left. It goes with the
+/// change, after it.
+///
+/// # Errors
+/// As [`prepare`].
+pub fn note(plan: &LinkPlan, change: &Change) -> Result<Option<Prepared>> {
+    let (Some(table), true) = (plan.tables.get(change.table), change.reshaped) else {
+        return Ok(None);
+    };
+    let key = match &change.op {
+        Op::Insert { after } => key(table, after, None)?,
+        Op::Update { before, after } => key(table, after, before.as_ref().map(Before::row))?,
+        Op::Delete { .. } | Op::Truncate => return Ok(None),
+    };
+    Ok(Some(Prepared { table: change.table, act: Act::Note { key } }))
 }
 
 fn act(table: &TablePlan, op: &Op) -> Result<Option<Act>> {

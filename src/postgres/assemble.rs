@@ -116,7 +116,8 @@ impl Assembler {
             Message::Insert { relation, new } => {
                 if let Some((table, layout)) = self.planned(relation)? {
                     let after = self.row(table, layout, &new, payload, false)?;
-                    return Ok(self.add(table, Op::Insert { after }));
+                    let reshaped = layout.is_reshaped();
+                    return Ok(self.add(Change { table, op: Op::Insert { after }, reshaped }));
                 }
             }
             Message::Update { relation, old, new } => {
@@ -129,13 +130,16 @@ impl Assembler {
                     if let Some(before) = &before {
                         fill_unchanged(&mut after, before.row());
                     }
-                    return Ok(self.add(table, Op::Update { before, after }));
+                    let reshaped = layout.is_reshaped();
+                    let op = Op::Update { before, after };
+                    return Ok(self.add(Change { table, op, reshaped }));
                 }
             }
             Message::Delete { relation, old } => {
                 if let Some((table, layout)) = self.planned(relation)? {
                     let before = self.before(table, layout, &old, payload)?;
-                    return Ok(self.add(table, Op::Delete { before }));
+                    let change = Change { table, op: Op::Delete { before }, reshaped: false };
+                    return Ok(self.add(change));
                 }
             }
             Message::Truncate { relations } => return self.truncate(&relations),
@@ -274,14 +278,14 @@ impl Assembler {
             tables.extend(self.planned(*oid)?.map(|(table, _)| table));
         }
         for table in tables {
-            self.part.changes.push(Change { table, op: Op::Truncate });
+            self.part.changes.push(Change { table, op: Op::Truncate, reshaped: false });
         }
         Ok(None)
     }
 
     /// Adds a change; returns the part when it is full.
-    fn add(&mut self, table: usize, op: Op) -> Option<Part> {
-        let row_bytes = match &op {
+    fn add(&mut self, change: Change) -> Option<Part> {
+        let row_bytes = match &change.op {
             Op::Insert { after } | Op::Update { before: None, after } => after.size_bytes(),
             Op::Update { before: Some(before), after } => {
                 before.row().size_bytes() + after.size_bytes()
@@ -290,7 +294,7 @@ impl Assembler {
             Op::Truncate => 0,
         };
         self.part.bytes += row_bytes + size_of::<Change>();
-        self.part.changes.push(Change { table, op });
+        self.part.changes.push(change);
         let full = self.part.bytes >= PART_BYTES_MAX || self.part.changes.len() >= PART_CHANGES_MAX;
         full.then(|| std::mem::take(&mut self.part))
     }

@@ -35,6 +35,13 @@ pub(super) struct Layout {
     pub(super) differences: Vec<String>,
 }
 
+impl Layout {
+    /// Whether rows of this layout may lack what the plan writes.
+    pub(super) fn is_reshaped(&self) -> bool {
+        !self.differences.is_empty()
+    }
+}
+
 /// Lays `relation` over `plan`.
 pub(super) fn layout(
     relation: &Relation<'_>,
@@ -47,13 +54,22 @@ pub(super) fn layout(
         differences.push(format!("it is called {}.{}", relation.schema, relation.table));
     }
     let mapped = |index: usize| plan.columns.iter().any(|column| column.source == index);
+    let keys: Vec<usize> =
+        plan.key.iter().filter_map(|key| Some(plan.columns.get(*key)?.source)).collect();
     let mut columns = Vec::with_capacity(relation.columns.len());
     for wire in &relation.columns {
         let index = source.column_index(wire.name);
         match index.and_then(|index| source.columns.get(index)) {
             None => differences.push(format!("column `{}` is new", wire.name)),
             Some(column) if index.is_some_and(mapped) => {
-                differences.extend(type_difference(wire, column, types));
+                let difference = type_difference(wire, column, types);
+                if difference.is_some() && !index.is_some_and(|index| keys.contains(&index)) {
+                    // Text of another type says nothing; the row is read again, if it is read at all.
+                    differences.extend(difference);
+                    columns.push(None);
+                    continue;
+                }
+                differences.extend(difference);
             }
             Some(_) => {}
         }

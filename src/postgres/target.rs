@@ -27,7 +27,7 @@ use super::sql::witness as sql;
 use crate::config::Database;
 use crate::error::{Error, Kind, Result};
 use crate::link::ports::{Applied, LinkContext, MissedKey, Pending, Slice, Target};
-use crate::model::Witness;
+use crate::model::{Step, Verb, Witness};
 use crate::plan::{LinkPlan, key_text, parse_key};
 use crate::position::Position;
 
@@ -166,8 +166,10 @@ impl PostgresTarget {
     /// Everything of a slice but the commit; returns the misses, which are noted.
     async fn write(&mut self, slice: Slice<'_>) -> Result<Vec<MissedKey>> {
         let plan = Arc::clone(&self.plan);
-        let mut statements = Vec::with_capacity(slice.steps.len());
-        for step in slice.steps {
+        let (notes, steps): (Vec<&Step>, Vec<&Step>) =
+            slice.steps.iter().partition(|step| step.verb == Verb::Note);
+        let mut statements = Vec::with_capacity(steps.len());
+        for step in &steps {
             statements.push(self.statements.of_step(&self.session, &plan, step).await?);
         }
         let opening = match slice.open {
@@ -199,7 +201,7 @@ impl PostgresTarget {
         for (statement, parameters) in settling {
             pipeline.send(statement, parameters, Check::Done("settle notes of weir.missed")).await;
         }
-        for (step, statement) in slice.steps.iter().zip(statements) {
+        for (step, statement) in steps.into_iter().zip(statements) {
             steps::send(&mut pipeline, step, &statement).await?;
         }
         if let Some((statement, parameters)) = moving {
@@ -209,7 +211,9 @@ impl PostgresTarget {
             // Deferred constraints name themselves now, not in the commit.
             pipeline.command("SET CONSTRAINTS ALL IMMEDIATE").await;
         }
-        let missed = pipeline.finish().await?;
+        let mut missed = pipeline.finish().await?;
+        let noted = notes.iter().flat_map(|step| step.rows.iter().map(|key| (step.table, key)));
+        missed.extend(noted.map(|(table, key)| MissedKey { table, key: key.clone() }));
         self.note(&missed).await?;
         Ok(missed)
     }

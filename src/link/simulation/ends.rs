@@ -287,6 +287,7 @@ fn apply(open: &mut Committed, step: &Step, missed: &mut Vec<i64>) {
                 }
             }
             Verb::Delete => drop(open.rows.remove(&key)),
+            Verb::Note => missed.push(key),
             Verb::Truncate => {}
         }
     }

@@ -196,7 +196,7 @@ impl World {
         let changes = rows.iter_mut().map(|(key, values)| {
             values.0 += 1;
             let after = row(*key, *values);
-            Change { table: 0, op: Op::Update { before: None, after } }
+            Change { table: 0, op: Op::Update { before: None, after }, reshaped: false }
         });
         self.log.push(Transaction { end: end + 10, changes: changes.collect() });
         self.models.push(rows);
@@ -243,7 +243,7 @@ impl World {
                 Op::Update { before: None, after: row(key, (old.0, version)) }
             }
         };
-        Some(Change { table: 0, op })
+        Some(Change { table: 0, op, reshaped: false })
     }
 
     /// Someone else writes to the target.

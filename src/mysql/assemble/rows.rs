@@ -48,7 +48,7 @@ impl Assembler {
             if cursor.len() == left {
                 return Err(about(Error::new(Kind::Malformed, "rows without columns"), &plan));
             }
-            self.push(Change { table: known.table, op }, ready)?;
+            self.push(Change { table: known.table, op, reshaped: false }, ready)?;
         }
         Ok(())
     }

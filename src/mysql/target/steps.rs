@@ -26,6 +26,10 @@ impl Writer {
         if step.rows.is_empty() {
             return Ok(Vec::new());
         }
+        if step.verb == Verb::Note {
+            let key = |key: &Row| MissedKey { table: step.table, key: key.clone() };
+            return Ok(step.rows.iter().map(key).collect());
+        }
         let forms = forms(&prepared, step)?;
         let all: Vec<&Row> = step.rows.iter().collect();
         let rows = Rows { table: step.table, columns: &step.columns, forms: &forms, rows: &all };
@@ -54,7 +58,7 @@ impl Writer {
                 self.write(&context, Action::Delete, &prepared, rows).await?;
                 Ok(Vec::new())
             }
-            Verb::Truncate => Ok(Vec::new()),
+            Verb::Truncate | Verb::Note => Ok(Vec::new()),
         }
     }
 

@@ -70,6 +70,7 @@ impl Model {
                 Verb::Delete => {
                     self.rows.remove(&old);
                 }
+                Verb::Note => unreachable!("no change here asks for a note"),
                 Verb::Truncate => self.rows.retain(|(table, _), _| *table != step.table),
             }
         }

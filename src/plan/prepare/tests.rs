@@ -37,7 +37,7 @@ fn text(value: &str) -> Value {
 }
 
 fn prepared(plan: &LinkPlan, op: Op) -> Result<Option<Act>> {
-    Ok(prepare(plan, &Change { table: 0, op })?.map(|prepared| prepared.act))
+    Ok(prepare(plan, &Change { table: 0, op, reshaped: false })?.map(|prepared| prepared.act))
 }
 
 fn update(before: Option<Before>, after: Row) -> Op {

@@ -166,7 +166,7 @@ fn only_planned_tables_matter() {
     assert!(error.is_none(), "{error:?}");
     let sizes: Vec<usize> = parts.iter().map(|part| part.changes.len()).collect();
     assert_eq!(sizes, [2, 2, 1, 0, 0, 1, 2]);
-    assert_eq!(parts[6].changes[1], Change { table: 0, op: Op::Truncate });
+    assert_eq!(parts[6].changes[1], Change { table: 0, op: Op::Truncate, reshaped: false });
     let positions = parts.iter().filter_map(|part| part.commit.as_ref());
     let positions: Vec<_> = positions.map(|commit| &commit.position).collect();
     assert!(positions.windows(2).all(|pair| pair[1].reaches(pair[0])));

@@ -44,7 +44,7 @@ impl Statements {
         })?;
         let columns = match step.verb {
             Verb::Upsert | Verb::Update | Verb::Rekey => Arc::clone(&step.columns),
-            Verb::Delete | Verb::Truncate => Arc::default(),
+            Verb::Delete | Verb::Truncate | Verb::Note => Arc::default(),
         };
         if columns.iter().any(|column| *column >= table.columns.len()) {
             let context = format!("a step names a column that {} has not", table.target.name);
@@ -104,5 +104,7 @@ fn text(table: &TablePlan, step: &Step) -> String {
         Verb::Rekey => sql::rekey(table, &step.columns),
         Verb::Delete => sql::delete(table),
         Verb::Truncate => sql::truncate(table),
+        // Written with the misses, not as a step of its own.
+        Verb::Note => String::new(),
     }
 }

@@ -48,6 +48,7 @@ pub(super) async fn send<'a>(
                 bound(pipeline, row_bytes(row)).await?;
             }
         }
+        Verb::Note => {}
         Verb::Upsert | Verb::Update | Verb::Delete => {
             for rows in chunks(&step.rows) {
                 let parameters = arrays(rows, &layout);
@@ -75,7 +76,7 @@ fn layout<'a>(table: &'a TablePlan, step: &Step) -> Result<Vec<Place<'a>>> {
     let places: Vec<(usize, bool)> = match step.verb {
         Verb::Upsert | Verb::Update => listed.collect(),
         Verb::Rekey => key.chain(listed).collect(),
-        Verb::Delete => key.collect(),
+        Verb::Delete | Verb::Note => key.collect(),
         Verb::Truncate => Vec::new(),
     };
     places
