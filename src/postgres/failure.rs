@@ -9,7 +9,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::io;
 
-use postgres_protocol::message::backend::ErrorResponseBody;
+use postgres_protocol::message::backend::ErrorFields;
 use tokio_postgres::error::DbError;
 use tokio_postgres::fallible_iterator::FallibleIterator;
 
@@ -20,6 +20,8 @@ use crate::error::{Error, Kind};
 pub struct ServerError {
     /// SQLSTATE, five characters.
     pub code: String,
+    /// `ERROR`, `WARNING`, …, untranslated, where it was read.
+    pub severity: Option<String>,
     /// The server's words, where they cannot hold a row's values.
     pub message: Option<String>,
     /// Table, where the server names one.
@@ -41,14 +43,14 @@ impl ServerError {
         Error::new(self.kind(), context).caused_by(self)
     }
 
-    /// From an ErrorResponse read by weir's own protocol code.
-    pub fn from_response(body: &ErrorResponseBody) -> io::Result<Self> {
+    /// From an ErrorResponse or NoticeResponse read by weir's own protocol code.
+    pub fn from_fields(mut fields: ErrorFields<'_>) -> io::Result<Self> {
         let mut error = ServerError::default();
         let mut message = String::new();
-        let mut fields = body.fields();
         while let Some(field) = fields.next()? {
             let text = || String::from_utf8_lossy(field.value_bytes()).into_owned();
             match field.type_() {
+                b'V' => error.severity = Some(text()),
                 b'C' => error.code = text(),
                 b'M' => message = text(),
                 b't' => error.table = Some(text()),
@@ -70,6 +72,7 @@ impl From<&DbError> for ServerError {
         ServerError {
             message: Some(error.message().to_owned()).filter(|_| is_free_of_values(&code)),
             code,
+            severity: None,
             table: error.table().map(str::to_owned),
             column: error.column().map(str::to_owned),
             constraint: error.constraint().map(str::to_owned),

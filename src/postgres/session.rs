@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use tokio::task::JoinHandle;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config, NoTls};
 
 use super::failure;
@@ -40,6 +41,14 @@ const SETTINGS: &[(&str, &str)] = &[
     ("standard_conforming_strings", "on"),
     ("synchronous_commit", "on"),
     ("search_path", "pg_catalog"),
+    // A warning in the stream may be the only sign that changes are left out.
+    ("client_min_messages", "warning"),
+    // Time-outs of server, database or role would end what may last, such as the wait for a new
+    // slot. Sessions that need a limit set their own; weir's own clocks bound the rest.
+    ("lock_timeout", "0"),
+    ("statement_timeout", "0"),
+    ("idle_session_timeout", "0"),
+    ("idle_in_transaction_session_timeout", "0"),
     // A table with row security is refused rather than read in part.
     ("row_security", "off"),
     ("default_transaction_isolation", "read committed"),
@@ -113,7 +122,7 @@ pub async fn connect(database: &Database, application_name: &str) -> Result<Sess
     let (client, connection) = tokio::time::timeout(CONNECT_TIMEOUT, config.connect(NoTls))
         .await
         .map_err(|elapsed| Error::new(Kind::Timeout, context()).caused_by(elapsed))?
-        .map_err(|error| stranger(failure::classify(error, context()), database))?;
+        .map_err(|error| stranger(refused(error, context()), database))?;
     let driver = tokio::spawn(async move {
         // Each request in flight has the error too; nobody is told twice.
         if let Err(error) = connection.await {
@@ -121,6 +130,16 @@ pub async fn connect(database: &Database, application_name: &str) -> Result<Sess
         }
     });
     Ok(Session { client, connection: Driver(driver) })
+}
+
+/// A server that does not know one of [`SETTINGS`] is older than any that weir works with.
+fn refused(error: tokio_postgres::Error, context: String) -> Error {
+    match error.code() {
+        Some(&SqlState::UNDEFINED_OBJECT) => Error::new(Kind::Unsupported, context)
+            .caused_by(error)
+            .hint("point the database at PostgreSQL 14 or newer"),
+        _ => failure::classify(error, context),
+    }
 }
 
 /// What cannot be read during the login does not come from PostgreSQL.

@@ -1,9 +1,11 @@
 //! The replication connection: login, the replication commands, and the stream of frames.
 //!
-//! Everything that decides what a frame *means* lives elsewhere (`pgoutput`, `assemble`); this
-//! file moves bytes and turns the server's errors into weir's. Reading is cancel-safe: a dropped
+//! Everything that decides what a frame *means* lives elsewhere (`pgoutput`, `assemble`), as does
+//! what the server's errors mean (`trouble`); this file moves bytes. Reading is cancel-safe: a dropped
 //! read loses nothing. Frames share the read buffer without a copy.
 //! Source: PostgreSQL manual, "Streaming Replication Protocol".
+
+mod trouble;
 
 use std::time::Duration;
 
@@ -15,7 +17,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_postgres::fallible_iterator::FallibleIterator;
 
-use super::failure::{ServerError, kind_of_io};
+use self::trouble::{Phase, broken, garbled, judge, notice};
+use super::failure::ServerError;
 use super::{login, session};
 use crate::config::Database;
 use crate::error::{Error, Kind, Result};
@@ -41,15 +44,6 @@ pub(super) struct Connection {
     inbox: BytesMut,
     /// What is being done, for the errors of the server.
     phase: Phase,
-}
-
-/// What the connection is doing; the same SQLSTATE means different things.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    Login,
-    Command,
-    Start,
-    Stream,
 }
 
 /// One message of the stream.
@@ -330,9 +324,10 @@ impl Connection {
             }
             match backend::Message::parse(&mut self.inbox).map_err(garbled)? {
                 Some(backend::Message::ErrorResponse(body)) => return Err(self.failure(&body)),
-                Some(
-                    backend::Message::NoticeResponse(_) | backend::Message::ParameterStatus(_),
-                ) => {}
+                Some(backend::Message::NoticeResponse(body)) => {
+                    notice(&ServerError::from_fields(body.fields()).map_err(garbled)?)?;
+                }
+                Some(backend::Message::ParameterStatus(_)) => {}
                 _ => {
                     return Err(Error::new(Kind::Unavailable, "the source ended the stream"));
                 }
@@ -348,34 +343,11 @@ impl Connection {
     }
 
     fn failure(&self, body: &backend::ErrorResponseBody) -> Error {
-        match ServerError::from_response(body) {
+        match ServerError::from_fields(body.fields()) {
             Ok(error) => judge(error, self.phase),
             Err(error) => garbled(error),
         }
     }
-}
-
-/// The server's error, by what was being done.
-fn judge(error: ServerError, phase: Phase) -> Error {
-    let message = error.message.as_deref().unwrap_or("");
-    if error.code == "XX000" && message.contains("invalid memory alloc request size") {
-        return Error::new(Kind::Unsupported, "a value is too large for logical decoding")
-            .caused_by(error)
-            .hint("drop the table from the publication, or copy it again past this position");
-    }
-    let (kind, context) = match (phase, error.code.as_str()) {
-        (Phase::Login, _) => (error.kind(), "login was refused"),
-        (_, "55006") => (Kind::SourceBusy, "the slot is in use"),
-        (_, "58P01") => (Kind::Gap, "the log that the slot needs is gone"),
-        (Phase::Start, "42704") => (Kind::Gap, "the slot is gone"),
-        (Phase::Start, "55000") => (Kind::Gap, "the slot can no longer be read"),
-        (Phase::Stream, "42704") => {
-            (Kind::Setting, "the publication was missing at this point of the log")
-        }
-        (Phase::Command, _) => (error.kind(), "replication command was refused"),
-        (Phase::Start | Phase::Stream, _) => (error.kind(), "the source broke the stream off"),
-    };
-    Error::new(kind, context).caused_by(error)
 }
 
 fn frame(mut body: Bytes) -> Result<Frame> {
@@ -414,40 +386,9 @@ fn tune(socket: &TcpStream) -> std::io::Result<()> {
     Ok(())
 }
 
-fn broken(error: std::io::Error) -> Error {
-    Error::new(kind_of_io(&error), "connection to the source").caused_by(error)
-}
-
-fn garbled(error: std::io::Error) -> Error {
-    Error::new(Kind::Malformed, "a message of the source cannot be read").caused_by(error)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn kind(code: &str, message: &str, phase: Phase) -> Kind {
-        let message = Some(message.to_owned());
-        judge(ServerError { code: code.to_owned(), message, ..ServerError::default() }, phase)
-            .kind()
-    }
-
-    /// Broken if a hole in the log, or a value the server can never send, were tried again for ever.
-    #[test]
-    fn errors_of_the_stream_are_told_apart() {
-        let too_large = "invalid memory alloc request size 1610610003";
-        assert_eq!(kind("XX000", too_large, Phase::Stream), Kind::Unsupported);
-        assert_eq!(kind("58P01", "requested WAL segment is gone", Phase::Stream), Kind::Gap);
-        assert_eq!(kind("42704", "no such slot", Phase::Start), Kind::Gap);
-        assert_eq!(kind("42704", "no such publication", Phase::Stream), Kind::Setting);
-        assert_eq!(kind("55000", "slot was invalidated", Phase::Start), Kind::Gap);
-        assert_eq!(kind("55000", "wal_level is too low", Phase::Command), Kind::Setting);
-        assert_eq!(kind("55006", "slot is active", Phase::Start), Kind::SourceBusy);
-        assert_eq!(kind("53400", "all slots are in use", Phase::Command), Kind::Setting);
-        assert_eq!(kind("57P01", "terminated", Phase::Stream), Kind::Unavailable);
-        assert_eq!(kind("28P01", "password", Phase::Login), Kind::Authentication);
-        assert_eq!(kind("53300", "too many clients", Phase::Login), Kind::TooManyConnections);
-    }
 
     /// Broken if a damaged frame were read as another, or could stop weir.
     #[test]
