@@ -8,10 +8,10 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use hashbrown::HashMap;
 
-use super::decode::decode;
+use super::decode::{decode, kept_bytes};
 use super::pgoutput::{self, Cell, Message, Old, Relation, Tuple};
 use super::shape::{Layout, TypeName, layout};
 use crate::error::{Error, Kind, Result};
@@ -21,9 +21,10 @@ use crate::model::{Before, Change, Commit, Op, Part, Row, TableName, Value};
 use crate::plan::{LinkPlan, TablePlan};
 use crate::position::{Lsn, Position};
 
-/// Tuples from this size on are kept in the read buffer instead of being copied out of it, in
-/// bytes. Smaller ones would hold a whole buffer for a few bytes.
-const SHARE_BYTES_MIN: usize = 64 << 10;
+/// Tuples from this size on, in bytes, stay in the read buffer if at least half of them is kept.
+/// Of others the kept text is copied: they would hold a whole buffer for a few bytes, and the bounds
+/// of queues count only what is kept.
+const SHARE_BYTES_MIN: usize = 256 << 10;
 
 /// Turns messages into parts. Fed in log order from the start of a stream.
 #[derive(Debug)]
@@ -175,14 +176,27 @@ impl Assembler {
             None => Known::Skipped,
             Some((table, plan)) => {
                 let mut layout = layout(relation, plan, &self.types);
-                let other = by_oid.filter(|other| *other != table);
-                if let Some(other) = other.and_then(|other| self.plan.tables.get(other)) {
-                    layout.differences.push(format!("it was {} before", other.source.name));
-                }
+                layout.differences.extend(self.mistaken(table, by_oid));
                 Known::Planned { table, layout }
             }
         };
         self.relations.insert(relation.oid, known);
+    }
+
+    /// Why a relation that goes by the planned table's name is another one. `by_oid` is what the
+    /// relation itself is by the catalog.
+    fn mistaken(&self, table: usize, by_oid: Option<usize>) -> Option<String> {
+        match by_oid {
+            Some(same) if same == table => None,
+            Some(other) => {
+                let other = self.plan.tables.get(other)?;
+                Some(format!("it was {} before", other.source.name))
+            }
+            None => {
+                let known = self.by_oid.values().any(|known| *known == table);
+                known.then(|| "it was dropped and made again".to_owned())
+            }
+        }
     }
 
     /// The planned table and layout of a change; `None` for tables that are not planned.
@@ -246,27 +260,37 @@ impl Assembler {
         if usize::from(tuple.columns) != layout.columns.len() {
             return Err(out_of_order("a row with another number of columns than its table"));
         }
-        let bytes = if tuple.bytes().len() < SHARE_BYTES_MIN {
-            Bytes::copy_from_slice(tuple.bytes())
-        } else {
-            payload.slice_ref(tuple.bytes())
+        let wanted = || {
+            let columns = layout.columns.iter().zip(&layout.key).zip(tuple.cells());
+            columns.filter_map(|((column, key), cell)| {
+                let index = column.filter(|_| *key || !key_only)?;
+                Some((index, source.columns.get(index)?, cell))
+            })
         };
+        let kept = wanted().map(|(_, column, cell)| match cell {
+            Cell::Text(text) => kept_bytes(&column.ty, text),
+            Cell::Null | Cell::Unchanged => 0,
+        });
+        let (kept, whole): (usize, usize) = (kept.sum(), tuple.bytes().len());
+        let shared = whole >= SHARE_BYTES_MIN && kept >= whole / 2;
+        let mut copies = BytesMut::with_capacity(if shared { 0 } else { kept });
         let mut values = vec![Value::Unchanged; source.columns.len()];
-        let wanted = layout.columns.iter().zip(&layout.key);
-        for ((column, key), cell) in wanted.zip(tuple.within(&bytes).cells()) {
-            let Some(index) = column.filter(|_| *key || !key_only) else { continue };
-            let (Some(column), Some(value)) = (source.columns.get(index), values.get_mut(index))
-            else {
-                continue;
-            };
+        for (index, column, cell) in wanted() {
+            let Some(value) = values.get_mut(index) else { continue };
             *value = match cell {
                 Cell::Null => Value::Null,
                 Cell::Unchanged => Value::Unchanged,
-                Cell::Text(text) => decode(&column.ty, text, |part| bytes.slice_ref(part))
-                    .map_err(|error| {
-                        let context = format!("column `{}` of {}", column.name, source.name);
-                        Error::new(Kind::Malformed, context).caused_by(error)
-                    })?,
+                Cell::Text(text) => decode(&column.ty, text, |part| {
+                    if shared {
+                        return payload.slice_ref(part);
+                    }
+                    copies.extend_from_slice(part);
+                    copies.split().freeze()
+                })
+                .map_err(|error| {
+                    let context = format!("column `{}` of {}", column.name, source.name);
+                    Error::new(Kind::Malformed, context).caused_by(error)
+                })?,
             };
         }
         Ok(Row::from(values))

@@ -52,6 +52,19 @@ pub(crate) fn decode(ty: &Type, text: &[u8], keep: impl FnOnce(&[u8]) -> Bytes) 
     }
 }
 
+/// How much of a text [`decode`] keeps, at most, in bytes.
+pub(crate) fn kept_bytes(ty: &Type, text: &[u8]) -> usize {
+    match ty {
+        Type::Char { .. } => text.trim_suffix_blanks().len(),
+        Type::Decimal(_)
+        | Type::Text { .. }
+        | Type::Native { .. }
+        | Type::Json(_)
+        | Type::Enum { .. } => text.len(),
+        _ => 0,
+    }
+}
+
 /// Trailing blanks are padding in `char(n)`.
 trait TrimBlanks {
     fn trim_suffix_blanks(&self) -> &[u8];

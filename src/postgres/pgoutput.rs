@@ -227,11 +227,6 @@ impl<'a> Tuple<'a> {
     pub(crate) fn bytes(&self) -> &'a [u8] {
         self.cells
     }
-
-    /// The same tuple over a copy of its bytes.
-    pub(crate) fn within<'b>(&self, bytes: &'b [u8]) -> Tuple<'b> {
-        Tuple { columns: self.columns, cells: bytes }
-    }
 }
 
 /// Reads from the front of a slice; every read checks what is there.

@@ -204,6 +204,57 @@ fn difference(tables: Vec<TablePlan>, by_oid: HashMap<u32, usize>) -> String {
     error.to_string()
 }
 
+/// Broken if a table dropped and made again under its name were read as the one that was planned.
+#[test]
+fn a_table_made_again_is_named() {
+    let text = difference(vec![d(), f()], HashMap::from([(1, 0), (2, 1)]));
+    assert!(text.contains("it was dropped and made again"), "{text}");
+}
+
+/// Broken if a few wanted bytes held a whole buffer that no bound counts, or a large value were
+/// copied without need.
+#[test]
+fn only_what_is_kept_is_held() {
+    let row = |id: &str, large: usize| {
+        let mut bytes = b"I\0\0\0\x07N\0\x03".to_vec();
+        for cell in [id, "short", &"x".repeat(large)] {
+            bytes.push(b't');
+            bytes.extend(u32::try_from(cell.len()).expect("length").to_be_bytes());
+            bytes.extend(cell.as_bytes());
+        }
+        Bytes::from(bytes)
+    };
+    let relation = Relation {
+        oid: 7,
+        schema: "public",
+        table: "f",
+        identity: b'f',
+        columns: ["id", "v", "big"]
+            .map(|name| pgoutput::RelationColumn {
+                key: true,
+                name,
+                type_oid: if name == "id" { 23 } else { 25 },
+                type_modifier: -1,
+            })
+            .to_vec(),
+    };
+    let held = |columns: usize, large: usize| {
+        let mut plan = f();
+        plan.source.columns[1].ty = TEXT;
+        plan.columns.truncate(columns);
+        let mut assembler = assembler(vec![plan], None);
+        assembler.describe(&relation);
+        assembler.open = Some(Transaction { final_lsn: Lsn(1), xid: 1 });
+        let payload = row("1", large);
+        let part = assembler.push(&payload).expect("a row");
+        let bytes = part.as_ref().map_or(assembler.part.bytes, |part| part.bytes);
+        (payload.is_unique(), bytes > large)
+    };
+    assert_eq!(held(3, 1 << 20), (false, true), "shared and counted");
+    assert_eq!(held(3, 1 << 10), (true, true), "copied and counted");
+    assert_eq!(held(2, 1 << 20), (true, false), "neither held nor counted");
+}
+
 /// Broken if an ALTER that bends data went unnoticed.
 #[test]
 fn every_kind_of_difference_is_named() {
