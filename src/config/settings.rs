@@ -119,6 +119,14 @@ pub struct LinkName {
     pub target: String,
 }
 
+impl LinkName {
+    /// What tells the link's slot and publication from those of other links. Two links may have the
+    /// same one, so a configuration with both is refused.
+    pub fn slot_suffix(&self) -> String {
+        format!("{}_{}", self.source, self.target)
+    }
+}
+
 impl fmt::Display for LinkName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.source, self.target)

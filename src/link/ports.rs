@@ -36,7 +36,7 @@ impl LinkContext {
     /// The name of the slot and of the publication: `weir_<name>_<source>_<target>`. At most 63
     /// bytes by the limits on the three names (24 + 16 + 16 + 7).
     pub fn slot_name(&self) -> String {
-        format!("weir_{}_{}_{}", self.name, self.link.source, self.link.target)
+        format!("weir_{}_{}", self.name, self.link.slot_suffix())
     }
 
     /// How sessions present themselves to the server: `weir <name> <source>:<target>`.

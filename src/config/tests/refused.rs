@@ -103,6 +103,21 @@ fn traps_of_toml_have_hints() {
     refused("[table.c]\nin = {\n crm = 'a.b', }\n", &["over several lines", "trailing comma"]);
 }
 
+/// Broken if one link could take, or drop, the slot of another because their names run together.
+#[test]
+fn links_whose_slots_have_one_name_are_refused() {
+    let database =
+        |name: &str| format!("[database.{name}]\nurl = 'postgres://u@127.0.0.1/{name}'\n");
+    let databases = ["a", "b_c", "a_b", "c"].map(database).concat();
+    let link = |from: &str, to: &str| {
+        format!("[[replicate]]\nfrom = '{from}'\nto = '{to}'\ntables = ['{from}_s.*']\n")
+    };
+    refused(
+        &format!("{databases}{}{}", link("a", "b_c"), link("a_b", "c")),
+        &["the links a:b_c and a_b:c would use one slot", "rename one of the databases"],
+    );
+}
+
 /// Broken if columns with the names of settings could not be mapped.
 #[test]
 fn columns_named_like_settings_are_columns() {

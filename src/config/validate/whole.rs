@@ -56,6 +56,7 @@ pub(crate) fn config(
         None => base,
     };
     let links = links(file, &apply, &known, &linked(&replicates, &tables), report);
+    same_slot(&replicates, &tables, report);
     let nothing = file.replicate.is_none() && tables.is_empty();
     if nothing && report.len() == 0 {
         let hint = "write a [[replicate]], or a [table] in tables/*.toml";
@@ -131,6 +132,22 @@ fn linked(replicates: &[At<Replicate>], tables: &[At<TableMapping>]) -> Vec<Link
         }
     }
     links
+}
+
+/// Two links whose slots at the source would have one name: of `a` to `b_c` and `a_b` to `c` one
+/// would take the other's.
+fn same_slot(replicates: &[At<Replicate>], tables: &[At<TableMapping>], report: &mut Report<'_>) {
+    let mut links = linked(replicates, tables);
+    links.sort_unstable();
+    links.dedup();
+    let mut first: BTreeMap<String, LinkName> = BTreeMap::new();
+    for link in links {
+        if let Some(other) = first.get(&link.slot_suffix()) {
+            let message = format!("the links {other} and {link} would use one slot");
+            report.add(Place::default(), message, "rename one of the databases");
+        }
+        first.insert(link.slot_suffix(), link);
+    }
 }
 
 fn links(
