@@ -8,6 +8,7 @@ use crate::link::ports::Finding;
 
 const SETTINGS: &str = "
 SELECT current_setting('wal_level') AS wal_level, pg_is_in_recovery() AS standby,
+       EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1::text) AS started,
        current_setting('max_slot_wal_keep_size') AS keep,
        current_setting('max_replication_slots')::int8 AS slots_max,
        (SELECT count(*) FROM pg_replication_slots WHERE slot_name <> $1::text) AS slots,
@@ -51,7 +52,8 @@ pub(super) async fn settings(probe: &Probe<'_>) -> Result<Vec<Finding>> {
                 let hint =
                     format!("run: ALTER SYSTEM SET {name} = {}; restart the server", most + 10);
                 let message = format!("all {most} of {name} are taken by others");
-                find(true, Kind::Setting, message, &hint);
+                // A link on its way waits until the login is let in again.
+                find(!row.get::<_, bool>("started"), Kind::Setting, message, &hint);
             }
         }
         if row.get::<_, &str>("keep") == "-1" {
