@@ -75,6 +75,8 @@ pub(super) struct Orders {
     pub(super) schema_reviewed: bool,
     /// Whether the stream was reached.
     pub(super) streamed: bool,
+    /// Attempts in a row that a silent source ended in the stream.
+    pub(super) silences: u32,
 }
 
 /// Both ends, connected.

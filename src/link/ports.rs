@@ -166,6 +166,15 @@ pub trait Source: Send {
     /// start is replaced) or reads the executed GTIDs, and returns the position to start from.
     fn begin(&mut self) -> Pending<'_, Position>;
 
+    /// Undoes [`Source::begin`]: nothing is kept at the server for a link that did not start.
+    fn abandon(&mut self) -> Pending<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
+    /// How many attempts in a row ended because the server was silent in the stream: a server that
+    /// passes over a long stretch needs more time than one that is dead.
+    fn be_patient(&mut self, _silences: u32) {}
+
     /// Whether the log still reaches back to `witness`, with no gap; an error of kind `Gap`,
     /// `Identity` or `SourceBusy` says what is wrong and what to do.
     fn check_resume<'a>(&'a mut self, witness: &'a Position) -> Pending<'a, ()>;

@@ -55,6 +55,10 @@ pub(super) async fn run(link: Link, mut commands: mpsc::Receiver<Command>, until
         link.observer.failed(link.name(), error.kind());
         if before.is_some() && link.board.get().seq != before {
             backoff.reset();
+            orders.silences = 0;
+        }
+        if orders.streamed && error.kind() == Kind::Timeout {
+            orders.silences = orders.silences.saturating_add(1);
         }
         let go_on = match error.disposition() {
             Disposition::Retry => {

@@ -1,8 +1,8 @@
 //! Following the log: frames in, parts to the queue, and the server kept informed.
 //!
 //! Guarantees: the server is never told a durable position beyond the frontier; it is told ours at
-//! least every [`REPORT_EVERY`], and every second while the queue is full, so that backpressure
-//! does not end the stream; a part is handed on exactly once and in order. Progress without
+//! least every [`REPORT_EVERY`], and often enough for its time-out while the queue is full, so that
+//! backpressure does not end the stream; a part is handed on exactly once and in order. Progress without
 //! changes is folded into the newest such part.
 
 use std::future::Future;
@@ -23,7 +23,7 @@ use crate::model::value::UNIX_TO_2000_US;
 use crate::model::{Commit, Part};
 use crate::position::{Lsn, Position};
 
-/// How often time-outs and reports are looked at.
+/// How often time-outs and reports are looked at, at least.
 const TICK: Duration = Duration::from_millis(200);
 /// The server hears from us at least this often.
 const REPORT_EVERY: Duration = Duration::from_secs(10);
@@ -31,8 +31,10 @@ const REPORT_EVERY: Duration = Duration::from_secs(10);
 const REPORT_SOON: Duration = Duration::from_secs(1);
 /// After this much silence the server is asked for an answer.
 const SILENCE_ASK: Duration = Duration::from_secs(60);
-/// After this much silence the connection is dead.
+/// After this much silence the connection is dead, unless the attempts before ended the same way.
 const SILENCE_MAX: Duration = Duration::from_secs(90);
+/// However many did.
+const SILENCE_LONGEST: Duration = Duration::from_secs(3600);
 /// A server that asks again this soon, by its own clock, is shutting down: it waits until the slot
 /// has everything, and asks at once after each answer. In microseconds.
 const ASKED_AGAIN_US: i64 = 200_000;
@@ -50,6 +52,24 @@ pub(super) struct Progress {
     pub(super) stop: CancellationToken,
 }
 
+/// How often the server is spoken to and how long it may be silent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Pace {
+    report_soon: Duration,
+    silence_max: Duration,
+}
+
+impl Pace {
+    /// For a server that waits `report_limit` for a report. A server that replays a long stretch of
+    /// which nothing is sent neither sends nor reads, so each of the `silences` of the attempts
+    /// before doubles the patience.
+    pub(super) fn new(report_limit: Option<Duration>, silences: u32) -> Self {
+        let report_soon = report_limit.map_or(REPORT_SOON, |limit| REPORT_SOON.min(limit / 3));
+        let silence_max = SILENCE_MAX.saturating_mul(2u32.saturating_pow(silences.min(16)));
+        Pace { report_soon, silence_max: silence_max.min(SILENCE_LONGEST) }
+    }
+}
+
 type Sending = Pin<Box<dyn Future<Output = Result<(), Closed>> + Send>>;
 
 /// A started stream and all that is known about it.
@@ -57,6 +77,7 @@ pub(super) struct Follow {
     replication: Replication,
     assembler: Assembler,
     progress: Progress,
+    pace: Pace,
     /// A part that waits for room in the queue.
     sending: Option<Sending>,
     /// Progress without changes, not yet handed on.
@@ -87,6 +108,7 @@ impl Follow {
         replication: Replication,
         assembler: Assembler,
         progress: Progress,
+        pace: Pace,
         from: Lsn,
     ) -> Self {
         let now = Instant::now();
@@ -94,6 +116,7 @@ impl Follow {
             replication,
             assembler,
             progress,
+            pace,
             sending: None,
             idle: None,
             inside: false,
@@ -115,7 +138,7 @@ impl Follow {
     }
 
     async fn follow(&mut self) -> Result<Ended> {
-        let mut tick = interval(TICK);
+        let mut tick = interval(TICK.min(self.pace.report_soon).max(Duration::from_millis(1)));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             if self.sending.is_none() && self.advance().await?.is_some() {
@@ -229,14 +252,14 @@ impl Follow {
         let durable = lsn(&self.progress.durable.borrow())?;
         let soon = self.sending.is_some() || durable > self.reported.0;
         let silent = if self.sending.is_some() { Duration::ZERO } else { self.heard.elapsed() };
-        if silent >= SILENCE_MAX {
+        if silent >= self.pace.silence_max {
             return Err(Error::new(Kind::Timeout, "the source did not answer in the stream"));
         }
         if silent >= SILENCE_ASK && !self.asked {
             self.asked = true;
             return self.report(true).await;
         }
-        if since >= REPORT_EVERY || soon && since >= REPORT_SOON {
+        if since >= REPORT_EVERY || soon && since >= self.pace.report_soon {
             return self.report(false).await;
         }
         Ok(())
@@ -256,5 +279,24 @@ async fn room(sending: &mut Option<Sending>) -> Result<(), Closed> {
     match sending {
         Some(sending) => sending.await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Broken if a server with a short time-out cut the stream while the target is slow, or one that
+    /// is silent for long were given up after the same time for ever.
+    #[test]
+    fn the_pace_is_the_servers() {
+        let soon = |limit: Option<u64>| Pace::new(limit.map(Duration::from_millis), 0).report_soon;
+        assert_eq!(soon(None), REPORT_SOON);
+        assert_eq!(soon(Some(60_000)), REPORT_SOON);
+        assert_eq!(soon(Some(900)), Duration::from_millis(300));
+        let patience = |silences| Pace::new(None, silences).silence_max;
+        assert_eq!(patience(0), SILENCE_MAX);
+        assert_eq!(patience(2), 4 * SILENCE_MAX);
+        assert_eq!(patience(u32::MAX), SILENCE_LONGEST);
     }
 }

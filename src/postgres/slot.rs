@@ -5,6 +5,8 @@
 //! without a sign.
 //! Source: PostgreSQL manual, "pg_replication_slots", "pg_publication_tables".
 
+use std::time::Duration;
+
 use hashbrown::{HashMap, HashSet};
 use tokio_postgres::Client;
 
@@ -49,6 +51,38 @@ pub(super) async fn read(session: &Client, name: &str) -> Result<Option<Slot>> {
         invalidation: row.get(4),
         confirmed: row.get::<_, Option<&str>>(5).and_then(|lsn| lsn.parse().ok()),
     }))
+}
+
+/// An error if the log ends before `witness`: the stream would pass over what is written up to there.
+pub(super) async fn require_log_until(session: &Client, witness: Lsn) -> Result<()> {
+    let sql = "SELECT pg_current_wal_insert_lsn()::text";
+    let row = session
+        .query_one(sql, &[])
+        .await
+        .map_err(|error| classify(error, "tell the end of the log"))?;
+    match row.get::<_, &str>(0).parse::<Lsn>() {
+        Ok(end) if end < witness => Err(Error::new(
+            Kind::Identity,
+            format!(
+                "the source's log ends at {end}, before the target's {witness}: the source was set \
+                 back to an older time"
+            ),
+        )
+        .hint("copy the tables again, then `weir teardown` and start anew")),
+        Ok(_) => Ok(()),
+        Err(_) => Err(Error::new(Kind::Malformed, "the end of the source's log")),
+    }
+}
+
+/// How long the server waits for a report of ours before it ends the stream; `None` is for ever.
+pub(super) async fn report_limit(session: &Client) -> Result<Option<Duration>> {
+    let sql = "SELECT setting::int8 FROM pg_settings WHERE name = 'wal_sender_timeout'";
+    let row = session
+        .query_one(sql, &[])
+        .await
+        .map_err(|error| classify(error, "read wal_sender_timeout"))?;
+    let milliseconds = u64::try_from(row.get::<_, i64>(0)).unwrap_or_default();
+    Ok((milliseconds > 0).then(|| Duration::from_millis(milliseconds)))
 }
 
 /// Removes a slot that nobody streams from.

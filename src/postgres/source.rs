@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::assemble::Assembler;
-use super::follow::{Follow, Progress};
+use super::follow::{Follow, Pace, Progress};
 use super::session::{self, Session};
 use super::slot::{self, Slot};
 use super::stream::Replication;
@@ -33,6 +33,8 @@ pub(crate) struct PostgresSource {
     plan: Arc<LinkPlan>,
     identity: String,
     replication: Option<Replication>,
+    /// Attempts in a row that ended in silence.
+    silences: u32,
 }
 
 /// Connects for replication and asks the server who it is.
@@ -48,6 +50,7 @@ pub async fn open(
         plan,
         identity,
         replication: Some(replication),
+        silences: 0,
     }))
 }
 
@@ -117,6 +120,18 @@ impl PostgresSource {
         let found = slot::read(&session, &name).await?;
         Slot::check(found.as_ref(), &name, &self.database.database, lsn(witness)?)?;
         slot::require_ready(&session, &name, &self.plan).await?;
+        slot::require_log_until(&session, lsn(witness)?).await?;
+        session.close().await;
+        Ok(())
+    }
+
+    async fn drop_slot(&self) -> Result<()> {
+        let name = self.context.slot_name();
+        let session = self.session().await?;
+        if let Some(slot) = slot::read(&session, &name).await? {
+            slot.check_unused(&name)?;
+            slot::drop_unused(&session, &name).await?;
+        }
         session.close().await;
         Ok(())
     }
@@ -166,6 +181,14 @@ impl Source for PostgresSource {
         Box::pin(self.begin_now())
     }
 
+    fn abandon(&mut self) -> Pending<'_, ()> {
+        Box::pin(self.drop_slot())
+    }
+
+    fn be_patient(&mut self, silences: u32) {
+        self.silences = silences;
+    }
+
     fn check_resume<'a>(&'a mut self, witness: &'a Position) -> Pending<'a, ()> {
         Box::pin(self.check_resume_at(witness))
     }
@@ -183,6 +206,7 @@ impl Source for PostgresSource {
             let reviewed = reviewed_until.as_ref().map(lsn).transpose()?;
             let session = self.session().await?;
             let by_oid = slot::object_ids(&session, &self.plan).await?;
+            let pace = Pace::new(slot::report_limit(&session).await?, self.silences);
             session.close().await;
             let assembler = Assembler::new(Arc::clone(&self.plan), by_oid, reviewed);
             let name = self.context.slot_name();
@@ -190,7 +214,7 @@ impl Source for PostgresSource {
             replication.start(&name, &name, from).await?;
             tracing::debug!(slot = name, from = %from, "streaming");
             let progress = Progress { queue, durable, stop };
-            Follow::new(replication, assembler, progress, from).run().await
+            Follow::new(replication, assembler, progress, pace, from).run().await
         })
     }
 }
