@@ -82,6 +82,8 @@ kinds! {
     Setting, "setting", Halt, "change the setting named above and run `weir check`";
     /// The source's log no longer reaches back to the witness, or the slot is gone.
     Gap, "gap", Halt, "changes are missing between the target and the log: copy the tables again, then `weir teardown` and start anew";
+    /// Changes of some tables may be missing in the log, those of the others are not.
+    TableGap, "table_gap", Halt, "copy these tables again, then `weir resume LINK --schema-reviewed`";
     /// Another server, timeline or database answers behind the address.
     Identity, "identity", Halt, "point the database back at its own server, or tear the link down and start anew";
     /// The target's witness does not fit the state: lost, older than can be resumed, or foreign.

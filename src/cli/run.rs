@@ -137,7 +137,8 @@ async fn until_ended(supervisor: &mut Supervisor, handles: &[LinkHandle]) -> Res
 /// Halted for a reason that takes a change elsewhere and a new start.
 fn is_hopeless(handle: &LinkHandle) -> bool {
     let status = handle.status();
-    status.state == LinkState::Halted && status.error_kind() != Some(Kind::SchemaChanged)
+    let decidable = [Some(Kind::SchemaChanged), Some(Kind::TableGap)];
+    status.state == LinkState::Halted && !decidable.contains(&status.error_kind())
 }
 
 /// The exit code; what halted is said once more, for a person.

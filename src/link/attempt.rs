@@ -12,13 +12,13 @@ use crate::link::apply::Finish;
 use crate::link::ends::Ends;
 use crate::link::ledger::{Checkpoint, Ledger, Progress};
 use crate::link::observer::Observer;
-use crate::link::ports::{LinkContext, Scan, Source, Target};
+use crate::link::ports::{LinkContext, Origin, Scan, Source, Target};
 use crate::link::resume::{Decision, Facts, decide, explain_gap};
 use crate::link::review;
 use crate::link::shutdown::Shutdown;
 use crate::link::status::Board;
 use crate::link::stream::{self, Streaming};
-use crate::model::Witness;
+use crate::model::{TableName, Witness};
 use crate::plan::LinkPlan;
 use crate::position::Position;
 
@@ -85,6 +85,7 @@ struct Connected {
     source: Box<dyn Source>,
     scan: Box<dyn Scan>,
     target: Box<dyn Target>,
+    origins: Vec<Origin>,
 }
 
 /// One attempt, from connecting to its end.
@@ -114,21 +115,25 @@ pub(super) async fn run(link: &Link, orders: &mut Orders) -> Result<Finish> {
     checkpoint.starting = false;
     checkpoint.halt = None;
     link.record(&checkpoint).await?;
-    orders.schema_reviewed = false;
+    let unfinished = answered("tell open transactions", ends.scan.unfinished()).await?;
     orders.streamed = true;
-    let Connected { plan, source, scan, target } = ends;
+    let Connected { plan, mut source, scan, target, origins } = ends;
+    source.be_patient(orders.silences);
     let head = orders.head.clone();
     tracing::info!(link = %link.name(), position = %witness.position, "streaming");
-    stream::run(link, Streaming { plan, source, scan, target, witness, checkpoint, head }).await
+    let streaming =
+        Streaming { plan, source, scan, target, origins, unfinished, witness, checkpoint, head };
+    stream::run(link, streaming).await
 }
 
 async fn connect(link: &Link) -> Result<Connected> {
     let plan = answered("describe the tables", link.ends.plan()).await?;
     let source = answered("open the source", link.ends.source(Arc::clone(&plan))).await?;
-    let scan = answered("open the side reader", link.ends.scan(Arc::clone(&plan))).await?;
+    let mut scan = answered("open the side reader", link.ends.scan(Arc::clone(&plan))).await?;
     let target = answered("open the target", link.ends.target(Arc::clone(&plan))).await?;
     refuse_itself(&plan, source.identity(), target.identity())?;
-    Ok(Connected { plan, source, scan, target })
+    let origins = answered("tell where the tables' changes come from", scan.origins()).await?;
+    Ok(Connected { plan, source, scan, target, origins })
 }
 
 /// A server that reads what it writes would be fed its own rows. MariaDB shows no identity of its
@@ -156,23 +161,32 @@ async fn answered<T>(what: &str, step: impl Future<Output = Result<T>>) -> Resul
     })
 }
 
-/// Compares the shapes with the accepted ones; accepts them where a person has said so.
+/// Compares the shapes with the accepted ones; accepts them where a person has said so. That word
+/// is good once, for tables that are the same before and after the log's end is read, and is kept at
+/// once: what is altered later needs another.
 async fn accept_shapes(
     link: &Link,
     ends: &mut Connected,
     checkpoint: &mut Checkpoint,
-    orders: &Orders,
+    orders: &mut Orders,
 ) -> Result<()> {
-    let shapes = review::shapes(&ends.plan);
+    let shapes = review::shapes(&ends.plan, &ends.origins);
     if orders.schema_reviewed {
         let head = answered("tell the end of its log", ends.scan.head()).await?;
+        let plan = answered("describe the tables", link.ends.plan()).await?;
+        orders.schema_reviewed = false;
+        let again = review::shapes(&plan, &ends.origins);
+        if let Some(changed) = review::difference(&shapes, &again, &plan.wanted) {
+            return Err(changed);
+        }
         checkpoint.reviewed_until = Some(head);
-    } else if let Some(changed) = review::difference(&checkpoint.shapes, &shapes, &ends.plan.wanted)
-    {
-        return Err(changed);
-    } else {
-        refuse_unfilled(link, &ends.plan, checkpoint).await?;
+        checkpoint.shapes = Arc::new(shapes);
+        return link.record(checkpoint).await;
     }
+    if let Some(changed) = review::difference(&checkpoint.shapes, &shapes, &ends.plan.wanted) {
+        return Err(changed);
+    }
+    refuse_unfilled(link, &ends.plan, checkpoint).await?;
     checkpoint.shapes = Arc::new(shapes);
     Ok(())
 }
@@ -233,8 +247,9 @@ async fn resume(
 
 /// The first start: intent in the ledger, slot at the source, witness in the target, in this order.
 async fn begin(link: &Link, ends: &mut Connected, checkpoint: &mut Checkpoint) -> Result<Witness> {
-    if link.options.start != Some(Start::Now) {
-        refuse_rows(link, &ends.plan).await?;
+    let empty = link.options.start != Some(Start::Now);
+    if empty {
+        refuse_rows(link, filled(link, &ends.plan).await?)?;
     }
     if !checkpoint.starting {
         ends.source.check_untouched().await?;
@@ -244,6 +259,13 @@ async fn begin(link: &Link, ends: &mut Connected, checkpoint: &mut Checkpoint) -
     checkpoint.halt = None;
     link.record(checkpoint).await?;
     let position = ends.source.begin().await?;
+    if empty && let Err(refused) = refuse_rows_before(link, ends).await {
+        if let Err(error) = answered("undo the start", ends.source.abandon()).await {
+            let (error, hint) = (error.chain(), "`weir teardown` removes what was left");
+            tracing::warn!(link = %link.name(), error, hint, "the start is not undone");
+        }
+        return Err(refused);
+    }
     let witness = Witness {
         name: link.context.name.clone(),
         link: link.name().to_string(),
@@ -262,9 +284,23 @@ async fn begin(link: &Link, ends: &mut Connected, checkpoint: &mut Checkpoint) -
     Ok(witness)
 }
 
+async fn filled(link: &Link, plan: &LinkPlan) -> Result<Vec<TableName>> {
+    answered("look for rows", link.ends.non_empty(plan)).await
+}
+
+/// Looks once more: rows of transactions that ended before the position was fixed are not in the log
+/// that follows it.
+async fn refuse_rows_before(link: &Link, ends: &mut Connected) -> Result<()> {
+    let before = answered("look for rows", ends.source.rows_before()).await?;
+    let before = match before {
+        Some(before) => before,
+        None => filled(link, &ends.plan).await?,
+    };
+    refuse_rows(link, before)
+}
+
 /// Without `start`, only empty tables may begin: rows that are there already would be missing.
-async fn refuse_rows(link: &Link, plan: &LinkPlan) -> Result<()> {
-    let filled = link.ends.non_empty(plan).await?;
+fn refuse_rows(link: &Link, filled: Vec<TableName>) -> Result<()> {
     if filled.is_empty() {
         return Ok(());
     }

@@ -166,6 +166,12 @@ pub trait Source: Send {
     /// start is replaced) or reads the executed GTIDs, and returns the position to start from.
     fn begin(&mut self) -> Pending<'_, Position>;
 
+    /// Which planned tables hold rows that are in no log after the position of [`Source::begin`], just
+    /// called; `None` where only a look at the tables as they are now can tell.
+    fn rows_before(&mut self) -> Pending<'_, Option<Vec<TableName>>> {
+        Box::pin(async { Ok(None) })
+    }
+
     /// Undoes [`Source::begin`]: nothing is kept at the server for a link that did not start.
     fn abandon(&mut self) -> Pending<'_, ()> {
         Box::pin(async { Ok(()) })
@@ -209,8 +215,31 @@ pub struct Scanned {
     pub rows: Vec<Option<Row>>,
 }
 
+/// What tells a table, and the way its changes come into the log, from another of the same name and
+/// shape. Lines to be compared with those of another time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// The table, and what lets its changes into the log. A line that went away means that changes
+    /// may be missing.
+    pub log: Vec<String>,
+    /// Each column with what only it has: one dropped and added again is another.
+    pub columns: Vec<String>,
+}
+
 /// Reads beside the stream, on a connection of its own. Writes nothing.
 pub trait Scan: Send {
+    /// The origin of each planned table as it is now, in the plan's order; empty where the log holds
+    /// the changes of every table, and the making of tables too.
+    fn origins(&mut self) -> Pending<'_, Vec<Origin>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    /// Transactions that are not finished now although the log may hold their commit already
+    /// ([`Scanned::in_progress`]).
+    fn unfinished(&mut self) -> Pending<'_, Vec<u32>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
     /// The present end of the log.
     fn head(&mut self) -> Pending<'_, Position>;
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Disposition, Error, Kind, Result};
 use crate::link::backoff::Backoff;
 use crate::link::isolate;
 use crate::link::ports::{MissedKey, Scanned, Target};
@@ -73,12 +73,13 @@ impl Refetch {
     pub(super) fn new(
         requests: mpsc::Sender<Request>,
         answers: mpsc::Receiver<Answer>,
+        unfinished: Vec<u32>,
         backoff: Backoff,
     ) -> Self {
         Refetch {
             requests,
             answers,
-            handed_on: HandedOn::default(),
+            handed_on: HandedOn::after(unfinished),
             state: State::Idle,
             notes: true,
             due: Instant::now(),
@@ -127,8 +128,8 @@ impl Refetch {
     pub(super) async fn wake(&mut self) -> Result<()> {
         match &mut self.state {
             State::Idle if self.notes => tokio::time::sleep_until(self.due).await,
-            State::Reading { arrived: arrived @ None, .. } => match self.answers.recv().await {
-                Some(answer) => *arrived = Some(answer?),
+            State::Reading { arrived: None, .. } => match self.answers.recv().await {
+                Some(answer) => self.receive(answer)?,
                 None => return Err(Error::new(Kind::Connection, "the side reader has ended")),
             },
             State::Idle | State::Reading { .. } | State::Waiting { .. } => {
@@ -149,11 +150,10 @@ impl Refetch {
         if matches!(self.state, State::Idle) && self.notes && Instant::now() >= self.due {
             self.open(plan, target, applied).await?;
         }
-        if let State::Reading { arrived, .. } = &mut self.state
-            && arrived.is_none()
+        if let State::Reading { arrived: None, .. } = &self.state
             && let Ok(answer) = self.answers.try_recv()
         {
-            *arrived = Some(answer?);
+            self.receive(answer)?;
         }
         self.state = match std::mem::replace(&mut self.state, State::Idle) {
             State::Reading { window, scans, arrived: Some(scanned) } => {
@@ -173,6 +173,25 @@ impl Refetch {
                 Ok(None)
             }
         }
+    }
+
+    /// Takes what was read. A trouble of the source that may pass, such as a locked table, leaves the
+    /// notes for later and the stream as it is.
+    fn receive(&mut self, answer: Answer) -> Result<()> {
+        match (answer, &mut self.state) {
+            (Ok(scanned), State::Reading { arrived, .. }) => *arrived = Some(scanned),
+            (Err(error), _) if error.disposition() == Disposition::Retry => {
+                tracing::warn!(
+                    error = error.chain(),
+                    hint = error.operator_hint(),
+                    "rows to be read again cannot be read now; trying later"
+                );
+                self.due = Instant::now() + self.backoff.next_wait();
+                self.state = State::Idle;
+            }
+            (answer, _) => drop(answer?),
+        }
+        Ok(())
     }
 
     async fn open(
@@ -263,5 +282,36 @@ impl Refetch {
         self.backoff.reset();
         self.due = Instant::now();
         Ok(Some(Refetched { rows, table }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::position::Lsn;
+
+    fn reading() -> (Refetch, mpsc::Sender<Answer>, mpsc::Receiver<Request>) {
+        let (requests, requested) = mpsc::channel(1);
+        let (answer, answers) = mpsc::channel(1);
+        let backoff = Backoff::new(Duration::from_secs(60), Duration::from_secs(60), 1);
+        let mut refetch = Refetch::new(requests, answers, Vec::new(), backoff);
+        let window = Window::open(0, Vec::new(), Position::Postgres(Lsn(1)), 0);
+        refetch.state = State::Reading { window, scans: 1, arrived: None };
+        (refetch, answer, requested)
+    }
+
+    /// Broken if a table that is locked at the source for a while tore the stream down, if its notes
+    /// were forgotten, or if an error that stays were passed over.
+    #[tokio::test]
+    async fn a_locked_table_is_read_later() {
+        let (mut refetch, answer, _requested) = reading();
+        answer.send(Err(Error::new(Kind::Contention, "lock time-out"))).await.expect("sent");
+        refetch.wake().await.expect("the stream goes on");
+        assert!(matches!(refetch.state, State::Idle) && !refetch.is_done());
+        assert!(refetch.due > Instant::now() + Duration::from_secs(1), "at once again");
+
+        let (mut refetch, answer, _requested) = reading();
+        answer.send(Err(Error::new(Kind::Privilege, "no SELECT"))).await.expect("sent");
+        assert_eq!(refetch.wake().await.expect_err("halts").kind(), Kind::Privilege);
     }
 }

@@ -1,6 +1,10 @@
 //! Notices that a source table was altered while weir did not look: the shape in the catalog is
 //! compared with the one a person (or the first start) accepted. Pure.
 //!
+//! Besides columns and key a shape has details: labels of enums, and the table's origin
+//! ([`Origin`]). Of these only what went away counts, so a label may be added, and a shape accepted
+//! before a detail was known is no change.
+//!
 //! Only the source's shape counts. The target may be altered freely, since the plan is compiled
 //! anew at each start and refuses what does not fit.
 
@@ -8,15 +12,24 @@ use std::collections::BTreeMap;
 
 use crate::error::{Error, Kind};
 use crate::link::ledger::Shape;
-use crate::model::{Table, TableName};
+use crate::link::ports::Origin;
+use crate::model::{Table, TableName, schema::Type};
 use crate::plan::{LinkPlan, Wanted};
 
-/// The shapes of the plan's source tables, by name.
-pub(super) fn shapes(plan: &LinkPlan) -> BTreeMap<String, Shape> {
-    plan.tables.iter().map(|table| (table.source.name.to_string(), shape(&table.source))).collect()
+/// What a detail that the log depends on begins with.
+const LOG: &str = "log: ";
+/// What any other detail begins with.
+const DETAIL: &str = "detail: ";
+
+/// The shapes of the plan's source tables, by name. `origins` are in the plan's order.
+pub(super) fn shapes(plan: &LinkPlan, origins: &[Origin]) -> BTreeMap<String, Shape> {
+    let tables = plan.tables.iter().enumerate().map(|(index, table)| {
+        (table.source.name.to_string(), shape(&table.source, origins.get(index)))
+    });
+    tables.collect()
 }
 
-fn shape(table: &Table) -> Shape {
+fn shape(table: &Table, origin: Option<&Origin>) -> Shape {
     let column = |column: &crate::model::Column| {
         let null = if column.nullable { "null" } else { "not null" };
         let generated = if column.generated { " generated" } else { "" };
@@ -26,7 +39,74 @@ fn shape(table: &Table) -> Shape {
         let names = key.iter().filter_map(|index| Some(table.columns.get(*index)?.name.as_str()));
         format!("primary key ({})", names.collect::<Vec<_>>().join(", "))
     });
-    table.columns.iter().map(column).chain(key).collect()
+    let mut lines: Shape = table.columns.iter().map(column).chain(key).collect();
+    for column in &table.columns {
+        // A type whose name lists them says it itself.
+        let labels = match &column.ty {
+            Type::Enum { labels } if !column.native.contains('(') => labels.as_slice(),
+            _ => &[],
+        };
+        let name = &column.name;
+        lines.extend(labels.iter().enumerate().map(|(number, label)| {
+            format!("{DETAIL}label {} of column {name} is {label:?}", number + 1)
+        }));
+    }
+    if let Some(origin) = origin {
+        lines.extend(origin.columns.iter().map(|line| format!("{DETAIL}{line}")));
+        lines.extend(log_lines(origin));
+    }
+    lines
+}
+
+fn log_lines(origin: &Origin) -> impl Iterator<Item = String> {
+    origin.log.iter().map(|line| format!("{LOG}{line}"))
+}
+
+/// What the log depends on and is no longer so.
+fn lost_lines<'a>(before: &'a [String], now: &[String]) -> Vec<&'a str> {
+    let lost = before.iter().filter(|line| !now.contains(line));
+    lost.filter_map(|line| line.strip_prefix(LOG)).collect()
+}
+
+fn gap_in(table: &str, lost: &[&str]) -> String {
+    format!(
+        "changes of table {table} may be missing: it was made anew or left the log for a while \
+         (no more {})",
+        lost.join(", ")
+    )
+}
+
+/// Tables whose changes may have been kept from the log since `before`; both in the plan's order.
+pub(super) fn moved(plan: &LinkPlan, before: &[Origin], now: &[Origin]) -> Option<Error> {
+    let tables = plan.tables.iter().zip(before.iter().zip(now));
+    let gaps = tables.filter_map(|(table, (before, now))| {
+        let (before, now): (Shape, Shape) = (log_lines(before).collect(), log_lines(now).collect());
+        let lost = lost_lines(&before, &now);
+        (!lost.is_empty()).then(|| gap_in(&table.source.name.to_string(), &lost))
+    });
+    let gaps: Vec<String> = gaps.collect();
+    (!gaps.is_empty()).then(|| Error::new(Kind::TableGap, gaps.join(". ")))
+}
+
+/// What differs between two shapes of a table, in words.
+fn altered(table: &str, before: &[String], now: &[String]) -> Option<String> {
+    fn is_plain(line: &str) -> bool {
+        !line.starts_with(DETAIL) && !line.starts_with(LOG)
+    }
+    let gone = before.iter().filter(|line| !now.contains(line) && !line.starts_with(LOG));
+    let come = now.iter().filter(|line| !before.contains(line) && is_plain(line));
+    let word = |line: &'_ String| line.strip_prefix(DETAIL).unwrap_or(line).to_owned();
+    let mut words: Vec<String> = gone
+        .map(|line| format!("no more {}", word(line)))
+        .chain(come.map(|line| format!("now {}", word(line))))
+        .collect();
+    let plain = |lines: &[String]| {
+        lines.iter().filter(|line| is_plain(line)).cloned().collect::<Vec<String>>()
+    };
+    if words.is_empty() && plain(before) != plain(now) {
+        words.push("the order of its columns".to_owned());
+    }
+    (!words.is_empty()).then(|| format!("table {table} was altered: {}", words.join("; ")))
 }
 
 /// What differs from the accepted shapes, as the error that halts the link. `wanted` is what the
@@ -36,25 +116,23 @@ pub(super) fn difference(
     now: &BTreeMap<String, Shape>,
     wanted: &Wanted,
 ) -> Option<Error> {
-    let changed = now.iter().filter_map(|(table, shape)| {
-        let before = accepted.get(table).filter(|before| *before != shape)?;
-        let gone = before.iter().filter(|line| !shape.contains(line));
-        let come = shape.iter().filter(|line| !before.contains(line));
-        let mut words: Vec<String> = gone
-            .map(|line| format!("no more {line}"))
-            .chain(come.map(|line| format!("now {line}")))
-            .collect();
-        if words.is_empty() {
-            words.push("the order of its columns".to_owned());
+    let mut kind = Kind::SchemaChanged;
+    let mut changed = Vec::new();
+    for (table, shape) in now {
+        let Some(before) = accepted.get(table) else { continue };
+        let lost = lost_lines(before, shape);
+        if !lost.is_empty() {
+            kind = Kind::TableGap;
+            changed.push(gap_in(table, &lost));
         }
-        Some(format!("table {table} was altered: {}", words.join("; ")))
-    });
+        changed.extend(altered(table, before, shape));
+    }
     let lost = accepted.keys().filter(|table| !now.contains_key(*table));
     let lost = lost.filter(|table| wanted.wants_printed(table));
     let lost =
         lost.map(|table| format!("table {table} is no longer there, or weir may no longer see it"));
-    let changed: Vec<String> = changed.chain(lost).collect();
-    (!changed.is_empty()).then(|| Error::new(Kind::SchemaChanged, changed.join(". ")))
+    changed.extend(lost);
+    (!changed.is_empty()).then(|| Error::new(kind, changed.join(". ")))
 }
 
 /// Tables that came into the plan of a link that has been running: what was written to them before
@@ -104,6 +182,45 @@ mod tests {
         let moved = of(&["column n int null", "column id int not null"]);
         let error = difference(&before, &moved, &wanted).expect("differs");
         assert!(error.to_string().contains("order"));
+    }
+
+    /// Broken if a renamed label, or a column dropped and added again, went unnoticed; or a label
+    /// added, or a shape from before details were known, halted a link.
+    #[test]
+    fn details_count_when_they_go() {
+        let wanted = Wanted::default();
+        let bare = of(&["column m mood null"]);
+        let label = |number, label| format!("{DETAIL}label {number} of column m is \"{label}\"");
+        let (sad, ok) = (label(1, "sad"), label(2, "ok"));
+        let one = of(&["column m mood null", &sad]);
+        let two = of(&["column m mood null", &sad, &ok]);
+        assert!(difference(&bare, &two, &wanted).is_none(), "not known before");
+        assert!(difference(&one, &two, &wanted).is_none(), "a label was added");
+        let renamed = of(&["column m mood null", &label(1, "blue"), &ok]);
+        let error = difference(&two, &renamed, &wanted).expect("renamed");
+        assert_eq!(
+            error.to_string(),
+            "table a.b was altered: no more label 1 of column m is \"sad\""
+        );
+        assert_eq!(error.kind(), Kind::SchemaChanged);
+    }
+
+    /// Broken if a table that was out of the publication for a while, or made anew under its name,
+    /// were followed as if nothing were missing.
+    #[test]
+    fn a_table_that_left_the_log_is_a_gap() {
+        let wanted = Wanted::default();
+        let log = |line: &str| format!("{LOG}{line}");
+        let before = of(&["column id int not null", &log("object 1")]);
+        assert!(difference(&of(&["column id int not null"]), &before, &wanted).is_none());
+        let now = of(&["column id bigint not null", &log("object 2")]);
+        let error = difference(&before, &now, &wanted).expect("made anew");
+        assert_eq!(error.kind(), Kind::TableGap);
+        let text = error.to_string();
+        assert!(
+            text.contains("no more object 1)") && text.contains("now column id bigint"),
+            "{text}"
+        );
     }
 
     /// Broken if a table that vanished, or was hidden by a revoked grant, left the plan in

@@ -62,7 +62,7 @@ pub(super) async fn run(link: Link, mut commands: mpsc::Receiver<Command>, until
         }
         let go_on = match error.disposition() {
             Disposition::Retry => {
-                wait(&link, &error, &mut backoff, &mut repeats, &mut commands).await
+                wait(&link, &error, &mut backoff, &mut repeats, &mut commands, &mut orders).await
             }
             Disposition::Park | Disposition::Halt => {
                 halt(&link, &error, &mut commands, &mut orders).await
@@ -149,6 +149,7 @@ async fn wait(
     backoff: &mut Backoff,
     repeats: &mut Repeats,
     commands: &mut mpsc::Receiver<Command>,
+    orders: &mut Orders,
 ) -> bool {
     let pause = backoff.next_wait();
     let text = error.chain();
@@ -171,7 +172,8 @@ async fn wait(
     tokio::select! {
         biased;
         () = link.shutdown.started() => false,
-        Some(Command::Resume { answer, .. }) = commands.recv() => {
+        Some(Command::Resume { schema_reviewed, answer }) = commands.recv() => {
+            orders.schema_reviewed |= schema_reviewed;
             let _gone = answer.send(Ok(()));
             true
         }

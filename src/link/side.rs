@@ -1,5 +1,6 @@
-//! The side connection to the source: reads missed rows again, and looks at the head of the log
-//! for the lag. Runs beside the stream as a task of its own, so neither waits for the other.
+//! The side connection to the source: reads missed rows again, looks at the head of the log for the
+//! lag, and at the origins of the tables, which must not change. Runs beside the stream as a task of
+//! its own, so neither waits for the other.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +8,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use crate::error::{Disposition, Result};
-use crate::link::ports::{Scan, Scanned};
+use crate::link::ports::{Origin, Scan, Scanned};
+use crate::link::review;
 use crate::link::status::{Board, now_us};
 use crate::link::steps;
 use crate::model::Row;
@@ -33,27 +35,50 @@ pub(super) struct Request {
 /// What was read.
 pub(super) type Answer = Result<Scanned>;
 
-/// Serves requests and looks at the head until the applier is gone.
-pub(super) async fn run(
-    mut scan: Box<dyn Scan>,
-    plan: Arc<LinkPlan>,
-    mut requests: mpsc::Receiver<Request>,
-    answers: mpsc::Sender<Answer>,
-    board: Board,
-) -> Result<()> {
-    let mut look = tokio::time::interval(LOOK_EVERY);
-    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            biased;
-            request = requests.recv() => {
-                let Some(request) = request else { return Ok(()) };
-                let answer = read(scan.as_mut(), &plan, request).await;
-                if answers.send(answer).await.is_err() {
-                    return Ok(());
+/// What the side task owns.
+pub(super) struct Side {
+    pub(super) scan: Box<dyn Scan>,
+    pub(super) plan: Arc<LinkPlan>,
+    /// Of the planned tables, when the attempt began.
+    pub(super) origins: Vec<Origin>,
+    pub(super) board: Board,
+}
+
+impl Side {
+    /// Serves requests and looks around until the applier is gone or changes may be missing.
+    pub(super) async fn run(
+        mut self,
+        mut requests: mpsc::Receiver<Request>,
+        answers: mpsc::Sender<Answer>,
+    ) -> Result<()> {
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                request = requests.recv() => {
+                    let Some(request) = request else { return Ok(()) };
+                    let answer = read(self.scan.as_mut(), &self.plan, request).await;
+                    if answers.send(answer).await.is_err() {
+                        return Ok(());
+                    }
+                }
+                _ = look.tick() => {
+                    look_at_head(self.scan.as_mut(), &self.board).await;
+                    self.look_at_origins().await?;
                 }
             }
-            _ = look.tick() => look_at_head(scan.as_mut(), &board).await,
+        }
+    }
+
+    /// Not being able to look stops no link: the next attempt looks again before it begins.
+    async fn look_at_origins(&mut self) -> Result<()> {
+        match self.scan.origins().await {
+            Ok(now) => review::moved(&self.plan, &self.origins, &now).map_or(Ok(()), Err),
+            Err(error) => {
+                tracing::debug!(error = error.chain(), "the tables' origins cannot be read");
+                Ok(())
+            }
         }
     }
 }

@@ -18,11 +18,12 @@ use crate::link::attempt::Link;
 use crate::link::backoff::Backoff;
 use crate::link::capture::{self, Capture};
 use crate::link::ledger::{Checkpoint, Progress};
-use crate::link::ports::{Scan, Source, Target};
+use crate::link::ports::{Origin, Scan, Source, Target};
 use crate::link::refetch::Refetch;
 use crate::link::report::Report;
+use crate::link::side::Side;
 use crate::link::status::LinkState;
-use crate::link::{queue, settle, side};
+use crate::link::{queue, settle};
 use crate::model::Witness;
 use crate::plan::LinkPlan;
 use crate::position::Position;
@@ -42,6 +43,10 @@ pub(super) struct Streaming {
     pub(super) source: Box<dyn Source>,
     pub(super) scan: Box<dyn Scan>,
     pub(super) target: Box<dyn Target>,
+    /// Of the planned tables, when the attempt began.
+    pub(super) origins: Vec<Origin>,
+    /// Transactions that may be applied already although the source does not show them yet.
+    pub(super) unfinished: Vec<u32>,
     pub(super) witness: Witness,
     pub(super) checkpoint: Checkpoint,
     pub(super) head: Option<Position>,
@@ -86,7 +91,8 @@ fn start(
     tasks: &mut Tasks,
     stop: &CancellationToken,
 ) -> (Applier, AbortHandle) {
-    let Streaming { plan, source, scan, target, witness, checkpoint, head } = streaming;
+    let Streaming { plan, source, scan, target, origins, unfinished, .. } = streaming;
+    let Streaming { witness, checkpoint, head, .. } = streaming;
     let (sender, parts) = queue::channel(link.options.queue_bytes_max);
     let (frontier, durable) = watch::channel(witness.position.clone());
     let newest = Progress { seq: witness.seq, position: witness.position.clone() };
@@ -105,7 +111,8 @@ fn start(
     let ledger = Arc::clone(&link.ledger);
     let settle = settle::run(ledger, link.name().clone(), checkpoint, settled, frontier);
     tasks.spawn(async move { (Task::Settle, settle.await) });
-    let side = side::run(scan, Arc::clone(&plan), requested, answer, link.board.clone());
+    let side = Side { scan, plan: Arc::clone(&plan), origins, board: link.board.clone() };
+    let side = side.run(requested, answer);
     let side = tasks.spawn(async move { (Task::Side, side.await) });
     let observer = Arc::clone(&link.observer);
     let report = Report::new(link.name().clone(), observer, link.board.clone(), progress);
@@ -118,7 +125,7 @@ fn start(
         parts,
         seen: witness.position.clone(),
         witness,
-        refetch: Refetch::new(requests, answers, backoff),
+        refetch: Refetch::new(requests, answers, unfinished, backoff),
         report,
         until: head,
         drain: link.shutdown.drain(),

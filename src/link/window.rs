@@ -20,12 +20,20 @@ pub(super) struct HandedOn {
     numbers: HashMap<u32, u64>,
     order: VecDeque<u32>,
     last: u64,
+    /// May have been handed on before the attempt began: those that were unfinished then.
+    earlier: HashSet<u32>,
 }
 
 impl HandedOn {
+    /// Nothing handed on yet, but perhaps, by an attempt before this one, some of `unfinished`.
+    pub(super) fn after(unfinished: Vec<u32>) -> Self {
+        HandedOn { earlier: unfinished.into_iter().collect(), ..HandedOn::default() }
+    }
+
     /// Remembers one.
     pub(super) fn add(&mut self, xid: u32) {
         self.last += 1;
+        self.earlier.remove(&xid);
         if self.numbers.insert(xid, self.last).is_none() {
             self.order.push_back(xid);
         }
@@ -43,7 +51,7 @@ impl HandedOn {
 
     /// Whether `xid` was handed on before `mark`.
     fn before(&self, xid: u32, mark: u64) -> bool {
-        self.numbers.get(&xid).is_some_and(|number| *number <= mark)
+        self.earlier.contains(&xid) || self.numbers.get(&xid).is_some_and(|number| *number <= mark)
     }
 }
 
@@ -134,6 +142,19 @@ mod tests {
         // 8 was handed on after the opening: its rows are touched, the scan may stand.
         assert_eq!(window.judge(&scan(10, 12, &[8]), &handed, &lsn(11)), Reading::Ahead);
         assert_eq!(window.judge(&scan(10, 12, &[8]), &handed, &lsn(12)), Reading::Ready);
+    }
+
+    /// Broken if a transaction that an earlier attempt applied, and that still waits for a standby,
+    /// were forgotten: the row as it was before it would be written over it.
+    #[test]
+    fn what_an_earlier_attempt_applied_may_be_hidden() {
+        let mut handed = HandedOn::after(vec![7]);
+        let window = Window::open(0, Vec::new(), lsn(10), handed.mark());
+        assert_eq!(window.judge(&scan(10, 10, &[7]), &handed, &lsn(12)), Reading::TooEarly);
+        assert_eq!(window.judge(&scan(10, 10, &[8]), &handed, &lsn(12)), Reading::Ready);
+        // It comes now, so it was not applied before: its rows are touched.
+        handed.add(7);
+        assert_eq!(window.judge(&scan(10, 10, &[7]), &handed, &lsn(12)), Reading::Ready);
     }
 
     /// Broken if the memory of transaction ids grew without bound or forgot the newest.

@@ -62,9 +62,12 @@ pub async fn version(database: &Database) -> Result<String> {
 /// As the server says.
 pub async fn non_empty(database: &Database, tables: &[TableName]) -> Result<Vec<TableName>> {
     let mut session = session::connect(database, APPLICATION, Role::Source).await?;
+    let limits = "SET SESSION lock_wait_timeout = 10, innodb_lock_wait_timeout = 10";
+    session.run("bound the waits for locks", limits).await?;
     let mut found = Vec::new();
     for table in tables {
-        let sql = format!("SELECT 1 FROM {} LIMIT 1", quote_table(table));
+        // A plain read would pass over a row whose commit is in the log and not yet to be seen.
+        let sql = format!("SELECT 1 FROM {} LIMIT 1 LOCK IN SHARE MODE", quote_table(table));
         if session.text(&format!("look for rows of {table}"), &sql).await?.is_some() {
             found.push(table.clone());
         }

@@ -62,6 +62,22 @@ pub async fn load(
 /// Which of `tables` hold at least one row.
 pub async fn non_empty(database: &Database, tables: &[TableName]) -> Result<Vec<TableName>> {
     let session = session::connect(database, APPLICATION).await?;
+    let found = with_rows(&session, "", tables).await?;
+    session.close().await;
+    Ok(found)
+}
+
+/// The same in a session, after `snapshot` (statements that choose one, or nothing). No lock is
+/// waited for longer than ten seconds.
+pub(super) async fn with_rows(
+    session: &Session,
+    snapshot: &str,
+    tables: &[TableName],
+) -> Result<Vec<TableName>> {
+    session
+        .batch_execute(&format!("SET lock_timeout = '10s'; {snapshot}"))
+        .await
+        .map_err(|error| classify(error, "prepare the look for rows"))?;
     let mut found = Vec::new();
     for table in tables {
         let sql = format!("SELECT EXISTS (SELECT FROM {})", quote_name(table));
@@ -73,7 +89,6 @@ pub async fn non_empty(database: &Database, tables: &[TableName]) -> Result<Vec<
             found.push(table.clone());
         }
     }
-    session.close().await;
     Ok(found)
 }
 

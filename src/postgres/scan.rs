@@ -20,12 +20,13 @@ use tokio_postgres::{SimpleQueryMessage, SimpleQueryRow};
 use super::decode::decode;
 use super::encode::{Place, Single};
 use super::failure::classify;
+use super::origin;
 use super::session::{self, Session};
 use super::source::lsn;
 use super::sql::{base_type, literal, quote, quote_name};
 use crate::config::Database;
 use crate::error::{Error, Kind, Result};
-use crate::link::ports::{LinkContext, Pending, Scan, Scanned};
+use crate::link::ports::{LinkContext, Origin, Pending, Scan, Scanned};
 use crate::model::{Column, Row, Value};
 use crate::plan::{LinkPlan, TablePlan};
 use crate::position::{Lsn, Position};
@@ -50,8 +51,9 @@ const OPEN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 /// A side reader of a PostgreSQL primary. Reconnects after an error.
 #[derive(Debug)]
 pub(crate) struct PostgresScan {
-    application_name: String,
+    context: LinkContext,
     database: Database,
+    plan: Arc<LinkPlan>,
     session: Option<Session>,
     log: LogSizes,
 }
@@ -63,16 +65,22 @@ struct LogSizes {
     segment: u64,
 }
 
+/// What a snapshot sees, as [`Scanned`] has it.
+struct Marks {
+    low: Lsn,
+    high: Lsn,
+    in_progress: Vec<u32>,
+}
+
 /// Connects.
 pub async fn open(
     context: &LinkContext,
     database: &Database,
-    _: Arc<LinkPlan>,
+    plan: Arc<LinkPlan>,
 ) -> Result<Box<dyn Scan>> {
     let log = LogSizes { page: 8 << 10, segment: 16 << 20 };
-    let application_name = context.application_name();
-    let mut scan =
-        PostgresScan { application_name, database: database.clone(), session: None, log };
+    let (context, database) = (context.clone(), database.clone());
+    let mut scan = PostgresScan { context, database, plan, session: None, log };
     scan.session().await?;
     Ok(Box::new(scan))
 }
@@ -83,7 +91,7 @@ impl PostgresScan {
         if let Some(session) = self.session.take() {
             return Ok(session);
         }
-        let session = session::connect(&self.database, &self.application_name).await?;
+        let session = session::connect(&self.database, &self.context.application_name()).await?;
         let settings = format!(
             "SET lock_timeout = '{LOCK_TIMEOUT}'; SET statement_timeout = '{STATEMENT_TIMEOUT}';
              SELECT setting FROM pg_settings WHERE name = 'wal_block_size';
@@ -106,15 +114,37 @@ impl PostgresScan {
         Ok(at)
     }
 
-    async fn read(&mut self, table: &TablePlan, keys: &[Row]) -> Result<Scanned> {
-        let session = self.session().await?;
-        let before = simple(&session, BEFORE).await?;
+    /// Begins a transaction that sees one snapshot, and returns its marks.
+    async fn begin(&self, session: &Session) -> Result<Marks> {
+        let before = simple(session, BEFORE).await?;
         let low = cell_lsn(before.first(), self.log)?;
         let holders = before.iter().skip(1).filter_map(|row| row.get(0)?.parse().ok());
-        let opened = simple(&session, OPEN).await?;
+        let opened = simple(session, OPEN).await?;
         let snapshot = opened.first().and_then(|row| row.get(0)).ok_or_else(unexpected)?;
         let in_progress = in_progress(snapshot, holders).ok_or_else(unexpected)?;
         let high = cell_lsn(opened.get(1), self.log)?;
+        Ok(Marks { low, high, in_progress })
+    }
+
+    async fn read_origins(&mut self) -> Result<Vec<Origin>> {
+        let session = self.session().await?;
+        let publication = self.context.slot_name();
+        let origins = in_time(origin::read(&session, &publication, &self.plan)).await??;
+        self.session = Some(session);
+        Ok(origins)
+    }
+
+    async fn read_unfinished(&mut self) -> Result<Vec<u32>> {
+        let session = self.session().await?;
+        let marks = self.begin(&session).await?;
+        simple(&session, "COMMIT").await?;
+        self.session = Some(session);
+        Ok(marks.in_progress)
+    }
+
+    async fn read(&mut self, table: &TablePlan, keys: &[Row]) -> Result<Scanned> {
+        let session = self.session().await?;
+        let Marks { low, high, in_progress } = self.begin(&session).await?;
         let mut rows = vec![None; keys.len()];
         for (chunk, slots) in keys.chunks(KEYS_MAX).zip(rows.chunks_mut(KEYS_MAX)) {
             for row in simple(&session, &select(table, chunk)?).await? {
@@ -136,6 +166,14 @@ impl PostgresScan {
 }
 
 impl Scan for PostgresScan {
+    fn origins(&mut self) -> Pending<'_, Vec<Origin>> {
+        Box::pin(self.read_origins())
+    }
+
+    fn unfinished(&mut self) -> Pending<'_, Vec<u32>> {
+        Box::pin(self.read_unfinished())
+    }
+
     fn head(&mut self) -> Pending<'_, Position> {
         Box::pin(async move { self.insert_lsn().await.map(Position::Postgres) })
     }
@@ -157,12 +195,15 @@ impl Scan for PostgresScan {
     }
 }
 
+async fn in_time<T>(answer: impl Future<Output = T>) -> Result<T> {
+    tokio::time::timeout(ANSWER_TIMEOUT, answer).await.map_err(|elapsed| {
+        Error::new(Kind::Timeout, "the source did not answer beside the stream").caused_by(elapsed)
+    })
+}
+
 /// Runs statements and returns the rows of all of them.
 async fn simple(session: &Session, sql: &str) -> Result<Vec<SimpleQueryRow>> {
-    let answer = tokio::time::timeout(ANSWER_TIMEOUT, session.simple_query(sql));
-    let answer = answer.await.map_err(|elapsed| {
-        Error::new(Kind::Timeout, "the source did not answer beside the stream").caused_by(elapsed)
-    })?;
+    let answer = in_time(session.simple_query(sql)).await?;
     let messages = answer.map_err(|error| classify(error, "read the source"))?;
     let rows = messages.into_iter().filter_map(|message| match message {
         SimpleQueryMessage::Row(row) => Some(row),

@@ -27,9 +27,13 @@ pub fn entry(database: &Database, _: &[&str], _: &str) -> Vec<String> {
 pub fn source(context: &LinkContext, database: &Database, tables: &[&Table]) -> Vec<String> {
     let user = &database.user;
     let publication = quote(&context.slot_name());
+    // What is right is left alone: a publication that was altered tells that changes may be missing.
     let mut statements = vec![block(&format!(
         "IF NOT EXISTS (SELECT FROM pg_catalog.pg_publication WHERE pubname = {name}) THEN \
          CREATE PUBLICATION {publication} WITH (publish = 'insert, update, delete, truncate'); \
+         ELSIF EXISTS (SELECT FROM pg_catalog.pg_publication WHERE pubname = {name} \
+         AND NOT (pubinsert AND pubupdate AND pubdelete AND pubtruncate)) THEN \
+         ALTER PUBLICATION {publication} SET (publish = 'insert, update, delete, truncate'); \
          END IF;",
         name = literal(&context.slot_name()),
     ))];

@@ -11,14 +11,17 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::assemble::Assembler;
+use super::catalog;
 use super::follow::{Follow, Pace, Progress};
 use super::session::{self, Session};
 use super::slot::{self, Slot};
+use super::sql::literal;
 use super::stream::Replication;
 use crate::config::Database;
 use crate::error::{Error, Kind, Result};
 use crate::link::ports::{LinkContext, Pending, Source};
 use crate::link::queue::PartSender;
+use crate::model::TableName;
 use crate::plan::LinkPlan;
 use crate::position::{Lsn, Position};
 
@@ -33,6 +36,8 @@ pub(crate) struct PostgresSource {
     plan: Arc<LinkPlan>,
     identity: String,
     replication: Option<Replication>,
+    /// What committed before the new slot, while nothing else is asked on `replication`.
+    snapshot: Option<String>,
     /// Attempts in a row that ended in silence.
     silences: u32,
 }
@@ -50,6 +55,7 @@ pub async fn open(
         plan,
         identity,
         replication: Some(replication),
+        snapshot: None,
         silences: 0,
     }))
 }
@@ -109,8 +115,10 @@ impl PostgresSource {
                 }
             }
         };
-        let point = made.map_err(|error| error.within(format!("create slot {name}")))?;
+        let (point, snapshot) =
+            made.map_err(|error| error.within(format!("create slot {name}")))?;
         self.replication = Some(replication);
+        self.snapshot = Some(snapshot);
         Ok(Position::Postgres(point))
     }
 
@@ -123,6 +131,20 @@ impl PostgresSource {
         slot::require_log_until(&session, lsn(witness)?).await?;
         session.close().await;
         Ok(())
+    }
+
+    async fn look_before(&self) -> Result<Option<Vec<TableName>>> {
+        let Some(snapshot) = &self.snapshot else { return Ok(None) };
+        let chosen = format!(
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT {}",
+            literal(snapshot)
+        );
+        let tables: Vec<_> =
+            self.plan.tables.iter().map(|table| table.source.name.clone()).collect();
+        let session = self.session().await?;
+        let found = catalog::with_rows(&session, &chosen, &tables).await?;
+        session.close().await;
+        Ok(Some(found))
     }
 
     async fn drop_slot(&self) -> Result<()> {
@@ -179,6 +201,10 @@ impl Source for PostgresSource {
 
     fn begin(&mut self) -> Pending<'_, Position> {
         Box::pin(self.begin_now())
+    }
+
+    fn rows_before(&mut self) -> Pending<'_, Option<Vec<TableName>>> {
+        Box::pin(self.look_before())
     }
 
     fn abandon(&mut self) -> Pending<'_, ()> {

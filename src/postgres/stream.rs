@@ -121,14 +121,17 @@ impl Replication {
         }
     }
 
-    /// Makes a permanent logical slot and returns its consistent point. Waits for transactions
-    /// that are open at the source, however long they take.
-    pub(crate) async fn create_slot(&mut self, slot: &str) -> Result<Lsn> {
+    /// Makes a permanent logical slot and returns its consistent point, with the name of a snapshot
+    /// that sees what committed before it, until the next command. Waits for transactions that are
+    /// open at the source, however long they take.
+    pub(crate) async fn create_slot(&mut self, slot: &str) -> Result<(Lsn, String)> {
         let slot = escape_identifier(slot);
-        let command = format!("CREATE_REPLICATION_SLOT {slot} LOGICAL pgoutput NOEXPORT_SNAPSHOT");
+        let command = format!("CREATE_REPLICATION_SLOT {slot} LOGICAL pgoutput EXPORT_SNAPSHOT");
         let row = self.0.query(&command).await?;
-        row.get(1)
-            .and_then(|point| point.as_deref()?.parse().ok())
+        let point = row.get(1).and_then(|point| point.as_deref()?.parse().ok());
+        let snapshot = row.get(2).cloned().flatten();
+        point
+            .zip(snapshot)
             .ok_or_else(|| Error::new(Kind::Malformed, "answer to CREATE_REPLICATION_SLOT"))
     }
 

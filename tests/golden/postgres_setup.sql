@@ -1,5 +1,5 @@
 -- source
-DO $weir$ BEGIN IF NOT EXISTS (SELECT FROM pg_catalog.pg_publication WHERE pubname = 'weir_prod_crm_billing') THEN CREATE PUBLICATION "weir_prod_crm_billing" WITH (publish = 'insert, update, delete, truncate'); END IF; END $weir$;
+DO $weir$ BEGIN IF NOT EXISTS (SELECT FROM pg_catalog.pg_publication WHERE pubname = 'weir_prod_crm_billing') THEN CREATE PUBLICATION "weir_prod_crm_billing" WITH (publish = 'insert, update, delete, truncate'); ELSIF EXISTS (SELECT FROM pg_catalog.pg_publication WHERE pubname = 'weir_prod_crm_billing' AND NOT (pubinsert AND pubupdate AND pubdelete AND pubtruncate)) THEN ALTER PUBLICATION "weir_prod_crm_billing" SET (publish = 'insert, update, delete, truncate'); END IF; END $weir$;
 ALTER PUBLICATION "weir_prod_crm_billing" SET TABLE "shop"."orders", "shop"."Odd ""one""";
 DO $weir$ BEGIN IF EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'o''weir' AND (rolreplication OR rolsuper)) THEN NULL; ELSIF EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'rds_replication') THEN GRANT rds_replication TO "o'weir"; ELSE ALTER ROLE "o'weir" REPLICATION; END IF; END $weir$;
 GRANT USAGE ON SCHEMA "shop" TO "o'weir";

@@ -1,6 +1,8 @@
 //! The PostgreSQL capture on real servers: what the log holds arrives exactly, the slot moves only
 //! as far as the target is durable, and every way to lose changes is an error.
 
+mod gaps;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

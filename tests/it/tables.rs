@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
-use weir::sandbox::Server;
+use weir::sandbox::{Running, Server};
 
 use crate::harness::{Pair, Weir, execute_in, query_in, until};
+use crate::load::Session;
 
 const SPACE: &str = "tables";
 const SOON: Duration = Duration::from_secs(30);
@@ -188,4 +189,105 @@ async fn reviewed_backlog(source: Server, target: Server) {
 #[tokio::test]
 async fn reviewed_backlog_from_postgres() {
     reviewed_backlog(Server::Postgres15, Server::MySql97).await;
+}
+
+async fn out_of_the_publication(source: Server) {
+    let Some((pair, weir)) = ready(source, Server::MariaDb1011).await else { return };
+    let rows = async |server: &Running| query_in(server, SPACE, "SELECT id FROM {space}.t").await;
+    let equal = async |what: &str| {
+        until(what, SOON, async || rows(&pair.source).await == rows(&pair.target).await).await;
+    };
+    let mut child = weir.spawn(&["run"]);
+    execute_in(&pair.source, SPACE, "INSERT INTO t VALUES (1)").await;
+    equal("the first row").await;
+    let alter = "ALTER PUBLICATION weir_tables_left_right";
+    let hole = format!("{alter} DROP TABLE t; INSERT INTO t VALUES (2); {alter} ADD TABLE t");
+    execute_in(&pair.source, SPACE, &hole).await;
+    until_halted(&weir, "changes of table tables.t may be missing").await;
+    assert!(child.try_wait().expect("state").is_none(), "weir ended:\n{}", weir.log());
+    // The operator copies the table.
+    execute_in(&pair.target, SPACE, "INSERT INTO t VALUES (2, NULL)").await;
+    weir.run(&["resume", "left:right", "--schema-reviewed"]).await.expect_code(0);
+    execute_in(&pair.source, SPACE, "INSERT INTO t VALUES (3)").await;
+    equal("the row after the copy").await;
+    child.kill().await.expect("killed");
+
+    weir.run(&["setup", "--apply"]).await.expect_code(0);
+    weir.run(&["run", "--until-caught-up"]).await.expect_code(0);
+    // While weir is down; what `weir setup` mends is not taken for whole.
+    let hole = format!("{alter} DROP TABLE t; INSERT INTO t VALUES (4)");
+    execute_in(&pair.source, SPACE, &hole).await;
+    weir.run(&["run", "--until-caught-up"]).await.expect_code(4).expect_phrase("weir setup");
+    weir.run(&["setup", "--apply"]).await.expect_code(0);
+    let run = weir.run(&["run", "--until-caught-up"]).await.expect_code(4);
+    run.expect_phrase("changes of table tables.t may be missing").expect_phrase("copy");
+}
+
+/// Broken if a table that left the publication for a while lost its changes of that time without a
+/// word; or if `weir setup`, run again, looked like such a time.
+#[tokio::test]
+async fn a_while_out_of_the_publication_is_a_gap() {
+    out_of_the_publication(Server::Postgres15).await;
+    out_of_the_publication(Server::Postgres18).await;
+}
+
+/// Broken if a table dropped and made anew while weir was down were followed as the same, or if a
+/// label renamed in the catalog alone went unseen, or one added at the end did not pass.
+#[tokio::test]
+async fn what_only_the_catalog_tells_is_seen() {
+    let Some((pair, weir)) = ready(Server::Postgres18, Server::MariaDb1011).await else { return };
+    let altered = async |sql: &str, code: i32, phrase: &str| {
+        execute_in(&pair.source, SPACE, sql).await;
+        weir.run(&["setup", "--apply"]).await.expect_code(0);
+        weir.run(&["run", "--until-caught-up"]).await.expect_code(code).expect_phrase(phrase);
+    };
+    let made =
+        "CREATE TYPE mood AS ENUM ('sad', 'ok'); CREATE TABLE m (id INT PRIMARY KEY, m mood)";
+    execute_in(
+        &pair.target,
+        SPACE,
+        "CREATE TABLE m (id INT PRIMARY KEY, m ENUM('sad', 'ok', 'merry', 'blue'))",
+    )
+    .await;
+    altered(made, 0, "").await;
+    altered("ALTER TYPE mood ADD VALUE 'merry'", 0, "").await;
+    altered("ALTER TYPE mood RENAME VALUE 'sad' TO 'blue'", 4, "no more label 1 of column m").await;
+    altered("ALTER TYPE mood RENAME VALUE 'blue' TO 'sad'", 0, "").await;
+    let again = "ALTER TABLE m DROP COLUMN m; ALTER TABLE m ADD COLUMN m mood";
+    altered(again, 4, "no more place 2 of column m").await;
+    altered("DROP TABLE t; CREATE TABLE t (id INT PRIMARY KEY, a VARCHAR(10))", 4, "made anew")
+        .await;
+}
+
+async fn open_at_the_start(source: Server, target: Server) {
+    let Some(pair) = Pair::start(source, target).await else { return };
+    pair.create_space(SPACE).await;
+    execute_in(&pair.source, SPACE, T).await;
+    execute_in(&pair.target, SPACE, T).await;
+    let weir = Weir::new(&pair, "open", SPACE, "");
+    weir.run(&["setup", "--apply"]).await.expect_code(0);
+    let mut session = Session::open(&pair.source, SPACE).await;
+    session.lines("BEGIN").await.expect("begin");
+    session.lines("INSERT INTO t VALUES (1, 'a')").await.expect("insert");
+    let run = weir.run(&["run", "--until-caught-up"]);
+    let commit = async {
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        session.lines("COMMIT").await.expect("commit");
+    };
+    let (run, ()) = tokio::join!(run, commit);
+    run.expect_code(4).expect_phrase("tables.t").expect_phrase("start = \"now\"");
+    if source.is_postgres() {
+        let slots = pair.source.query("SELECT FROM pg_replication_slots").await.expect("slots");
+        assert!(slots.is_empty(), "a slot that nobody reads keeps the log");
+    }
+}
+
+/// Broken if rows of a transaction that was open at the first start were in no log and not copied
+/// either.
+#[tokio::test]
+async fn rows_of_a_transaction_open_at_the_start_are_refused() {
+    open_at_the_start(Server::Postgres15, Server::MariaDb1011).await;
+    open_at_the_start(Server::Postgres18, Server::MySql97).await;
+    open_at_the_start(Server::MySql97, Server::Postgres15).await;
+    open_at_the_start(Server::MariaDb1011, Server::Postgres15).await;
 }

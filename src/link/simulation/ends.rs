@@ -21,8 +21,15 @@ pub(super) struct FakeEnds(pub(super) Shared);
 
 impl Ends for FakeEnds {
     fn plan(&self) -> Pending<'_, Arc<LinkPlan>> {
-        let altered = self.0.lock().expect("lock").altered.load(Ordering::Relaxed);
-        Box::pin(async move { Ok(plan(altered)) })
+        let world = self.0.lock().expect("lock");
+        let altered = world.altered.load(Ordering::Relaxed);
+        let unreachable = world.unreachable.load(Ordering::Relaxed);
+        Box::pin(async move {
+            match unreachable {
+                true => Err(Error::new(Kind::Connection, "the server is down")),
+                false => Ok(plan(altered)),
+            }
+        })
     }
 
     fn non_empty<'a>(&'a self, plan: &'a LinkPlan) -> Pending<'a, Vec<TableName>> {

@@ -79,6 +79,31 @@ async fn an_altered_table_halts_until_reviewed() {
     until(&supervisor, |status| status.state == LinkState::Running).await;
 }
 
+/// Broken if a review said while a server is down were forgotten, or if it were good for a table
+/// altered later, too.
+#[tokio::test]
+async fn a_review_is_good_once() {
+    let world = World::shared(5);
+    let supervisor = start(&world, options());
+    let handle = supervisor.links()[0].clone();
+    until(&supervisor, |status| status.state == LinkState::Running).await;
+    let (altered, unreachable) = {
+        let world = world.lock().expect("lock");
+        (Arc::clone(&world.altered), Arc::clone(&world.unreachable))
+    };
+    altered.store(true, Ordering::Relaxed);
+    unreachable.store(true, Ordering::Relaxed);
+    world.lock().expect("lock").cut();
+    until(&supervisor, |status| status.state == LinkState::Retrying).await;
+    handle.resume(true).await.expect("retrying");
+    unreachable.store(false, Ordering::Relaxed);
+    until(&supervisor, |status| status.state == LinkState::Running).await;
+    altered.store(false, Ordering::Relaxed);
+    world.lock().expect("lock").cut();
+    let status = until(&supervisor, |status| status.state == LinkState::Halted).await;
+    assert_eq!(status.error_kind(), Some(Kind::SchemaChanged));
+}
+
 /// Broken if a refused row were not named, if transactions before it were held up by it, or if a
 /// part of its own transaction were committed.
 #[tokio::test]

@@ -52,6 +52,8 @@ pub(super) struct World {
     pub(super) filled: bool,
     /// A column of the source has another type.
     pub(super) altered: Arc<AtomicBool>,
+    /// The catalogs cannot be read for now.
+    pub(super) unreachable: Arc<AtomicBool>,
     /// How often somebody else moves the witness.
     pub(super) second_writer: u32,
     /// The target refuses rows with this value.
@@ -98,6 +100,7 @@ impl World {
             crash: Arc::new(Notify::new()),
             filled: false,
             altered: Arc::default(),
+            unreachable: Arc::default(),
             second_writer: 0,
             poison: None,
             cut: Arc::default(),

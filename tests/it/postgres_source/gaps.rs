@@ -1,0 +1,197 @@
+//! Ways to lose changes that leave hardly a trace at the source, and what weir makes of them.
+
+use weir::link::ports::{Origin, Preflight, Scan};
+use weir::postgres::preflight;
+
+use super::*;
+
+const T: &str = "CREATE TABLE t (id int PRIMARY KEY, v text)";
+
+async fn publication_missing(server: Server) {
+    let Some(rig) = Rig::new(server, Options::default(), T).await else { return };
+    let mut stream = rig.begin(1 << 20).await;
+    rig.server.execute("INSERT INTO t VALUES (1)").await.unwrap();
+    assert_eq!(stream.transaction().await.0.len(), 1);
+    rig.server
+        .execute(&format!("DROP PUBLICATION {SLOT}; INSERT INTO t VALUES (2)"))
+        .await
+        .unwrap();
+    let ended = tokio::time::timeout(PATIENCE, stream.task).await.unwrap().unwrap();
+    assert_eq!(ended.unwrap_err().kind(), Kind::Gap, "{server:?} while streaming");
+    // Made again it is there for what comes, and stays missing for what is in the log.
+    rig.server.execute(&format!("CREATE PUBLICATION {SLOT} FOR ALL TABLES")).await.unwrap();
+    rig.server.execute("INSERT INTO t VALUES (3)").await.unwrap();
+    let mut source = rig.source().await;
+    source.check_resume(&stream.from).await.unwrap();
+    let again = follow(source, stream.from, 1 << 20);
+    let ended = tokio::time::timeout(PATIENCE, again.task).await.unwrap().unwrap();
+    assert_eq!(ended.unwrap_err().kind(), Kind::Gap, "{server:?} made again");
+}
+
+/// Broken if changes written while the publication was gone were left out for good: up to version 17
+/// the server says so by an error, later by a mere warning.
+#[tokio::test]
+async fn a_publication_that_was_gone_is_a_gap() {
+    publication_missing(Server::Postgres15).await;
+    publication_missing(Server::Postgres18).await;
+}
+
+/// Which lines of the log's part went away by `sql`.
+async fn lost(rig: &Rig, scan: &mut dyn Scan, sql: &str) -> (Vec<String>, Vec<Origin>) {
+    let before = scan.origins().await.unwrap();
+    rig.server.execute(sql).await.unwrap();
+    let now = scan.origins().await.unwrap();
+    let lost = before[0].log.iter().filter(|line| !now[0].log.contains(line));
+    (lost.map(|line| line.split(' ').next().unwrap_or_default().to_owned()).collect(), now)
+}
+
+async fn origins(server: Server) {
+    let Some(rig) = Rig::new(server, Options::default(), T).await else { return };
+    let mut scan = scan::open(&rig.context, &rig.database, Arc::clone(&rig.plan)).await.unwrap();
+    let remake = format!("DROP PUBLICATION {SLOT}; CREATE PUBLICATION {SLOT} FOR TABLE t");
+    assert_eq!(lost(&rig, scan.as_mut(), &remake).await.0, ["publication"]);
+    let alter = format!("ALTER PUBLICATION {SLOT}");
+    let all = "insert, update, delete, truncate";
+    for (sql, expected) in [
+        // What `weir setup` does again, and what goes on beside it, is no change.
+        (format!("{alter} SET TABLE t"), &[][..]),
+        ("CREATE TABLE u (id int PRIMARY KEY)".to_owned(), &[]),
+        (format!("{alter} ADD TABLE u; {alter} SET TABLE u, t; {alter} DROP TABLE u"), &[]),
+        ("VACUUM (FREEZE, FULL) pg_publication; VACUUM FREEZE pg_publication_rel".to_owned(), &[]),
+        ("ALTER TABLE t ADD COLUMN w int; TRUNCATE t; ANALYZE t".to_owned(), &[]),
+        (format!("{alter} DROP TABLE t; {alter} ADD TABLE t"), &["member"]),
+        (format!("{alter} SET TABLE t WHERE (id > 5); {alter} SET TABLE t"), &["member"]),
+        (
+            format!("{alter} SET (publish = 'insert'); {alter} SET (publish = '{all}')"),
+            &["publication"],
+        ),
+        (
+            format!(
+                "ALTER TABLE t RENAME TO old; CREATE TABLE t (id int PRIMARY KEY);
+                 {alter} SET TABLE t"
+            ),
+            &["object", "member"],
+        ),
+    ] {
+        // VACUUM must be alone in its request.
+        for part in sql.split("; VACUUM").skip(1) {
+            rig.server.execute(&format!("VACUUM{part}")).await.unwrap();
+        }
+        let first = sql.split("; VACUUM").next().unwrap_or_default();
+        assert_eq!(lost(&rig, scan.as_mut(), first).await.0, expected, "{server:?}: {sql}");
+    }
+    let schema = format!("{alter} SET TABLES IN SCHEMA public");
+    assert_eq!(lost(&rig, scan.as_mut(), &schema).await.0, ["member"]);
+    let again = format!("{alter} DROP TABLES IN SCHEMA public; {schema}");
+    assert_eq!(lost(&rig, scan.as_mut(), &again).await.0, ["schema"]);
+    let (lost, now) = lost(&rig, scan.as_mut(), "DROP TABLE t").await;
+    assert_eq!((lost.len(), &now[0]), (3, &Origin::default()));
+}
+
+/// Broken if a stretch of the log without a table's changes left no trace, or if what is right and
+/// was only said again looked like one.
+#[tokio::test]
+async fn what_keeps_a_table_from_the_log_is_seen() {
+    origins(Server::Postgres15).await;
+    origins(Server::Postgres18).await;
+}
+
+/// Broken if a source that was set back to an older time were followed from beyond the end of its
+/// log: the server would pass over every change below that.
+#[tokio::test]
+async fn a_source_set_back_is_noticed() {
+    for server in [Server::Postgres15, Server::Postgres18] {
+        let Some(rig) = Rig::new(server, Options::default(), T).await else { return };
+        let mut source = rig.source().await;
+        source.begin().await.unwrap();
+        let head = rig.head().await;
+        source.check_resume(&Position::Postgres(head)).await.unwrap();
+        let beyond = Position::Postgres(Lsn(head.0 + (64 << 20)));
+        let error = source.check_resume(&beyond).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Identity, "{error:?}");
+        assert!(error.to_string().contains("set back"), "{error}");
+        source.abandon().await.unwrap();
+        assert_eq!(rig.text("SELECT count(*) FROM pg_replication_slots").await, "0");
+    }
+}
+
+/// Broken if time-outs that the server sets for everybody ended what may take its time: the wait for
+/// a new slot, or a session that has nothing to say.
+#[tokio::test]
+async fn time_outs_of_the_server_do_not_count() {
+    for server in [Server::Postgres15, Server::Postgres18] {
+        let options = Options::default()
+            .set("statement_timeout", "700ms")
+            .set("lock_timeout", "700ms")
+            .set("idle_session_timeout", "700ms")
+            .set("idle_in_transaction_session_timeout", "700ms");
+        let Some(rig) = Rig::new(server, options, T).await else { return };
+        let mut scan =
+            scan::open(&rig.context, &rig.database, Arc::clone(&rig.plan)).await.unwrap();
+        let open = rig.server.connect_pg().await.unwrap();
+        open.batch_execute("SET idle_in_transaction_session_timeout = 0; BEGIN").await.unwrap();
+        open.batch_execute("INSERT INTO t VALUES (1, 'open')").await.unwrap();
+        let mut source = rig.source().await;
+        let begin = tokio::spawn(async move { source.begin().await.map(|from| (source, from)) });
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        open.batch_execute("COMMIT").await.unwrap();
+        let (source, from) = begin.await.unwrap().unwrap();
+        let stream = follow(source, from, 1 << 20);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert_eq!(scan.origins().await.unwrap().len(), 1);
+        stream.stop().await;
+    }
+}
+
+/// Broken if rows that are in no log after the new slot were not found, or if rows that the slot
+/// will bring kept a link from starting.
+#[tokio::test]
+async fn rows_before_the_slot_are_told_from_rows_after_it() {
+    for server in [Server::Postgres15, Server::Postgres18] {
+        let Some(rig) = Rig::new(server, Options::default(), T).await else { return };
+        let mut source = rig.source().await;
+        source.begin().await.unwrap();
+        rig.server.execute("INSERT INTO t VALUES (1, 'in the log')").await.unwrap();
+        assert_eq!(source.rows_before().await.unwrap(), Some(Vec::new()));
+        source.abandon().await.unwrap();
+        let mut source = rig.source().await;
+        source.begin().await.unwrap();
+        let found = source.rows_before().await.unwrap().expect("a look");
+        assert_eq!(found, [rig.plan.tables[0].source.name.clone()]);
+    }
+}
+
+/// Broken if a short `wal_sender_timeout` cut the stream while the target is slow.
+#[tokio::test]
+async fn a_short_time_out_of_the_sender_is_kept() {
+    let options = Options::default().set("wal_sender_timeout", "600ms");
+    let Some(rig) = Rig::new(Server::Postgres15, options, T).await else { return };
+    let mut stream = rig.begin(64 << 10).await;
+    let rows = "INSERT INTO t SELECT i, repeat('x', 200) FROM generate_series(1, 50000) i";
+    rig.server.execute(rows).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert!(!stream.task.is_finished(), "{:?}", stream.task.await);
+    assert_eq!(stream.transaction().await.0.len(), 50_000);
+    stream.stop().await;
+}
+
+/// Broken if a link on its way halted because others took the last connection for a moment; the
+/// first start must say so.
+#[tokio::test]
+async fn a_shortage_is_fatal_before_the_first_start_only() {
+    let options = Options::default().set("max_wal_senders", "1");
+    let Some(rig) = Rig::new(Server::Postgres15, options, T).await else { return };
+    let tables: Vec<_> = rig.plan.tables.iter().map(|table| &table.source).collect();
+    let look = async || {
+        let (context, database) = (&rig.context, &rig.database);
+        let findings = preflight::check_source(Preflight { context, database, tables: &tables });
+        let findings = findings.await.unwrap();
+        findings.into_iter().find(|finding| finding.message.contains("max_wal_senders"))
+    };
+    let mut source = rig.source().await;
+    assert!(look().await.expect("a finding").fatal);
+    source.begin().await.unwrap();
+    assert!(!look().await.expect("a finding").fatal);
+    let error = source::open(&rig.context, &rig.database, Arc::clone(&rig.plan)).await.err();
+    assert_eq!(error.map(|error| error.disposition()), Some(Disposition::Retry));
+}
