@@ -6,17 +6,12 @@ use crate::config::{Config, LinkName};
 use crate::error::Result;
 use crate::link::ledger::{Checkpoint, Ledger};
 use crate::position::Position;
-use crate::state::Store;
+use crate::state::{self, Store};
 
-/// What is remembered of every link; nothing if weir has never run here.
-pub(super) async fn checkpoints(config: &Config) -> Result<BTreeMap<LinkName, Checkpoint>> {
-    if !config.state_dir.exists() {
-        return Ok(BTreeMap::new());
-    }
-    let store = Store::open(&config.state_dir).await?;
-    let links = store.links();
-    store.close().await;
-    Ok(links)
+/// What is remembered of every link; nothing if weir has never run here. Reads only, so that any
+/// user who may read the directory may ask.
+pub(super) fn checkpoints(config: &Config) -> Result<BTreeMap<LinkName, Checkpoint>> {
+    state::remembered(&config.state_dir)
 }
 
 /// Forgets a link that was torn down, so that it can begin anew.

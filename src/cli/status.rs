@@ -111,7 +111,7 @@ pub(super) async fn run(global: &Global, args: &StatusArgs) -> Result<ExitCode> 
             return Err(Error::new(Kind::Io, text).hint(hint));
         }
         None => {
-            let known = state::checkpoints(&config).await?;
+            let known = state::checkpoints(&config)?;
             let all = links(&config, &[])?;
             (false, all.iter().map(|link| Line::remembered(link, known.get(link))).collect())
         }

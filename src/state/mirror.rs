@@ -1,21 +1,24 @@
 //! `checkpoints.json`: everything in the ledger once more, in one file a person can read.
 //!
 //! It is replaced whole (temporary file, fsync, rename, fsync of the directory), so it is always
-//! one state or the next. It is the rescue when sled's files cannot be opened.
+//! one state or the next. It is the rescue when sled's files cannot be opened, and what may be read
+//! without holding the directory.
 
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::config::LinkName;
+use crate::error::{Error, Kind, Result};
 use crate::link::ledger::{Checkpoint, Shape};
 
 use super::checkpoint::{Stored, parse_link};
-use super::directory::Directory;
+use super::directory::{Directory, state_error};
 
 /// What a ledger holds, in memory.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -42,6 +45,8 @@ struct Entry {
 }
 
 const VERSION: u16 = 1;
+/// The file's name.
+pub(super) const NAME: &str = "checkpoints.json";
 
 /// Replaces the mirror.
 pub(super) fn write(directory: &Directory, contents: &Contents) -> io::Result<()> {
@@ -64,19 +69,36 @@ pub(super) fn write(directory: &Directory, contents: &Contents) -> io::Result<()
     directory.sync()
 }
 
-/// Reads the mirror; `None` where there is none or it is not of this version.
+/// Reads the mirror for a rescue; `None` where there is none, or none that can be used.
 pub(super) fn read(directory: &Directory) -> Option<Contents> {
-    let bytes = std::fs::read(directory.mirror()).ok()?;
-    let file: File = match serde_json::from_slice(&bytes) {
-        Ok(file) => file,
-        Err(cause) => {
-            tracing::warn!(%cause, "checkpoints.json cannot be read and is not used");
-            return None;
-        }
+    load(&directory.mirror()).unwrap_or_else(|error| {
+        tracing::warn!(error = error.chain(), "checkpoints.json is not used");
+        None
+    })
+}
+
+/// What is remembered of every link by the state directory `path`, read without holding it and
+/// without writing anything; empty if weir has never run there.
+pub fn remembered(path: &Path) -> Result<BTreeMap<LinkName, Checkpoint>> {
+    Ok(load(&path.join(NAME))?.map_or_else(BTreeMap::new, |contents| contents.links))
+}
+
+/// The contents of a mirror; `None` where there is none.
+fn load(path: &Path) -> Result<Option<Contents>> {
+    let unusable = || format!("cannot read {}", path.display());
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(cause) => return Err(state_error(unusable(), cause)),
     };
+    let file: File = serde_json::from_slice(&bytes)
+        .map_err(|cause| Error::new(Kind::State, unusable()).caused_by(cause))?;
     if file.version != VERSION {
-        tracing::warn!(version = file.version, "checkpoints.json is of another version");
-        return None;
+        return Err(Error::new(
+            Kind::State,
+            format!("{} has version {}, not {VERSION}", path.display(), file.version),
+        )
+        .hint("use the weir that wrote it"));
     }
     let mut links = BTreeMap::new();
     for (name, entry) in file.links {
@@ -88,7 +110,7 @@ pub(super) fn read(directory: &Directory) -> Option<Contents> {
         checkpoint.shapes = entry.shapes;
         links.insert(link, checkpoint);
     }
-    Some(Contents { installation: file.installation, links })
+    Ok(Some(Contents { installation: file.installation, links }))
 }
 
 #[cfg(test)]

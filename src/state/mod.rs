@@ -12,4 +12,5 @@ mod schema;
 mod store;
 mod writer;
 
+pub use mirror::remembered;
 pub use store::Store;

@@ -3,7 +3,6 @@
 //! Reads are answered from memory. What is in `checkpoints.json` and newer than sled's files is
 //! taken from there; the witness in the target is the truth anyway.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -39,11 +38,6 @@ impl Store {
         tokio::task::spawn_blocking(move || Store::open_blocking(&path)).await.map_err(|cause| {
             Error::new(Kind::State, "the state directory could not be opened").caused_by(cause)
         })?
-    }
-
-    /// What is remembered of every link; for `weir status` without a running weir.
-    pub fn links(&self) -> BTreeMap<LinkName, Checkpoint> {
-        self.contents().links.clone()
     }
 
     /// Forgets a link that was torn down, so that it may start anew.

@@ -1,10 +1,18 @@
 //! The ledger on a real file system: restarts, other processes, torn and corrupt files.
 
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
 use super::*;
 use crate::link::ledger::Progress;
 use crate::state::checkpoint::{self, parse_link};
+
+/// A folder that is open to nobody else, as weir demands.
+fn private_folder() -> tempfile::TempDir {
+    let private = std::fs::Permissions::from_mode(0o700);
+    tempfile::Builder::new().permissions(private).tempdir().expect("folder")
+}
 
 fn link() -> LinkName {
     parse_link("crm:billing").expect("link")
@@ -29,7 +37,7 @@ fn seq(store: &Store) -> Option<u64> {
 /// Broken if a checkpoint were lost or an old one won after a restart, or if old ones piled up.
 #[tokio::test]
 async fn the_newest_checkpoint_survives() {
-    let folder = tempfile::tempdir().expect("folder");
+    let folder = private_folder();
     let path = folder.path().join("deep/state");
     let store = Store::open(&path).await.expect("opens");
     assert!(store.is_fresh());
@@ -55,7 +63,7 @@ async fn the_newest_checkpoint_survives() {
 /// Broken if a second weir could write the same state, or were told nothing useful.
 #[tokio::test]
 async fn a_held_directory_says_who_holds_it() {
-    let folder = tempfile::tempdir().expect("folder");
+    let folder = private_folder();
     let store = Store::open(folder.path()).await.expect("opens");
     let error = Store::open(folder.path()).await.expect_err("held");
     assert_eq!(error.kind(), Kind::State);
@@ -67,7 +75,7 @@ async fn a_held_directory_says_who_holds_it() {
 /// Broken if a torn newest record were used, or if the ones before it were given up with it.
 #[tokio::test]
 async fn a_torn_record_falls_back_to_the_one_before() {
-    let folder = tempfile::tempdir().expect("folder");
+    let folder = private_folder();
     let store = Store::open(folder.path()).await.expect("opens");
     for number in 1..=3 {
         store.record(&link(), at(number)).await.expect("durable");
@@ -87,7 +95,7 @@ async fn a_torn_record_falls_back_to_the_one_before() {
 }
 
 async fn survives(spoil: impl FnOnce(&Path)) -> usize {
-    let folder = tempfile::tempdir().expect("folder");
+    let folder = private_folder();
     let store = Store::open(folder.path()).await.expect("opens");
     store.record(&link(), at(7)).await.expect("durable");
     store.close().await;
@@ -149,7 +157,7 @@ async fn any_damaged_byte_is_survived() {
 /// Broken if links waited for one fsync each: 32 records at once must share a few cycles.
 #[tokio::test]
 async fn records_share_cycles() {
-    let folder = tempfile::tempdir().expect("folder");
+    let folder = private_folder();
     let store = Store::open(folder.path()).await.expect("opens");
     let names: Vec<_> = (0..32).map(|n| parse_link(&format!("a{n}:b")).expect("link")).collect();
     let started = std::time::Instant::now();
@@ -164,7 +172,7 @@ async fn records_share_cycles() {
 /// Broken if a link that was torn down halted at its next first start, or took others with it.
 #[tokio::test]
 async fn a_forgotten_link_is_gone() {
-    let folder = tempfile::tempdir().expect("folder");
+    let folder = private_folder();
     let other = parse_link("crm:billing2").expect("link");
     let store = Store::open(folder.path()).await.expect("opens");
     store.record(&link(), at(7)).await.expect("durable");
