@@ -4,13 +4,16 @@ use std::process::ExitCode;
 
 use crate::cli::args::{Global, SetupArgs};
 use crate::cli::context::{Ends, links, load, refused};
-use crate::cli::exit;
-use crate::config::{Config, Database};
+use crate::cli::{exit, report, state};
+use crate::config::{Config, Database, LinkName};
 use crate::error::{Error, Kind, Result};
 use crate::link::ports::Room;
 use crate::model::Table;
 use crate::plan;
+use crate::state::Store;
 
+const SETUP: &str = "setup";
+const TEARDOWN: &str = "teardown";
 /// What weir may do with the tables of a source, and of a target.
 const SOURCE_RIGHTS: &str = "SELECT";
 const TARGET_RIGHTS: &str = "SELECT, INSERT, UPDATE, DELETE";
@@ -31,11 +34,13 @@ pub(super) async fn set_up(global: &Global, args: &SetupArgs) -> Result<ExitCode
         let sources: Vec<&Table> = plan.tables.iter().map(|table| &table.source).collect();
         let targets: Vec<&Table> = plan.tables.iter().map(|table| &table.target).collect();
         let room = ends.source_room();
-        let statements = room.setup_source(&ends.context, ends.source, &sources);
-        print_or_run(room, ends.source, &statements, args).await?;
+        let account = room.account(ends.source).await?;
+        let statements = room.setup_source(&ends.context, ends.source, &account, &sources);
+        print_or_run(room, ends.source, SETUP, &statements, args).await?;
         let room = ends.target_room();
-        let statements = room.setup_target(&ends.context, ends.target, &targets);
-        print_or_run(room, ends.target, &statements, args).await?;
+        let account = room.account(ends.target).await?;
+        let statements = room.setup_target(&account, &targets);
+        print_or_run(room, ends.target, SETUP, &statements, args).await?;
     }
     Ok(ExitCode::from(exit::GOOD))
 }
@@ -57,33 +62,67 @@ async fn entry(ends: &Ends<'_>, args: &SetupArgs, refusal: Error) -> Result<Exit
         }
         let halves = selection.include.iter().filter_map(|pattern| pattern.split_once('.'));
         let schemas: Vec<&str> = halves.map(|(schema, _)| schema).collect();
-        let statements = room.setup_entry(database, &schemas, rights);
-        print_or_run(room, database, &statements, &SetupArgs { apply: false, ..args.clone() })
-            .await?;
+        let account = room.account(database).await?;
+        let statements = room.setup_entry(database, &account, &schemas, rights);
+        let only_print = SetupArgs { apply: false, ..args.clone() };
+        print_or_run(room, database, SETUP, &statements, &only_print).await?;
     }
     Err(refusal.hint(
         "run the statements above as an administrator, then `weir setup` again: it prints the rest",
     ))
 }
 
-/// `weir teardown`. Leaves the schema `weir` itself: other links may use it.
+/// `weir teardown`. Leaves what other links may use: the schema `weir` and the grants. Goes as far as
+/// it can: what one side refuses does not keep the other from being undone.
 pub(super) async fn tear_down(global: &Global, args: &SetupArgs) -> Result<ExitCode> {
     let config = load(global)?;
     known(&config, args)?;
-    for link in links(&config, &args.links)? {
-        let ends = Ends::of(&config, &link, &config.name)?;
-        let room = ends.source_room();
-        let statements = room.teardown_source(&ends.context);
-        print_or_run(room, ends.source, &statements, args).await?;
-        let room = ends.target_room();
-        let statements = room.teardown_target(&ends.context);
-        print_or_run(room, ends.target, &statements, args).await?;
-        // A link is forgotten once both of its sides are undone, the target last.
-        if args.apply && args.on.as_ref().is_none_or(|only| *only == ends.target.name) {
-            super::state::forget(&config, &link).await?;
-        }
+    let names = links(&config, &args.links)?;
+    // Held from before the first statement to the end: nothing is removed under a weir that runs.
+    let store = if args.apply { state::hold(&config).await? } else { None };
+    let mut failures = Vec::new();
+    for link in &names {
+        failures.extend(undo(&config, link, store.as_ref(), args).await);
     }
-    Ok(ExitCode::from(exit::GOOD))
+    if let Some(store) = store {
+        store.close().await;
+    }
+    if !args.apply {
+        println!("-- in the end `weir teardown --apply`: weir itself forgets the links too");
+    }
+    let last = failures.pop();
+    failures.iter().for_each(report);
+    last.map_or(Ok(ExitCode::from(exit::GOOD)), Err)
+}
+
+/// Undoes one link: source, target, and what is remembered of it; returns what went wrong.
+async fn undo(
+    config: &Config,
+    link: &LinkName,
+    store: Option<&Store>,
+    args: &SetupArgs,
+) -> Vec<Error> {
+    let ends = match Ends::of(config, link, &config.name) {
+        Ok(ends) => ends,
+        Err(error) => return vec![error],
+    };
+    let mut failures = Vec::new();
+    let room = ends.source_room();
+    let statements = room.teardown_source(&ends.context);
+    failures.extend(print_or_run(room, ends.source, TEARDOWN, &statements, args).await.err());
+    let room = ends.target_room();
+    let statements = room.teardown_target(&ends.context);
+    match print_or_run(room, ends.target, TEARDOWN, &statements, args).await {
+        Err(error) => failures.push(error),
+        // A link is forgotten with its witness, and not before.
+        Ok(()) if args.on.as_ref().is_none_or(|only| *only == ends.target.name) => {
+            if let Some(store) = store {
+                failures.extend(store.forget(link).await.err());
+            }
+        }
+        Ok(()) => {}
+    }
+    failures
 }
 
 /// Refuses a database that the configuration does not have.
@@ -101,6 +140,7 @@ fn known(config: &Config, args: &SetupArgs) -> Result<()> {
 async fn print_or_run(
     room: &dyn Room,
     database: &Database,
+    verb: &str,
     statements: &[String],
     args: &SetupArgs,
 ) -> Result<()> {
@@ -115,7 +155,7 @@ async fn print_or_run(
         println!("{};", statement.trim_end().trim_end_matches(';'));
     }
     if args.apply {
-        room.execute(database, statements).await?;
+        room.execute(database, verb, statements).await?;
         println!("-- done");
     }
     Ok(())

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::config::{Config, LinkName};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::link::ledger::{Checkpoint, Ledger};
 use crate::position::Position;
 use crate::state::{self, Store};
@@ -14,15 +14,18 @@ pub(super) fn checkpoints(config: &Config) -> Result<BTreeMap<LinkName, Checkpoi
     state::remembered(&config.state_dir)
 }
 
-/// Forgets a link that was torn down, so that it can begin anew.
-pub(super) async fn forget(config: &Config, link: &LinkName) -> Result<()> {
-    if !config.state_dir.exists() {
-        return Ok(());
+/// Holds the state directory, so that no weir runs on it meanwhile; `None` where there is none. To
+/// be closed in the end.
+pub(super) async fn hold(config: &Config) -> Result<Option<Store>> {
+    let path = &config.state_dir;
+    match path.try_exists() {
+        Ok(true) => Store::open(path).await.map(Some),
+        Ok(false) => Ok(None),
+        Err(cause) => {
+            let context = format!("cannot look at the state directory {}", path.display());
+            Err(Error::new(Kind::State, context).caused_by(cause))
+        }
     }
-    let store = Store::open(&config.state_dir).await?;
-    let forgotten = store.forget(link).await;
-    store.close().await;
-    forgotten
 }
 
 /// Accepts the tables of a link as they are now, up to `head`.

@@ -85,26 +85,32 @@ pub trait Room: Send + Sync {
     /// included.
     fn check_target<'a>(&'a self, preflight: Preflight<'a>) -> Pending<'a, Vec<Finding>>;
 
-    /// Grants by which `user` may connect and see the tables of `schemas` (patterns with `*`) at
-    /// all, for a database that refuses even that. `rights` are those on the tables.
-    fn setup_entry(&self, database: &Database, schemas: &[&str], rights: &str) -> Vec<String>;
+    /// The configured user as grants of this database name it; asked of the server wherever it
+    /// lets that user in.
+    fn account<'a>(&'a self, database: &'a Database) -> Pending<'a, String>;
+
+    /// Grants by which `account` may connect and see the tables of `schemas` (patterns with `*`)
+    /// at all, for a database that refuses even that. `rights` are those on the tables.
+    fn setup_entry(
+        &self,
+        database: &Database,
+        account: &str,
+        schemas: &[&str],
+        rights: &str,
+    ) -> Vec<String>;
 
     /// The statements that prepare a source for the tables (publication, grants), in order, for
-    /// `user`. Idempotent where the dialect allows it.
+    /// `account`. Idempotent where the dialect allows it.
     fn setup_source(
         &self,
         context: &LinkContext,
         database: &Database,
+        account: &str,
         tables: &[&Table],
     ) -> Vec<String>;
 
     /// The statements that prepare a target (schema `weir` with its tables, grants).
-    fn setup_target(
-        &self,
-        context: &LinkContext,
-        database: &Database,
-        tables: &[&Table],
-    ) -> Vec<String>;
+    fn setup_target(&self, account: &str, tables: &[&Table]) -> Vec<String>;
 
     /// The statements that remove what setup and `run` made at the source (slot, publication).
     fn teardown_source(&self, context: &LinkContext) -> Vec<String>;
@@ -112,8 +118,14 @@ pub trait Room: Send + Sync {
     /// The statements that remove the link's rows from the target's `weir` tables.
     fn teardown_target(&self, context: &LinkContext) -> Vec<String>;
 
-    /// Runs statements one by one; an error names the statement.
-    fn execute<'a>(&'a self, database: &'a Database, statements: &'a [String]) -> Pending<'a, ()>;
+    /// Runs the statements of `verb` (`setup`, `teardown`) one by one; an error names the
+    /// statement, and says how an administrator runs them where the user may not.
+    fn execute<'a>(
+        &'a self,
+        database: &'a Database,
+        verb: &'a str,
+        statements: &'a [String],
+    ) -> Pending<'a, ()>;
 
     /// The statements that create `source` as a table called `name` in this dialect, by
     /// type-mapping §1, §2 and §5. Columns of types that cannot cross are left out and reported

@@ -11,6 +11,7 @@ mod target;
 use std::collections::{HashMap, HashSet};
 
 use super::session::{self, Flavor, Role, Session};
+use super::setup::{account_of, current_user};
 use super::sql::{literal, quote, quote_table};
 use crate::error::{Kind, Result};
 use crate::link::ports::{Finding, Preflight};
@@ -79,6 +80,8 @@ struct Probe<'a> {
     settings: HashMap<String, String>,
     /// Rights on the whole server, as `SHOW GRANTS` spells them.
     global_rights: HashSet<String>,
+    /// The account as grants name it.
+    account: String,
 }
 
 impl<'a> Probe<'a> {
@@ -93,7 +96,9 @@ impl<'a> Probe<'a> {
             }
         }
         let global_rights = global_rights(&mut session).await?;
-        Ok(Probe { session, preflight, settings, global_rights })
+        let current = current_user(&mut session).await?;
+        let account = account_of(&preflight.database.user, current);
+        Ok(Probe { session, preflight, settings, global_rights, account })
     }
 
     /// A setting in upper case; `None` where the server does not have it.
@@ -108,11 +113,6 @@ impl<'a> Probe<'a> {
 
     fn has_right(&self, names: &[&str]) -> bool {
         names.iter().chain(&["ALL PRIVILEGES"]).any(|name| self.global_rights.contains(*name))
-    }
-
-    /// The account as grants name it.
-    fn account(&self) -> String {
-        format!("{}@'%'", literal(&self.preflight.database.user))
     }
 
     /// A finding about the database.
@@ -162,7 +162,7 @@ impl<'a> Probe<'a> {
             return Ok(Vec::new());
         }
         let missing = missing.join(", ");
-        let (user, account) = (&self.preflight.database.user, self.account());
+        let (user, account) = (&self.preflight.database.user, &self.account);
         Ok(vec![Finding {
             fatal: true,
             kind: Kind::Privilege,

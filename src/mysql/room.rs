@@ -45,26 +45,32 @@ impl Room for Mysql {
         Box::pin(preflight::check_target(preflight))
     }
 
-    fn setup_entry(&self, database: &Database, schemas: &[&str], rights: &str) -> Vec<String> {
-        setup::entry(database, schemas, rights)
+    fn account<'a>(&'a self, database: &'a Database) -> Pending<'a, String> {
+        Box::pin(setup::account(database))
+    }
+
+    fn setup_entry(
+        &self,
+        database: &Database,
+        account: &str,
+        schemas: &[&str],
+        rights: &str,
+    ) -> Vec<String> {
+        setup::entry(database, account, schemas, rights)
     }
 
     fn setup_source(
         &self,
         context: &LinkContext,
         database: &Database,
+        account: &str,
         tables: &[&Table],
     ) -> Vec<String> {
-        setup::source(context, database, tables)
+        setup::source(context, database, account, tables)
     }
 
-    fn setup_target(
-        &self,
-        context: &LinkContext,
-        database: &Database,
-        tables: &[&Table],
-    ) -> Vec<String> {
-        setup::target(context, database, tables)
+    fn setup_target(&self, account: &str, tables: &[&Table]) -> Vec<String> {
+        setup::target(account, tables)
     }
 
     fn teardown_source(&self, context: &LinkContext) -> Vec<String> {
@@ -75,8 +81,13 @@ impl Room for Mysql {
         setup::teardown_target(context)
     }
 
-    fn execute<'a>(&'a self, database: &'a Database, statements: &'a [String]) -> Pending<'a, ()> {
-        Box::pin(setup::execute(database, statements))
+    fn execute<'a>(
+        &'a self,
+        database: &'a Database,
+        verb: &'a str,
+        statements: &'a [String],
+    ) -> Pending<'a, ()> {
+        Box::pin(setup::execute(database, verb, statements))
     }
 
     fn create_table(

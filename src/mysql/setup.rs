@@ -3,23 +3,37 @@
 //!
 //! The source gets rights to read its tables and its binary log, and nothing else: there is nothing
 //! to make there. The target gets database `weir` with its tables, and rights to write. Every
-//! statement may be run again. Grants name the account `'user'@'%'`; where they are run by that
-//! user itself, the account it is logged in as is taken instead.
+//! statement may be run again. Grants name the account that the server logs the user in as;
+//! `'user'@'%'` where it does not let the user in.
 
-use super::session::{self, Role};
+use super::session::{self, Role, Session};
 use super::sql::{literal, quote, quote_table};
 use crate::config::{Database, Dialect};
 use crate::error::{Kind, Result};
 use crate::link::ports::LinkContext;
 use crate::model::Table;
 
-const ADMINISTRATOR_HINT: &str = "leave --apply out, and run what is printed as an administrator \
-    of that server: `weir setup --on DATABASE | mysql …`";
+/// The account of the user, as grants name it. No right on any database is needed to ask.
+pub async fn account(database: &Database) -> Result<String> {
+    let anywhere = Database { database: String::new(), ..database.clone() };
+    let current = match session::connect(&anywhere, "weir setup", Role::Source).await {
+        Ok(mut session) => current_user(&mut session).await?,
+        Err(error) => {
+            tracing::debug!(error = error.chain(), "the user's account cannot be asked for");
+            None
+        }
+    };
+    Ok(account_of(&database.user, current))
+}
+
+/// The account that a session is logged in as.
+pub(super) async fn current_user(session: &mut Session) -> Result<Option<String>> {
+    session.text("read the account", "SELECT CURRENT_USER()").await
+}
 
 /// Lets the user connect and see tables: without any right on a database, the server shows nothing
 /// of it. In the name of a database that a grant names, `%` and `_` are wildcards.
-pub fn entry(database: &Database, schemas: &[&str], rights: &str) -> Vec<String> {
-    let account = account(&database.user);
+pub fn entry(database: &Database, account: &str, schemas: &[&str], rights: &str) -> Vec<String> {
     let literally = |name: &str| name.replace('\\', "\\\\").replace('_', "\\_").replace('%', "\\%");
     let mut names: Vec<String> = schemas.iter().map(|name| literally(name)).collect();
     names.push(literally(&database.database));
@@ -33,25 +47,28 @@ pub fn entry(database: &Database, schemas: &[&str], rights: &str) -> Vec<String>
 }
 
 /// Prepares a source: rights to read the binary log and the tables.
-pub fn source(_: &LinkContext, database: &Database, tables: &[&Table]) -> Vec<String> {
-    let account = account(&database.user);
+pub fn source(
+    _: &LinkContext,
+    database: &Database,
+    account: &str,
+    tables: &[&Table],
+) -> Vec<String> {
     let monitor = match database.dialect {
         Dialect::Mariadb => "BINLOG MONITOR",
         _ => "REPLICATION CLIENT",
     };
     let mut statements = vec![format!("GRANT REPLICATION SLAVE, {monitor} ON *.* TO {account}")];
-    statements.extend(grants("SELECT", &account, tables));
+    statements.extend(grants("SELECT", account, tables));
     statements
 }
 
 /// Prepares a target: database `weir` with its tables, rights to write.
-pub fn target(_: &LinkContext, database: &Database, tables: &[&Table]) -> Vec<String> {
-    let account = account(&database.user);
+pub fn target(account: &str, tables: &[&Table]) -> Vec<String> {
     let mut statements: Vec<String> = WEIR_TABLES.iter().map(|sql| (*sql).to_owned()).collect();
     for table in ["`weir`.`witness`", "`weir`.`missed`"] {
         statements.push(format!("GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {account}"));
     }
-    statements.extend(grants("SELECT, INSERT, UPDATE, DELETE", &account, tables));
+    statements.extend(grants("SELECT, INSERT, UPDATE, DELETE", account, tables));
     statements
 }
 
@@ -75,20 +92,18 @@ pub fn teardown_target(context: &LinkContext) -> Vec<String> {
 ///
 /// # Errors
 /// As the server says, with the statement.
-pub async fn execute(database: &Database, statements: &[String]) -> Result<()> {
-    let mut session = session::connect(database, "weir setup", Role::Target).await?;
+pub async fn execute(database: &Database, verb: &str, statements: &[String]) -> Result<()> {
+    let mut session = session::connect(database, &format!("weir {verb}"), Role::Target).await?;
     session.run("prepare the session", "SET SESSION lock_wait_timeout = 10").await?;
-    let current = session.text("read the account", "SELECT CURRENT_USER()").await?;
-    let (general, own) = (account(&database.user), own_account(&database.user, current));
     for statement in statements {
-        let text = match statement.strip_suffix(&format!(" TO {general}")) {
-            Some(grant) => format!("{grant} TO {own}"),
-            None => statement.clone(),
-        };
-        match session.run(&format!("run `{text}`"), &text).await {
+        match session.run(&format!("run `{statement}`"), statement).await {
             Err(error) if error.kind() == Kind::Mapping && statement.starts_with(DELETE_OWN) => {}
             Err(error) if error.kind() == Kind::Privilege => {
-                return Err(error.hint(ADMINISTRATOR_HINT));
+                return Err(error.hint(format!(
+                    "run what is printed as an administrator of that server: \
+                     `weir {verb} --on {} | mysql …`",
+                    database.name
+                )));
             }
             outcome => outcome?,
         }
@@ -129,17 +144,13 @@ const WEIR_TABLES: &[&str] = &[
      ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin",
 ];
 
-/// The account that grants name.
-fn account(user: &str) -> String {
-    format!("{}@'%'", literal(user))
-}
-
-/// The account of the session, where it is the configured user's own.
-fn own_account(user: &str, current: Option<String>) -> String {
-    match current.as_deref().and_then(|current| current.rsplit_once('@')) {
-        Some((name, host)) if name == user => format!("{}@{}", literal(name), literal(host)),
-        _ => account(user),
-    }
+/// The account of a user who is logged in as `current` (`user@host`), as grants name it.
+pub(super) fn account_of(user: &str, current: Option<String>) -> String {
+    let host = match current.as_deref().and_then(|current| current.rsplit_once('@')) {
+        Some((name, host)) if name == user => host,
+        _ => "%",
+    };
+    format!("{}@{}", literal(user), literal(host))
 }
 
 fn grants(rights: &str, account: &str, tables: &[&Table]) -> Vec<String> {
@@ -156,10 +167,9 @@ mod tests {
     /// another host than the one the user has.
     #[test]
     fn names_are_quoted_and_accounts_resolved() {
-        assert_eq!(account("o'hara"), "'o''hara'@'%'");
-        assert_eq!(own_account("weir", Some("weir@10.%".into())), "'weir'@'10.%'");
-        assert_eq!(own_account("weir", Some("root@localhost".into())), "'weir'@'%'");
-        assert_eq!(own_account("weir", None), "'weir'@'%'");
+        assert_eq!(account_of("o'hara", None), "'o''hara'@'%'");
+        assert_eq!(account_of("weir", Some("weir@10.%".into())), "'weir'@'10.%'");
+        assert_eq!(account_of("weir", Some("root@localhost".into())), "'weir'@'%'");
     }
 
     /// Broken if a grant on `a_b` reached `axb` too, or a pattern of schemas were taken by letter.
@@ -177,7 +187,7 @@ mod tests {
             server_id: None,
         };
         assert_eq!(
-            entry(&url, &["a_b", "t_*"], "SELECT"),
+            entry(&url, "'weir'@'%'", &["a_b", "t_*"], "SELECT"),
             ["GRANT SELECT ON `a\\_b`.* TO 'weir'@'%'", "GRANT SELECT ON `t\\_%`.* TO 'weir'@'%'"]
         );
     }

@@ -10,22 +10,28 @@ use super::failure::classify;
 use super::session;
 use super::sql::{literal, quote, quote_name};
 use crate::config::Database;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Kind, Result};
 use crate::link::ports::LinkContext;
 use crate::model::{Table, TableName};
 
-const ADMINISTRATOR_HINT: &str = "leave --apply out, and run what is printed as an administrator \
-    of that server: `weir setup --on DATABASE | psql …`";
-
-/// Lets the user connect; the catalog is open to everyone who can.
-pub fn entry(database: &Database, _: &[&str], _: &str) -> Vec<String> {
-    let (name, user) = (quote(&database.database), quote(&database.user));
-    vec![format!("GRANT CONNECT ON DATABASE {name} TO {user}")]
+/// The role of the user, as grants name it.
+pub async fn account(database: &Database) -> Result<String> {
+    Ok(quote(&database.user))
 }
 
-/// Prepares a source: publication, right to replicate, right to read.
-pub fn source(context: &LinkContext, database: &Database, tables: &[&Table]) -> Vec<String> {
-    let user = &database.user;
+/// Lets the user connect; the catalog is open to everyone who can.
+pub fn entry(database: &Database, account: &str, _: &[&str], _: &str) -> Vec<String> {
+    vec![format!("GRANT CONNECT ON DATABASE {} TO {account}", quote(&database.database))]
+}
+
+/// Prepares a source: publication (one that is there already is made right), right to replicate,
+/// right to read.
+pub fn source(
+    context: &LinkContext,
+    database: &Database,
+    account: &str,
+    tables: &[&Table],
+) -> Vec<String> {
     let publication = quote(&context.slot_name());
     // What is right is left alone: a publication that was altered tells that changes may be missing.
     let mut statements = vec![block(&format!(
@@ -41,20 +47,19 @@ pub fn source(context: &LinkContext, database: &Database, tables: &[&Table]) -> 
         let names: Vec<String> = tables.iter().map(|table| quote_name(&table.name)).collect();
         statements.push(format!("ALTER PUBLICATION {publication} SET TABLE {}", names.join(", ")));
     }
-    statements.push(replication_right(user));
-    statements.extend(grants("SELECT", user, tables));
+    statements.push(replication_right(&database.user));
+    statements.extend(grants("SELECT", account, tables));
     statements
 }
 
 /// Prepares a target: schema `weir` with its tables, right to write.
-pub fn target(_: &LinkContext, database: &Database, tables: &[&Table]) -> Vec<String> {
-    let user = quote(&database.user);
+pub fn target(account: &str, tables: &[&Table]) -> Vec<String> {
     let mut statements: Vec<String> = WEIR_TABLES.iter().map(|sql| (*sql).to_owned()).collect();
-    statements.push(format!("GRANT USAGE ON SCHEMA weir TO {user}"));
+    statements.push(format!("GRANT USAGE ON SCHEMA weir TO {account}"));
     statements.push(format!(
-        "GRANT SELECT, INSERT, UPDATE, DELETE ON weir.witness, weir.missed TO {user}"
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON weir.witness, weir.missed TO {account}"
     ));
-    statements.extend(grants("SELECT, INSERT, UPDATE, DELETE", &database.user, tables));
+    statements.extend(grants("SELECT, INSERT, UPDATE, DELETE", account, tables));
     statements
 }
 
@@ -87,26 +92,28 @@ pub fn teardown_target(context: &LinkContext) -> Vec<String> {
 
 /// Runs statements one by one; an error names the statement. No lock is waited for longer than ten
 /// seconds, so that the application does not queue up behind weir.
-pub async fn execute(database: &Database, statements: &[String]) -> Result<()> {
-    let session = session::connect(database, "weir setup").await?;
+pub async fn execute(database: &Database, verb: &str, statements: &[String]) -> Result<()> {
+    let session = session::connect(database, &format!("weir {verb}")).await?;
     let place = session::place(database);
     session
         .batch_execute("SET lock_timeout = '10s'; SET statement_timeout = '10min'")
         .await
         .map_err(|error| classify(error, format!("prepare the session with {place}")))?;
     for statement in statements {
-        session
-            .batch_execute(statement)
-            .await
-            .map_err(|error| refused(error, format!("database {place} refused `{statement}`")))?;
+        session.batch_execute(statement).await.map_err(|error| {
+            let error = classify(error, format!("database {place} refused `{statement}`"));
+            match error.kind() {
+                Kind::Privilege => error.hint(format!(
+                    "run what is printed as an administrator of that server: \
+                     `weir {verb} --on {} | psql …`",
+                    database.name
+                )),
+                _ => error,
+            }
+        })?;
     }
     session.close().await;
     Ok(())
-}
-
-fn refused(error: tokio_postgres::Error, context: String) -> Error {
-    let error = classify(error, context);
-    if error.kind() == Kind::Privilege { error.hint(ADMINISTRATOR_HINT) } else { error }
 }
 
 /// Schema `weir` with its tables (DESIGN §4).
@@ -149,14 +156,14 @@ fn replication_right(user: &str) -> String {
 }
 
 /// Rights on schemas and tables.
-fn grants(rights: &str, user: &str, tables: &[&Table]) -> Vec<String> {
-    let user = quote(user);
+fn grants(rights: &str, account: &str, tables: &[&Table]) -> Vec<String> {
     let mut schemas: Vec<&str> = tables.iter().map(|table| table.name.schema.as_str()).collect();
     schemas.sort_unstable();
     schemas.dedup();
-    let usage =
-        schemas.iter().map(|schema| format!("GRANT USAGE ON SCHEMA {} TO {user}", quote(schema)));
-    let on = |name: &TableName| format!("GRANT {rights} ON {} TO {user}", quote_name(name));
+    let usage = schemas
+        .iter()
+        .map(|schema| format!("GRANT USAGE ON SCHEMA {} TO {account}", quote(schema)));
+    let on = |name: &TableName| format!("GRANT {rights} ON {} TO {account}", quote_name(name));
     usage.chain(tables.iter().map(|table| on(&table.name))).collect()
 }
 
@@ -199,9 +206,10 @@ mod tests {
     fn statements_are_as_reviewed() {
         let orders = plan("orders", every_type(), &[0]).source;
         let odd = plan("Odd \"one\"", every_type(), &[0]).source;
+        let account = quote(&database().user);
         let parts = [
-            ("source", source(&context(), &database(), &[&orders, &odd])),
-            ("target", target(&context(), &database(), &[&orders, &odd])),
+            ("source", source(&context(), &database(), &account, &[&orders, &odd])),
+            ("target", target(&account, &[&orders, &odd])),
             ("teardown of the source", teardown_source(&context())),
             ("teardown of the target", teardown_target(&context())),
         ];

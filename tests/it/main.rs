@@ -24,5 +24,6 @@ mod random;
 mod refusals;
 mod sandbox;
 mod tables;
+mod teardown;
 mod tidy;
 mod vectors;

@@ -48,9 +48,9 @@ impl Bench {
         let link = LinkName { source: "crm".into(), target: "shop".into() };
         let context = LinkContext { name: "test".into(), link, server_id: 7 };
         let bench = Bench { server: Arc::new(server), database, context };
-        let statements = setup::target(&bench.context, &bench.database, &[]);
-        setup::execute(&bench.database, &statements).await?;
-        setup::execute(&bench.database, &statements).await?;
+        let statements = setup::target(&setup::account(&bench.database).await?, &[]);
+        setup::execute(&bench.database, "setup", &statements).await?;
+        setup::execute(&bench.database, "setup", &statements).await?;
         Ok(Some(bench))
     }
 

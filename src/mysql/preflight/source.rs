@@ -81,7 +81,7 @@ pub(super) async fn rights(probe: &mut Probe<'_>) -> Result<Vec<Finding>> {
     }
     let missing = missing.join(", ");
     let message = format!("user {} lacks {missing}", probe.preflight.database.user);
-    let hint = format!("run: GRANT {missing} ON *.* TO {}", probe.account());
+    let hint = format!("run: GRANT {missing} ON *.* TO {}", probe.account);
     Ok(vec![probe.about_database(true, Kind::Privilege, message, hint)])
 }
 

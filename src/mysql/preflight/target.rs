@@ -85,7 +85,7 @@ pub(super) async fn weir_tables(probe: &mut Probe<'_>) -> Result<Vec<Finding>> {
                     format!(
                         "run `weir setup --apply` as an administrator, or: GRANT SELECT, INSERT, \
                          UPDATE, DELETE ON {name} TO {}",
-                        probe.account()
+                        probe.account
                     ),
                 ),
                 Err(error) => return Err(error),

@@ -93,7 +93,8 @@ JOIN pg_namespace n ON n.nspname = t.schemaname
 JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = t.tablename
 WHERE t.pubname = $1::text";
 
-/// The publication: it exists and holds the planned tables whole.
+/// The publication: it exists and holds the planned tables whole. Without a plan there is nothing to
+/// compare it with.
 pub(super) async fn publication(probe: &Probe<'_>) -> Result<Vec<Finding>> {
     let name = probe.preflight.context.slot_name();
     let finding = |fatal, message: String| Finding {
@@ -115,6 +116,9 @@ pub(super) async fn publication(probe: &Probe<'_>) -> Result<Vec<Finding>> {
     if row.get("puballtables") {
         let message = "it holds all tables: updates of tables without a key fail for everyone";
         findings.push(finding(false, message.to_owned()));
+    }
+    if probe.preflight.tables.is_empty() {
+        return Ok(findings);
     }
     let planned: BTreeSet<String> =
         probe.preflight.tables.iter().map(|table| table.name.to_string()).collect();

@@ -21,7 +21,8 @@ async fn the_printed_grants_suffice() {
         let password = ["printf", "secret"].map(str::to_owned).to_vec();
         rig.database.password = Some(Secret::Command(password));
         let tables: Vec<_> = rig.plan.tables.iter().map(|table| &table.source).collect();
-        for statement in Mysql.setup_source(&rig.context, &rig.database, &tables) {
+        let account = Mysql.account(&rig.database).await.unwrap();
+        for statement in Mysql.setup_source(&rig.context, &rig.database, &account, &tables) {
             rig.execute(&statement).await;
         }
         let mut stream = rig.begin().await;

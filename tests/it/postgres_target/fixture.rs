@@ -55,8 +55,9 @@ impl Site {
             tls: Tls::Off,
             server_id: None,
         };
-        let statements = Postgres.setup_target(&context(), &database, &[]);
-        Postgres.execute(&database, &statements).await.expect("schema weir");
+        let account = Postgres.account(&database).await.expect("account");
+        let statements = Postgres.setup_target(&account, &[]);
+        Postgres.execute(&database, "setup", &statements).await.expect("schema weir");
         Some(Site { server, database, _secrets: secrets })
     }
 

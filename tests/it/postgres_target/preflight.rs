@@ -61,10 +61,11 @@ async fn what_is_missing_is_named_and_setup_mends_it() {
         let found = Postgres.check_target(preflight).await.expect("target");
         assert_eq!(lines(&found, true).len(), 2 + 4, "{:?}", lines(&found, true));
 
+        let account = Postgres.account(&weir).await.expect("account");
         for _ in 0..2 {
-            let mut statements = Postgres.setup_source(&context, &weir, &tables);
-            statements.extend(Postgres.setup_target(&context, &weir, &tables));
-            Postgres.execute(&site.database, &statements).await.expect("setup, twice");
+            let mut statements = Postgres.setup_source(&context, &weir, &account, &tables);
+            statements.extend(Postgres.setup_target(&account, &tables));
+            Postgres.execute(&site.database, "setup", &statements).await.expect("setup, twice");
         }
         let found = Postgres.check_source(preflight).await.expect("source");
         assert_eq!(lines(&found, true), [""; 0]);
@@ -81,6 +82,7 @@ async fn what_is_missing_is_named_and_setup_mends_it() {
         );
         the_granted_role_can_apply(&site, &weir).await;
         publication_changes_are_noticed(&site, preflight).await;
+        setup_mends_the_publication(&site, preflight).await;
         teardown_leaves_nothing(&site).await;
     }
 }
@@ -119,6 +121,21 @@ async fn publication_changes_are_noticed(site: &Site, preflight: Preflight<'_>) 
     }
 }
 
+/// The hint of a damaged publication is `weir setup`: that must be a way out of it.
+async fn setup_mends_the_publication(site: &Site, preflight: Preflight<'_>) {
+    site.execute("ALTER TABLE shop.a DISABLE ROW LEVEL SECURITY").await;
+    let Preflight { context, database, tables } = preflight;
+    let account = Postgres.account(database).await.expect("account");
+    let statements = Postgres.setup_source(context, database, &account, tables);
+    Postgres.execute(&site.database, "setup", &statements).await.expect("setup again");
+    let found = Postgres.check_source(preflight).await.expect("source");
+    assert_eq!(lines(&found, true), [""; 0]);
+    // Without a plan there is nothing that the publication could be compared with.
+    let none = Preflight { tables: &[], ..preflight };
+    let found = lines(&Postgres.check_source(none).await.expect("source"), false).join("\n");
+    assert!(!found.contains("not planned"), "{found}");
+}
+
 async fn teardown_leaves_nothing(site: &Site) {
     site.execute("INSERT INTO weir.missed (name, link, table_name, key_values, noted_at) SELECT n, 'src:dst', 't', 'k', now() FROM unnest(ARRAY['test', 'other']) AS n").await;
     site.execute("SELECT pg_create_logical_replication_slot('weir_test_src_dst', 'pgoutput')")
@@ -126,7 +143,7 @@ async fn teardown_leaves_nothing(site: &Site) {
     for _ in 0..2 {
         let mut statements = Postgres.teardown_source(&context());
         statements.extend(Postgres.teardown_target(&context()));
-        Postgres.execute(&site.database, &statements).await.expect("teardown, twice");
+        Postgres.execute(&site.database, "teardown", &statements).await.expect("teardown, twice");
     }
     assert_eq!(site.query("SELECT count(*) FROM pg_replication_slots").await, ["0"]);
     assert_eq!(site.query("SELECT count(*) FROM pg_publication").await, ["0"]);
@@ -139,6 +156,6 @@ async fn teardown_leaves_nothing(site: &Site) {
 async fn a_refused_statement_is_named() {
     let Some(site) = Site::start(SERVERS[0]).await else { return };
     let statements = ["SELECT 1".to_owned(), "DROP TABLE none.such".to_owned()];
-    let error = Postgres.execute(&site.database, &statements).await.expect_err("refused");
+    let error = Postgres.execute(&site.database, "setup", &statements).await.expect_err("refused");
     assert!(error.to_string().ends_with("refused `DROP TABLE none.such`"), "{error}");
 }

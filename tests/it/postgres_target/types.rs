@@ -151,7 +151,7 @@ async fn created_tables_have_the_types_of_their_source() {
         let name = TableName::new("copy", "every");
         let statements =
             Postgres.create_table(&source, Dialect::Postgres, &name, Dialect::Postgres);
-        Postgres.execute(&site.database, &statements).await.expect("table is made");
+        Postgres.execute(&site.database, "setup", &statements).await.expect("table is made");
         let copy = site.tables("copy.*").await.remove(0);
         assert_eq!(copy.uniques.len(), 2);
         for (source, copy) in source.columns.iter().zip(&copy.columns) {
