@@ -31,3 +31,4 @@ pub use settings::{
     ApplyOptions, Config, Database, Deletes, Dialect, Http, LinkName, Replicate, Secret, Start,
     TableMapping, Tls, Truncates,
 };
+pub use url::is_loopback;

@@ -51,7 +51,8 @@ impl Secret {
             Err(_) => Err(Error::new(
                 Kind::Timeout,
                 format!("{self} did not answer within {} s", limit.as_secs_f32()),
-            )),
+            )
+            .hint("read it by hand as weir's user: it must yield the password at once and end")),
         }
     }
 
@@ -133,6 +134,10 @@ async fn read_command(words: &[String]) -> Result<Vec<u8>> {
         Some(stdout) => read_bounded(stdout).await.map_err(failed)?,
         None => Vec::new(),
     };
+    if output.len() as u64 > SECRET_BYTES_MAX {
+        // It goes on writing to nobody; that it is killed for that is not what is wrong with it.
+        return Ok(output);
+    }
     let status = child.wait().await.map_err(failed)?;
     if status.success() {
         return Ok(output);
@@ -210,6 +215,8 @@ mod tests {
             assert_eq!(error.kind(), Kind::Configuration, "{error:?}");
             assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
         }
+        let error = command(&["cat", "/dev/zero"]).read("crm").await.unwrap_err();
+        assert!(error.to_string().ends_with("yields more than 65536 bytes"), "{error}");
     }
 
     /// Broken if a command that hangs or fails for a moment stopped a link for good.

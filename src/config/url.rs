@@ -70,7 +70,8 @@ pub(crate) fn parse(text: &str) -> Result<Address, Vec<Fault>> {
 }
 
 /// Whether a host is this machine, so that no TLS is needed.
-pub(crate) fn is_loopback(host: &str) -> bool {
+pub fn is_loopback(host: &str) -> bool {
+    let host = host.trim_matches(['[', ']']);
     host.eq_ignore_ascii_case("localhost")
         || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }

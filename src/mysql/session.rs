@@ -7,7 +7,6 @@
 //! whatever the server's global values are. No pool; one session is one connection.
 //! Sources: MySQL and MariaDB manuals, "Server System Variables".
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
@@ -15,7 +14,7 @@ use mysql_async::{Conn, OptsBuilder, Row};
 use secrecy::ExposeSecret;
 
 use super::failure::classify;
-use crate::config::{Database, Dialect, Tls};
+use crate::config::{Database, Dialect, Tls, is_loopback};
 use crate::error::{Error, Kind, Result};
 
 /// Longest time for TCP connect, login and session settings together.
@@ -198,13 +197,7 @@ fn text_of(value: Option<mysql_async::Value>) -> Option<String> {
 
 /// Until TLS exists, nothing may leave the machine.
 fn refuse_unsafe_transport(database: &Database) -> Result<()> {
-    let loopback = database.host == "localhost"
-        || database
-            .host
-            .trim_matches(['[', ']'])
-            .parse()
-            .is_ok_and(|host: IpAddr| host.is_loopback());
-    if loopback && database.tls == Tls::Off {
+    if is_loopback(&database.host) && database.tls == Tls::Off {
         return Ok(());
     }
     Err(Error::new(
@@ -317,7 +310,7 @@ mod tests {
     /// Broken if rows and passwords could leave the machine in clear text.
     #[test]
     fn only_loopback_without_tls() {
-        for host in ["localhost", "127.0.0.1", "127.9.9.9", "::1", "[::1]"] {
+        for host in ["localhost", "LOCALHOST", "127.0.0.1", "127.9.9.9", "::1", "[::1]"] {
             assert!(refuse_unsafe_transport(&database(host, Dialect::Mysql, Tls::Off)).is_ok());
         }
         for (host, tls) in

@@ -5,7 +5,6 @@
 //! the password is read. A session owns the task that drives its connection: dropping the session
 //! closes the connection, and with it any open transaction.
 
-use std::net::IpAddr;
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config, NoTls};
 
 use super::failure;
-use crate::config::{Database, Tls};
+use crate::config::{Database, Tls, is_loopback};
 use crate::error::{Error, Kind, Result};
 
 /// Connecting and logging in take at most this long.
@@ -156,10 +155,7 @@ fn stranger(error: Error, database: &Database) -> Error {
 
 /// Refuses databases that would need TLS.
 pub(crate) fn require_loopback(database: &Database) -> Result<()> {
-    let host = database.host.trim_start_matches('[').trim_end_matches(']');
-    let loopback = host.eq_ignore_ascii_case("localhost")
-        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
-    if database.tls == Tls::Off && loopback {
+    if database.tls == Tls::Off && is_loopback(&database.host) {
         return Ok(());
     }
     let context = format!(
