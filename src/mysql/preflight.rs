@@ -24,13 +24,17 @@ use crate::model::Table;
 pub async fn check_source(preflight: Preflight<'_>) -> Result<Vec<Finding>> {
     let mut probe = Probe::connect(preflight, Role::Source).await?;
     let mut findings = source::settings(&probe);
-    findings.extend(source::rights(&mut probe).await?);
-    findings.extend(source::log_filters(&mut probe).await?);
-    findings.extend(source::replica(&mut probe).await?);
-    for table in preflight.tables {
-        findings.extend(probe.table_rights(table, &["SELECT"]).await?);
-    }
-    Ok(findings)
+    let looked = async {
+        findings.extend(source::rights(&mut probe).await?);
+        findings.extend(source::log_filters(&mut probe).await?);
+        findings.extend(source::replica(&mut probe).await?);
+        for table in preflight.tables {
+            findings.extend(probe.table_rights(table, &["SELECT"]).await?);
+        }
+        Ok(())
+    };
+    let looked = looked.await;
+    probe.conclude(findings, looked)
 }
 
 /// What would keep the database from being written.
@@ -40,14 +44,18 @@ pub async fn check_source(preflight: Preflight<'_>) -> Result<Vec<Finding>> {
 pub async fn check_target(preflight: Preflight<'_>) -> Result<Vec<Finding>> {
     let mut probe = Probe::connect(preflight, Role::Target).await?;
     let mut findings = target::settings(&probe);
-    findings.extend(target::weir_tables(&mut probe).await?);
-    findings.extend(target::engines(&mut probe).await?);
-    findings.extend(target::triggers(&mut probe).await?);
-    for table in preflight.tables {
-        let rights = ["SELECT", "INSERT", "UPDATE", "DELETE"];
-        findings.extend(probe.table_rights(table, &rights).await?);
-    }
-    Ok(findings)
+    let looked = async {
+        findings.extend(target::weir_tables(&mut probe).await?);
+        findings.extend(target::engines(&mut probe).await?);
+        findings.extend(target::triggers(&mut probe).await?);
+        for table in preflight.tables {
+            let rights = ["SELECT", "INSERT", "UPDATE", "DELETE"];
+            findings.extend(probe.table_rights(table, &rights).await?);
+        }
+        Ok(())
+    };
+    let looked = looked.await;
+    probe.conclude(findings, looked)
 }
 
 /// Settings that the checks look at; those a server does not have are simply absent.
@@ -113,6 +121,20 @@ impl<'a> Probe<'a> {
 
     fn has_right(&self, names: &[&str]) -> bool {
         names.iter().chain(&["ALL PRIVILEGES"]).any(|name| self.global_rights.contains(*name))
+    }
+
+    /// What was found before the looking failed is worth more than the failure alone, and often is
+    /// its reason: a read-only server refuses the trials too.
+    fn conclude(&self, mut findings: Vec<Finding>, looked: Result<()>) -> Result<Vec<Finding>> {
+        match looked {
+            Err(error) if findings.is_empty() => return Err(error),
+            Err(error) if findings.iter().all(|one| !one.fatal || one.kind != error.kind()) => {
+                let hint = error.operator_hint().to_owned();
+                findings.push(self.about_database(true, error.kind(), error.chain(), hint));
+            }
+            Err(_) | Ok(()) => {}
+        }
+        Ok(findings)
     }
 
     /// A finding about the database.

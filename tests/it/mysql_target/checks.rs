@@ -58,6 +58,10 @@ pub(super) async fn grants_are_named_and_enough(bench: &Bench) -> TestResult {
     }
     assert_eq!(fatal(&preflight::check_source(look).await?), [""; 0]);
     assert_eq!(fatal(&preflight::check_target(look).await?), [""; 0]);
+    // What is tried there is refused too: the reason must not be lost with it.
+    bench.server.execute("SET GLOBAL read_only = ON").await?;
+    assert_eq!(fatal(&preflight::check_target(look).await?), ["the server is read-only"]);
+    bench.server.execute("SET GLOBAL read_only = OFF").await?;
     let bench = Bench { database: limited.clone(), ..bench.clone() };
     let (mut target, mut witness) = bench.begin(&plan).await;
     let rows = vec![vec![Value::Int(1), Value::Int(1)], vec![Value::Int(2), Value::Int(2)]];
