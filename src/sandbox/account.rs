@@ -33,6 +33,12 @@ impl Account {
         Self { uid: uid.as_raw(), gid: rustix::process::getegid().as_raw(), switch: false }
     }
 
+    /// The account of this process, root or not: for programs that take root.
+    pub(crate) fn own_process() -> Self {
+        let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
+        Self { uid: uid.as_raw(), gid: gid.as_raw(), switch: false }
+    }
+
     /// Makes `command` run as this account, in a small fixed environment.
     pub(crate) fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);

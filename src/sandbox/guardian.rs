@@ -1,4 +1,4 @@
-//! One small shell process per server that outlives us just long enough to clean up.
+//! One small shell process per server (or other program) that outlives us just long enough to clean up.
 //!
 //! The guardian sits in its own process group (a Ctrl-C does not reach it) and reads a pipe whose only writer is this
 //! process. When we end, in whatever way, the pipe closes, and it stops the server and removes the directory.
@@ -8,6 +8,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::str::FromStr;
 
 use super::account::Account;
 use super::{Error, Kind, Result};
@@ -65,16 +66,13 @@ impl Guardian {
 
     /// Starts the server; returns its process id.
     pub(crate) fn start(&mut self) -> Result<u32> {
-        let answer = self.ask("start")?;
-        answer
-            .strip_prefix("started ")
-            .and_then(|pid| pid.parse().ok())
-            .ok_or_else(|| Error::new(Kind::Io, format!("the guardian answered {answer:?}")))
+        number(&self.ask("start")?, "started ")
     }
 
-    /// Stops the server cleanly and waits for its end; after 30 s it is killed.
-    pub(crate) fn stop(&mut self) -> Result<()> {
-        self.ask("stop").map(drop)
+    /// Stops the server cleanly and waits for its end; after 30 s it is killed. Returns its exit code as
+    /// the shell tells it.
+    pub(crate) fn stop(&mut self) -> Result<i32> {
+        number(&self.ask("stop")?, "stopped ")
     }
 
     /// Kills the server (SIGKILL, its children too) and waits for its end.
@@ -95,6 +93,24 @@ impl Guardian {
             answer => Ok(answer.to_owned()),
         }
     }
+}
+
+fn number<T: FromStr>(answer: &str, word: &str) -> Result<T> {
+    answer
+        .strip_prefix(word)
+        .and_then(|number| number.parse().ok())
+        .ok_or_else(|| Error::new(Kind::Io, format!("the guardian answered {answer:?}")))
+}
+
+/// Whether a process is there and not only waiting to be collected.
+pub(crate) fn is_alive(pid: u32) -> bool {
+    if !Path::new("/proc/self/stat").exists() {
+        return true;
+    }
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(')').next().is_some_and(|rest| {
+        rest.trim_start().starts_with(|state: char| state.is_alphabetic() && state != 'Z')
+    })
 }
 
 impl Drop for Guardian {

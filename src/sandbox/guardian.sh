@@ -46,12 +46,16 @@ while read -r word; do
         echo "started $pid"
         ;;
     stop)
-        if alive; then
-            kill -"$clean" "$pid"
-            gone 600 || hard
+        code=137
+        alive && kill -"$clean" "$pid"
+        if gone 600; then
+            wait $pid
+            code=$?
+        else
+            hard
         fi
         pid=
-        echo stopped
+        echo "stopped $code"
         ;;
     kill)
         hard

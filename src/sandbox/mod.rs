@@ -8,6 +8,7 @@
 
 mod account;
 mod client;
+mod companion;
 mod error;
 mod fetch;
 mod guardian;
@@ -20,6 +21,7 @@ mod settings;
 mod template;
 mod workdir;
 
+pub use companion::{Companion, Ended};
 pub use error::{Error, Kind, Result};
 pub use fetch::{Installed, install};
 pub use options::Options;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::account::Account;
 use super::fetch::{self, Installed};
-use super::guardian::{Guardian, Signals};
+use super::guardian::{Guardian, Signals, is_alive};
 use super::settings::{self, Place};
 use super::{Error, Kind, Options, Result, Server, client, identity, template, workdir};
 
@@ -161,7 +161,7 @@ impl Running {
     /// Stops the server cleanly; data, port and password stay. After 30 s it is killed instead.
     pub async fn stop(&mut self) -> Result<()> {
         self.pid = None;
-        self.guarded(Guardian::stop).await
+        self.guarded(Guardian::stop).await.map(drop)
     }
 
     /// Kills the server as `kill -9` does; data, port and password stay.
@@ -263,7 +263,7 @@ impl Running {
         let deadline = Instant::now() + READY_WAIT_MAX;
         loop {
             let Some(error) = self.try_connect().await.err() else { return Ok(()) };
-            if !self.is_alive() || Instant::now() > deadline {
+            if !self.pid.is_some_and(is_alive) || Instant::now() > deadline {
                 let text = format!("{} did not start: {}", self.kind(), self.log_tail());
                 return Err(Error::new(Kind::Server, text).with_source(error));
             }
@@ -288,18 +288,6 @@ impl Running {
             Ok(result) => result,
             Err(_) => Err(Error::new(Kind::Sql, "the server does not answer")),
         }
-    }
-
-    /// Whether the server's process is there and not only waiting to be collected.
-    fn is_alive(&self) -> bool {
-        let Some(pid) = self.pid else { return false };
-        if !Path::new("/proc/self/stat").exists() {
-            return true;
-        }
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        stat.rsplit(')').next().is_some_and(|rest| {
-            rest.trim_start().starts_with(|state: char| state.is_alphabetic() && state != 'Z')
-        })
     }
 
     fn log(&self) -> String {
@@ -350,7 +338,7 @@ fn is_empty(data: &Path) -> Result<bool> {
     }
 }
 
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
     tokio::task::spawn_blocking(work)

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::account::Account;
-use super::fetch::{Installed, Lock, cache_dir};
+use super::fetch::{self, Installed, Lock, cache_dir};
 use super::{Error, Kind, Result, settings};
 
 /// Raised when templates must be made anew because the recipe below changed.
@@ -48,7 +48,7 @@ fn template(installed: &Installed, account: Account) -> Result<PathBuf> {
     }
     let fresh = folder.join(format!(".{name}"));
     remove(&fresh)?;
-    fs::create_dir_all(&fresh).map_err(|e| Error::io("create a template directory", e))?;
+    fetch::create(&fresh)?;
     account.own(&fresh)?;
     let data = fresh.join("data");
     if installed.server.is_postgres() {

@@ -57,14 +57,21 @@ pub(crate) fn password() -> Result<String> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// TMPDIR where the server's user can live in it and the path is short, else /tmp.
+/// TMPDIR where the server's user can live in it and the path is short and plain, else /tmp.
 fn base(account: Account) -> PathBuf {
     let temp = std::env::temp_dir();
     let usable = temp.is_absolute()
+        && is_plain(&temp)
         && temp.as_os_str().len() <= TEMP_PATH_BYTES_MAX
         && account.reaches(&temp)
         && (!account.switch || world_writable(&temp));
     if usable { temp } else { PathBuf::from("/tmp") }
+}
+
+/// Whether a path needs no quoting, in whatever file or script it ends up.
+fn is_plain(path: &Path) -> bool {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-+".contains(byte);
+    path.as_os_str().as_encoded_bytes().iter().all(plain)
 }
 
 fn world_writable(path: &Path) -> bool {

@@ -4,8 +4,9 @@
 //! closed, so as root `/var/cache/weir` takes its place when the first choice cannot be reached by `nobody`.
 //! A lock is an advisory file lock: it ends with the process that holds it.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::os::unix::fs::DirBuilderExt;
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FlockOperation;
@@ -30,19 +31,34 @@ pub(crate) fn cache_dir(account: Account) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Creates a directory that everybody can read, and those above it.
+/// Creates a directory that everybody can read, and those above it, whatever the umask is.
 pub(crate) fn create(path: &Path) -> Result<()> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o755)
-        .create(path)
-        .map_err(|e| Error::io(format!("create {}", path.display()), e))
+    let missing: Vec<&Path> = path.ancestors().take_while(|path| !path.exists()).collect();
+    for folder in missing.into_iter().rev() {
+        match fs::create_dir(folder) {
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => continue,
+            made => made.and_then(|()| fs::set_permissions(folder, Permissions::from_mode(0o755))),
+        }
+        .map_err(|e| refused(format!("create {}", folder.display()), e))?;
+    }
+    Ok(())
+}
+
+fn refused(context: String, cause: io::Error) -> Error {
+    let kind = cause.kind();
+    let error = Error::io(context, cause);
+    match kind {
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem | ErrorKind::NotADirectory => {
+            error.with_hint("set XDG_CACHE_HOME to a directory that can be written")
+        }
+        _ => error,
+    }
 }
 
 /// Removes a directory if it is there.
 pub(crate) fn remove(path: &Path) -> Result<()> {
     match fs::remove_dir_all(path) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+        Err(e) if e.kind() != ErrorKind::NotFound => {
             Err(Error::io(format!("remove {}", path.display()), e))
         }
         _ => Ok(()),
@@ -56,17 +72,24 @@ pub(crate) struct Lock {
 }
 
 impl Lock {
-    /// Waits for the lock called `name` in the folder `cache`.
+    /// Waits for the lock called `name` in the folder `cache`, and says so.
     pub(crate) fn take(cache: &Path, name: &str) -> Result<Self> {
         let path = cache.join(format!("{name}.lock"));
-        let lost = |e| Error::io(format!("lock {}", path.display()), e);
+        let lost = |e| refused(format!("lock {}", path.display()), e);
         let file = OpenOptions::new()
             .create(true)
             .truncate(false)
             .write(true)
             .open(&path)
             .map_err(lost)?;
-        rustix::fs::flock(&file, FlockOperation::LockExclusive).map_err(|e| lost(e.into()))?;
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                eprintln!("weir: waiting for another weir that holds {}", path.display());
+                rustix::fs::flock(&file, FlockOperation::LockExclusive)
+            }
+            taken => taken,
+        }
+        .map_err(|e| lost(e.into()))?;
         Ok(Self { _file: file })
     }
 }

@@ -12,7 +12,7 @@ mod installed;
 mod source;
 mod unpack;
 
-pub(crate) use cache::{Lock, cache_dir};
+pub(crate) use cache::{Lock, cache_dir, create};
 pub use installed::Installed;
 
 use super::account::Account;
@@ -32,12 +32,13 @@ pub fn install(server: Server) -> Result<Installed> {
         return Ok(installed);
     }
     download(server, account).map_err(|error| {
+        let install = format!(
+            "install {server}, or set {} to the directory that holds its programs ({})",
+            server.variable(),
+            server.programs().join(" or "),
+        );
         Error::new(Kind::Unavailable, format!("{server} is not on this machine"))
-            .with_hint(format!(
-                "install {server}, or set {} to the directory that holds its programs ({})",
-                server.variable(),
-                server.programs().join(" or "),
-            ))
+            .with_hint(error.hint().map_or(install, str::to_owned))
             .with_source(error)
     })
 }
