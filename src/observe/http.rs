@@ -1,6 +1,7 @@
 //! The HTTP endpoint: `/metrics`, `/healthz`, `/readyz`. Reads only; there is no write verb over
 //! HTTP, ever.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -33,9 +34,19 @@ pub async fn serve(
     stop: CancellationToken,
 ) -> Result<impl Future<Output = Result<()>>> {
     let listener = TcpListener::bind(listen).await.map_err(|cause| {
-        Error::new(Kind::Io, format!("cannot listen on {listen} for http"))
-            .hint("another process listens there: change [http] listen, or stop the other weir")
-            .caused_by(cause)
+        let error = Error::new(Kind::Io, format!("cannot listen on {listen} for http"));
+        match cause.kind() {
+            ErrorKind::AddrInUse => error
+                .hint("another process listens there: change [http] listen, or stop the other one"),
+            ErrorKind::AddrNotAvailable => {
+                error.hint("this machine does not have that address: change [http] listen")
+            }
+            ErrorKind::PermissionDenied => {
+                error.hint("weir's user may not use that port: change [http] listen")
+            }
+            _ => error,
+        }
+        .caused_by(cause)
     })?;
     let local = listener.local_addr().unwrap_or(listen);
     tracing::info!(listen = %local, "http endpoint is up");
