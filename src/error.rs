@@ -159,6 +159,11 @@ impl Error {
         self.0.kind.disposition()
     }
 
+    /// The hint that knows more than the kind's, if there is one.
+    pub fn own_hint(&self) -> Option<&str> {
+        self.0.hint.as_deref()
+    }
+
     /// The next step for the operator.
     pub fn operator_hint(&self) -> &str {
         self.0.hint.as_deref().unwrap_or(self.0.kind.hint())

@@ -3,13 +3,14 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::cli::args::{CheckArgs, Global};
 use crate::cli::context::{Ends, links, load};
 use crate::cli::exit;
+use crate::cli::output::say;
 use crate::config::{Database, Start};
-use crate::error::{Disposition, Error, Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::link::ports::{Preflight, Room};
 use crate::model::{Table, TableName};
 use crate::plan::{Finding, LinkPlan, Wanted};
@@ -27,7 +28,8 @@ struct Report {
 #[derive(Debug, Serialize)]
 struct Line {
     severity: &'static str,
-    kind: &'static str,
+    #[serde(serialize_with = "by_name")]
+    kind: Kind,
     subject: String,
     message: String,
     hint: String,
@@ -37,7 +39,7 @@ impl From<Finding> for Line {
     fn from(finding: Finding) -> Line {
         Line {
             severity: if finding.fatal { "error" } else { "warning" },
-            kind: finding.kind.name(),
+            kind: finding.kind,
             subject: finding.subject,
             message: finding.message,
             hint: finding.hint,
@@ -65,10 +67,15 @@ pub(super) async fn run(global: &Global, args: &CheckArgs) -> Result<ExitCode> {
         crate::cli::print_json(&serde_json::json!({ "links": reports }))?;
     } else {
         reports.iter().for_each(print);
-        println!("{}, {}", counted(errors, "error"), counted(warnings, "warning"));
+        say!("{}, {}", counted(errors, "error"), counted(warnings, "warning"));
     }
-    let failed = errors > 0 || (args.strict && warnings > 0);
-    Ok(ExitCode::from(if failed { exit::FAILED } else { exit::GOOD }))
+    let failing = reports.iter().flat_map(|report| &report.findings);
+    let failing = failing.filter(|line| args.strict || line.severity == "error");
+    Ok(ExitCode::from(exit::after(failing.map(|line| line.kind), exit::FAILED)))
+}
+
+fn by_name<S: Serializer>(kind: &Kind, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    serializer.serialize_str(kind.name())
 }
 
 fn counted(number: usize, what: &str) -> String {
@@ -76,16 +83,16 @@ fn counted(number: usize, what: &str) -> String {
 }
 
 fn print(report: &Report) {
-    println!("link {}", report.link);
-    println!("  source  {}", report.source);
-    println!("  target  {}", report.target);
-    println!("  tables  {}", report.tables.len());
+    say!("link {}", report.link);
+    say!("  source  {}", report.source);
+    say!("  target  {}", report.target);
+    say!("  tables  {}", report.tables.len());
     for line in &report.findings {
         let mark = if line.severity == "error" { "FAIL" } else { "warn" };
-        println!("  {mark}  {}: {}\n        hint: {}", line.subject, line.message, line.hint);
+        say!("  {mark}  {}: {}\n        hint: {}", line.subject, line.message, line.hint);
     }
     if report.findings.is_empty() {
-        println!("  ok");
+        say!("  ok");
     }
 }
 
@@ -96,8 +103,11 @@ fn met(subject: &str, error: &Error) -> Finding {
         kind: error.kind(),
         subject: subject.to_owned(),
         message: error.chain(),
-        hint: match error.disposition() {
-            Disposition::Retry => "make sure that the server is up and reachable".to_owned(),
+        // weir would try again by itself, as these kinds' own hints say; here nobody does.
+        hint: match (error.own_hint(), error.kind()) {
+            (None, Kind::Connection | Kind::Timeout | Kind::Unavailable) => {
+                "make sure that the server is up and reachable".to_owned()
+            }
             _ => error.operator_hint().to_owned(),
         },
     }

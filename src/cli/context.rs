@@ -99,7 +99,8 @@ fn replica_id(seed: &str, link: &LinkName) -> u32 {
 /// How many findings one message tells; `weir check` tells all.
 const SAID_MAX: usize = 5;
 
-/// Findings as one error, with the first one's kind and hint, and the others named.
+/// Findings as one error, with the first one's hint and the others named. Its kind is the first one
+/// that is about more than the configuration, if any is.
 pub(super) fn refused(link: &LinkName, findings: &[Finding]) -> Error {
     let fatal: Vec<_> = findings.iter().filter(|finding| finding.fatal).collect();
     let said = |finding: &&Finding| format!("{}: {}", finding.subject, finding.message);
@@ -107,7 +108,8 @@ pub(super) fn refused(link: &LinkName, findings: &[Finding]) -> Error {
     if let Some(more @ 1..) = fatal.len().checked_sub(SAID_MAX) {
         text.push_str(&format!("; and {more} more"));
     }
-    let kind = fatal.first().map_or(Kind::Mapping, |finding| finding.kind);
+    let beyond = fatal.iter().find(|finding| finding.kind != Kind::Configuration);
+    let kind = beyond.or(fatal.first()).map_or(Kind::Mapping, |finding| finding.kind);
     let mut hints: Vec<&str> = fatal.iter().map(|finding| finding.hint.as_str()).collect();
     hints.dedup();
     let hint = match hints.as_slice() {

@@ -1,8 +1,11 @@
 //! The control socket: while `weir run` holds the state directory, the other verbs talk to it here.
 //!
-//! One JSON object per line each way. The socket lies in the state directory, or in the runtime
-//! directory where that path is too long for a Unix socket; only its owner may connect.
+//! One JSON object per line each way. The socket always lies in the state directory, whoever asks and
+//! however long that path is; only its owner may connect.
 
+use std::fs::File;
+use std::io::ErrorKind;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,10 +14,15 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Kind, Result};
 
+/// The socket's name in the state directory.
+const SOCKET: &str = "weir.sock";
+/// Who asks at the same time, at most; further ones wait to be accepted.
+const CLIENTS_MAX: usize = 16;
 /// Longest path of a Unix socket, in bytes, with its closing NUL not counted.
 const SOCKET_PATH_BYTES_MAX: usize = 107;
 /// Longest request or answer, in bytes.
@@ -67,24 +75,41 @@ pub trait Respond: Send + Sync + 'static {
 
 /// Where the socket of a state directory lies.
 pub fn socket_path(state_dir: &Path) -> PathBuf {
-    let absolute = std::path::absolute(state_dir).unwrap_or_else(|_| state_dir.to_owned());
-    let inside = absolute.join("weir.sock");
-    if inside.as_os_str().len() <= SOCKET_PATH_BYTES_MAX {
-        return inside;
-    }
-    let hash = crc32fast::hash(absolute.as_os_str().as_encoded_bytes());
-    let runtime =
-        std::env::var_os("XDG_RUNTIME_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
-    runtime.join(format!("weir-{hash:08x}.sock"))
+    state_dir.join(SOCKET)
 }
 
-/// Listens until `stop`; a left-over socket of a dead process is replaced (the caller holds the
-/// lock of the state directory).
-pub async fn serve<R: Respond>(
-    state_dir: &Path,
-    responder: Arc<R>,
-    stop: CancellationToken,
-) -> Result<impl Future<Output = ()> + use<R>> {
+/// The socket under a path that fits into a Unix address; valid as long as this lives.
+struct Address {
+    path: PathBuf,
+    _directory: Option<File>,
+}
+
+impl Address {
+    /// By its own path where that is short enough; else by way of the open directory.
+    fn of(state_dir: &Path) -> std::io::Result<Address> {
+        let path = socket_path(state_dir);
+        if path.as_os_str().len() <= SOCKET_PATH_BYTES_MAX {
+            return Ok(Address { path, _directory: None });
+        }
+        if !cfg!(target_os = "linux") {
+            let long = "its path is too long for a socket: choose a shorter state_dir";
+            return Err(std::io::Error::new(ErrorKind::InvalidFilename, long));
+        }
+        let directory = File::open(state_dir)?;
+        let path = PathBuf::from(format!("/proc/self/fd/{}/{SOCKET}", directory.as_raw_fd()));
+        Ok(Address { path, _directory: Some(directory) })
+    }
+}
+
+/// The socket of a weir that is about to run: who connects now waits for [`Socket::serve`].
+pub struct Socket {
+    path: PathBuf,
+    listener: UnixListener,
+}
+
+/// Takes the socket; a left-over one of a dead process is replaced (the caller holds the lock of the
+/// state directory).
+pub fn bind(state_dir: &Path) -> Result<Socket> {
     let path = socket_path(state_dir);
     let failed = |cause| {
         Error::new(Kind::Io, format!("cannot listen on the control socket {}", path.display()))
@@ -92,24 +117,35 @@ pub async fn serve<R: Respond>(
     };
     match std::fs::remove_file(&path) {
         Ok(()) => {}
-        Err(missing) if missing.kind() == std::io::ErrorKind::NotFound => {}
+        Err(missing) if missing.kind() == ErrorKind::NotFound => {}
         Err(cause) => return Err(failed(cause)),
     }
-    let listener = UnixListener::bind(&path).map_err(failed)?;
+    let address = Address::of(state_dir).map_err(failed)?;
+    let listener = UnixListener::bind(&address.path).map_err(failed)?;
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
-    Ok(async move {
+    Ok(Socket { path, listener })
+}
+
+impl Socket {
+    /// Answers until `stop`, which cuts off who is being answered. A client that is slow keeps no
+    /// other from being answered.
+    pub async fn serve<R: Respond>(self, responder: Arc<R>, stop: CancellationToken) {
+        let mut clients = JoinSet::new();
         loop {
             let accepted = tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                accepted = listener.accept() => accepted,
+                Some(_) = clients.join_next(), if !clients.is_empty() => continue,
+                accepted = self.listener.accept(), if clients.len() < CLIENTS_MAX => accepted,
             };
-            // One request at a time: the verbs are few and quick, and need no task of their own.
             match accepted {
                 Ok((stream, _)) => {
-                    if let Err(cause) = answer(stream, responder.as_ref()).await {
-                        tracing::debug!(%cause, "a control request broke off");
-                    }
+                    let responder = Arc::clone(&responder);
+                    clients.spawn(async move {
+                        if let Err(cause) = answer(stream, responder.as_ref()).await {
+                            tracing::debug!(%cause, "a control request broke off");
+                        }
+                    });
                 }
                 Err(cause) => {
                     tracing::warn!(%cause, "the control socket failed");
@@ -117,10 +153,11 @@ pub async fn serve<R: Respond>(
                 }
             }
         }
-        if let Err(cause) = std::fs::remove_file(&path) {
+        clients.shutdown().await;
+        if let Err(cause) = std::fs::remove_file(&self.path) {
             tracing::debug!(%cause, "the control socket was gone already");
         }
-    })
+    }
 }
 
 async fn answer<R: Respond>(stream: UnixStream, responder: &R) -> std::io::Result<()> {
@@ -144,9 +181,13 @@ async fn answer<R: Respond>(stream: UnixStream, responder: &R) -> std::io::Resul
 /// Asks the running weir. `None` when none runs on this state directory.
 pub async fn ask(state_dir: &Path, request: &Request) -> Result<Option<Answer>> {
     let path = socket_path(state_dir);
-    let stream = match UnixStream::connect(&path).await {
+    let stream = match connect(state_dir).await {
         Ok(stream) => stream,
         Err(cause) if is_absent(&cause) => return Ok(None),
+        Err(cause) if cause.kind() == ErrorKind::PermissionDenied => {
+            let hint = "run it as the user that weir runs as";
+            return Err(broken(&path).hint(hint).caused_by(cause));
+        }
         Err(cause) => return Err(broken(&path).caused_by(cause)),
     };
     let exchange = async {
@@ -165,8 +206,13 @@ pub async fn ask(state_dir: &Path, request: &Request) -> Result<Option<Answer>> 
     }
 }
 
+async fn connect(state_dir: &Path) -> std::io::Result<UnixStream> {
+    let address = Address::of(state_dir)?;
+    UnixStream::connect(&address.path).await
+}
+
 fn is_absent(cause: &std::io::Error) -> bool {
-    matches!(cause.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused)
+    matches!(cause.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused)
 }
 
 fn broken(path: &Path) -> Error {
@@ -196,11 +242,11 @@ mod tests {
         let deep = base.path().join("d".repeat(90)).join("e".repeat(60));
         std::fs::create_dir_all(&deep).expect("deep folder");
         for dir in [base.path(), deep.as_path()] {
-            assert!(socket_path(dir).as_os_str().len() <= SOCKET_PATH_BYTES_MAX);
             assert_eq!(ask(dir, &Request::Status).await.expect("nobody there"), None);
             let stop = CancellationToken::new();
-            let server = serve(dir, Arc::new(Echo), stop.clone()).await.expect("listens");
-            let server = tokio::spawn(server);
+            let socket = bind(dir).expect("listens");
+            assert!(socket_path(dir).starts_with(dir) && socket_path(dir).exists());
+            let server = tokio::spawn(socket.serve(Arc::new(Echo), stop.clone()));
             let status = ask(dir, &Request::Status).await.expect("answers");
             assert_eq!(status, Some(Answer::Ok(serde_json::json!({"links": 1}))));
             let resume = Request::Resume { link: "a:b".to_owned(), schema_reviewed: true };
@@ -210,5 +256,21 @@ mod tests {
             server.await.expect("joined");
             assert!(!socket_path(dir).exists());
         }
+    }
+
+    /// Broken if a client that connects and says nothing kept the operator from asking, or weir from
+    /// stopping.
+    #[tokio::test]
+    async fn a_silent_client_holds_nobody_up() {
+        let base = tempfile::tempdir().expect("tempdir");
+        let stop = CancellationToken::new();
+        let socket = bind(base.path()).expect("listens");
+        let server = tokio::spawn(socket.serve(Arc::new(Echo), stop.clone()));
+        let silent = connect(base.path()).await.expect("connected");
+        let asked = tokio::time::timeout(TIMEOUT / 6, ask(base.path(), &Request::Status)).await;
+        assert!(asked.expect("answered at once").expect("answers").is_some());
+        stop.cancel();
+        tokio::time::timeout(TIMEOUT / 6, server).await.expect("stops at once").expect("joined");
+        drop(silent);
     }
 }

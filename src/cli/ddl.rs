@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use crate::cli::args::{DdlArgs, Global};
 use crate::cli::context::{Ends, links, load, refused};
 use crate::cli::exit;
+use crate::cli::output::say;
 use crate::error::Result;
 use crate::plan::select::choose;
 
@@ -19,22 +20,22 @@ pub(super) async fn run(global: &Global, args: &DdlArgs) -> Result<ExitCode> {
         if chosen.is_empty() {
             return Err(refused(&link, &findings));
         }
-        println!("-- link {link}: {} -> {}", ends.source.dialect, ends.target.dialect);
+        say!("-- link {link}: {} -> {}", ends.source.dialect, ends.target.dialect);
         for table in &chosen {
             let exists = catalogs.target.iter().any(|found| found.name == table.target);
             let source = catalogs.source.iter().find(|found| found.name == table.source);
             match source {
                 Some(_) if exists && !args.all => {
-                    println!("-- {} exists already", table.target);
+                    say!("-- {} exists already", table.target);
                 }
                 Some(source) => {
                     let room = ends.target_room();
                     let (from, to) = (ends.source.dialect, ends.target.dialect);
                     for statement in room.create_table(source, from, &table.target, to) {
-                        println!("{};", statement.trim_end().trim_end_matches(';'));
+                        say!("{};", statement.trim_end().trim_end_matches(';'));
                     }
                 }
-                None => println!("-- {} does not exist at the source", table.source),
+                None => say!("-- {} does not exist at the source", table.source),
             }
         }
     }

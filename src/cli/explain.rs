@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use crate::cli::args::{ExplainArgs, Global};
 use crate::cli::context::{Ends, links, load, refused};
+use crate::cli::output::say;
 use crate::cli::{exit, print_json};
 use crate::error::Result;
 use crate::plan::explain::explain;
@@ -21,7 +22,7 @@ pub(super) async fn run(global: &Global, args: &ExplainArgs) -> Result<ExitCode>
     if args.json {
         print_json(&serde_json::json!({ "links": explained }))?;
     } else {
-        explained.iter().for_each(|link| println!("{link}"));
+        explained.iter().for_each(|link| say!("{link}"));
     }
     Ok(ExitCode::from(exit::GOOD))
 }

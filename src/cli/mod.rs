@@ -9,9 +9,11 @@ mod ddl;
 mod demo;
 pub mod exit;
 mod explain;
+mod output;
 mod resume;
 mod run;
 mod setup;
+mod signals;
 mod state;
 mod status;
 
@@ -19,6 +21,7 @@ use std::process::ExitCode;
 
 use crate::error::{Error, Kind, Result};
 use crate::observe::logging;
+use output::{complain, say};
 
 pub use args::{Cli, Global, Verb};
 
@@ -26,14 +29,15 @@ pub use args::{Cli, Global, Verb};
 /// causes and the hint, on standard error.
 pub async fn main(cli: Cli) -> ExitCode {
     if let Err(problem) = logging::install(cli.global.log_format, cli.global.log.as_deref()) {
-        eprintln!("weir: {problem}");
+        complain!("weir: {problem}");
         return ExitCode::from(exit::USAGE);
     }
-    match dispatch(&cli).await {
+    let outcome = dispatch(&cli).await;
+    match outcome.and_then(|code| output::finish().map(|()| code)) {
         Ok(code) => code,
         Err(error) => {
             report(&error);
-            ExitCode::from(exit_code(&error))
+            ExitCode::from(exit::after([error.kind()], exit::FAILED))
         }
     }
 }
@@ -55,16 +59,8 @@ async fn dispatch(cli: &Cli) -> Result<ExitCode> {
 
 /// Prints an error for a person.
 fn report(error: &Error) {
-    eprintln!("weir: {}", error.chain());
-    eprintln!("  hint: {}", error.operator_hint());
-}
-
-/// 2 for what is wrong in the configuration, 1 for everything else.
-fn exit_code(error: &Error) -> u8 {
-    match error.kind() {
-        Kind::Configuration => exit::USAGE,
-        _ => exit::FAILED,
-    }
+    complain!("weir: {}", error.chain());
+    complain!("  hint: {}", error.operator_hint());
 }
 
 /// Prints JSON for machines, one document.
@@ -72,6 +68,6 @@ fn print_json(value: &serde_json::Value) -> Result<()> {
     let text = serde_json::to_string_pretty(value).map_err(|cause| {
         Error::new(Kind::Internal, "cannot print the answer as JSON").caused_by(cause)
     })?;
-    println!("{text}");
+    say!("{text}");
     Ok(())
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::cli::args::{Global, ResumeArgs};
 use crate::cli::context::{Ends, links, load, refused};
 use crate::cli::control::{Answer, Request, ask};
+use crate::cli::output::say;
 use crate::cli::{exit, state};
 use crate::error::{Error, Kind, Result};
 
@@ -16,7 +17,7 @@ pub(super) async fn run(global: &Global, args: &ResumeArgs) -> Result<ExitCode> 
     links(&config, std::slice::from_ref(link))?;
     let request = Request::Resume { link: link.to_string(), schema_reviewed: args.schema_reviewed };
     match ask(&config.state_dir, &request).await? {
-        Some(Answer::Ok(_)) => println!("{link} goes on"),
+        Some(Answer::Ok(_)) => say!("{link} goes on"),
         Some(Answer::Failed { text, hint }) => {
             return Err(Error::new(Kind::Io, text).hint(hint));
         }
@@ -28,9 +29,9 @@ pub(super) async fn run(global: &Global, args: &ResumeArgs) -> Result<ExitCode> 
             let mut scan = room.open_scan(&ends.context, ends.source, Arc::new(plan)).await?;
             let head = scan.head().await?;
             state::accept(&config, link, head).await?;
-            println!("{link}: the tables are accepted as they are now; start `weir run`");
+            say!("{link}: the tables are accepted as they are now; start `weir run`");
         }
-        None => println!("weir is not running: `weir run` tries {link} again at its start"),
+        None => say!("weir is not running: `weir run` tries {link} again at its start"),
     }
     Ok(ExitCode::from(exit::GOOD))
 }

@@ -1,12 +1,12 @@
 //! `weir run`: replicates until stopped; holds the state directory, serves `/metrics` and the
-//! control socket meanwhile.
+//! control socket meanwhile. Signals are caught before anything else, and everything that can be
+//! taken by another process is taken before any link starts.
 
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -14,9 +14,11 @@ use crate::cli::args::{Global, RunArgs};
 use crate::cli::check::preflight;
 use crate::cli::context::{Ends, links, load, refused};
 use crate::cli::control::{self, Answer, Request, Respond};
+use crate::cli::output::complain;
+use crate::cli::signals::Signals;
 use crate::cli::{exit, status};
 use crate::config::{Config, LinkName};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Kind, Result};
 use crate::link::ends::RoomEnds;
 use crate::link::ledger::Ledger;
 use crate::link::status::LinkState;
@@ -28,13 +30,20 @@ use crate::state::Store;
 
 /// How often the links are looked at, to end when none can go on.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How long those who are being answered in the end may take to read it.
+const ANSWERS_MAX: Duration = Duration::from_secs(2);
 
 /// Runs the verb.
 pub(super) async fn run(global: &Global, args: &RunArgs) -> Result<ExitCode> {
     let config = Arc::new(load(global)?);
     let names = links(&config, &[])?;
-    let store = Arc::new(Store::open(&config.state_dir).await?);
-    let result = replicate(&config, &names, &store, args).await;
+    let mut signals = Signals::listen()?;
+    let store = tokio::select! {
+        biased;
+        signal = signals.next() => return Ok(stopped(signal, args)),
+        store = Store::open(&config.state_dir) => Arc::new(store?),
+    };
+    let result = replicate(&config, &names, &store, signals, args).await;
     store.close().await;
     result
 }
@@ -43,6 +52,7 @@ async fn replicate(
     config: &Arc<Config>,
     names: &[LinkName],
     store: &Arc<Store>,
+    signals: Signals,
     args: &RunArgs,
 ) -> Result<ExitCode> {
     let installation = store.installation();
@@ -58,6 +68,7 @@ async fn replicate(
     let mut services = JoinSet::new();
     // Before any link starts: a port that is taken must not leave a slot behind.
     serve_http(config, &metrics, &stop, &mut services).await?;
+    let socket = control::bind(&config.state_dir)?;
     let mut supervisor = Supervisor::start(specs, shared);
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -71,20 +82,27 @@ async fn replicate(
         |handle: &LinkHandle| Watched { link: handle.link.clone(), status: handle.watch() };
     metrics.watch(handles.iter().map(watched).collect());
     let responder = Arc::new(Responder(Arc::clone(&handles)));
-    let ended = match control::serve(&config.state_dir, responder, stop.clone()).await {
-        Ok(server) => {
-            services.spawn(server);
-            until_ended(&mut supervisor, &handles).await
-        }
-        Err(error) => Err(error),
-    };
+    services.spawn(socket.serve(responder, stop.clone()));
+    let signal = until_ended(&mut supervisor, &handles, signals).await;
     stop.cancel();
-    while services.join_next().await.is_some() {}
-    // Stopped by a signal and drained is good, also with a link that was halted before.
-    let asked = supervisor.shutdown().has_started();
+    let answered = async { while services.join_next().await.is_some() {} };
+    if tokio::time::timeout(ANSWERS_MAX, answered).await.is_err() {
+        services.shutdown().await;
+    }
     supervisor.shutdown().start();
     supervisor.finished().await;
-    ended.map(|()| if asked { ExitCode::from(exit::GOOD) } else { verdict(&handles) })
+    Ok(signal.map_or_else(|| verdict(&handles), |signal| stopped(signal, args)))
+}
+
+/// The exit code after a signal: good once everything is drained, also with a link that was halted
+/// before; but who waited for the end of the log has not seen it.
+fn stopped(signal: &str, args: &RunArgs) -> ExitCode {
+    if !args.until_caught_up {
+        return ExitCode::from(exit::GOOD);
+    }
+    complain!("weir: stopped by {signal} before every link had caught up");
+    complain!("  hint: run it again; each link goes on from where it was");
+    ExitCode::from(exit::FAILED)
 }
 
 /// Starts the http endpoint, if there is one.
@@ -105,30 +123,28 @@ async fn serve_http(
     Ok(())
 }
 
-/// Returns when every link has ended, or on SIGTERM or SIGINT after the drain, or when every link is
-/// halted and none of them waits for a decision that `weir resume` can bring.
-async fn until_ended(supervisor: &mut Supervisor, handles: &[LinkHandle]) -> Result<()> {
-    let listen = |kind| {
-        signal(kind)
-            .map_err(|cause| Error::new(Kind::Io, "cannot listen for signals").caused_by(cause))
-    };
-    let mut terminate = listen(SignalKind::terminate())?;
-    let mut interrupt = listen(SignalKind::interrupt())?;
+/// Returns when every link has ended, or on a signal (its name) after the drain, or when every link
+/// is halted and none of them waits for a decision that `weir resume` can bring.
+async fn until_ended(
+    supervisor: &mut Supervisor,
+    handles: &[LinkHandle],
+    mut signals: Signals,
+) -> Option<&'static str> {
     let mut look = tokio::time::interval(LOOK_EVERY);
     let shutdown = supervisor.shutdown();
-    let stop = |name: &str| {
-        tracing::info!(signal = name, "stopping: what is queued is applied first");
-        shutdown.start();
-    };
+    let mut stopping = None;
     loop {
         tokio::select! {
             biased;
-            () = supervisor.finished() => return Ok(()),
-            _ = terminate.recv() => stop("SIGTERM"),
-            _ = interrupt.recv() => stop("SIGINT"),
+            () = supervisor.finished() => return stopping,
+            signal = signals.next() => {
+                tracing::info!(signal, "stopping: what is queued is applied first");
+                shutdown.start();
+                stopping = Some(signal);
+            }
             _ = look.tick() => if handles.iter().all(is_hopeless) {
                 tracing::error!("every link has halted; weir ends until a person has acted");
-                return Ok(());
+                return stopping;
             },
         }
     }
@@ -143,16 +159,16 @@ fn is_hopeless(handle: &LinkHandle) -> bool {
 
 /// The exit code; what halted is said once more, for a person.
 fn verdict(handles: &[LinkHandle]) -> ExitCode {
-    let mut code = exit::GOOD;
+    let mut kinds = Vec::new();
     for handle in handles {
         let status = handle.status();
         if let (LinkState::Halted, Some(trouble)) = (status.state, &status.error) {
-            eprintln!("weir: link {} is halted: {}", handle.link, trouble.text);
-            eprintln!("  hint: {}", trouble.hint);
-            code = exit::HALTED;
+            complain!("weir: link {} is halted: {}", handle.link, trouble.text);
+            complain!("  hint: {}", trouble.hint);
+            kinds.push(trouble.kind);
         }
     }
-    ExitCode::from(code)
+    ExitCode::from(exit::after(kinds, exit::HALTED))
 }
 
 /// One link as the supervisor takes it.

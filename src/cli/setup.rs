@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use crate::cli::args::{Global, SetupArgs};
 use crate::cli::context::{Ends, links, load, refused};
+use crate::cli::output::say;
 use crate::cli::{exit, report, state};
 use crate::config::{Config, Database, LinkName};
 use crate::error::{Error, Kind, Result};
@@ -88,7 +89,7 @@ pub(super) async fn tear_down(global: &Global, args: &SetupArgs) -> Result<ExitC
         store.close().await;
     }
     if !args.apply {
-        println!("-- in the end `weir teardown --apply`: weir itself forgets the links too");
+        say!("-- in the end `weir teardown --apply`: weir itself forgets the links too");
     }
     let last = failures.pop();
     failures.iter().for_each(report);
@@ -147,16 +148,13 @@ async fn print_or_run(
     if args.on.as_ref().is_some_and(|only| *only != database.name) {
         return Ok(());
     }
-    println!(
-        "-- on {} ({} at {}:{})",
-        database.name, database.dialect, database.host, database.port
-    );
+    say!("-- on {} ({} at {}:{})", database.name, database.dialect, database.host, database.port);
     for statement in statements {
-        println!("{};", statement.trim_end().trim_end_matches(';'));
+        say!("{};", statement.trim_end().trim_end_matches(';'));
     }
     if args.apply {
         room.execute(database, verb, statements).await?;
-        println!("-- done");
+        say!("-- done");
     }
     Ok(())
 }

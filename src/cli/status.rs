@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::cli::args::{Global, StatusArgs};
 use crate::cli::context::{links, load};
 use crate::cli::control::{Answer, Request, ask};
+use crate::cli::output::say;
 use crate::cli::{exit, print_json, state};
 use crate::config::LinkName;
 use crate::error::{Error, Kind, Result};
@@ -121,7 +122,7 @@ pub(super) async fn run(global: &Global, args: &StatusArgs) -> Result<ExitCode> 
         print_json(&serde_json::json!({ "running": running, "links": lines }))?;
     } else {
         if !running {
-            println!("weir is not running; this is what its state directory remembers");
+            say!("weir is not running; this is what its state directory remembers");
         }
         lines.iter().for_each(print);
     }
@@ -132,19 +133,21 @@ pub(super) async fn run(global: &Global, args: &StatusArgs) -> Result<ExitCode> 
 fn print(line: &Line) {
     let since = (now_us() - line.since_us).max(0) / 1_000_000;
     let since = if line.since_us > 0 { format!(" for {}", duration(since)) } else { String::new() };
-    println!("{}  {}{since}", line.link, line.state);
-    println!("  position  {}", line.position.as_deref().unwrap_or("none yet"));
+    say!("{}  {}{since}", line.link, line.state);
+    say!("  position  {}", line.position.as_deref().unwrap_or("none yet"));
     if let Some(lag) = line.lag_seconds {
         let bytes = line.lag_bytes.map_or(String::new(), |bytes| format!(", {bytes} bytes of log"));
-        println!("  lag       {lag:.1} s{bytes}");
-        println!(
+        say!("  lag       {lag:.1} s{bytes}");
+        say!(
             "  applied   {} transactions, {} changes, {} rows since the start",
-            line.transactions, line.changes, line.rows
+            line.transactions,
+            line.changes,
+            line.rows
         );
     }
     if let Some(trouble) = &line.error {
-        println!("  {}: {}", trouble.kind, trouble.text);
-        println!("  hint: {}", trouble.hint);
+        say!("  {}: {}", trouble.kind, trouble.text);
+        say!("  hint: {}", trouble.hint);
     }
 }
 

@@ -10,6 +10,7 @@
 )]
 
 mod cases;
+mod command_line;
 mod crash;
 mod faults;
 mod harness;

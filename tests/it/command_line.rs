@@ -1,0 +1,86 @@
+//! The command line without any server: pipes that close, full disks, empty variables, exit codes.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+/// A folder with a configuration whose passwords are not to be had.
+fn folder(extra: &str) -> TempDir {
+    let dir = tempfile::Builder::new().prefix("weir-it-").tempdir().expect("temp dir");
+    let text = format!(
+        "name = \"x\"\nstate_dir = \"{}\"\n\
+         [database.a]\nurl = \"postgres://u@127.0.0.1:1/db\"\npassword = {{ env = \"NO_SUCH_A\" }}\n\
+         [database.b]\nurl = \"mysql://u@127.0.0.1:2/db\"\npassword = {{ env = \"NO_SUCH_B\" }}\n\
+         [[replicate]]\nfrom = \"a\"\nto = \"b\"\ntables = [\"s.*\"]\n{extra}",
+        dir.path().join("state").display()
+    );
+    std::fs::write(dir.path().join("weir.toml"), text).expect("weir.toml");
+    dir
+}
+
+fn weir(dir: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
+    command.args(arguments).current_dir(dir).stdin(Stdio::null());
+    command
+}
+
+#[track_caller]
+fn expect(output: &Output, code: i32, phrase: &str) {
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    assert!(said.contains(phrase) && !said.contains("panicked"), "no {phrase:?} in\n{said}");
+}
+
+fn closed_pipe() -> std::io::PipeWriter {
+    let (reader, writer) = std::io::pipe().expect("pipe");
+    drop(reader);
+    writer
+}
+
+/// Broken if `weir status | head -1` ended in a panic, or a listing that a full disk cut off passed
+/// for whole.
+#[test]
+fn nobody_reads_to_the_end() {
+    let dir = folder("");
+    let output = weir(dir.path(), &["status"]).stdout(closed_pipe()).output().expect("starts");
+    expect(&output, 0, "");
+    let output = weir(dir.path(), &["check"]).stderr(closed_pipe()).output().expect("starts");
+    expect(&output, 2, "2 errors");
+    if let Ok(full) = std::fs::File::options().write(true).open("/dev/full") {
+        let output = weir(dir.path(), &["status"]).stdout(full).output().expect("starts");
+        expect(&output, 1, "standard output");
+    }
+}
+
+/// Broken if a variable that is set to nothing, as in `WEIR_CONFIG= weir run`, were a usage error.
+#[test]
+fn empty_variables_are_unset() {
+    let dir = folder("");
+    let mut status = weir(dir.path(), &["status"]);
+    for variable in ["WEIR_CONFIG", "WEIR_LOG_FORMAT", "WEIR_LOG", "DEMO_SECONDS"] {
+        status.env(variable, "");
+    }
+    expect(&status.output().expect("starts"), 0, "a:b");
+    let wrong = weir(dir.path(), &["status"]).env("WEIR_LOG_FORMAT", "xml").output();
+    expect(&wrong.expect("starts"), 2, "xml");
+}
+
+/// Broken if one mistake in the configuration had another exit code with each verb: systemd is told
+/// by it not to try again.
+#[test]
+fn one_cause_one_exit_code() {
+    let dir = folder("");
+    for verb in ["check", "explain", "ddl", "setup", "run"] {
+        let output = weir(dir.path(), &[verb]).output().expect("starts");
+        expect(&output, 2, "`NO_SUCH_A` is not set");
+    }
+}
+
+/// Broken if every reason not to get a port were called another process.
+#[test]
+fn an_address_that_is_not_ours_is_named() {
+    let dir = folder("[http]\nlisten = \"192.0.2.1:7171\"\n");
+    let output = weir(dir.path(), &["run"]).output().expect("starts");
+    expect(&output, 1, "does not have that address");
+}
