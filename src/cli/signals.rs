@@ -18,6 +18,11 @@ impl Signals {
             .and("SIGINT", SignalKind::interrupt())
     }
 
+    /// SIGHUP too: the terminal is gone.
+    pub(super) fn and_hangup(self) -> Result<Signals> {
+        self.and("SIGHUP", SignalKind::hangup())
+    }
+
     fn and(mut self, name: &'static str, kind: SignalKind) -> Result<Signals> {
         let listening = signal(kind).map_err(|cause| {
             Error::new(Kind::Io, format!("cannot listen for {name}")).caused_by(cause)

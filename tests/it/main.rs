@@ -24,6 +24,7 @@ mod postgres_target;
 mod random;
 mod refusals;
 mod sandbox;
+mod stopping;
 mod tables;
 mod teardown;
 mod tidy;

@@ -1,9 +1,9 @@
 //! `weir demo`: two throw-away databases of different dialects, a live workload, and weir between
 //! them as a user would run it; in the end both sides are compared.
 //!
-//! Everything lives in a temporary directory and on free loopback ports, and is gone afterwards. The
-//! replicator is a child process with an ordinary configuration file, so that its other verbs can be
-//! tried from another terminal meanwhile.
+//! Everything lives in temporary directories and on free loopback ports, and is gone afterwards, also
+//! when the demo is killed. The replicator is a process of its own with an ordinary configuration
+//! file, so that its other verbs can be tried from another terminal meanwhile.
 
 mod shop;
 mod stage;
@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 
 use crate::cli::args::DemoArgs;
 use crate::cli::exit;
+use crate::cli::output::say;
+use crate::cli::signals::Signals;
 use crate::error::{Error, Kind, Result};
 use shop::Shop;
 use stage::Stage;
@@ -24,42 +26,46 @@ const CATCH_UP_MAX: Duration = Duration::from_secs(60);
 
 /// Runs the demo.
 pub(super) async fn run(args: &DemoArgs) -> Result<ExitCode> {
-    println!("weir demo: PostgreSQL -> MariaDB on throw-away servers; nothing is installed.\n");
+    say!("weir demo: PostgreSQL -> MariaDB on throw-away servers; nothing is installed.\n");
     let stop = Arc::new(AtomicBool::new(false));
-    let mut stage = tokio::select! {
+    let mut signals = Signals::listen()?.and_hangup()?;
+    let stage = tokio::select! {
         biased;
-        signal = tokio::signal::ctrl_c() => return interrupted(signal),
+        signal = signals.next() => return Ok(interrupted(signal, "had started")),
         stage = Stage::set_up() => stage?,
     };
     stage.print_where_to_look();
     let shop = tokio::spawn(Shop::open(&stage.source).await?.trade(Arc::clone(&stop)));
-    let outcome = watch(&mut stage, args.seconds).await;
+    let outcome = watch(&stage, args.seconds, &mut signals).await;
     stop.store(true, Ordering::Relaxed);
     let traded = shop.await.map_err(|cause| {
         Error::new(Kind::Internal, "the demo's workload died").caused_by(cause)
     })??;
     outcome?;
-    println!("\nworkload stopped after {traded} transactions; waiting for weir to catch up …");
-    let verdict = compare(&mut stage).await;
+    say!("\nworkload stopped after {traded} transactions; waiting for weir to catch up …");
+    let verdict = tokio::select! {
+        biased;
+        signal = signals.next() => return Ok(interrupted(signal, "was over")),
+        verdict = compare(&stage) => verdict,
+    };
     stage.shut_down().await?;
     verdict
 }
 
-fn interrupted(signal: std::io::Result<()>) -> Result<ExitCode> {
-    signal.map_err(|cause| Error::new(Kind::Io, "cannot listen for Ctrl-C").caused_by(cause))?;
-    println!("interrupted before the demo had started");
-    Ok(ExitCode::from(exit::FAILED))
+fn interrupted(signal: &str, when: &str) -> ExitCode {
+    say!("interrupted ({signal}) before the demo {when}");
+    ExitCode::from(exit::FAILED)
 }
 
-/// Prints lag and counts once a second until the time is over or Ctrl-C.
-async fn watch(stage: &mut Stage, seconds: Option<u64>) -> Result<()> {
+/// Prints lag and counts once a second until the time is over, or Ctrl-C or its like.
+async fn watch(stage: &Stage, seconds: Option<u64>, signals: &mut Signals) -> Result<()> {
     let end = seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     let mut line = 0_u64;
     loop {
         tokio::select! {
             biased;
-            _ = tokio::signal::ctrl_c() => return Ok(()),
+            _ = signals.next() => return Ok(()),
             _ = tick.tick() => {}
         }
         if end.is_some_and(|end| Instant::now() >= end) {
@@ -67,31 +73,35 @@ async fn watch(stage: &mut Stage, seconds: Option<u64>) -> Result<()> {
         }
         stage.expect_alive()?;
         if line.is_multiple_of(20) {
-            println!(
+            say!(
                 "{:>8} {:>12} {:>12} {:>10} {:>9}",
-                "state", "transactions", "rows", "lag", "behind"
+                "state",
+                "transactions",
+                "rows",
+                "lag",
+                "behind"
             );
         }
         line += 1;
-        println!("{}", stage.status_line().await?);
+        say!("{}", stage.status_line().await?);
     }
 }
 
 /// Waits until both sides are equal, and says so.
-async fn compare(stage: &mut Stage) -> Result<ExitCode> {
+async fn compare(stage: &Stage) -> Result<ExitCode> {
     let started = Instant::now();
     loop {
         let difference = stage.difference().await?;
         match difference {
             None => {
-                println!("\nboth sides are equal:");
+                say!("\nboth sides are equal:");
                 for (table, rows) in stage.counts().await? {
-                    println!("  {table:<14} {rows:>8} rows");
+                    say!("  {table:<14} {rows:>8} rows");
                 }
                 return Ok(ExitCode::from(exit::GOOD));
             }
             Some(what) if started.elapsed() > CATCH_UP_MAX => {
-                println!("\nDIFFERENT: {what}\nthe log of weir:\n{}", stage.log_tail());
+                say!("\nDIFFERENT: {what}\nthe log of weir:\n{}", stage.log_tail());
                 return Ok(ExitCode::from(exit::DIFFERENT));
             }
             Some(_) => tokio::time::sleep(Duration::from_millis(200)).await,

@@ -1,17 +1,18 @@
-//! The demo's stage: both servers, the configuration file, and weir as a child process.
+//! The demo's stage: both servers, the configuration file, and weir as a process of its own.
 
 use std::fmt::Display;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
 use super::shop;
 use crate::cli::control::{Answer, Request, ask};
+use crate::cli::output::say;
 use crate::error::{Error, Kind, Result};
-use crate::sandbox::{self, Options, Running, Server};
+use crate::sandbox::{self, Companion, Options, Running, Server};
 
 /// Tables and the queries that print them alike on both sides.
 const COMPARED: &[(&str, &str, &str)] = &[
@@ -40,23 +41,11 @@ const COMPARED: &[(&str, &str, &str)] = &[
 /// How long weir may take to start or to stop.
 const CHILD_MAX: Duration = Duration::from_secs(60);
 
-/// Everything the demo has started.
+/// Everything the demo has started; ends in this order.
 pub(super) struct Stage {
+    weir: Companion,
     pub(super) source: Running,
     target: Running,
-    weir: Child,
-    dir: Directory,
-}
-
-/// A directory that goes with the demo.
-struct Directory(PathBuf);
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        if let Err(cause) = fs::remove_dir_all(&self.0) {
-            tracing::warn!(%cause, dir = %self.0.display(), "cannot remove the demo's directory");
-        }
-    }
 }
 
 /// A failure of a throw-away server as an error of weir.
@@ -81,63 +70,63 @@ impl Stage {
             sandbox::start(Server::MariaDb1011, Options::default().database("shop")),
         )
         .map_err(server)?;
-        println!("  source  {} ({})", source.url(), source.version());
-        println!("  target  {} ({})", target.url(), target.version());
-        let path = std::env::temp_dir().join(format!("weir-demo-{:08x}", fastrand::u32(..)));
-        fs::create_dir_all(&path).map_err(io("cannot make the demo's directory"))?;
-        let dir = Directory(path);
-        write_configuration(&dir, &source, &target)?;
+        say!("  source  {} ({})", source.url(), source.version());
+        say!("  target  {} ({})", target.url(), target.version());
+        let program = std::env::current_exe().map_err(io("cannot find weir's own program"))?;
+        let mut weir = Companion::prepare(|dir| {
+            let config = configuration(dir);
+            vec![program.into(), "run".into(), "--config".into(), config.into()]
+        })
+        .map_err(server)?;
+        let dir = weir.dir();
+        write_configuration(dir, &source, &target)?;
         source.execute(shop::TABLES).await.map_err(server)?;
-        println!("\n  $ weir ddl | mariadb …");
-        let ddl = verb(&dir, &["ddl"]).await?;
+        say!("\n  $ weir ddl | mariadb …");
+        let ddl = verb(dir, &["ddl"]).await?;
         target.execute(&ddl).await.map_err(server)?;
-        println!("  $ weir setup --apply");
-        verb(&dir, &["setup", "--apply"]).await?;
-        println!("  $ weir check");
-        verb(&dir, &["check"]).await?;
-        println!("  $ weir run");
-        let weir = spawn_run(&dir)?;
-        let mut stage = Stage { source, target, weir, dir };
+        say!("  $ weir setup --apply");
+        verb(dir, &["setup", "--apply"]).await?;
+        say!("  $ weir check");
+        verb(dir, &["check"]).await?;
+        say!("  $ weir run");
+        weir.start().map_err(server)?;
+        let stage = Stage { weir, source, target };
         stage.wait_for_running().await?;
         Ok(stage)
     }
 
-    async fn wait_for_running(&mut self) -> Result<()> {
+    async fn wait_for_running(&self) -> Result<()> {
         let started = Instant::now();
         while !self.status_line().await?.contains("running") {
             self.expect_alive()?;
             if started.elapsed() > CHILD_MAX {
-                return Err(self.broken("weir does not start"));
+                return Err(broken("weir does not start", &self.log_tail()));
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         Ok(())
     }
 
-    fn broken(&self, what: &str) -> Error {
-        Error::new(Kind::Internal, format!("{what}; its log:\n{}", self.log_tail()))
-    }
-
-    /// Fails when the child has ended.
-    pub(super) fn expect_alive(&mut self) -> Result<()> {
-        match self.weir.try_wait().map_err(io("cannot look at the demo's weir"))? {
-            Some(status) => Err(self.broken(&format!("weir ended ({status})"))),
-            None => Ok(()),
+    /// Fails when weir has ended.
+    pub(super) fn expect_alive(&self) -> Result<()> {
+        match self.weir.is_alive() {
+            true => Ok(()),
+            false => Err(broken("weir ended", &self.log_tail())),
         }
     }
 
     /// Where a curious person looks next.
     pub(super) fn print_where_to_look(&self) {
-        let dir = self.dir.0.display();
-        println!("\nTry from another terminal while it runs:");
-        println!("  weir status --config {dir}/weir.toml");
-        println!("  weir explain --config {dir}/weir.toml");
-        println!("  tail -f {dir}/weir.log\n");
+        let dir = self.weir.dir().display();
+        say!("\nTry from another terminal while it runs:");
+        say!("  weir status --config {dir}/weir.toml");
+        say!("  weir explain --config {dir}/weir.toml");
+        say!("  tail -f {dir}/log\n");
     }
 
     /// One line of state, counts and lag.
     pub(super) async fn status_line(&self) -> Result<String> {
-        let answer = ask(&self.dir.0.join("state"), &Request::Status).await?;
+        let answer = ask(&self.weir.dir().join("state"), &Request::Status).await?;
         let Some(Answer::Ok(status)) = answer else { return Ok("starting".to_owned()) };
         let link = &status["links"][0];
         let number = |key: &str| link[key].as_f64().unwrap_or(0.0);
@@ -177,47 +166,46 @@ impl Stage {
 
     /// The end of weir's log.
     pub(super) fn log_tail(&self) -> String {
-        let log = fs::read_to_string(self.dir.0.join("weir.log")).unwrap_or_default();
-        let lines: Vec<_> = log.lines().collect();
-        lines[lines.len().saturating_sub(15)..].join("\n")
+        self.weir.log_tail()
     }
 
     /// SIGTERM, and a clean end.
-    pub(super) async fn shut_down(mut self) -> Result<()> {
-        if let Some(pid) =
-            self.weir.id().and_then(|id| rustix::process::Pid::from_raw(id.cast_signed()))
-        {
-            rustix::process::kill_process(pid, rustix::process::Signal::TERM).map_err(|cause| {
-                Error::new(Kind::Io, "cannot stop the demo's weir").caused_by(cause)
-            })?;
-        }
-        match tokio::time::timeout(CHILD_MAX, self.weir.wait()).await {
-            Ok(Ok(status)) if status.success() => Ok(()),
-            Ok(Ok(status)) => Err(self.broken(&format!("weir did not stop cleanly ({status})"))),
-            Ok(Err(cause)) => Err(io("cannot wait for the demo's weir")(cause)),
-            Err(_) => Err(self.broken("weir does not stop")),
+    pub(super) async fn shut_down(self) -> Result<()> {
+        let ended = self.weir.stop().await.map_err(server)?;
+        match ended.code {
+            0 => Ok(()),
+            code => {
+                Err(broken(&format!("weir did not stop cleanly (exit code {code})"), &ended.log))
+            }
         }
     }
 }
 
-fn write_configuration(dir: &Directory, source: &Running, target: &Running) -> Result<()> {
-    let state = dir.0.join("state");
-    let password = |name: &str| dir.0.join(name);
+fn broken(what: &str, log: &str) -> Error {
+    Error::new(Kind::Internal, format!("{what}; its log: {log}"))
+}
+
+fn configuration(dir: &Path) -> PathBuf {
+    dir.join("weir.toml")
+}
+
+fn write_configuration(dir: &Path, source: &Running, target: &Running) -> Result<()> {
+    let quoted = |name: &str| toml::Value::from(dir.join(name).display().to_string());
     let config = format!(
-        "name = \"demo\"\nstate_dir = \"{}\"\n\n[database.shop]\nurl = \"{}\"\n\
-         password = {{ file = \"{}\" }}\n\n[database.copy]\nurl = \"{}\"\n\
-         password = {{ file = \"{}\" }}\n\n[apply]\nstart = \"now\"\n\n\
+        "name = \"demo\"\nstate_dir = {}\n\n[database.shop]\nurl = \"{}\"\n\
+         password = {{ file = {} }}\n\n[database.copy]\nurl = \"{}\"\n\
+         password = {{ file = {} }}\n\n[apply]\nstart = \"now\"\n\n\
          [[replicate]]\nfrom = \"shop\"\nto = \"copy\"\ntables = [\"public.*\"]\n",
-        state.display(),
+        quoted("state"),
         source.url(),
-        password("shop.password").display(),
+        quoted("shop.password"),
         target.url(),
-        password("copy.password").display(),
+        quoted("copy.password"),
     );
     let write = |name: &str, text: &str| -> Result<()> {
         use std::io::Write;
         use std::os::unix::fs::OpenOptionsExt;
-        let path = dir.0.join(name);
+        let path = dir.join(name);
         let file =
             fs::OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&path);
         file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(io(path.display()))
@@ -227,15 +215,15 @@ fn write_configuration(dir: &Directory, source: &Running, target: &Running) -> R
     write("weir.toml", &config)
 }
 
-fn command(dir: &Directory, arguments: &[&str]) -> Result<Command> {
+fn command(dir: &Path, arguments: &[&str]) -> Result<Command> {
     let program = std::env::current_exe().map_err(io("cannot find weir's own program"))?;
     let mut command = Command::new(program);
-    command.args(arguments).arg("--config").arg(dir.0.join("weir.toml")).stdin(Stdio::null());
+    command.args(arguments).arg("--config").arg(configuration(dir)).stdin(Stdio::null());
     command.kill_on_drop(true);
     Ok(command)
 }
 
-async fn verb(dir: &Directory, arguments: &[&str]) -> Result<String> {
+async fn verb(dir: &Path, arguments: &[&str]) -> Result<String> {
     let output = command(dir, arguments)?.output().await.map_err(io("cannot run weir"))?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
@@ -250,11 +238,4 @@ async fn verb(dir: &Directory, arguments: &[&str]) -> Result<String> {
             String::from_utf8_lossy(&output.stderr)
         ),
     ))
-}
-
-fn spawn_run(dir: &Directory) -> Result<Child> {
-    let log = fs::File::create(dir.0.join("weir.log")).map_err(io("cannot make the demo's log"))?;
-    let mut command = command(dir, &["run"])?;
-    command.stdout(Stdio::null()).stderr(log).process_group(0);
-    command.spawn().map_err(io("cannot start weir"))
 }
