@@ -15,7 +15,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use super::binlog::{Event, Format, Header, parse};
+use super::binlog::{Event, Format, Header, Query, parse};
 use super::session::Flavor;
 use super::statement::{self, Statement};
 use crate::error::{Error, Kind, Result};
@@ -134,7 +134,7 @@ impl Assembler {
                         "set gtid_mode = ON on the source, then tear the link down and start anew",
                     ));
             }
-            Event::Query { schema, statement } => self.query(header, schema, statement, ready)?,
+            Event::Query(query) => self.query(header, &query, ready)?,
             Event::Xid => self.commit(header, ready)?,
             Event::TableMap(map) => {
                 let reviewed = self.transaction()?.reviewed;
@@ -206,15 +206,9 @@ impl Assembler {
         Ok(())
     }
 
-    fn query(
-        &mut self,
-        header: &Header,
-        schema: &[u8],
-        text: &[u8],
-        ready: &mut Vec<Part>,
-    ) -> Result<()> {
+    fn query(&mut self, header: &Header, query: &Query<'_>, ready: &mut Vec<Part>) -> Result<()> {
         let begun = self.transaction()?.begun;
-        let statement = statement::read(text, &String::from_utf8_lossy(schema));
+        let statement = statement::read(query, &self.format);
         match statement {
             Statement::Begin => {
                 self.transaction()?.begun = true;
@@ -239,6 +233,12 @@ impl Assembler {
                 self.refuse_gone(&names)?;
             }
             Statement::MovesRows(names) => self.refuse_moved(&names)?,
+            Statement::Alter { table, clause } => self.refuse_altered(&table, &clause)?,
+            Statement::Temporary(name) if self.tables.planned(&name).is_some() => {
+                return Err(temporary(&name));
+            }
+            Statement::Temporary(_) => {}
+            Statement::Ambiguous(names) => self.refuse_ambiguous(&names)?,
             Statement::RowsOf(name) if self.tables.planned(&name).is_none() => {}
             Statement::RowsOf(_) => return Err(statement_format("DELETE")),
             Statement::Rows(verb) => return Err(statement_format(&verb)),
@@ -272,12 +272,36 @@ impl Assembler {
         }
     }
 
+    fn refuse_altered(&mut self, name: &TableName, clause: &str) -> Result<()> {
+        if self.tables.planned(name).is_none() || self.transaction()?.reviewed {
+            return Ok(());
+        }
+        Err(Error::new(Kind::SchemaChanged, format!("ALTER TABLE changed {name}: {clause}")))
+    }
+
     fn refuse_moved(&mut self, names: &[TableName]) -> Result<()> {
+        self.refuse_unlogged(names, |name| {
+            format!("ALTER TABLE moved or dropped rows of {name} without logging them")
+        })
+    }
+
+    fn refuse_ambiguous(&mut self, names: &[TableName]) -> Result<()> {
+        self.refuse_unlogged(names, |name| {
+            format!("a statement is about {name} in one of two possible character sets")
+        })
+    }
+
+    /// Rows of a planned table may have changed without a trace.
+    fn refuse_unlogged(
+        &mut self,
+        names: &[TableName],
+        what: impl FnOnce(&TableName) -> String,
+    ) -> Result<()> {
         let planned = names.iter().find(|name| self.tables.planned(name).is_some());
         match planned {
             Some(name) if !self.transaction()?.reviewed => Err(Error::new(
                 Kind::Unsupported,
-                format!("ALTER TABLE moved or dropped rows of {name} without logging them"),
+                what(name),
             )
             .hint(
                 "make the target's rows equal by hand, then `weir resume LINK --schema-reviewed`",
@@ -294,6 +318,14 @@ fn other_dialect() -> Error {
 fn two_phase() -> Error {
     Error::new(Kind::Unsupported, "the log holds a two-phase XA transaction")
         .hint("commit without XA on this server; weir does not support it yet")
+}
+
+fn temporary(name: &TableName) -> Error {
+    Error::new(
+        Kind::Unsupported,
+        format!("the log holds a temporary table with the name of {name}, so that statements on the two cannot be told apart"),
+    )
+    .hint("set binlog_format = ROW on the source for all sessions, then tear the link down and start anew")
 }
 
 fn statement_format(verb: &str) -> Error {

@@ -6,6 +6,7 @@
 
 use super::cursor::Cursor;
 use super::gtid::{MysqlGtidEvent, mariadb_gtid, mysql_gtid, mysql_tagged_gtid};
+use super::query::{self, Query};
 use super::rows::{self, LoggedRows};
 use super::table_map::{self, TableMap};
 use crate::error::{Error, Kind, Result};
@@ -125,6 +126,8 @@ impl Checksum {
 pub(crate) struct Format {
     /// Which server wrote the file.
     pub(crate) flavor: Flavor,
+    /// The server's version as version comments count it: 9.7.4 is 90704.
+    pub(crate) version: u32,
     /// How events end.
     pub(crate) checksum: Checksum,
     /// Bytes of each type's fixed part, by type − 1.
@@ -134,7 +137,12 @@ pub(crate) struct Format {
 impl Format {
     /// Before the first format description.
     pub(crate) fn unknown(flavor: Flavor) -> Self {
-        Format { flavor, checksum: Checksum::Unknown, post_headers: Vec::new() }
+        Format {
+            flavor,
+            version: u32::MAX,
+            checksum: Checksum::Unknown,
+            post_headers: Vec::new(),
+        }
     }
 
     /// Bytes of the fixed part of events of type `kind`, where the server says so.
@@ -169,12 +177,7 @@ pub(crate) enum Event<'a> {
         xa: bool,
     },
     /// A statement.
-    Query {
-        /// The session's default database.
-        schema: &'a [u8],
-        /// The statement, in the session's character set.
-        statement: &'a [u8],
-    },
+    Query(Query<'a>),
     /// Commit of a transactional engine.
     Xid,
     /// Describes the table of the rows events that follow.
@@ -198,7 +201,7 @@ pub(crate) enum Event<'a> {
 pub(crate) fn parse<'a>(header: &Header, body: &'a [u8], format: &Format) -> Result<Event<'a>> {
     let cursor = Cursor::new(body);
     match header.kind {
-        2 => query(cursor),
+        2 => query::parse(cursor).map(Event::Query),
         4 => rotate(cursor),
         15 => format_description(cursor).map(Event::Format),
         16 => Ok(Event::Xid),
@@ -269,17 +272,6 @@ pub(crate) fn name(kind: u8) -> String {
     name.to_owned()
 }
 
-fn query(mut cursor: Cursor<'_>) -> Result<Event<'_>> {
-    cursor.bytes(8)?;
-    let schema_bytes = usize::from(cursor.u8()?);
-    cursor.u16()?;
-    let status_bytes = usize::from(cursor.u16()?);
-    cursor.bytes(status_bytes)?;
-    let schema = cursor.bytes(schema_bytes)?;
-    cursor.u8()?;
-    Ok(Event::Query { schema, statement: cursor.rest() })
-}
-
 fn rotate(mut cursor: Cursor<'_>) -> Result<Event<'_>> {
     let position = cursor.u64()?;
     let file = std::str::from_utf8(cursor.rest())
@@ -310,9 +302,18 @@ fn format_description(mut cursor: Cursor<'_>) -> Result<Format> {
     };
     Ok(Format {
         flavor: if mariadb { Flavor::Mariadb } else { Flavor::Mysql },
+        version: number(server),
         checksum,
         post_headers: post_headers.to_vec(),
     })
+}
+
+/// The number that version comments are compared with: the first three numbers of a version.
+fn number(version: &[u8]) -> u32 {
+    let text = String::from_utf8_lossy(version);
+    let mut parts = text.split(|letter: char| !letter.is_ascii_digit());
+    let mut next = || parts.next().and_then(|part| part.parse::<u32>().ok()).unwrap_or(0).min(99);
+    next() * 10_000 + next() * 100 + next()
 }
 
 fn incident(mut cursor: Cursor<'_>) -> Result<Event<'_>> {

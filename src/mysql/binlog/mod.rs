@@ -11,10 +11,12 @@ pub(crate) mod cursor;
 pub(crate) mod event;
 pub(crate) mod gtid;
 pub(crate) mod metadata;
+pub(crate) mod query;
 pub(crate) mod rows;
 pub(crate) mod table_map;
 
 pub(crate) use cursor::Cursor;
 pub(crate) use event::{Checksum, Event, Format, Header, parse};
+pub(crate) use query::Query;
 pub(crate) use rows::{LoggedRows, RowsKind};
 pub(crate) use table_map::{EventColumn, TableMap, Wire};

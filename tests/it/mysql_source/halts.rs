@@ -11,6 +11,8 @@ use super::rig::{Rig, follow, inserted};
 
 const TABLES: &str = "CREATE TABLE t (id int PRIMARY KEY, v varchar(600), j json);
     CREATE TABLE other_t (id int PRIMARY KEY, v longtext, j json);
+    CREATE TABLE other_中 (id int);
+    CREATE TABLE `ärger€` (id int PRIMARY KEY);
     INSERT INTO t VALUES (1, 'a', JSON_OBJECT('a', 1, 'b', REPEAT('x', 500)));
     INSERT INTO other_t VALUES (1, 'a', JSON_OBJECT('a', 1, 'b', REPEAT('x', 500)))";
 
@@ -42,13 +44,31 @@ async fn shared(rig: &Rig) {
     )
     .await;
     rig.execute("ALTER TABLE t DROP COLUMN n").await;
+    let unlogged = "SET SESSION sql_log_bin = 0; ALTER TABLE t MODIFY v varchar(601);";
     rig.halts(
-        "ALTER TABLE t MODIFY v varchar(601); INSERT INTO t VALUES (61, 'x', '{}')",
+        &format!("{unlogged} SET SESSION sql_log_bin = 1; INSERT INTO t VALUES (61, 'x', '{{}}')"),
         Kind::SchemaChanged,
         "column v is no longer varchar(600)",
     )
     .await;
-    rig.execute("ALTER TABLE t MODIFY v varchar(600)").await;
+    for (back, clause) in
+        [("MODIFY v varchar(600)", "MODIFY"), ("DROP v, ADD v varchar(600) AFTER id", "DROP")]
+    {
+        let changed = format!("ALTER TABLE changed app.t: {clause}");
+        rig.halts(&format!("ALTER TABLE t {back}"), Kind::SchemaChanged, &changed).await;
+    }
+    rig.halts(
+        "SET SESSION binlog_format = 'STATEMENT'; CREATE TEMPORARY TABLE t (id int); TRUNCATE TABLE t",
+        unsupported,
+        "temporary table with the name of app.t",
+    )
+    .await;
+    rig.halts(
+        "SET @s = 'TRUNCATE TABLE `other_中`'; SET NAMES gbk; PREPARE p FROM @s; EXECUTE p",
+        unsupported,
+        "TRUNCATE in a character set that weir does not decode",
+    )
+    .await;
     rig.halts(
         "SET GLOBAL binlog_row_metadata = 'MINIMAL'; INSERT INTO t VALUES (62, 'x', '{}')",
         Kind::Setting,
@@ -68,6 +88,9 @@ async fn passes(rig: &Rig, foreign: &str) {
     rig.execute(
         "CREATE TABLE other_x (id int); DROP TABLE other_x; CREATE INDEX i ON t (v(10));
         ALTER TABLE t DROP INDEX i; ANALYZE TABLE t; FLUSH TABLES;
+        ALTER TABLE t ADD UNIQUE u (id), COMMENT 'x', ALGORITHM=INPLACE; ALTER TABLE t DROP KEY u;
+        SET @s = 'CREATE VIEW v AS SELECT 1 AS `中`'; SET NAMES gbk; PREPARE p FROM @s; EXECUTE p;
+        SET NAMES utf8mb4;
         CREATE TEMPORARY TABLE tmp (id int); INSERT INTO tmp VALUES (1); DROP TABLE tmp;
         CREATE USER 'someone'@'localhost'; DROP USER 'someone'@'localhost';
         CREATE PROCEDURE p() INSERT INTO t VALUES (70, 'p', '{}'); CALL p();
@@ -90,6 +113,15 @@ async fn passes(rig: &Rig, foreign: &str) {
     );
     let (changes, _) = stream.transaction().await;
     assert_eq!(changes[0].op, Op::Truncate);
+    for (session, name) in [("utf8mb4", "ärger€"), ("latin1", "`ärger€`")] {
+        rig.execute(&format!(
+            "SET @s = 'TRUNCATE TABLE {name}'; SET NAMES {session}; PREPARE p FROM @s; EXECUTE p"
+        ))
+        .await;
+        let (changes, _) = stream.transaction().await;
+        assert_eq!(changes[0].op, Op::Truncate);
+        assert_eq!(rig.plan.tables[changes[0].table].source.name.table, "ärger€", "{session}");
+    }
     stream.stop().await;
 }
 
@@ -154,7 +186,24 @@ async fn what_is_not_understood_halts_mariadb() {
     rig.halts(&compress("t"), Kind::Unsupported, "COMPRESSED_EVENT").await;
     rig.execute(plain).await;
     rig.halts("INSERT INTO c VALUES (1, 'x')", Kind::Unsupported, "COMPRESSED column").await;
+    rig.halts("ALTER IGNORE TABLE t ADD UNIQUE (v)", Kind::Unsupported, "moved or dropped rows")
+        .await;
+    rig.execute("ALTER TABLE t DROP INDEX v").await;
+    rig.halts(
+        "SET @s = 'CREATE OR REPLACE TABLE `ärger€` SELECT 1 AS id'; SET NAMES latin1;
+        PREPARE p FROM @s; EXECUTE p",
+        Kind::Unsupported,
+        "in one of two possible character sets",
+    )
+    .await;
     shared(&rig).await;
+}
+
+/// Broken if a database that MariaDB dropped to make it anew left the target as it was.
+#[tokio::test]
+async fn a_replaced_database_halts() {
+    let Some(rig) = Rig::new(Server::MariaDb1011, Options::default(), TABLES).await else { return };
+    rig.halts("CREATE OR REPLACE SCHEMA app", Kind::SchemaChanged, "was dropped").await;
 }
 
 /// Broken if a MySQL source without GTIDs were read: its positions could not be trusted.
