@@ -59,6 +59,8 @@ struct Transaction {
     begun: bool,
     /// Whether a change of a planned table was in it.
     changed: bool,
+    /// Whether a part of it has left the assembler.
+    handed_on: bool,
     /// The operator has reviewed schema changes up to here.
     reviewed: bool,
 }
@@ -106,6 +108,9 @@ impl Assembler {
     fn event(&mut self, header: &Header, event: Event<'_>, ready: &mut Vec<Part>) -> Result<()> {
         match event {
             Event::Format(format) => {
+                if format.fresh {
+                    self.give_up()?;
+                }
                 self.format = format;
                 self.tables.forget();
             }
@@ -147,12 +152,34 @@ impl Assembler {
         Ok(())
     }
 
+    /// The server has started anew: what it had not finished logging, it rolled back.
+    fn give_up(&mut self) -> Result<()> {
+        if self.open.as_ref().is_some_and(|open| open.handed_on) {
+            return Err(Error::new(
+                Kind::Unsupported,
+                "the log holds a part of a transaction that the server gave up at a crash, too large to be left out",
+            )
+            .hint("nothing of it is on the target; tear the link down and start anew"));
+        }
+        self.open = None;
+        self.part = Part::default();
+        Ok(())
+    }
+
     fn begin(&mut self, position: Position, time_us: Option<i64>, begun: bool) -> Result<()> {
         if self.open.is_some() {
             return Err(Error::new(Kind::Malformed, "a transaction starts inside another"));
         }
         let reviewed = self.reviewed_until.as_ref().is_some_and(|until| until.reaches(&position));
-        self.open = Some(Transaction { position, time_us, begun, changed: false, reviewed });
+        self.tables.begin();
+        self.open = Some(Transaction {
+            position,
+            time_us,
+            begun,
+            changed: false,
+            handed_on: false,
+            reviewed,
+        });
         Ok(())
     }
 
@@ -201,6 +228,7 @@ impl Assembler {
         self.part.bytes += rows::size_bytes(&change);
         self.part.changes.push(change);
         if self.part.bytes >= PART_BYTES_MAX || self.part.changes.len() >= PART_CHANGES_MAX {
+            self.transaction()?.handed_on = true;
             ready.push(std::mem::take(&mut self.part));
         }
         Ok(())

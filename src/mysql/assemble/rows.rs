@@ -29,10 +29,15 @@ impl Assembler {
     /// All rows of one event, if its table is planned.
     pub(super) fn rows(&mut self, event: &LoggedRows<'_>, ready: &mut Vec<Part>) -> Result<()> {
         self.transaction()?;
-        if event.is_filler() {
-            return Ok(());
-        }
-        let Some(known) = self.tables.of_id(event.table_id)? else { return Ok(()) };
+        let known = match self.tables.of_id(event.table_id) {
+            Some(Some(known)) => known,
+            Some(None) => return Ok(()),
+            None if event.is_filler() => return Ok(()),
+            None => {
+                let what = "rows of a table that was not described";
+                return Err(Error::new(Kind::Malformed, what));
+            }
+        };
         let Some(plan) = self.plan.tables.get(known.table).cloned() else { return Ok(()) };
         let images = event.images().map_err(|error| about(error, &plan))?;
         if images.columns != known.shape.width_in_log() {

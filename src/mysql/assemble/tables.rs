@@ -12,7 +12,7 @@ use crate::mysql::binlog::TableMap;
 use crate::mysql::decode::Shape;
 use crate::plan::{LinkPlan, Wanted};
 
-/// Ids kept at most; beyond it all are forgotten, since maps come again before they are used.
+/// Ids kept at most from one transaction to the next; beyond it all are forgotten.
 const IDS_MAX: usize = 4_096;
 
 /// A planned table as the log describes it now.
@@ -84,9 +84,6 @@ impl Tables {
         {
             return Ok(());
         }
-        if self.ids.len() >= IDS_MAX {
-            self.ids.clear();
-        }
         let table = self.planned(&TableName::new(map.schema, map.table));
         let known = match table.and_then(|index| plan.tables.get(index).map(|plan| (index, plan))) {
             Some((table, plan)) => Some(Known {
@@ -121,12 +118,17 @@ impl Tables {
         )))
     }
 
-    /// The table that rows refer to; `None` is outside the plan.
-    pub(super) fn of_id(&self, id: u64) -> Result<Option<Known>> {
-        self.ids
-            .get(&id)
-            .cloned()
-            .ok_or_else(|| Error::new(Kind::Malformed, "rows of a table that was not described"))
+    /// The table that rows refer to: `None` was not described, `Some(None)` is outside the plan.
+    pub(super) fn of_id(&self, id: u64) -> Option<Option<Known>> {
+        self.ids.get(&id).cloned()
+    }
+
+    /// A transaction begins: each of its statements describes its tables again, so that here ids
+    /// can be forgotten, and only here.
+    pub(super) fn begin(&mut self) {
+        if self.ids.len() >= IDS_MAX {
+            self.ids.clear();
+        }
     }
 
     /// Forgets all ids.

@@ -1,5 +1,7 @@
 //! Recorded binlog files of both servers (tests/fixtures/binlog), read whole, cut, and mutated.
 
+mod odd_logs;
+
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -27,6 +29,12 @@ fn events(file: &[u8]) -> Vec<(Header, Vec<u8>)> {
         events.push((header, body.to_vec()));
     }
     events
+}
+
+/// The events of a file: header, and the bytes between it and the checksum.
+fn without_checksums(file: &[u8]) -> Vec<(Header, Vec<u8>)> {
+    let events = events(file).into_iter();
+    events.map(|(header, bytes)| (header, bytes[..bytes.len() - 4].to_vec())).collect()
 }
 
 /// Feeds events to an assembler; checksums are verified where the bytes were not touched.
@@ -124,7 +132,8 @@ fn odd(json: JsonKind) -> Arc<TablePlan> {
     table("odd", columns.map(|(name, ty)| column(name, ty)).to_vec())
 }
 
-fn assembler(flavor: Flavor) -> Assembler {
+/// The tables of the recordings.
+fn tables(flavor: Flavor) -> Vec<Arc<TablePlan>> {
     let json = if flavor == Flavor::Mysql { JsonKind::Mysql } else { JsonKind::Verbatim };
     let text = Type::Text { chars: Some(20), bytes: None };
     let plain = table("plain", vec![column("id", int(32, false)), column("v", text)]);
@@ -137,17 +146,30 @@ fn assembler(flavor: Flavor) -> Assembler {
             column("ts", Type::Instant { digits: 0 }),
         ],
     );
+    vec![odd(json), plain, old]
+}
+
+fn assembler(flavor: Flavor) -> Assembler {
+    assembler_of(flavor, tables(flavor), None)
+}
+
+fn assembler_of(
+    flavor: Flavor,
+    tables: Vec<Arc<TablePlan>>,
+    reviewed_until: Option<Position>,
+) -> Assembler {
     let link = LinkName { source: "a".to_owned(), target: "b".to_owned() };
     let plan = LinkPlan {
         link,
         source_dialect: Dialect::Mysql,
         target_dialect: Dialect::Postgres,
-        tables: vec![odd(json), plain, old],
+        tables,
         wanted: Wanted::default(),
         overlap: Vec::new(),
     };
     let server = Server { flavor, names_by_case: true };
-    Assembler::new(Arc::new(plan), server, empty_position(flavor), None).expect("a plan")
+    let from = empty_position(flavor);
+    Assembler::new(Arc::new(plan), server, from, reviewed_until).expect("a plan")
 }
 
 fn changes(parts: &[Part]) -> Vec<Change> {
@@ -292,10 +314,7 @@ proptest! {
     ) {
         let (file, flavor) =
             if mysql { (MYSQL, Flavor::Mysql) } else { (MARIADB, Flavor::Mariadb) };
-        let mut events: Vec<(Header, Vec<u8>)> = events(file)
-            .into_iter()
-            .map(|(header, bytes)| (header, bytes[..bytes.len() - 4].to_vec()))
-            .collect();
+        let mut events = without_checksums(file);
         let victim = victim.index(events.len());
         let bytes = &mut events[victim].1;
         for (place, byte) in &damage {

@@ -128,6 +128,8 @@ pub(crate) struct Format {
     pub(crate) flavor: Flavor,
     /// The server's version as version comments count it: 9.7.4 is 90704.
     pub(crate) version: u32,
+    /// Whether the server had just started: it wrote a creation time.
+    pub(crate) fresh: bool,
     /// How events end.
     pub(crate) checksum: Checksum,
     /// Bytes of each type's fixed part, by type − 1.
@@ -140,6 +142,7 @@ impl Format {
         Format {
             flavor,
             version: u32::MAX,
+            fresh: false,
             checksum: Checksum::Unknown,
             post_headers: Vec::new(),
         }
@@ -285,7 +288,7 @@ fn rotate(mut cursor: Cursor<'_>) -> Result<Event<'_>> {
 fn format_description(mut cursor: Cursor<'_>) -> Result<Format> {
     let version = cursor.u16()?;
     let server = cursor.bytes(50)?;
-    cursor.u32()?;
+    let created = cursor.u32()?;
     let header_bytes = cursor.u8()?;
     if version != 4 || usize::from(header_bytes) != HEADER_BYTES {
         return Err(Error::new(Kind::Malformed, format!("binlog format version {version}")));
@@ -303,6 +306,7 @@ fn format_description(mut cursor: Cursor<'_>) -> Result<Format> {
     Ok(Format {
         flavor: if mariadb { Flavor::Mariadb } else { Flavor::Mysql },
         version: number(server),
+        fresh: created != 0,
         checksum,
         post_headers: post_headers.to_vec(),
     })

@@ -96,9 +96,11 @@ impl<'a> LoggedRows<'a> {
         Ok(Images { kind, columns, before, after, rows: cursor.rest() })
     }
 
-    /// Whether the event is the server's filler for a statement that changed nothing.
+    /// Whether the event, of a table that was not described, is the server's filler for a statement
+    /// that changed nothing. Its table ids may also be a table's.
     pub(crate) fn is_filler(&self) -> bool {
         matches!(self.table_id, 0xFF_FFFF | 0xFFFF_FFFF_FFFF)
+            && self.images().is_ok_and(|images| images.rows.is_empty())
     }
 }
 

@@ -111,6 +111,36 @@ async fn gaps_and_strangers_are_refused_mariadb() {
     refuses(Server::MariaDb1011).await;
 }
 
+/// Broken if a transaction that the server did not finish logging when it crashed halted the link
+/// for ever, or was applied although the server rolled it back.
+#[tokio::test]
+async fn what_a_crash_left_unfinished_is_passed_over() {
+    const XID_BYTES: u64 = 31;
+    let Some(mut rig) = Rig::new(Server::MariaDb1011, Options::default(), TABLE).await else {
+        return;
+    };
+    let mut source = rig.source().await;
+    let from = source.begin().await.unwrap();
+    rig.execute("INSERT INTO t VALUES (1, 1); INSERT INTO t VALUES (2, 2)").await;
+    let status = rig.server.query("SHOW MASTER STATUS").await.unwrap();
+    let file = rig.server.data_dir().join(status[0][0].clone().unwrap());
+    rig.server.kill().await.unwrap();
+    let file = std::fs::OpenOptions::new().write(true).open(file).unwrap();
+    file.set_len(file.metadata().unwrap().len() - XID_BYTES).unwrap();
+    rig.server.start_again().await.unwrap();
+    rig.execute("INSERT INTO t VALUES (3, 3)").await;
+    let mut stream = follow(source, from, None);
+    for id in [1, 3] {
+        let (changes, commit) = stream.transaction().await;
+        assert_eq!(
+            changes.iter().map(|one| &inserted(one)[0]).collect::<Vec<_>>(),
+            [&Value::Int(id)]
+        );
+        rig.source().await.check_resume(&commit.position).await.unwrap();
+    }
+    stream.stop().await;
+}
+
 /// MariaDB has no server uuid: a server with the same id and a longer history is told by what its
 /// log holds at the witness's place.
 #[tokio::test]
