@@ -291,3 +291,15 @@ async fn rows_of_a_transaction_open_at_the_start_are_refused() {
     open_at_the_start(Server::MySql97, Server::Postgres15).await;
     open_at_the_start(Server::MariaDb1011, Server::Postgres15).await;
 }
+
+/// See [`reviewed_backlog`].
+#[tokio::test]
+async fn reviewed_backlog_from_mysql() {
+    reviewed_backlog(Server::MySql97, Server::Postgres18).await;
+}
+
+/// See [`reviewed_backlog`].
+#[tokio::test]
+async fn reviewed_backlog_from_mariadb() {
+    reviewed_backlog(Server::MariaDb1011, Server::Postgres15).await;
+}

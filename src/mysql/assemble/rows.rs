@@ -53,7 +53,8 @@ impl Assembler {
             if cursor.len() == left {
                 return Err(about(Error::new(Kind::Malformed, "rows without columns"), &plan));
             }
-            self.push(Change { table: known.table, op, reshaped: false }, ready)?;
+            let reshaped = known.shape.reshaped && !matches!(op, Op::Delete { .. });
+            self.push(Change { table: known.table, op, reshaped }, ready)?;
         }
         Ok(())
     }

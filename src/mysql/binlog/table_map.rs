@@ -147,6 +147,19 @@ impl Wire {
         )
     }
 
+    /// Whether its values have a length in front.
+    pub(crate) fn is_sized(self) -> bool {
+        matches!(
+            self,
+            Wire::Fixed { .. }
+                | Wire::Variable { .. }
+                | Wire::Blob { .. }
+                | Wire::Json { .. }
+                | Wire::Opaque { .. }
+                | Wire::Compressed { .. }
+        )
+    }
+
     /// Whether the character set metadata counts it. MariaDB counts geometry and compressed
     /// columns, MySQL counts vectors.
     pub(super) fn is_character(self, flavor: Flavor) -> bool {

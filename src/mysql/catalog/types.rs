@@ -34,7 +34,8 @@ pub(super) struct Described<'a> {
 /// The logical type, and the native type's name for messages.
 pub(super) fn logical(column: &Described<'_>) -> (Type, String) {
     let native = column.column_type.to_owned();
-    if column.column_type.contains("COMPRESSED") {
+    let labelled = matches!(column.data_type, "enum" | "set");
+    if !labelled && column.column_type.contains("COMPRESSED") {
         return (Type::Unsupported, format!("{} compressed", column.data_type));
     }
     if let Some(charset) = column.charset

@@ -1,7 +1,8 @@
 //! One row image: a bitmap of NULLs over the columns that are present, then their values.
 //!
 //! The values land in the order of the planned source table; what the image does not hold is
-//! `Unchanged`. Text and bytes share the memory of the event they came in.
+//! `Unchanged`. Text and bytes share the memory of the event they came in, unless that may hold much
+//! besides them.
 
 use bytes::Bytes;
 
@@ -48,6 +49,7 @@ impl Shape {
         event: &Bytes,
     ) -> Result<Image> {
         let mut values = vec![Value::Unchanged; self.width];
+        let memory = self.shares.then_some(event);
         let there = (0..self.columns.len()).filter(|index| bit(present, *index)).count();
         let nulls = cursor.bytes(there.div_ceil(8))?;
         let mut place = 0;
@@ -64,7 +66,7 @@ impl Shape {
                     continue;
                 }
                 (Some(_), true) => Value::Null,
-                (Some((_, form)), false) => read(reader, form, cursor, event)
+                (Some((_, form)), false) => read(reader, form, cursor, memory)
                     .map_err(|error| error.within(format_args!("column {}", index + 1)))?,
             };
             if let Some(slot) = reader.target.as_ref().and_then(|(at, _)| values.get_mut(*at)) {
@@ -112,7 +114,12 @@ fn sized<'a>(cursor: &mut Cursor<'a>, length_bytes: u8) -> Result<&'a [u8]> {
 }
 
 /// Reads one value.
-fn read(reader: &Reader, form: &Form, cursor: &mut Cursor<'_>, event: &Bytes) -> Result<Value> {
+fn read(
+    reader: &Reader,
+    form: &Form,
+    cursor: &mut Cursor<'_>,
+    memory: Option<&Bytes>,
+) -> Result<Value> {
     match reader.wire {
         Wire::Tiny => Ok(integer(cursor, 1, form)?),
         Wire::Short => Ok(integer(cursor, 2, form)?),
@@ -137,9 +144,9 @@ fn read(reader: &Reader, form: &Form, cursor: &mut Cursor<'_>, event: &Bytes) ->
         Wire::OldDatetime => temporal::read_old_datetime(cursor),
         Wire::OldTimestamp => temporal::read_old_timestamp(cursor),
         Wire::Fixed { bytes } | Wire::Variable { bytes } => {
-            string(sized(cursor, length_bytes(bytes))?, form, event)
+            string(sized(cursor, length_bytes(bytes))?, form, memory)
         }
-        Wire::Blob { length_bytes } => string(sized(cursor, length_bytes)?, form, event),
+        Wire::Blob { length_bytes } => string(sized(cursor, length_bytes)?, form, memory),
         Wire::Json { length_bytes } => {
             Ok(Value::Json(json::text(sized(cursor, length_bytes)?)?.into()))
         }
@@ -183,9 +190,11 @@ fn label(index: u64, form: &Form) -> Result<Value> {
     }
 }
 
-/// Text or bytes. `bytes` lies inside `event`, whose memory the value shares.
-fn string(bytes: &[u8], form: &Form, event: &Bytes) -> Result<Value> {
-    let shared = |bytes: &[u8]| event.slice_ref(bytes);
+/// Text or bytes. `bytes` lies inside `memory`, where the value is to share that.
+fn string(bytes: &[u8], form: &Form, memory: Option<&Bytes>) -> Result<Value> {
+    let shared = |bytes: &[u8]| {
+        memory.map_or_else(|| Bytes::copy_from_slice(bytes), |memory| memory.slice_ref(bytes))
+    };
     Ok(match form {
         Form::Text(charset) => Value::Text(charset.text(shared(bytes))?),
         Form::Trimmed(charset) => Value::Text(charset.text(shared(trimmed(bytes)))?),

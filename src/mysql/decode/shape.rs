@@ -3,15 +3,16 @@
 //!
 //! The columns of the event are compared with the plan by name, order and type. A difference is a
 //! `SchemaChanged` error that lists all of them, except while the operator has reviewed the
-//! change: then columns are matched by name alone. Columns that the plan does not write are passed
-//! over without decoding, and may change their types freely.
+//! change: then columns are matched by name, and rows that may lack a planned column are reshaped:
+//! to be read again at the source. Columns that the plan does not write are passed over without
+//! decoding, and may change their types freely.
 
 use bytestring::ByteString;
 
 use super::charset::Charset;
 use crate::error::{Error, Kind, Result};
 use crate::model::schema::{DecimalSize, JsonKind};
-use crate::model::{Column, Type};
+use crate::model::{Column, Table, Type};
 use crate::mysql::binlog::{EventColumn, TableMap, Wire};
 use crate::plan::TablePlan;
 
@@ -22,6 +23,12 @@ pub(crate) struct Shape {
     pub(super) columns: Vec<Reader>,
     /// Columns of the planned source table.
     pub(super) width: usize,
+    /// Whether rows may lack what the plan writes: a planned column has another name or type in the
+    /// log, from before a reviewed change.
+    pub(crate) reshaped: bool,
+    /// Whether values share the memory of their event. They do not where the event may hold much
+    /// besides them: a long value that is passed over would stay in memory uncounted.
+    pub(super) shares: bool,
 }
 
 /// How one column of the event is read.
@@ -75,7 +82,10 @@ impl Shape {
             )
             .hint("set binlog_row_metadata = FULL on the source, then tear the link down and start anew"));
         }
-        if !by_name {
+        if by_name {
+            require_key(plan, &columns)?;
+        } else {
+            hidden_labels(&plan.source, &columns, used)?;
             let differences = differences(&plan.source.columns, &columns, used);
             if !differences.is_empty() {
                 let list = differences.join("; ");
@@ -86,22 +96,35 @@ impl Shape {
                 ));
             }
         }
+        let keys = plan.key.iter().filter_map(|key| Some(plan.columns.get(*key)?.source));
+        let keys: Vec<usize> = keys.collect();
+        let found = |name: &str| columns.iter().any(|one| one.name.as_deref() == Some(name));
+        let mut planned = plan.source.columns.iter().enumerate();
+        let mut reshaped = planned.any(|(index, column)| used(index) && !found(&column.name));
         let mut readers = Vec::with_capacity(columns.len());
         for column in &columns {
             let index = column.name.as_deref().and_then(|name| plan.source.column_index(name));
-            let target = match index.filter(|index| used(*index)) {
-                Some(index) => {
-                    let planned = &plan.source.columns[index];
-                    let form = form(planned, column).map_err(|error| {
-                        error.within(format_args!("{}.{}", plan.source.name, planned.name))
-                    })?;
-                    Some((index, form))
+            let known = index.and_then(|at| Some((at, plan.source.columns.get(at)?)));
+            let about = |error: Error| {
+                let name = column.name.as_deref().unwrap_or_default();
+                error.within(format_args!("{}.{name}", plan.source.name))
+            };
+            passable(known.map(|(_, planned)| planned), column).map_err(about)?;
+            let target = match known.filter(|(index, _)| used(*index)) {
+                // Bytes of another type say nothing; the row is read again, if it is read at all.
+                Some((index, planned))
+                    if by_name && !same_type(&planned.ty, column) && !keys.contains(&index) =>
+                {
+                    reshaped = true;
+                    None
                 }
+                Some((index, planned)) => Some((index, form(planned, column).map_err(about)?)),
                 None => None,
             };
             readers.push(Reader { wire: column.wire, target });
         }
-        Ok(Shape { columns: readers, width: plan.source.columns.len() })
+        let shares = readers.iter().all(|one| one.target.is_some() || !one.wire.is_sized());
+        Ok(Shape { columns: readers, width: plan.source.columns.len(), reshaped, shares })
     }
 }
 
@@ -127,7 +150,58 @@ fn differences(
             list.push(format!("column {} is new", name(column)));
         }
     }
+    let planned = planned.iter().map(|column| Some(column.name.as_str()));
+    if list.is_empty() && !planned.eq(logged.iter().map(|column| column.name.as_deref())) {
+        list.push("its columns are in another order".to_owned());
+    }
     list
+}
+
+/// Refuses an enum whose labels the catalog shows otherwise than the log: it has a `?` for every
+/// character beyond U+FFFF.
+fn hidden_labels(
+    planned: &Table,
+    logged: &[EventColumn],
+    used: impl Fn(usize) -> bool,
+) -> Result<()> {
+    for (_, column) in planned.columns.iter().enumerate().filter(|(index, _)| used(*index)) {
+        let Type::Enum { labels } = &column.ty else { continue };
+        let found = logged.iter().find(|logged| logged.name.as_deref() == Some(&column.name));
+        let Some(Ok(found)) = found.filter(|one| one.labels.is_some()).map(enum_labels) else {
+            continue;
+        };
+        if only_hidden(labels, &found) {
+            return Err(Error::new(
+                Kind::Unsupported,
+                format!("{}.{}: the server's catalog does not show the characters beyond U+FFFF in the labels of this enum", planned.name, column.name),
+            )
+            .hint("give the labels characters up to U+FFFF, or leave the column out with `ignore`"));
+        }
+    }
+    Ok(())
+}
+
+/// Whether labels of the catalog and the log differ, and only where the catalog has a `?` for a
+/// character that it does not show.
+pub(super) fn only_hidden(catalog: &[String], log: &[ByteString]) -> bool {
+    let shown = |letter: char| if letter > '\u{FFFF}' { '?' } else { letter };
+    let as_shown = log.iter().map(|label| label.chars().map(shown).collect::<String>());
+    !catalog.iter().map(String::as_str).eq(log.iter().map(|label| &**label))
+        && as_shown.eq(catalog.iter().cloned())
+}
+
+/// Refuses rows from before a reviewed change that do not hold the match key by its name: they
+/// could not even be read again.
+fn require_key(plan: &TablePlan, logged: &[EventColumn]) -> Result<()> {
+    let keys = plan.key.iter().filter_map(|key| plan.columns.get(*key));
+    let mut keys = keys.filter_map(|key| plan.source.columns.get(key.source));
+    let missing = keys.find(|key| !logged.iter().any(|one| one.name.as_deref() == Some(&key.name)));
+    let Some(missing) = missing else { return Ok(()) };
+    Err(Error::new(
+        Kind::Unsupported,
+        format!("rows of {} from before the ALTER do not hold {} of the match key", plan.source.name, missing.name),
+    )
+    .hint("give the column its former name back on both sides and resume, or tear the link down and start anew"))
 }
 
 /// The character set of a column, if weir carries it.
@@ -235,10 +309,6 @@ fn form(planned: &Column, logged: &EventColumn) -> Result<Form> {
             charset => Form::Text(charset),
         },
         Wire::Enum { .. } => Form::Enum(enum_labels(logged)?),
-        Wire::OldTime | Wire::OldDatetime | Wire::OldTimestamp if digits(&planned.ty) > 0 => {
-            return Err(unsupported("a fraction of a second in the temporal format before 5.6")
-                .hint("ALTER TABLE … FORCE with mysql56_temporal_format = ON"));
-        }
         Wire::Bit { .. } => return Err(unsupported("BIT of more than one bit")),
         Wire::Set { .. } => return Err(unsupported("SET")),
         Wire::Opaque { name, .. } => return Err(unsupported(name)),
@@ -247,9 +317,20 @@ fn form(planned: &Column, logged: &EventColumn) -> Result<Form> {
     })
 }
 
-fn digits(ty: &Type) -> u8 {
-    match ty {
-        Type::Time { digits } | Type::Timestamp { digits } | Type::Instant { digits } => *digits,
-        _ => 0,
+/// Refuses a column whose values have a width that the log does not tell: the old temporal forms
+/// are wider where they have a fraction, and only the catalog knows that.
+fn passable(planned: Option<&Column>, logged: &EventColumn) -> Result<()> {
+    let whole = planned.is_some_and(|column| {
+        matches!(
+            column.ty,
+            Type::Time { digits: 0 } | Type::Timestamp { digits: 0 } | Type::Instant { digits: 0 }
+        )
+    });
+    match logged.wire {
+        Wire::OldTime | Wire::OldDatetime | Wire::OldTimestamp if !whole => {
+            Err(unsupported("a fraction of a second in the temporal format before 5.6")
+                .hint("ALTER TABLE … FORCE with mysql56_temporal_format = ON"))
+        }
+        _ => Ok(()),
     }
 }

@@ -1,5 +1,8 @@
 //! Every base type with hostile values, from the log and from reads beside it.
 
+use std::sync::Arc;
+
+use weir::error::Kind;
 use weir::model::value::InvalidDate;
 use weir::model::{Before, Op, Value};
 use weir::sandbox::{Options, Server};
@@ -302,4 +305,45 @@ async fn large_transactions_come_in_parts() {
         assert_eq!(ids, expected);
         stream.stop().await;
     }
+}
+
+/// Broken if an enum whose labels the catalog does not show looked like a changed table for ever,
+/// or a label that is a question mark were refused.
+#[tokio::test]
+async fn an_enum_with_an_emoji_is_refused_by_name() {
+    let ddl = "CREATE TABLE e (id int PRIMARY KEY, c enum('a😀', '?') CHARACTER SET utf8mb4);
+        CREATE TABLE q (id int PRIMARY KEY, c enum('?', 'COMPRESSED') CHARACTER SET utf8mb4)";
+    for server in [Server::MySql97, Server::MariaDb1011] {
+        let Some(rig) = Rig::new(server, Options::default(), ddl).await else { return };
+        rig.halts("INSERT INTO e VALUES (1, 1)", Kind::Unsupported, "app.e.c: ").await;
+        let mut stream = rig.begin().await;
+        rig.execute("INSERT INTO q VALUES (1, '?'), (2, 'COMPRESSED')").await;
+        let (changes, _) = stream.transaction().await;
+        assert_eq!(inserted(&changes[0])[1], Value::Enum("?".into()));
+        assert_eq!(inserted(&changes[1])[1], Value::Enum("COMPRESSED".into()));
+        stream.stop().await;
+    }
+}
+
+/// Broken if a column of the temporal format before 5.6, with a fraction, were passed over by the
+/// width of one without: the columns behind it would be read from its bytes.
+#[tokio::test]
+async fn an_ignored_time_of_the_old_format_is_refused() {
+    let ddl = "SET GLOBAL mysql56_temporal_format = OFF;
+        CREATE TABLE t (id int PRIMARY KEY, d time(3), n int);
+        CREATE TABLE w (id int PRIMARY KEY, d time, n int)";
+    let Some(mut rig) = Rig::new(Server::MariaDb1011, Options::default(), ddl).await else {
+        return;
+    };
+    let mut plan = weir::plan::LinkPlan::clone(&rig.plan);
+    for table in &mut plan.tables {
+        Arc::make_mut(table).columns.retain(|column| column.source != 1);
+    }
+    rig.plan = Arc::new(plan);
+    rig.halts("INSERT INTO t VALUES (1, '01:02:03.456', 7)", Kind::Unsupported, "before 5.6").await;
+    let mut stream = rig.begin().await;
+    rig.execute("INSERT INTO w VALUES (1, '01:02:03', 7)").await;
+    let (changes, _) = stream.transaction().await;
+    assert_eq!(inserted(&changes[0]).to_vec(), [Value::Int(1), Value::Unchanged, Value::Int(7)]);
+    stream.stop().await;
 }
