@@ -118,11 +118,16 @@ pub(crate) async fn files(session: &mut Session) -> Result<Vec<(String, u64)>> {
         .collect()
 }
 
-/// MySQL: everything purged must be in the witness, and the witness in what was executed.
+/// MySQL: everything purged must be in the witness, the witness in what was executed, and its
+/// place in the log.
 ///
 /// # Errors
-/// `Identity` and `Gap`, each naming the transactions.
-pub(crate) async fn check_mysql(session: &mut Session, witness: &MysqlGtidSet) -> Result<()> {
+/// `Identity` and `Gap`, each naming the transactions or the place.
+pub(crate) async fn check_mysql(
+    session: &mut Session,
+    witness: &MysqlGtidSet,
+    at: Option<&Coordinates>,
+) -> Result<()> {
     let database = session.database().to_owned();
     let mut tries = 0;
     loop {
@@ -143,10 +148,39 @@ pub(crate) async fn check_mysql(session: &mut Session, witness: &MysqlGtidSet) -
     }
     let purged: MysqlGtidSet = parse(&text(session, "SELECT @@GLOBAL.gtid_purged").await?)?;
     let missing = purged.minus(witness);
-    if missing.is_empty() {
-        return Ok(());
+    if !missing.is_empty() {
+        return Err(gap(&database, &missing));
     }
-    Err(gap(&database, &missing))
+    let files = files(session).await?;
+    require_reached(&database, &files, at)
+}
+
+/// Refuses a log that ends before a place where it has been: it was begun anew since, or the server
+/// is a restored one. Its GTIDs can all be there again, given to other transactions.
+fn require_reached(
+    database: &str,
+    files: &[(String, u64)],
+    at: Option<&Coordinates>,
+) -> Result<()> {
+    let (Some(at), Some((newest, _))) = (at, files.last()) else { return Ok(()) };
+    let parts = |file: &str| {
+        let (base, number) = file.rsplit_once('.')?;
+        Some((base.to_owned(), number.parse::<u64>().ok()?))
+    };
+    let ahead = match (parts(&at.file), parts(newest)) {
+        (Some((base, number)), Some((own, last))) => base == own && number > last,
+        _ => false,
+    };
+    let short = |(file, size): &(String, u64)| *file == at.file && *size < at.position;
+    // Offsets above 4 GiB are not certain enough to accuse a server by.
+    if ahead || at.position < u64::from(u32::MAX) && files.iter().any(short) {
+        let context = format!(
+            "the log of database `{database}` ends before {at}, where it has been read: it was reset, or the server restored"
+        );
+        return Err(Error::new(Kind::Identity, context)
+            .hint("point the database back to the server with the whole log, or tear the link down, copy the tables again and start anew"));
+    }
+    Ok(())
 }
 
 fn gap(database: &str, missing: &dyn std::fmt::Display) -> Error {
@@ -156,8 +190,8 @@ fn gap(database: &str, missing: &dyn std::fmt::Display) -> Error {
     )
 }
 
-/// MariaDB: the witness must lie in this server's history, and the oldest file must not start
-/// after it.
+/// MariaDB: the witness must lie in this server's history, the oldest file must not start after
+/// it, and its place in the log must hold its transactions.
 ///
 /// # Errors
 /// `Identity` and `Gap`.
@@ -192,6 +226,7 @@ pub(crate) async fn check_mariadb(
             return Err(gap(&database, &format!("transactions up to {purged}")));
         }
     }
+    require_reached(&database, &files, at)?;
     // Offsets above 4 GiB are not certain enough to accuse a server by.
     let certain = |at: &&Coordinates| {
         files.iter().any(|(file, size)| *file == at.file && *size < u64::from(u32::MAX))
@@ -260,4 +295,31 @@ pub(crate) async fn require_free_server_id(session: &mut Session, replica: &Repl
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Broken if a log that was begun anew were taken for the one that was read, or a purged,
+    /// renamed or very large file for a log begun anew.
+    #[test]
+    fn a_log_that_ends_before_the_witness() {
+        let files = [("b.000008".to_owned(), 900), ("b.000009".to_owned(), 500)];
+        for (file, position, good) in [
+            ("b.000009", 500, true),
+            ("b.000009", 501, false),
+            ("b.000008", 900, true),
+            ("b.000008", 901, false),
+            ("b.000010", 4, false),
+            ("b.1000000", 4, false),
+            ("b.000007", 5_000, true),
+            ("other.000010", 4, true),
+            ("b.000009", 5 << 30, true),
+        ] {
+            let at = Coordinates { file: file.to_owned(), position };
+            assert_eq!(require_reached("a", &files, Some(&at)).is_ok(), good, "{at}");
+        }
+        assert!(require_reached("a", &files, None).is_ok());
+    }
 }

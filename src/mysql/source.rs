@@ -3,7 +3,7 @@
 //! A MySQL server is known by its `server_uuid`. MariaDB has none, so there it is the `server_id`,
 //! and a resume checks further that the witness lies in this server's history: its GTIDs are in
 //! `gtid_binlog_state`, and where the file of its coordinates still exists, that place in the file
-//! has exactly its GTIDs. weir resumes by GTID; nothing is acknowledged to these servers.
+//! has exactly its GTIDs. On both, a log that ends before the witness's coordinates was reset. weir resumes by GTID; nothing is acknowledged to these servers.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -154,8 +154,8 @@ impl Source for MysqlSource {
         Box::pin(async move {
             let mut session = self.session(Role::Source).await?;
             match (session.flavor(), witness) {
-                (Flavor::Mysql, Position::Mysql(set, _)) => {
-                    history::check_mysql(&mut session, set).await
+                (Flavor::Mysql, Position::Mysql(set, at)) => {
+                    history::check_mysql(&mut session, set, at.as_ref()).await
                 }
                 (Flavor::Mariadb, Position::Mariadb(set, at)) => {
                     history::check_mariadb(&mut session, set, at.as_ref()).await

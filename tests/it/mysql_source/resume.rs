@@ -111,6 +111,27 @@ async fn gaps_and_strangers_are_refused_mariadb() {
     refuses(Server::MariaDb1011).await;
 }
 
+/// Broken if a log that was begun anew were read on from a place that it has not reached: its GTIDs
+/// are those of other transactions.
+#[tokio::test]
+async fn a_log_begun_anew_is_recognised() {
+    for server in [Server::MySql97, Server::MariaDb1011] {
+        let Some(rig) = Rig::new(server, Options::default(), TABLE).await else { return };
+        rig.execute("FLUSH BINARY LOGS; FLUSH BINARY LOGS; INSERT INTO t VALUES (1, 1)").await;
+        let mut source = rig.source().await;
+        let witness = source.begin().await.unwrap();
+        source.check_resume(&witness).await.unwrap();
+        let reset = match server {
+            Server::MySql97 => "RESET BINARY LOGS AND GTIDS",
+            _ => "RESET MASTER",
+        };
+        rig.execute(&format!("{reset}; {}", "UPDATE t SET v = v + 1;".repeat(100))).await;
+        let error = source.check_resume(&witness).await.expect_err("a log begun anew");
+        assert_eq!(error.kind(), Kind::Identity, "{}", error.chain());
+        assert!(error.chain().contains("was reset"), "{}", error.chain());
+    }
+}
+
 /// Broken if a transaction that the server did not finish logging when it crashed halted the link
 /// for ever, or was applied although the server rolled it back.
 #[tokio::test]
