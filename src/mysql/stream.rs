@@ -3,8 +3,9 @@
 //! The library does login, dump request and packet framing; event bytes are taken as they are and
 //! their checksums are verified here, since the library does not. It unwraps on truncated input,
 //! so each read is fenced: a panic becomes a `Malformed` error. The server sends a heartbeat every
-//! 5 s; 60 s of silence are a dead connection. Backpressure needs no answer: the dump thread
-//! blocks in its write, for at most the hour that the session asks for.
+//! 5 s once it has found the place; from then on, 60 s of silence are a dead connection.
+//! Backpressure needs no answer: the dump thread blocks in its write, for at most the hour that the
+//! session asks for.
 //! Sources: MySQL `COM_BINLOG_DUMP_GTID`; MariaDB "Replication Protocol", "GTID" slave connect.
 
 use std::io;
@@ -24,8 +25,14 @@ use crate::position::{MysqlGtidSet, Position};
 
 /// Longest silence of a dump thread that was asked for heartbeats every 5 s.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
+/// Longest silence before the first transaction or heartbeat: MariaDB is silent while it looks for
+/// the place in a file.
+const SEARCH_MAX: Duration = Duration::from_secs(600);
 /// Longest time until the server takes the dump request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Event types that come before the place is found: rotate, format description, and the lists of
+/// GTIDs, checkpoints and keys that a file begins with.
+const OPENING: [u8; 6] = [4, FORMAT_DESCRIPTION, 35, 161, 163, 164];
 /// Event type of the format description, whose end differs from other events.
 const FORMAT_DESCRIPTION: u8 = 15;
 
@@ -47,6 +54,8 @@ pub(crate) struct EventStream {
     checksum: Checksum,
     context: String,
     broken: bool,
+    /// Longest silence from here on.
+    silence_max: Duration,
 }
 
 /// One event as it came, checksum verified.
@@ -105,20 +114,26 @@ impl EventStream {
         };
         let conn = session.into_conn();
         let stream = within(REQUEST_TIMEOUT, &context, conn.get_binlog_stream(request)).await?;
-        Ok(EventStream { stream, checksum: Checksum::Unknown, context, broken: false })
+        Ok(EventStream {
+            stream,
+            checksum: Checksum::Unknown,
+            context,
+            broken: false,
+            silence_max: SEARCH_MAX,
+        })
     }
 
     /// The next event. Cancel-safe.
     ///
     /// # Errors
-    /// `Timeout` after 60 s of silence, `Malformed` for bytes that are no event or a checksum that
+    /// `Timeout` after 60 s of silence (ten minutes before the first transaction or heartbeat), `Malformed` for bytes that are no event or a checksum that
     /// does not match, `Connection` when the stream ends, and what the server says.
     pub(crate) async fn next(&mut self) -> Result<RawEvent> {
         if self.broken {
             return Err(self.error(Kind::Malformed, "an event before could not be read"));
         }
         let reading = AssertUnwindSafe(self.stream.next()).catch_unwind();
-        let event = match tokio::time::timeout(SILENCE_MAX, reading).await {
+        let event = match tokio::time::timeout(self.silence_max, reading).await {
             Ok(Ok(Some(Ok(event)))) => event,
             Ok(Ok(Some(Err(error)))) => return Err(self.refused(error)),
             Ok(Ok(None)) => return Err(self.error(Kind::Connection, "the server ended the stream")),
@@ -127,7 +142,7 @@ impl EventStream {
                 return Err(self.error(Kind::Malformed, "a truncated event"));
             }
             Err(_) => {
-                let silence = format!("not even a heartbeat for {} s", SILENCE_MAX.as_secs());
+                let silence = format!("not even a heartbeat for {} s", self.silence_max.as_secs());
                 return Err(self.error(Kind::Timeout, &silence));
             }
         };
@@ -152,6 +167,9 @@ impl EventStream {
     /// there is one; of the format description itself it cuts the algorithm off.
     fn verified(&mut self, event: events::Event) -> Result<RawEvent> {
         let header = header_of(&event);
+        if !OPENING.contains(&header.kind) {
+            self.silence_max = SILENCE_MAX;
+        }
         let algorithm = event.footer().get_checksum_alg().map_err(|error| {
             self.error(Kind::Unsupported, "an unknown checksum algorithm").caused_by(error)
         })?;
