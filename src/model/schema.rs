@@ -174,6 +174,46 @@ pub struct ForeignKey {
     pub name: String,
     /// The table referred to.
     pub parent: TableName,
+    /// The columns of this table.
+    pub columns: Vec<String>,
+    /// The parent's columns that they refer to, in the same order.
+    pub parent_columns: Vec<String>,
+    /// What a delete of the parent's row does.
+    pub on_delete: Rule,
+    /// What a change of the parent's key does.
+    pub on_update: Rule,
+    /// Whether the server's log holds what the rules do to the rows of this table.
+    pub logged: bool,
+}
+
+/// What a foreign key does to the rows that refer to a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// Nothing: it refuses the statement, now or at commit.
+    Refuse,
+    /// They go, or follow.
+    Cascade,
+    /// They refer to nothing.
+    SetNull,
+    /// They refer to their default.
+    SetDefault,
+}
+
+impl Rule {
+    /// Whether rows change by it.
+    pub fn acts(self) -> bool {
+        self != Rule::Refuse
+    }
+
+    /// The rule in SQL, the same in every dialect.
+    pub fn sql(self) -> &'static str {
+        match self {
+            Rule::Refuse => "NO ACTION",
+            Rule::Cascade => "CASCADE",
+            Rule::SetNull => "SET NULL",
+            Rule::SetDefault => "SET DEFAULT",
+        }
+    }
 }
 
 /// Which columns a before image is sure to hold.

@@ -1,14 +1,15 @@
 //! The catalog of MySQL and MariaDB as [`Table`]s: base tables of the selected patterns with
 //! columns, unique indexes, foreign keys, and what the row images will hold.
 //!
-//! Reads `information_schema` only, a fixed number of queries per database (schema) however many
-//! tables it has. What matches a pattern but is no plain table (view, sequence, system-versioned
+//! Reads `information_schema`, a fixed number of queries per database (schema) however many tables it
+//! has; only rules of foreign keys that it hides from a reader are asked for table by table. What matches a pattern but is no plain table (view, sequence, system-versioned
 //! table) is returned with a reason, so that it is refused by name. Tables of the server and of
 //! `weir` are never returned. Where the server does not tell names by case
 //! (`lower_case_table_names`), neither do the patterns. Nothing is judged here: the planner decides
 //! what can cross.
 //! Source: MySQL and MariaDB manuals, "INFORMATION_SCHEMA Tables".
 
+mod foreign_keys;
 mod types;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -18,7 +19,7 @@ use super::sql::{is_system, literal, quote_table};
 use crate::config::{Database, Dialect};
 use crate::error::{Error, Kind, Result};
 use crate::link::ports::Selection;
-use crate::model::{Column, ForeignKey, Identity, Table, TableName, Type, Unique};
+use crate::model::{Column, Identity, Table, TableName, Type, Unique};
 use types::Described;
 
 /// How catalog sessions show in the process list.
@@ -103,6 +104,8 @@ struct Server {
     flavor: Flavor,
     full_image: bool,
     folds_names: bool,
+    /// What foreign keys do is in the log: MySQL 9.6 and later, unless told otherwise.
+    logs_cascades: bool,
     transactional: HashSet<String>,
     /// Collations that compare byte for byte, without padding.
     exact: HashSet<String>,
@@ -118,7 +121,7 @@ async fn read(session: &mut Session, selection: &Selection) -> Result<Vec<Table>
     for (schema, mut tables) in schemas {
         read_columns(session, &server, &schema, &mut tables).await?;
         read_uniques(session, &schema, &mut tables).await?;
-        read_foreign_keys(session, &schema, &mut tables).await?;
+        foreign_keys::read(session, &schema, server.logs_cascades, &mut tables).await?;
         for table in &mut tables {
             table.identity = match (server.full_image, table.primary_key()) {
                 (true, _) => Identity::Full,
@@ -149,11 +152,14 @@ async fn read_server(session: &mut Session) -> Result<Server> {
              WHERE COLLATION_NAME LIKE '%\\_nopad\\_bin'"
         }
     };
+    let native = "SHOW GLOBAL VARIABLES LIKE 'innodb_native_foreign_keys'";
+    let native = session.texts(WHAT, native).await?.pop().unwrap_or_default();
     let engines = "SELECT ENGINE FROM information_schema.ENGINES WHERE TRANSACTIONS = 'YES'";
     Ok(Server {
         flavor,
         full_image: image.eq_ignore_ascii_case("FULL"),
         folds_names: folding != "0",
+        logs_cascades: native.get(1).is_some_and(|value| value.as_deref() == Some("OFF")),
         transactional: first_column(session.texts(WHAT, engines).await?),
         exact: first_column(session.texts(WHAT, exact).await?),
     })
@@ -360,29 +366,6 @@ async fn read_uniques(session: &mut Session, schema: &str, tables: &mut [Table])
                 table.uniques.push(Unique { name, columns, primary });
             }
             None => table.odd_unique_indexes.push(name),
-        }
-    }
-    Ok(())
-}
-
-async fn read_foreign_keys(
-    session: &mut Session,
-    schema: &str,
-    tables: &mut [Table],
-) -> Result<()> {
-    let sql = format!(
-        "SELECT TABLE_NAME, CONSTRAINT_NAME, UNIQUE_CONSTRAINT_SCHEMA, REFERENCED_TABLE_NAME \
-         FROM information_schema.REFERENTIAL_CONSTRAINTS WHERE {} \
-         ORDER BY TABLE_NAME, CONSTRAINT_NAME",
-        of_tables("CONSTRAINT_SCHEMA", schema, "TABLE_NAME", tables)
-    );
-    let at = positions(tables);
-    for row in session.texts("read the foreign keys", &sql).await? {
-        if let [Some(table), Some(name), Some(parent_schema), Some(parent)] = row.as_slice()
-            && let Some(table) = at.get(table).and_then(|at| tables.get_mut(*at))
-        {
-            let parent = TableName::new(parent_schema, parent);
-            table.foreign_keys.push(ForeignKey { name: name.clone(), parent });
         }
     }
     Ok(())

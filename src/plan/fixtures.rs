@@ -7,7 +7,8 @@ use crate::config::{
     ApplyOptions, Config, Database, Deletes, Dialect, LinkName, Replicate, TableMapping, Tls,
     Truncates,
 };
-use crate::model::{Column, Identity, Table, TableName, Type, Unique};
+use crate::model::schema::Rule;
+use crate::model::{Column, ForeignKey, Identity, Table, TableName, Type, Unique};
 
 pub(crate) const BIGINT: Type = Type::Int { bits: 64, unsigned: false };
 pub(crate) const TEXT: Type = Type::Text { chars: None, bytes: None };
@@ -40,6 +41,19 @@ pub(crate) fn table(schema: &str, name: &str, columns: Vec<Column>) -> Table {
         foreign_keys: Vec::new(),
         transactional: true,
         unsupported: None,
+    }
+}
+
+/// A foreign key that refuses, over no columns.
+pub(crate) fn foreign_key(name: &str, parent: TableName) -> ForeignKey {
+    ForeignKey {
+        name: name.into(),
+        parent,
+        columns: Vec::new(),
+        parent_columns: Vec::new(),
+        on_delete: Rule::Refuse,
+        on_update: Rule::Refuse,
+        logged: true,
     }
 }
 

@@ -2,6 +2,7 @@
 //! are matched. Compiled once from both catalogs and the configuration; plain data that can be
 //! printed and compared without a database.
 
+mod cascades;
 mod columns;
 pub mod explain;
 pub mod finding;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::config::{Config, Dialect, LinkName};
 use crate::error::Kind;
 use crate::model::{Table, TableName};
+use crate::plan::cascades;
 use crate::plan::columns::Draft;
 use crate::plan::rank::ranks;
 use crate::plan::select::{Chosen, choose, wanted};
@@ -53,6 +54,8 @@ pub fn plan(
             missing(link, chosen, found.0.is_none(), found.1.is_none(), &mut findings);
         }
     }
+    let crosses = |table: &TableName| chosen.iter().any(|chosen| chosen.source == *table);
+    cascades::check(&tables, crosses, &mut findings);
     if findings.iter().any(|finding| finding.fatal) {
         return Err(findings);
     }

@@ -113,14 +113,13 @@ fn visit(start: usize, edges: &[Vec<usize>], seen: &mut [bool], finished: &mut V
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::ForeignKey;
-    use crate::plan::fixtures::{BIGINT, column, table};
+    use crate::plan::fixtures::{BIGINT, column, foreign_key, table};
 
     /// Tables called by number, each with the numbers it refers to.
     fn family(references: &[&[usize]]) -> Vec<Table> {
         let name = |number: usize| TableName::new("s", number.to_string());
         let keys = |parents: &[usize]| {
-            let key = |parent: &usize| ForeignKey { name: "fk".into(), parent: name(*parent) };
+            let key = |parent: &usize| foreign_key("fk", name(*parent));
             parents.iter().map(key).collect()
         };
         let build = |(number, parents): (usize, &&[usize])| {

@@ -20,6 +20,7 @@ use super::sql::quote_name;
 use crate::config::{Database, Dialect};
 use crate::error::{Error, Kind, Result};
 use crate::link::ports::Selection;
+use crate::model::schema::Rule;
 use crate::model::{Column, ForeignKey, Identity, Table, TableName, Unique};
 
 pub(super) use types::logical;
@@ -242,9 +243,17 @@ FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
 WHERE i.indrelid = ANY($1) AND i.indisunique AND i.indislive
 ORDER BY i.indrelid, NOT i.indisprimary, c.relname COLLATE \"C\"";
 
+/// PostgreSQL 18 has foreign keys that are not enforced; before it, the column does not exist.
 const FOREIGN_KEYS: &str = "
-SELECT k.conrelid, k.conname::text, n.nspname::text, c.relname::text
+SELECT k.conrelid, k.conname::text, n.nspname::text, c.relname::text,
+       CASE WHEN enforced THEN k.confdeltype ELSE 'a' END AS on_delete,
+       CASE WHEN enforced THEN k.confupdtype ELSE 'a' END AS on_update,
+       (SELECT array_agg(a.attname::text ORDER BY p.at) FROM unnest(k.conkey) WITH ORDINALITY p (number, at)
+        JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = p.number) AS columns,
+       (SELECT array_agg(a.attname::text ORDER BY p.at) FROM unnest(k.confkey) WITH ORDINALITY p (number, at)
+        JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = p.number) AS parent_columns
 FROM pg_constraint k JOIN pg_class c ON c.oid = k.confrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+     CROSS JOIN LATERAL (SELECT COALESCE(to_jsonb(k)->>'conenforced', 'true')::boolean) AS e (enforced)
 WHERE k.conrelid = ANY($1) AND k.contype = 'f'
 ORDER BY k.conrelid, k.conname COLLATE \"C\"";
 
@@ -291,6 +300,12 @@ fn build(
         .map(|row| ForeignKey {
             name: row.get(1),
             parent: TableName::new(row.get::<_, String>(2), row.get::<_, String>(3)),
+            columns: row.get("columns"),
+            parent_columns: row.get("parent_columns"),
+            on_delete: rule(row.get("on_delete")),
+            on_update: rule(row.get("on_update")),
+            // Triggers do it, whose rows are logged as any.
+            logged: true,
         })
         .collect();
     Ok(Table {
@@ -303,6 +318,15 @@ fn build(
         transactional: true,
         unsupported: relation.unsupported,
     })
+}
+
+fn rule(code: i8) -> Rule {
+    match code as u8 {
+        b'c' => Rule::Cascade,
+        b'n' => Rule::SetNull,
+        b'd' => Rule::SetDefault,
+        _ => Rule::Refuse,
+    }
 }
 
 #[cfg(test)]

@@ -178,7 +178,7 @@ fn one_line(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::ForeignKey;
+    use crate::plan::fixtures::foreign_key;
     use crate::postgres::sql::tests::{assert_golden, column, every_type, plan};
 
     fn mysql_table() -> Table {
@@ -212,7 +212,7 @@ mod tests {
         table.uniques.push(Unique { name: "by_place".into(), columns: vec![12], primary: false });
         table.odd_unique_indexes.push("by_prefix".into());
         let parent = TableName::new("shop", "customers");
-        table.foreign_keys.push(ForeignKey { name: "fk".into(), parent });
+        table.foreign_keys.push(foreign_key("fk", parent));
         table
     }
 

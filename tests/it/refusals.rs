@@ -57,6 +57,13 @@ async fn mysql_to_postgres() {
                  a VARCHAR(10))";
     let coarse = ready(&pair, "coarse", exact, coarse).await;
     refuses(&coarse, "nondeterministic collation").await;
+    let key = "CONSTRAINT up FOREIGN KEY (a) REFERENCES p (id) ON DELETE CASCADE";
+    let parent = "CREATE TABLE p (id INT PRIMARY KEY); CREATE TABLE t (id INT PRIMARY KEY, a INT";
+    let (with, without) = (format!("{parent}, {key})"), format!("{parent})"));
+    let unlogged = ready(&pair, "unlogged", &with, &without).await;
+    refuses(&unlogged, "foreign key up to unlogged.p changes rows of unlogged.t").await;
+    execute_in(&pair.target, "unlogged", &format!("ALTER TABLE t ADD {key}")).await;
+    unlogged.run(&["explain"]).await.expect_code(0);
 
     for (setting, bad, good) in [
         ("binlog_row_metadata", "MINIMAL", "FULL"),

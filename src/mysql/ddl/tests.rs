@@ -1,8 +1,9 @@
 //! Definitions by example; that servers take them is shown on real ones.
 
 use super::*;
+use crate::model::Identity;
 use crate::model::schema::{DecimalSize, JsonKind};
-use crate::model::{ForeignKey, Identity};
+use crate::plan::fixtures::foreign_key;
 
 fn column(name: &str, native: &str, ty: Type) -> Column {
     Column {
@@ -101,7 +102,7 @@ fn keys_fit_and_what_is_left_out_is_named() {
     ];
     let mut source = table(columns, uniques);
     let parent = TableName::new("public", "p");
-    source.foreign_keys.push(ForeignKey { name: "t_fk".into(), parent });
+    source.foreign_keys.push(foreign_key("t_fk", parent));
     let text = created(&source);
     let expected = "CREATE DATABASE IF NOT EXISTS `app`;\n\
         -- left out: column box (box ; DROP): its type cannot cross\n\

@@ -7,8 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::config::Replicate;
-use crate::model::ForeignKey;
-use crate::plan::fixtures::{BIGINT, column, config, link, replicate, table};
+use crate::plan::fixtures::{BIGINT, column, config, foreign_key, link, replicate, table};
 use crate::plan::plan;
 
 const COLUMNS: usize = 4;
@@ -20,7 +19,7 @@ fn link_plan(family: bool) -> LinkPlan {
     let mut target = [table("my_db", "a", columns()), table("my_db", "b", columns())];
     if family {
         let parent = target[0].name.clone();
-        target[1].foreign_keys = vec![ForeignKey { name: "fk".into(), parent }];
+        target[1].foreign_keys = vec![foreign_key("fk", parent)];
     }
     let config = config(vec![replicate("pg", "my", &["public.*"])], Vec::new());
     plan(&config, &link("pg", "my"), &source, &target).unwrap()

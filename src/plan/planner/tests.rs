@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::config::{Deletes, Truncates};
-use crate::model::{Column, ForeignKey, Identity, Type, Unique};
-use crate::plan::fixtures::{BIGINT, TEXT, column, config, link, mapping, replicate, table};
+use crate::model::{Column, Identity, Type, Unique};
+use crate::plan::fixtures::{
+    BIGINT, TEXT, column, config, foreign_key, link, mapping, replicate, table,
+};
 use crate::plan::{UpsertStrategy, explain, links, selection};
 use crate::transform::Fit;
 
@@ -224,7 +226,7 @@ fn ranks_follow_foreign_keys() {
         let mut table = table("my_db", name, columns());
         for (_, parent) in parents.iter().filter(|(child, _)| *child == name) {
             let parent = TableName::new("my_db", *parent);
-            table.foreign_keys.push(ForeignKey { name: "fk".into(), parent });
+            table.foreign_keys.push(foreign_key("fk", parent));
         }
         table
     });

@@ -3,12 +3,44 @@
 use std::sync::Arc;
 
 use weir::config::Secret;
-use weir::link::ports::Room;
-use weir::model::Value;
-use weir::mysql::{Mysql, scan};
+use weir::link::ports::{Room, Selection};
+use weir::model::schema::Rule;
+use weir::model::{ForeignKey, TableName, Value};
+use weir::mysql::{Mysql, catalog, scan};
 use weir::sandbox::{Options, Server};
 
 use super::rig::{Rig, inserted};
+
+/// Broken if a reader took a foreign key for one that changes no rows because the server hides its
+/// rules.
+#[tokio::test]
+async fn a_reader_sees_what_foreign_keys_do() {
+    let ddl = "CREATE TABLE p (id int, b int, PRIMARY KEY (id, b));
+        CREATE TABLE t (id int PRIMARY KEY, v int, w int,
+            CONSTRAINT k FOREIGN KEY (v, w) REFERENCES p (id, b) ON DELETE CASCADE ON UPDATE SET NULL)";
+    for server in [Server::MySql97, Server::MariaDb1011] {
+        let Some(mut rig) = Rig::new(server, Options::default(), ddl).await else { return };
+        rig.execute(
+            "CREATE USER reader@'%' IDENTIFIED BY 'secret'; GRANT SELECT ON app.* TO reader@'%'",
+        )
+        .await;
+        rig.database.user = "reader".to_owned();
+        let password = ["printf", "secret"].map(str::to_owned).to_vec();
+        rig.database.password = Some(Secret::Command(password));
+        let selection = Selection { include: vec!["app.t".to_owned()], exclude: Vec::new() };
+        let tables = catalog::load(&rig.database, rig.database.dialect, &selection).await.unwrap();
+        let expected = ForeignKey {
+            name: "k".to_owned(),
+            parent: TableName::new("app", "p"),
+            columns: ["v", "w"].map(str::to_owned).to_vec(),
+            parent_columns: ["id", "b"].map(str::to_owned).to_vec(),
+            on_delete: Rule::Cascade,
+            on_update: Rule::SetNull,
+            logged: server == Server::MySql97,
+        };
+        assert_eq!(tables[0].foreign_keys, [expected]);
+    }
+}
 
 /// Broken if the printed grants did not suffice for stream, resume check and reads beside it.
 #[tokio::test]
