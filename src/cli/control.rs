@@ -9,7 +9,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Kind, Result};
+use crate::state;
 
 /// The socket's name in the state directory.
 const SOCKET: &str = "weir.sock";
@@ -27,6 +28,9 @@ const CLIENTS_MAX: usize = 16;
 const SOCKET_PATH_BYTES_MAX: usize = 107;
 /// Longest request or answer, in bytes.
 const LINE_BYTES_MAX: u64 = 1 << 20;
+/// How long a process may hold the state directory without listening.
+const START_MAX: Duration = Duration::from_secs(5);
+const ASK_EVERY: Duration = Duration::from_millis(50);
 /// How long either side waits for the other.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -178,8 +182,23 @@ async fn answer<R: Respond>(stream: UnixStream, responder: &R) -> std::io::Resul
     Ok(())
 }
 
-/// Asks the running weir. `None` when none runs on this state directory.
+/// Asks the running weir, waiting for one that starts or ends just now. `None` when none runs on this
+/// state directory.
 pub async fn ask(state_dir: &Path, request: &Request) -> Result<Option<Answer>> {
+    let until = Instant::now() + START_MAX;
+    loop {
+        let answer = ask_once(state_dir, request).await?;
+        if answer.is_some() || !state::is_held(state_dir)? {
+            return Ok(answer);
+        }
+        if Instant::now() > until {
+            return Err(state::held(state_dir));
+        }
+        tokio::time::sleep(ASK_EVERY).await;
+    }
+}
+
+async fn ask_once(state_dir: &Path, request: &Request) -> Result<Option<Answer>> {
     let path = socket_path(state_dir);
     let stream = match connect(state_dir).await {
         Ok(stream) => stream,
@@ -272,5 +291,25 @@ mod tests {
         stop.cancel();
         tokio::time::timeout(TIMEOUT / 6, server).await.expect("stops at once").expect("joined");
         drop(silent);
+    }
+
+    /// Broken if a weir that is just starting were taken for none: `weir status` would tell of the run
+    /// before, and `weir resume` fail at the lock.
+    #[tokio::test]
+    async fn a_starting_weir_is_waited_for() {
+        let base = tempfile::tempdir().expect("tempdir");
+        let dir = base.path().join("state");
+        let store = state::Store::open(&dir).await.expect("held");
+        let stop = CancellationToken::new();
+        let (place, stopped) = (dir.clone(), stop.clone());
+        let server = tokio::spawn(async move {
+            tokio::time::sleep(ASK_EVERY * 4).await;
+            bind(&place).expect("listens").serve(Arc::new(Echo), stopped).await;
+        });
+        assert!(ask(&dir, &Request::Status).await.expect("answers").is_some());
+        stop.cancel();
+        server.await.expect("joined");
+        store.close().await;
+        assert_eq!(ask(&dir, &Request::Status).await.expect("nobody there"), None);
     }
 }

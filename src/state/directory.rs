@@ -19,9 +19,12 @@ pub(super) struct Directory {
     _lock: File,
 }
 
-/// `weir resume` and its like hold the lock for a moment: `weir run` must not fail for it.
+/// `weir resume` and its like hold the lock for a moment, and a look at it takes a shared one for less:
+/// `weir run` must not fail for that.
 const LOCK_WAIT: Duration = Duration::from_secs(3);
 const LOCK_TRY_EVERY: Duration = Duration::from_millis(50);
+/// The lock file's name.
+const LOCK: &str = "lock";
 /// Rights of anybody but the owner.
 const OTHERS: u32 = 0o077;
 
@@ -44,7 +47,7 @@ impl Directory {
             .truncate(false)
             .write(true)
             .mode(0o600)
-            .open(path.join("lock"))
+            .open(path.join(LOCK))
             .map_err(|cause| failed("cannot write to the", cause))?;
         let until = Instant::now() + LOCK_WAIT;
         loop {
@@ -130,8 +133,28 @@ pub(super) fn state_error(context: String, cause: io::Error) -> Error {
     }
 }
 
+/// Whether a process holds the state directory `path`; looked at without writing anything.
+pub fn is_held(path: &Path) -> Result<bool> {
+    let failed = |cause| {
+        state_error(
+            format!("cannot look at the lock of the state directory {}", path.display()),
+            cause,
+        )
+    };
+    let lock = match File::open(path.join(LOCK)) {
+        Ok(lock) => lock,
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(cause) => return Err(failed(cause)),
+    };
+    match flock(&lock, FlockOperation::NonBlockingLockShared) {
+        Ok(()) => Ok(false),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(true),
+        Err(cause) => Err(failed(cause.into())),
+    }
+}
+
 /// The error of a directory that another process holds.
-pub(super) fn held(path: &Path) -> Error {
+pub fn held(path: &Path) -> Error {
     Error::new(
         Kind::State,
         format!("the state directory {} is held by another process", path.display()),

@@ -12,5 +12,6 @@ mod schema;
 mod store;
 mod writer;
 
+pub use directory::{held, is_held};
 pub use mirror::remembered;
 pub use store::Store;

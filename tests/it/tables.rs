@@ -28,7 +28,9 @@ async fn ready(source: Server, target: Server) -> Option<(Pair, Weir)> {
 async fn until_halted(weir: &Weir, phrase: &str) {
     until(&format!("weir says {phrase}"), SOON, async || {
         let status = weir.run(&["status"]).await;
-        status.code == 4 && status.stdout.contains(phrase)
+        // One that is not up yet tells of the run before.
+        let running = !status.stdout.contains("weir is not running");
+        running && status.code == 4 && status.stdout.contains(phrase)
     })
     .await;
 }
