@@ -19,7 +19,7 @@ CREATE TABLE shop.parent (id int PRIMARY KEY);
 CREATE TABLE shop.t (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, gone int, s serial, d shop.outer_d, m shop.mood,
   ci text COLLATE shop.ci, g int GENERATED ALWAYS AS (1 + 1) STORED, pid int REFERENCES shop.parent,
-  arr int[], pt point, bits bit(3), u1 int NOT NULL, u2 int, n numeric(5,2) DEFAULT 1,
+  arr int[], pt point, bits bit(3), cash money, u1 int NOT NULL, u2 int, n numeric(5,2) DEFAULT 1,
   CONSTRAINT plain UNIQUE (u1), CONSTRAINT late UNIQUE (u2) DEFERRABLE);
 ALTER TABLE shop.t DROP COLUMN gone;
 CREATE UNIQUE INDEX partly ON shop.t (u1) WHERE u2 > 0;
@@ -69,7 +69,7 @@ async fn tables_are_described_as_they_are() {
         let columns: Vec<&str> = t.columns.iter().map(|column| column.name.as_str()).collect();
         assert_eq!(
             columns,
-            ["id", "s", "d", "m", "ci", "g", "pid", "arr", "pt", "bits", "u1", "u2", "n"]
+            ["id", "s", "d", "m", "ci", "g", "pid", "arr", "pt", "bits", "cash", "u1", "u2", "n"]
         );
         let column = |name: &str| &t.columns[t.column_index(name).expect(name)];
         assert!(column("id").auto_increment && !column("id").nullable);
@@ -85,15 +85,18 @@ async fn tables_are_described_as_they_are() {
         assert!(!column("ci").exact_collation && column("d").exact_collation);
         assert!(column("g").generated && !column("g").has_default);
         assert!(column("n").has_default && !column("n").auto_increment);
-        for (name, native) in [("arr", "integer[]"), ("pt", "point"), ("bits", "bit(3)")] {
-            assert_eq!(
-                (&column(name).ty, column(name).native.as_str()),
-                (&Type::Unsupported, native)
-            );
+        let own = |name: &str, modifier| Type::Native { name: name.to_owned(), modifier };
+        for (name, ty, native) in [
+            ("arr", own("_int4", -1), "integer[]"),
+            ("pt", own("point", -1), "point"),
+            ("bits", own("bit", 3), "bit(3)"),
+            ("cash", Type::Unsupported, "money"),
+        ] {
+            assert_eq!((&column(name).ty, column(name).native.as_str()), (&ty, native));
         }
         let uniques: Vec<_> =
             t.uniques.iter().map(|u| (u.name.as_str(), u.columns.clone(), u.primary)).collect();
-        assert_eq!(uniques, [("t_pkey", vec![0], true), ("plain", vec![10], false)]);
+        assert_eq!(uniques, [("t_pkey", vec![0], true), ("plain", vec![11], false)]);
         assert_eq!(t.odd_unique_indexes, ["coarser", "computed", "late", "partly"]);
         assert_eq!(t.foreign_keys[0].parent, TableName::new("shop", "parent"));
         assert_eq!(t.identity, Identity::Columns(vec![0]));
