@@ -18,6 +18,8 @@ use crate::plan::{LinkPlan, Wanted};
 
 /// What a detail that the log depends on begins with.
 const LOG: &str = "log: ";
+/// What comes before an owner, where giving the thing away moves its last transaction too.
+const OWNER: &str = " of owner ";
 /// What any other detail begins with.
 const DETAIL: &str = "detail: ";
 
@@ -47,9 +49,8 @@ fn shape(table: &Table, origin: Option<&Origin>) -> Shape {
             _ => &[],
         };
         let name = &column.name;
-        lines.extend(labels.iter().enumerate().map(|(number, label)| {
-            format!("{DETAIL}label {} of column {name} is {label:?}", number + 1)
-        }));
+        lines
+            .extend(labels.iter().map(|label| format!("{DETAIL}label {label:?} of column {name}")));
     }
     if let Some(origin) = origin {
         lines.extend(origin.columns.iter().map(|line| format!("{DETAIL}{line}")));
@@ -64,8 +65,17 @@ fn log_lines(origin: &Origin) -> impl Iterator<Item = String> {
 
 /// What the log depends on and is no longer so.
 fn lost_lines<'a>(before: &'a [String], now: &[String]) -> Vec<&'a str> {
-    let lost = before.iter().filter(|line| !now.contains(line));
+    let lost = before.iter().filter(|line| !now.contains(line) && !was_given_away(line, now));
     lost.filter_map(|line| line.strip_prefix(LOG)).collect()
+}
+
+/// Whether all that changed is who owns it: `… of owner 1 of transaction 2`.
+fn was_given_away(line: &str, now: &[String]) -> bool {
+    let Some((what, owned)) = line.split_once(OWNER) else { return false };
+    let owner = |owned: &str| owned.split(' ').next().map(str::to_owned);
+    now.iter()
+        .filter_map(|other| other.split_once(OWNER))
+        .any(|(other, by)| other == what && owner(by) != owner(owned))
 }
 
 fn gap_in(table: &str, lost: &[&str]) -> String {
@@ -82,7 +92,11 @@ pub(super) fn moved(plan: &LinkPlan, before: &[Origin], now: &[Origin]) -> Optio
     let gaps = tables.filter_map(|(table, (before, now))| {
         let (before, now): (Shape, Shape) = (log_lines(before).collect(), log_lines(now).collect());
         let lost = lost_lines(&before, &now);
-        (!lost.is_empty()).then(|| gap_in(&table.source.name.to_string(), &lost))
+        let name = &table.source.name;
+        match now.is_empty() && !before.is_empty() {
+            true => Some(format!("table {name} is no longer there")),
+            false => (!lost.is_empty()).then(|| gap_in(&name.to_string(), &lost)),
+        }
     });
     let gaps: Vec<String> = gaps.collect();
     (!gaps.is_empty()).then(|| Error::new(Kind::TableGap, gaps.join(". ")))
@@ -190,18 +204,17 @@ mod tests {
     fn details_count_when_they_go() {
         let wanted = Wanted::default();
         let bare = of(&["column m mood null"]);
-        let label = |number, label| format!("{DETAIL}label {number} of column m is \"{label}\"");
-        let (sad, ok) = (label(1, "sad"), label(2, "ok"));
+        let label = |label| format!("{DETAIL}label \"{label}\" of column m");
+        let (sad, ok) = (label("sad"), label("ok"));
         let one = of(&["column m mood null", &sad]);
         let two = of(&["column m mood null", &sad, &ok]);
         assert!(difference(&bare, &two, &wanted).is_none(), "not known before");
         assert!(difference(&one, &two, &wanted).is_none(), "a label was added");
-        let renamed = of(&["column m mood null", &label(1, "blue"), &ok]);
+        let before = of(&["column m mood null", &label("new"), &sad, &ok]);
+        assert!(difference(&two, &before, &wanted).is_none(), "a label was added before others");
+        let renamed = of(&["column m mood null", &label("blue"), &ok]);
         let error = difference(&two, &renamed, &wanted).expect("renamed");
-        assert_eq!(
-            error.to_string(),
-            "table a.b was altered: no more label 1 of column m is \"sad\""
-        );
+        assert_eq!(error.to_string(), "table a.b was altered: no more label \"sad\" of column m");
         assert_eq!(error.kind(), Kind::SchemaChanged);
     }
 
@@ -213,6 +226,10 @@ mod tests {
         let log = |line: &str| format!("{LOG}{line}");
         let before = of(&["column id int not null", &log("object 1")]);
         assert!(difference(&of(&["column id int not null"]), &before, &wanted).is_none());
+        let owned = |by: &str| of(&[&log(&format!("publication 7 of owner {by}"))]);
+        let first = owned("1 of transaction 2");
+        assert!(difference(&first, &owned("3 of transaction 4"), &wanted).is_none(), "given away");
+        assert!(difference(&first, &owned("1 of transaction 4"), &wanted).is_some(), "altered");
         let now = of(&["column id bigint not null", &log("object 2")]);
         let error = difference(&before, &now, &wanted).expect("made anew");
         assert_eq!(error.kind(), Kind::TableGap);

@@ -172,7 +172,9 @@ impl Assembler {
         let by_oid = self.by_oid.get(&relation.oid).copied();
         let table = by_name.or(by_oid);
         let known = match table.and_then(|table| Some((table, self.plan.tables.get(table)?))) {
-            None if self.plan.wanted.wants(&name) => Known::Wanted(name),
+            None if !is_hidden(relation.schema) && self.plan.wanted.wants(&name) => {
+                Known::Wanted(name)
+            }
             None => Known::Skipped,
             Some((table, plan)) => {
                 let mut layout = layout(relation, plan, &self.types);
@@ -333,14 +335,20 @@ fn fill_unchanged(after: &mut Row, before: &Row) {
     }
 }
 
+/// Whether a schema's tables are never planned (see the catalog).
+fn is_hidden(schema: &str) -> bool {
+    schema == "weir" || schema == "information_schema" || schema.starts_with("pg_")
+}
+
 fn unplanned(name: &TableName) -> Error {
     let context = format!(
         "the log holds rows of {name}, which the configuration asks for and which was not there, \
          or hidden from weir, when the link started"
     );
     Error::new(Kind::SchemaChanged, context).hint(format!(
-        "make the table on the target and grant weir what `weir setup` prints for it, then \
-         `weir resume LINK --schema-reviewed`; or `exclude` \"{name}\" and start weir again"
+        "make the table on the target, grant weir what `weir setup` prints for it, copy the rows it \
+         already holds, then `weir resume LINK --schema-reviewed`; or `exclude` \"{name}\" and \
+         start weir again"
     ))
 }
 

@@ -16,7 +16,7 @@ use crate::plan::LinkPlan;
 /// publications of schemas (from version 15 on) is asked.
 const ORIGINS: &str = "
 SELECT w.position, 'object ' || c.oid,
-       'publication ' || p.oid || ' of transaction ' || p.xmin::text,
+       'publication ' || p.oid || ' of owner ' || p.pubowner || ' of transaction ' || p.xmin::text,
        'member ' || r.oid || ' of transaction ' || r.xmin::text,
        {s},
        ARRAY(SELECT format('place %s of column %s', a.attnum, a.attname) FROM pg_attribute a

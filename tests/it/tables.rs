@@ -253,7 +253,8 @@ async fn what_only_the_catalog_tells_is_seen() {
     .await;
     altered(made, 0, "").await;
     altered("ALTER TYPE mood ADD VALUE 'merry'", 0, "").await;
-    altered("ALTER TYPE mood RENAME VALUE 'sad' TO 'blue'", 4, "no more label 1 of column m").await;
+    altered("ALTER TYPE mood RENAME VALUE 'sad' TO 'blue'", 4, "no more label \"sad\" of column m")
+        .await;
     altered("ALTER TYPE mood RENAME VALUE 'blue' TO 'sad'", 0, "").await;
     let again = "ALTER TABLE m DROP COLUMN m; ALTER TABLE m ADD COLUMN m mood";
     altered(again, 4, "no more place 2 of column m").await;

@@ -10,6 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::TableName;
 use crate::mysql::binlog::TableMap;
 use crate::mysql::decode::Shape;
+use crate::mysql::sql::is_system;
 use crate::plan::{LinkPlan, Wanted};
 
 /// Ids kept at most from one transaction to the next; beyond it all are forgotten.
@@ -105,7 +106,8 @@ impl Tables {
     /// over, unless a person has reviewed the tables since.
     fn refuse_wanted(&self, map: &TableMap<'_>, reviewed: bool) -> Result<()> {
         let name = TableName::new(map.schema, map.table);
-        if reviewed || !self.wanted.wants(&self.folded(&name)) || is_sequence(map) {
+        let hidden = is_system(map.schema);
+        if reviewed || hidden || !self.wanted.wants(&self.folded(&name)) || is_sequence(map) {
             return Ok(());
         }
         let context = format!(
@@ -114,7 +116,8 @@ impl Tables {
         );
         Err(Error::new(Kind::SchemaChanged, context).hint(format!(
             "make the table on the target and grant weir what `weir setup` prints for it, then \
-             `weir resume LINK --schema-reviewed`; or `exclude` \"{name}\" and start weir again"
+             `weir resume LINK --schema-reviewed` (rows from before the link's start are to be \
+             copied); or `exclude` \"{name}\" and start weir again"
         )))
     }
 
