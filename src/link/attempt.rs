@@ -96,8 +96,9 @@ pub(super) async fn run(link: &Link, orders: &mut Orders) -> Result<Finish> {
     if orders.until_caught_up && orders.head.is_none() {
         orders.head = Some(answered("tell the end of its log", ends.scan.head()).await?);
     }
-    accept_shapes(link, &mut ends, &mut checkpoint, orders).await?;
     let witness = answered("read the witness", ends.target.read_witness()).await?;
+    let begun = witness.is_some() || checkpoint.progress.is_some();
+    accept_shapes(link, &mut ends, &mut checkpoint, orders, begun).await?;
     let witness = match witness {
         Some(witness) => resume(link, &mut ends, &checkpoint, witness).await?,
         None => match decide(facts(link, &ends, None, &checkpoint, "")) {
@@ -130,20 +131,22 @@ async fn connect(link: &Link) -> Result<Connected> {
     let plan = answered("describe the tables", link.ends.plan()).await?;
     let source = answered("open the source", link.ends.source(Arc::clone(&plan))).await?;
     let mut scan = answered("open the side reader", link.ends.scan(Arc::clone(&plan))).await?;
-    let target = answered("open the target", link.ends.target(Arc::clone(&plan))).await?;
-    refuse_itself(&plan, source.identity(), target.identity())?;
+    let mut target = answered("open the target", link.ends.target(Arc::clone(&plan))).await?;
+    refuse_itself(&plan, scan.as_mut(), target.as_mut()).await?;
     let origins = answered("tell where the tables' changes come from", scan.origins()).await?;
     Ok(Connected { plan, source, scan, target, origins })
 }
 
-/// A server that reads what it writes would be fed its own rows. MariaDB shows no identity of its
-/// own to tell by.
-fn refuse_itself(plan: &LinkPlan, source: &str, target: &str) -> Result<()> {
+/// A server that reads what it writes would be fed its own rows.
+async fn refuse_itself(
+    plan: &LinkPlan,
+    source: &mut dyn Scan,
+    target: &mut dyn Target,
+) -> Result<()> {
     let Some(table) = plan.overlap.first() else { return Ok(()) };
-    // PostgreSQL's source identity is the target's with the timeline behind it.
-    let one =
-        source == target || source.strip_prefix(target).is_some_and(|rest| rest.starts_with('/'));
-    if !one || source.starts_with("mariadb:") {
+    let source = answered("tell which server the source is", source.instance()).await?;
+    let target = answered("tell which server the target is", target.instance()).await?;
+    if source != target {
         return Ok(());
     }
     let context =
@@ -169,8 +172,15 @@ async fn accept_shapes(
     ends: &mut Connected,
     checkpoint: &mut Checkpoint,
     orders: &mut Orders,
+    begun: bool,
 ) -> Result<()> {
     let shapes = review::shapes(&ends.plan, &ends.origins);
+    if !begun {
+        // Nothing was read yet, so nothing can have been missed.
+        orders.schema_reviewed = false;
+        checkpoint.shapes = Arc::new(shapes);
+        return Ok(());
+    }
     if orders.schema_reviewed {
         let head = answered("tell the end of its log", ends.scan.head()).await?;
         let plan = answered("describe the tables", link.ends.plan()).await?;
@@ -198,8 +208,7 @@ async fn refuse_unfilled(link: &Link, plan: &LinkPlan, checkpoint: &Checkpoint) 
     if added.is_empty() {
         return Ok(());
     }
-    let mut filled = answered("look for rows", link.ends.non_empty(plan)).await?;
-    filled.retain(|name| added.contains(name));
+    let filled = answered("look for rows", link.ends.non_empty(&added)).await?;
     if filled.is_empty() { Ok(()) } else { Err(review::unfilled(&filled)) }
 }
 
@@ -285,7 +294,8 @@ async fn begin(link: &Link, ends: &mut Connected, checkpoint: &mut Checkpoint) -
 }
 
 async fn filled(link: &Link, plan: &LinkPlan) -> Result<Vec<TableName>> {
-    answered("look for rows", link.ends.non_empty(plan)).await
+    let names: Vec<_> = plan.tables.iter().map(|table| table.source.name.clone()).collect();
+    answered("look for rows", link.ends.non_empty(&names)).await
 }
 
 /// Looks once more: rows of transactions that ended before the position was fixed are not in the log

@@ -13,6 +13,18 @@ use crate::plan::{Act, KeyRef, LinkPlan, Prepared};
 /// it was written.
 const ROUNDS_MAX: usize = 64;
 
+/// Tries after key changes at most, in one transaction.
+const EARLY_TRIES_MAX: usize = 20_000;
+
+/// When what waits is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Round {
+    /// After a key change in the table of this index.
+    After(usize),
+    /// At the end of the transaction.
+    AtEnd,
+}
+
 /// The waiting changes of one key, and of every key that one of them changes into.
 #[derive(Debug)]
 struct Line<'a> {
@@ -26,6 +38,8 @@ struct Line<'a> {
 pub(super) struct Deferral<'a> {
     lines: Vec<Line<'a>>,
     rounds: usize,
+    /// Tries after key changes so far.
+    early_tries: usize,
     /// Whether the present round has brought something.
     moved: bool,
 }
@@ -102,12 +116,21 @@ impl<'a> Deferral<'a> {
     }
 
     /// The lines to try in a round, in order. At the end of the transaction the rounds go back and
-    /// forth: what waits was refused in source order, so the way back comes first.
-    pub(super) fn next_round(&mut self, at_end: bool) -> Vec<usize> {
+    /// forth: what waits was refused in source order, so the way back comes first. After a key
+    /// change only rows that may refer to its row are tried, and a bounded number of times.
+    pub(super) fn next_round(&mut self, plan: &LinkPlan, round: Round) -> Vec<usize> {
         self.lines.retain(|line| !line.changes.is_empty());
         let places = 0..self.lines.len();
-        if !at_end {
-            return places.collect();
+        if let Round::After(table) = round {
+            let lines = self.lines.iter().enumerate();
+            let tried = lines.filter(|(_, line)| line.may_refer_to(plan, table));
+            let tried: Vec<usize> = tried.map(|(place, _)| place).collect();
+            let tries = self.early_tries.saturating_add(tried.len());
+            if tries > EARLY_TRIES_MAX {
+                return Vec::new();
+            }
+            self.early_tries = tries;
+            return tried;
         }
         let back = self.rounds.is_multiple_of(2);
         self.rounds += 1;
@@ -158,6 +181,18 @@ impl<'a> Deferral<'a> {
 }
 
 impl Line<'_> {
+    /// Whether its first change may wait for a row of that table: a row that refers to the table,
+    /// and is not about to go.
+    fn may_refer_to(&self, plan: &LinkPlan, parent: usize) -> bool {
+        let Some((_, first)) = self.changes.front() else { return false };
+        let name = |index: usize| plan.tables.get(index).map(|table| &table.target.name);
+        let child = plan.tables.get(first.table);
+        !matches!(first.act, Act::Delete { .. })
+            && child.is_some_and(|child| {
+                child.target.foreign_keys.iter().any(|key| Some(&key.parent) == name(parent))
+            })
+    }
+
     /// Whether one of its changes has a key in common with `change`; a truncate has all of its
     /// table.
     fn holds(&self, plan: &LinkPlan, change: &Prepared) -> bool {
@@ -226,7 +261,7 @@ mod tests {
         }
         assert!(!waiting.must_wait(&plan, &changes[4]));
         for (first, next) in [(0, Some(1)), (2, None), (3, None)] {
-            assert_eq!(waiting.next_round(true), [0], "the two lines are one");
+            assert_eq!(waiting.next_round(&plan, Round::AtEnd), [0], "the two lines are one");
             assert_eq!(waiting.front(0), Some(first));
             assert_eq!(waiting.passed(0), next);
             if next.is_some() {
@@ -247,12 +282,13 @@ mod tests {
         for (index, change) in changes.iter().enumerate() {
             waiting.begin(&plan, index, change, refused());
         }
-        assert_eq!(waiting.next_round(false), [0, 1, 2], "after a key change");
-        assert_eq!(waiting.next_round(true), [2, 1, 0]);
+        let early = waiting.next_round(&plan, Round::After(0));
+        assert!(early.is_empty(), "no row here refers to another");
+        assert_eq!(waiting.next_round(&plan, Round::AtEnd), [2, 1, 0]);
         waiting.passed(2);
         waiting.refused(1, Error::new(Kind::Constraint, "still"));
         assert!(waiting.may_move());
-        assert_eq!(waiting.next_round(true), [0, 1]);
+        assert_eq!(waiting.next_round(&plan, Round::AtEnd), [0, 1]);
         assert!(!waiting.may_move(), "a round that brought nothing is the last");
         let (index, error) = waiting.into_refusal().expect("two are left");
         assert_eq!((index, error.to_string().as_str()), (0, "a parent is missing"));
@@ -262,7 +298,7 @@ mod tests {
         }
         let mut rounds = 0;
         while moving.may_move() {
-            moving.next_round(true);
+            moving.next_round(&plan, Round::AtEnd);
             moving.moved = true;
             rounds += 1;
         }

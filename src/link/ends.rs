@@ -15,7 +15,7 @@ pub trait Ends: Send + Sync {
     fn plan(&self) -> Pending<'_, Arc<LinkPlan>>;
 
     /// Which of the plan's source tables hold rows.
-    fn non_empty<'a>(&'a self, plan: &'a LinkPlan) -> Pending<'a, Vec<TableName>>;
+    fn non_empty<'a>(&'a self, tables: &'a [TableName]) -> Pending<'a, Vec<TableName>>;
 
     /// Connects the capture.
     fn source(&self, plan: Arc<LinkPlan>) -> Pending<'_, Box<dyn Source>>;
@@ -53,12 +53,8 @@ impl Ends for RoomEnds {
         (self.replan)()
     }
 
-    fn non_empty<'a>(&'a self, plan: &'a LinkPlan) -> Pending<'a, Vec<TableName>> {
-        Box::pin(async move {
-            let tables: Vec<_> =
-                plan.tables.iter().map(|table| table.source.name.clone()).collect();
-            self.source_room.non_empty(&self.source, &tables).await
-        })
+    fn non_empty<'a>(&'a self, tables: &'a [TableName]) -> Pending<'a, Vec<TableName>> {
+        self.source_room.non_empty(&self.source, tables)
     }
 
     fn source(&self, plan: Arc<LinkPlan>) -> Pending<'_, Box<dyn Source>> {

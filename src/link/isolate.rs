@@ -14,7 +14,7 @@ use std::ops::Range;
 
 use crate::error::{Error, Kind, Result};
 use crate::link::batch::Batch;
-use crate::link::deferral::Deferral;
+use crate::link::deferral::{Deferral, Round};
 use crate::link::ports::{Slice, Target};
 use crate::link::steps;
 use crate::model::{Step, Verb, Witness};
@@ -118,7 +118,9 @@ impl Singly<'_> {
                 continue;
             }
             match self.one(index).await? {
-                None if change.verb() == Verb::Rekey => self.round(false).await?,
+                None if change.verb() == Verb::Rekey => {
+                    self.round(Round::After(change.table)).await?;
+                }
                 None => {}
                 Some(error) if Deferral::may_pass(change, &error) => {
                     self.waiting.begin(self.plan, index, change, error);
@@ -127,15 +129,15 @@ impl Singly<'_> {
             }
         }
         while self.waiting.may_move() {
-            self.round(true).await?;
+            self.round(Round::AtEnd).await?;
         }
         Ok(std::mem::take(&mut self.waiting).into_refusal())
     }
 
     /// Tries what waits once: at the end of the transaction, and after a key change, whose cascades
     /// may stand before it in the log and must be in before the key changes again.
-    async fn round(&mut self, at_end: bool) -> Result<()> {
-        for place in self.waiting.next_round(at_end) {
+    async fn round(&mut self, round: Round) -> Result<()> {
+        for place in self.waiting.next_round(self.plan, round) {
             let mut next = self.waiting.front(place);
             while let Some(index) = next.take() {
                 match self.one(index).await? {

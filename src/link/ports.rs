@@ -240,6 +240,9 @@ pub struct Origin {
 
 /// Reads beside the stream, on a connection of its own. Writes nothing.
 pub trait Scan: Send {
+    /// The running server, told from every other, a copy of its files included.
+    fn instance(&mut self) -> Pending<'_, String>;
+
     /// The origin of each planned table as it is now, in the plan's order; empty where the log holds
     /// the changes of every table, and the making of tables too.
     fn origins(&mut self) -> Pending<'_, Vec<Origin>> {
@@ -295,6 +298,9 @@ pub struct Applied {
 
 /// The apply side of one link: one connection, one transaction at a time.
 pub trait Target: Send {
+    /// As [`Scan::instance`].
+    fn instance(&mut self) -> Pending<'_, String>;
+
     /// Who the server is.
     fn identity(&self) -> &str;
 

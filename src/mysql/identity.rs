@@ -6,6 +6,16 @@
 use super::session::{Flavor, Session};
 use crate::error::{Error, Kind, Result};
 
+/// What the running server has that a copy of its files has not; MariaDB has no identity at all.
+///
+/// # Errors
+/// As the server says.
+pub async fn instance(session: &mut Session) -> Result<String> {
+    let sql = "SELECT CONCAT_WS(' ', @@GLOBAL.server_id, @@hostname, @@port, @@datadir)";
+    let found = session.text("read what tells the server from others", sql).await?;
+    Ok(found.unwrap_or_default())
+}
+
 /// The identity of the server behind `session`: `mysql:<uuid>` or `mariadb:<server id>`.
 ///
 /// # Errors

@@ -16,6 +16,7 @@ use mysql_async::prelude::Queryable;
 use mysql_async::{Params, Row as Answer};
 
 use super::history;
+use super::identity;
 use super::session::{self, Flavor, Role, Session, within};
 use super::sql::quote_table;
 use crate::config::Database;
@@ -161,6 +162,15 @@ fn lag(files: &[(String, u64)], at: &Coordinates) -> Option<u64> {
 }
 
 impl Scan for MysqlScan {
+    fn instance(&mut self) -> Pending<'_, String> {
+        Box::pin(async {
+            let mut session = self.session().await?;
+            let instance = identity::instance(&mut session).await?;
+            self.session = Some(session);
+            Ok(instance)
+        })
+    }
+
     fn head(&mut self) -> Pending<'_, Position> {
         Box::pin(self.end_of_log())
     }

@@ -14,7 +14,7 @@ mod writer;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::identity::identity;
+use super::identity::{self, identity};
 use super::session::{self, Flavor, Role};
 use super::sql::own;
 use crate::config::Database;
@@ -88,6 +88,10 @@ struct MysqlTarget {
 }
 
 impl Target for MysqlTarget {
+    fn instance(&mut self) -> Pending<'_, String> {
+        Box::pin(identity::instance(self.writer.session()))
+    }
+
     fn identity(&self) -> &str {
         &self.identity
     }

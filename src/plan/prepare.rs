@@ -128,12 +128,27 @@ pub fn prepare(plan: &LinkPlan, change: &Change) -> Result<Option<Prepared>> {
         Error::new(Kind::Internal, format!("a change names table {} of the plan", change.table))
     })?;
     let act = act(table, &change.op)?;
-    // What the log lacks of a reshaped row, the source has.
+    // What the log lacks of a reshaped row comes with its note. What it holds is written all the
+    // same, for rows that refer to it; unless the target wants what is lacking.
     let act = match act {
-        Some(Act::Upsert { .. } | Act::Update { .. }) if change.reshaped => None,
+        Some(Act::Upsert { columns: Some(columns), .. })
+            if change.reshaped && lacks_required(table, &columns) =>
+        {
+            None
+        }
         act => act,
     };
     Ok(act.map(|act| Prepared { table: change.table, act }))
+}
+
+/// Whether a planned column is not listed that the target does not fill by itself.
+fn lacks_required(table: &TablePlan, listed: &[usize]) -> bool {
+    table.columns.iter().enumerate().any(|(index, column)| {
+        let target = table.target.columns.get(column.target);
+        let fills_itself =
+            target.is_some_and(|target| target.nullable || target.has_default || target.generated);
+        !fills_itself && !listed.contains(&index)
+    })
 }
 
 /// What has a reshaped row read again; `None` for others, and where no row is left. It goes with the

@@ -23,6 +23,7 @@ use super::failure::classify;
 use super::origin;
 use super::session::{self, Session};
 use super::source::lsn;
+use super::sql::witness::INSTANCE;
 use super::sql::{base_type, literal, quote, quote_name};
 use crate::config::Database;
 use crate::error::{Error, Kind, Result};
@@ -166,6 +167,16 @@ impl PostgresScan {
 }
 
 impl Scan for PostgresScan {
+    fn instance(&mut self) -> Pending<'_, String> {
+        Box::pin(async {
+            let session = self.session().await?;
+            let rows = simple(&session, INSTANCE).await?;
+            let instance = rows.first().and_then(|row| row.get(0)).ok_or_else(unexpected)?;
+            self.session = Some(session);
+            Ok(instance.to_owned())
+        })
+    }
+
     fn origins(&mut self) -> Pending<'_, Vec<Origin>> {
         Box::pin(self.read_origins())
     }

@@ -228,6 +228,9 @@ pub(super) fn base_type(column: &Column) -> Option<&str> {
 
 /// Statements on the `weir` schema; see DESIGN §4, invariant 2.
 pub mod witness {
+    /// The running server; a copy of its files has another start.
+    pub const INSTANCE: &str = "SELECT system_identifier || ' since ' || \
+        extract(epoch FROM pg_postmaster_start_time()) FROM pg_control_system()";
     /// The link's witness. Parameters: name, link.
     pub const READ: &str = "SELECT installation::text, seq, position, restart, hops, pending, \
         source_identity, target_identity FROM weir.witness \

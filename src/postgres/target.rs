@@ -75,6 +75,14 @@ struct OpenTransaction {
 }
 
 impl Target for PostgresTarget {
+    fn instance(&mut self) -> Pending<'_, String> {
+        Box::pin(async {
+            let row = in_time(self.session.query_one(sql::INSTANCE, &[])).await?;
+            let row = row.map_err(|error| classify(error, "tell the server from others"))?;
+            column(&row, 0)
+        })
+    }
+
     fn identity(&self) -> &str {
         &self.identity
     }

@@ -62,6 +62,7 @@ impl Store {
         let directory = Directory::hold(path)?;
         let mirrored = mirror::read(&directory);
         let files = Files::open(&directory)?;
+        let stored = files.contents.clone();
         let mut contents = reconcile(files.contents, mirrored);
         let known = !contents.installation.is_empty();
         if !known {
@@ -77,12 +78,13 @@ impl Store {
         directory.sync().map_err(sync)?;
         let fresh = !contents.links.values().any(|link| link.progress.is_some() || link.starting);
         let (requests, receiver) = mpsc::sync_channel(REQUESTS_MAX);
-        let writer = Writer {
+        let mut writer = Writer {
             directory,
             database: Some(files.database),
-            contents: contents.clone(),
+            contents: stored,
             numbers: files.numbers,
         };
+        writer.adopt(&contents)?;
         std::thread::Builder::new()
             .name("weir-state".to_owned())
             .spawn(move || writer.run(&receiver))

@@ -158,6 +158,25 @@ impl Writer {
         outcome
     }
 
+    /// Makes what came from elsewhere (the mirror) durable in sled too, before anything else.
+    pub(super) fn adopt(&mut self, contents: &Contents) -> Result<()> {
+        let news = contents
+            .links
+            .iter()
+            .filter(|(link, checkpoint)| self.contents.links.get(*link) != Some(*checkpoint));
+        let installation = &contents.installation;
+        let pending: Pending = news
+            .map(|(link, checkpoint)| {
+                (link.clone(), Some((checkpoint.clone(), installation.clone())))
+            })
+            .collect();
+        if !pending.is_empty() {
+            self.durably(&pending)?;
+        }
+        self.contents = contents.clone();
+        Ok(())
+    }
+
     /// Closes sled, which may fail again or panic while it does.
     fn give_up(&mut self) {
         let database = self.database.take();

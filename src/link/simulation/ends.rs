@@ -32,10 +32,9 @@ impl Ends for FakeEnds {
         })
     }
 
-    fn non_empty<'a>(&'a self, plan: &'a LinkPlan) -> Pending<'a, Vec<TableName>> {
+    fn non_empty<'a>(&'a self, tables: &'a [TableName]) -> Pending<'a, Vec<TableName>> {
         let filled = self.0.lock().expect("lock").filled;
-        let tables = plan.tables.iter().filter(move |_| filled);
-        let names = tables.map(|table| table.source.name.clone()).collect();
+        let names = tables.iter().filter(move |_| filled).cloned().collect();
         Box::pin(async { Ok(names) })
     }
 
@@ -159,6 +158,10 @@ impl Source for FakeSource {
 struct FakeScan(Shared);
 
 impl Scan for FakeScan {
+    fn instance(&mut self) -> Pending<'_, String> {
+        Box::pin(async { Ok("source".to_owned()) })
+    }
+
     fn head(&mut self) -> Pending<'_, Position> {
         Box::pin(async {
             let world = self.0.lock().expect("lock");
@@ -301,6 +304,10 @@ fn apply(open: &mut Committed, step: &Step, missed: &mut Vec<i64>) {
 }
 
 impl Target for FakeTarget {
+    fn instance(&mut self) -> Pending<'_, String> {
+        Box::pin(async { Ok("target".to_owned()) })
+    }
+
     fn identity(&self) -> &str {
         "target"
     }
