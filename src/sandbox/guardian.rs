@@ -12,6 +12,7 @@ use std::str::FromStr;
 
 use super::account::Account;
 use super::{Error, Kind, Result};
+use crate::sandbox::tell::tell;
 
 const SCRIPT: &str = include_str!("guardian.sh");
 
@@ -117,13 +118,13 @@ impl Drop for Guardian {
     fn drop(&mut self) {
         self.words = None;
         if let Err(error) = self.child.wait() {
-            eprintln!("weir: could not wait for the guardian of {:?}: {error}", self.directory);
+            tell!("weir: could not wait for the guardian of {:?}: {error}", self.directory);
         }
         // The guardian may lack the right to remove the last entry, or may have been killed itself.
         if self.directory.exists()
             && let Err(error) = std::fs::remove_dir_all(&self.directory)
         {
-            eprintln!("weir: {:?} is left behind: {error}", self.directory);
+            tell!("weir: {:?} is left behind: {error}", self.directory);
         }
     }
 }

@@ -18,6 +18,7 @@ mod require;
 mod running;
 mod server;
 mod settings;
+mod tell;
 mod template;
 mod workdir;
 

@@ -3,6 +3,7 @@
 //! Only a missing server may be skipped. A server that is there and does not start is a failure everywhere.
 
 use super::{Error, Kind, Options, Result, Running, Server, start};
+use crate::sandbox::tell::tell;
 
 /// Starts a server for a test. `None` means it cannot be had on this machine and the test should end; this has been
 /// said on stderr. With `CI=1` or `CI=true` that is an error instead.
@@ -23,5 +24,5 @@ fn in_ci() -> bool {
 
 fn say_skip(server: Server, error: &Error) {
     let hint = error.hint().unwrap_or_default();
-    eprintln!("\n**** SKIPPED: no {server} on this machine: {error}\n**** {hint}\n");
+    tell!("\n**** SKIPPED: no {server} on this machine: {error}\n**** {hint}\n");
 }

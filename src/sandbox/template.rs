@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use super::account::Account;
 use super::fetch::{self, Installed, Lock, cache_dir};
 use super::{Error, Kind, Result, settings};
+use crate::sandbox::tell::tell;
 
 /// Raised when templates must be made anew because the recipe below changed.
 const RECIPE: u32 = 1;
@@ -71,7 +72,7 @@ fn initialise_postgres(installed: &Installed, account: Account, data: &Path) -> 
 }
 
 fn initialise_mysql(installed: &Installed, account: Account, data: &Path) -> Result<()> {
-    eprintln!("weir: initialising {} once (takes a while)", installed.server);
+    tell!("weir: initialising {} once (takes a while)", installed.server);
     let mut command = mysql_command(installed, account, data);
     command.args(["--initialize-insecure", "--skip-log-bin", "--mysqlx=OFF"]);
     run(&mut command, "initialise MySQL", Stdio::null())?;

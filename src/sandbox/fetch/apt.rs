@@ -10,6 +10,7 @@ use std::process::{Command, Output};
 
 use super::cache::{self, Lock};
 use super::{source, unpack};
+use crate::sandbox::tell::tell;
 use crate::sandbox::{Error, Kind, Result, Server};
 
 /// One suite of the Debian archive, with its package lists read.
@@ -34,7 +35,7 @@ impl Archive {
         let lock = Lock::take(cache, &format!("apt-{suite}"))?;
         let archive = Self { directory: cache.join("apt").join(suite), _lock: lock };
         let mirrors = source::mirrors()?;
-        eprintln!("weir: reading the package lists of Debian {suite} (about 10 MB)");
+        tell!("weir: reading the package lists of Debian {suite} (about 10 MB)");
         let keyring = source::keyring();
         let mut last = None;
         for mirror in &mirrors {
@@ -75,7 +76,7 @@ impl Archive {
         let (bytes, version) = sizes(&list, first);
         let version = version
             .ok_or_else(|| Error::new(Kind::Unavailable, format!("Debian has no {first} now")))?;
-        eprintln!(
+        tell!(
             "weir: downloading {first} {version} for {server}: {} packages, {} MB, into {}",
             packages.len(),
             bytes.div_ceil(1_000_000),
@@ -127,7 +128,7 @@ impl Archive {
 fn newer_keyring(cache: &Path, mirror: &str, keyring: Option<&Path>) -> Result<PathBuf> {
     let release = source::machine_release()
         .ok_or_else(|| Error::new(Kind::Unavailable, "the machine does not name its release"))?;
-    eprintln!("weir: the Debian keyring here is too old; fetching a newer one from {release}");
+    tell!("weir: the Debian keyring here is too old; fetching a newer one from {release}");
     let lock = Lock::take(cache, &format!("keyring-{release}"))?;
     let directory = cache.join("apt").join(format!("keyring-{release}"));
     let archive = Archive { directory: directory.clone(), _lock: lock };

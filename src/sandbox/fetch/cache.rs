@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::FlockOperation;
 
 use crate::sandbox::account::Account;
+use crate::sandbox::tell::tell;
 use crate::sandbox::{Error, Kind, Result};
 
 /// The cache folder; it exists after the call.
@@ -84,7 +85,7 @@ impl Lock {
             .map_err(lost)?;
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Err(rustix::io::Errno::WOULDBLOCK) => {
-                eprintln!("weir: waiting for another weir that holds {}", path.display());
+                tell!("weir: waiting for another weir that holds {}", path.display());
                 rustix::fs::flock(&file, FlockOperation::LockExclusive)
             }
             taken => taken,
