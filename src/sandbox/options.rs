@@ -10,6 +10,9 @@ use std::path::PathBuf;
 pub struct Options {
     /// Server settings in the server's own words; they win over the sandbox's.
     pub settings: Vec<(String, String)>,
+    /// Files of the caller beside the server's configuration, readable by the server only, by name. They win over
+    /// files of the same name that the sandbox writes.
+    pub files: Vec<(String, String)>,
     /// Flush to disk as a production server would. Without it a kill of the server still keeps every commit, a
     /// power cut may not.
     pub durable: bool,
@@ -26,6 +29,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             settings: Vec::new(),
+            files: Vec::new(),
             durable: false,
             password: None,
             data_dir: None,
@@ -35,10 +39,17 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Adds a server setting, in the server's own words.
+    /// Adds a server setting, in the server's own words; `{dir}` in its value is the directory of [`Options::file`].
     #[must_use]
     pub fn set(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.settings.push((name.into(), value.into()));
+        self
+    }
+
+    /// Adds a file beside the server's configuration, which only the server can read.
+    #[must_use]
+    pub fn file(mut self, name: impl Into<String>, text: impl Into<String>) -> Self {
+        self.files.push((name.into(), text.into()));
         self
     }
 

@@ -223,6 +223,11 @@ impl Running {
     }
 
     fn write_files(&self) -> Result<()> {
+        self.write_configuration()?;
+        self.options.files.iter().try_for_each(|(name, text)| self.write(name, text))
+    }
+
+    fn write_configuration(&self) -> Result<()> {
         let place = Place {
             directory: &self.directory,
             data: &self.data,

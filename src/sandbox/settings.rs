@@ -50,8 +50,12 @@ pub(crate) fn postgres(place: &Place<'_>) -> String {
     ]);
     settings.push(("port".into(), place.port.to_string()));
     settings.push(("data_directory".into(), text(place.data)));
+    // By default they would be those in the data.
+    for (name, file) in [("hba_file", "pg_hba.conf"), ("ident_file", "pg_ident.conf")] {
+        settings.push((name.into(), text(&place.directory.join(file))));
+    }
     settings.push(("unix_socket_directories".into(), text(place.directory)));
-    merge(settings, place.extra).into_iter().fold(String::new(), |mut file, (name, value)| {
+    merge(settings, place).into_iter().fold(String::new(), |mut file, (name, value)| {
         let _ = writeln!(file, "{name} = '{}'", value.replace('\'', "''"));
         file
     })
@@ -100,7 +104,7 @@ pub(crate) fn mysql(installed: &Installed, place: &Place<'_>) -> String {
     settings.push(("tmpdir".into(), text(&directory.join("tmp"))));
     settings.push(("init_file".into(), text(&directory.join("init.sql"))));
     settings.extend(mysql_paths(installed));
-    merge(settings, place.extra).into_iter().fold("[mysqld]\n".to_owned(), |mut file, pair| {
+    merge(settings, place).into_iter().fold("[mysqld]\n".to_owned(), |mut file, pair| {
         let _ = writeln!(file, "{}={}", pair.0, pair.1);
         file
     })
@@ -142,11 +146,12 @@ fn pairs(list: &[(&str, &str)]) -> Settings {
     list.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
-fn merge(mut settings: Settings, extra: &[(String, String)]) -> Settings {
-    for (name, value) in extra {
+fn merge(mut settings: Settings, place: &Place<'_>) -> Settings {
+    let directory = text(place.directory);
+    for (name, value) in place.extra {
         let name = name.to_lowercase().replace('-', "_");
         settings.retain(|(known, _)| *known != name);
-        settings.push((name, value.clone()));
+        settings.push((name, value.replace("{dir}", &directory)));
     }
     settings
 }
