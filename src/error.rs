@@ -76,6 +76,8 @@ kinds! {
     Authentication, "authentication", Halt, "check user and password of this database in weir.toml";
     /// The server wants a login or transport that weir does not support yet.
     UnsupportedLogin, "unsupported_login", Halt, "use a login method that weir supports (see README)";
+    /// The connection cannot be made as safe as configured; never replaced by a weaker one.
+    Transport, "transport", Halt, "check `tls`, `tls_ca`, `tls_cert` and `tls_key` of this database in weir.toml";
     /// A grant is missing.
     Privilege, "privilege", Halt, "run `weir setup`, which prints the grants that weir needs";
     /// A server setting makes capture or apply impossible.

@@ -22,3 +22,5 @@ pub mod rooms;
 pub mod sandbox;
 pub mod state;
 pub mod transform;
+
+mod tls;

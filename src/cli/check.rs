@@ -9,7 +9,7 @@ use crate::cli::args::{CheckArgs, Global};
 use crate::cli::context::{Ends, links, load};
 use crate::cli::exit;
 use crate::cli::output::say;
-use crate::config::{Database, Start};
+use crate::config::{Database, Start, TlsMode, is_loopback};
 use crate::error::{Error, Kind, Result};
 use crate::link::ports::{Preflight, Room};
 use crate::model::{Table, TableName};
@@ -115,7 +115,8 @@ fn met(subject: &str, error: &Error) -> Finding {
 
 /// Everything that can be said about a link; goes as far as the databases let it.
 async fn examine(ends: &Ends<'_>, report: &mut Report) -> Vec<Finding> {
-    let mut findings = Vec::new();
+    let mut findings: Vec<_> =
+        [ends.source, ends.target].into_iter().filter_map(weak_transport).collect();
     let source = version(ends.source_room(), ends.source, &mut findings).await;
     let target = version(ends.target_room(), ends.target, &mut findings).await;
     report.source = describe(ends.source, source.as_deref());
@@ -170,6 +171,28 @@ async fn version(
 fn describe(database: &Database, version: Option<&str>) -> String {
     let Database { name, dialect, host, port, .. } = database;
     format!("{name}: {dialect} at {host}:{port}, {}", version.unwrap_or("not reached"))
+}
+
+/// A transport that is weaker than it could be. It was asked for, so it is mentioned only.
+fn weak_transport(database: &Database) -> Option<Finding> {
+    let name = &database.name;
+    let message = match database.tls.mode {
+        _ if is_loopback(&database.host) => return None,
+        TlsMode::Off => "rows and logins cross the network in plain text",
+        TlsMode::Require => {
+            "the server's certificate is not checked: anybody between can read along"
+        }
+        TlsMode::VerifyCa | TlsMode::VerifyFull => return None,
+    };
+    Some(Finding {
+        fatal: false,
+        kind: Kind::Transport,
+        subject: format!("database {name}"),
+        message: message.to_owned(),
+        hint: format!(
+            "write `tls = \"verify-full\"` for database {name}, with `tls_ca` where needed"
+        ),
+    })
 }
 
 /// The rooms' own preflights.

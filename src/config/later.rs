@@ -18,9 +18,6 @@ const LATER: &[(&str, &str, &str)] = &[
     ("database", "read_url", "reading copies from a replica"),
     ("database", "retain_max", "a limit on the log a stopped link retains"),
     ("database", "retention_min", "the least binlog retention that `check` accepts"),
-    ("database", "tls_ca", "TLS"),
-    ("database", "tls_cert", "TLS"),
-    ("database", "tls_key", "TLS"),
     ("apply", "capture", "sharing one capture between links"),
     ("apply", "detach_after", "sharing one capture between links"),
     ("apply", "large_transactions", "splitting large transactions"),
@@ -70,7 +67,7 @@ mod tests {
         keys.sort_unstable();
         keys.dedup();
         assert_eq!(keys.len(), LATER.len());
-        assert_eq!(purpose("database", "tls_ca"), Some("TLS"));
+        assert_eq!(purpose("", "snapshot"), Some("copying existing rows"));
         assert_eq!(purpose("database", "url"), None);
     }
 }

@@ -12,7 +12,7 @@ use toml::de::DeValue;
 
 use super::columns::Columns;
 use super::read::{At, Named, Node, Period, Read, Reader, Size};
-use super::settings::{Deletes, Start, Tls, Truncates};
+use super::settings::{Deletes, Start, TlsMode, Truncates};
 
 /// Declares a section: a struct of its keys, its reader and its schema.
 macro_rules! section {
@@ -132,7 +132,14 @@ section! {
         /// Where the password comes from; read at each connect.
         optional password: Password,
         /// Transport security; by default off on loopback and verify-full elsewhere.
-        optional tls: Tls,
+        optional tls: TlsMode,
+        /// File with the certificates (PEM) of the authorities that sign the server's; by default
+        /// those that this machine trusts.
+        optional tls_ca: String,
+        /// File with the certificate (PEM) that weir shows to the server, and its chain.
+        optional tls_cert: String,
+        /// File with the private key (PEM) of `tls_cert`.
+        optional tls_key: String,
         /// MySQL and MariaDB: the server id that weir uses as a replica, which must be free in the
         /// whole topology; by default weir chooses one.
         optional server_id: u64,
@@ -255,8 +262,8 @@ macro_rules! words {
 
 words!(Deletes: "apply" => Deletes::Apply, "ignore" => Deletes::Ignore; later "flag");
 words!(Truncates: "halt" => Truncates::Halt, "apply" => Truncates::Apply; later);
-words!(Tls: "off" => Tls::Off, "verify-full" => Tls::VerifyFull;
-    later "allow", "prefer", "require", "verify-ca");
+words!(TlsMode: "off" => TlsMode::Off, "require" => TlsMode::Require,
+    "verify-ca" => TlsMode::VerifyCa, "verify-full" => TlsMode::VerifyFull; later);
 
 impl Read for Start {
     fn read(node: &Node<'_>, reader: &mut Reader<'_, '_>) -> Option<Self> {

@@ -84,7 +84,7 @@ pub struct Database {
     pub database: String,
     /// Where the password comes from; read at each connect.
     pub password: Option<Secret>,
-    /// Transport security; anything but `Off` is refused by name until TLS exists.
+    /// Transport security.
     pub tls: Tls,
     /// MySQL/MariaDB: the server id weir uses as a replica; chosen by weir when absent.
     pub server_id: Option<u32>,
@@ -101,13 +101,46 @@ pub enum Secret {
     Command(Vec<String>),
 }
 
+/// Transport security of a database. The files are read at each connect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// `tls`.
+    pub mode: TlsMode,
+    /// `tls_ca`: certificates of the authorities that are trusted; by default the machine's own.
+    pub ca: Option<PathBuf>,
+    /// `tls_cert` and `tls_key`: the certificate that weir shows, and its private key.
+    pub identity: Option<(PathBuf, PathBuf)>,
+}
+
+impl Tls {
+    /// No TLS.
+    pub fn off() -> Tls {
+        Tls { mode: TlsMode::Off, ca: None, identity: None }
+    }
+}
+
 /// `tls` of a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tls {
-    /// No TLS: loopback only in this version.
+pub enum TlsMode {
+    /// No TLS: the default on loopback; must be written elsewhere.
     Off,
-    /// The default away from loopback; not supported yet, refused by name at connect.
+    /// Encrypted, whoever answers.
+    Require,
+    /// The server's certificate is signed by an authority that is trusted.
+    VerifyCa,
+    /// The same, and it names the host of the URL: the default away from loopback.
     VerifyFull,
+}
+
+impl fmt::Display for TlsMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            TlsMode::Off => "off",
+            TlsMode::Require => "require",
+            TlsMode::VerifyCa => "verify-ca",
+            TlsMode::VerifyFull => "verify-full",
+        })
+    }
 }
 
 /// One direction, `source:target`.

@@ -3,9 +3,10 @@
 //! Host and port, user and database are percent-decoded and checked; the port has the server's
 //! default. A password in the address is refused. What is wrong is told without ever repeating the
 //! address or a part of it, since a mistyped one may hold a password anywhere. Sockets, several
-//! hosts and options are refused by name; `sslmode` and `ssl-mode` are understood as words for `tls`.
+//! hosts and options are refused by name. `sslmode` and `ssl-mode` are understood instead of `tls`, each
+//! with the words of its own world; modes that fall back to plain text are refused.
 
-use super::settings::{Dialect, Tls};
+use super::settings::{Dialect, TlsMode};
 
 /// A well-formed address.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,7 +17,7 @@ pub(crate) struct Address {
     pub(crate) user: String,
     pub(crate) database: String,
     /// From `sslmode` or `ssl-mode`.
-    pub(crate) tls: Option<Tls>,
+    pub(crate) tls: Option<TlsMode>,
 }
 
 /// What is wrong with an address, and a hint.
@@ -164,8 +165,8 @@ fn percent_decode(text: &str) -> Option<String> {
 }
 
 /// Reads `sslmode` and `ssl-mode`, and refuses every other option by its name.
-fn options(query: &str, faults: &mut Vec<Fault>) -> Option<Tls> {
-    let mut found: Option<Tls> = None;
+fn options(query: &str, faults: &mut Vec<Fault>) -> Option<TlsMode> {
+    let mut found: Option<TlsMode> = None;
     let mut words = 0;
     for (key, value) in query
         .split('&')
@@ -201,25 +202,33 @@ fn other_option(key: &str) -> Fault {
     fault(name, "remove it: weir's settings are keys of their own beside the url")
 }
 
-fn tls_word(key: &str, value: &str, faults: &mut Vec<Fault>) -> Option<Tls> {
-    match value.to_ascii_lowercase().as_str() {
-        "disable" | "disabled" => Some(Tls::Off),
-        "verify-full" | "verify_identity" => Some(Tls::VerifyFull),
-        "allow" | "prefer" | "preferred" | "require" | "required" | "verify-ca" | "verify_ca" => {
-            faults.push(fault(
-                format!("this mode of `{key}` is not supported by this version"),
-                "write `tls = \"off\"` or `tls = \"verify-full\"` below the url",
-            ));
-            None
-        }
-        _ => {
-            faults.push(fault(
-                format!("the url's `{key}` has no such mode"),
-                "write `tls = \"off\"` or `tls = \"verify-full\"` below the url",
-            ));
-            None
-        }
+/// Words of libpq (`sslmode`) and of the MySQL client (`ssl-mode`).
+const TLS_WORDS: [(&str, &str, TlsMode); 8] = [
+    ("sslmode", "disable", TlsMode::Off),
+    ("sslmode", "require", TlsMode::Require),
+    ("sslmode", "verify-ca", TlsMode::VerifyCa),
+    ("sslmode", "verify-full", TlsMode::VerifyFull),
+    ("ssl-mode", "disabled", TlsMode::Off),
+    ("ssl-mode", "required", TlsMode::Require),
+    ("ssl-mode", "verify_ca", TlsMode::VerifyCa),
+    ("ssl-mode", "verify_identity", TlsMode::VerifyFull),
+];
+
+fn tls_word(key: &str, value: &str, faults: &mut Vec<Fault>) -> Option<TlsMode> {
+    const HINT: &str =
+        "write `tls` below the url: \"verify-full\", \"verify-ca\", \"require\" or \"off\"";
+    let value = value.to_ascii_lowercase();
+    let word = TLS_WORDS.iter().find(|(name, word, _)| *name == key && *word == value);
+    if word.is_none() {
+        let message = match value.as_str() {
+            "allow" | "prefer" | "preferred" => {
+                format!("this mode of `{key}` falls back to plain text, which weir never does")
+            }
+            _ => format!("the url's `{key}` has no such mode"),
+        };
+        faults.push(fault(message, HINT));
     }
+    word.map(|word| word.2)
 }
 
 #[cfg(test)]
@@ -239,12 +248,28 @@ mod tests {
         assert_eq!(address.dialect, Dialect::Mysql);
         assert_eq!((address.host.as_str(), address.port), ("crm-db", 3306));
         assert_eq!((address.user.as_str(), address.database.as_str()), ("we@ir", "sales/1"));
-        assert_eq!(address.tls, Some(Tls::Off));
+        assert_eq!(address.tls, Some(TlsMode::Off));
         let address = parse("postgresql://weir@[::1]:6000/billing").unwrap();
         assert_eq!((address.host.as_str(), address.port), ("::1", 6000));
         assert!(is_loopback(&address.host) && is_loopback("127.0.0.9") && is_loopback("LOCALHOST"));
         assert!(!is_loopback("10.0.0.1") && !is_loopback("localhost.example.org"));
         assert_eq!(parse("mariadb://u@h/d").unwrap().dialect, Dialect::Mariadb);
+    }
+
+    /// Broken if a mode written in the words of libpq or of the MySQL client came out weaker.
+    #[test]
+    fn modes_are_understood_in_their_own_words() {
+        for (option, mode) in [
+            ("sslmode=require", TlsMode::Require),
+            ("sslmode=verify-ca", TlsMode::VerifyCa),
+            ("sslmode=verify-full", TlsMode::VerifyFull),
+            ("ssl-mode=REQUIRED", TlsMode::Require),
+            ("ssl-mode=VERIFY_CA", TlsMode::VerifyCa),
+            ("ssl-mode=VERIFY_IDENTITY", TlsMode::VerifyFull),
+        ] {
+            let address = parse(&format!("mysql://u@h/d?{option}")).unwrap();
+            assert_eq!(address.tls, Some(mode), "{option}");
+        }
     }
 
     /// Broken if a password in an address were accepted, or shown.
@@ -276,7 +301,10 @@ mod tests {
             ("postgres:///d?host=/run", "unix sockets"),
             ("postgres://u@%2Frun/d", "unix sockets"),
             ("mysql://u@h/d?charset=utf8", "option `charset`"),
-            ("mysql://u@h/d?ssl-mode=REQUIRED", "this mode of `ssl-mode`"),
+            ("mysql://u@h/d?ssl-mode=PREFERRED", "falls back to plain text"),
+            ("mysql://u@h/d?ssl-mode=verify-full", "`ssl-mode` has no such mode"),
+            ("postgres://u@h/d?sslmode=prefer", "falls back to plain text"),
+            ("postgres://u@h/d?sslmode=required", "`sslmode` has no such mode"),
             ("mysql://u@h/d?ssl-mode=DISABLED&sslmode=disable", "twice"),
             ("mysql://h/d", "no user"),
             ("mysql://u@h", "no database"),

@@ -81,8 +81,8 @@ fn kind_of_driver(error: &DriverError) -> Kind {
         DriverError::UnknownAuthPlugin { .. }
         | DriverError::MysqlOldPasswordDisabled
         | DriverError::CleartextPluginDisabled
-        | DriverError::InvalidParsecSalt
-        | DriverError::NoClientSslFlagFromServer => Kind::UnsupportedLogin,
+        | DriverError::InvalidParsecSalt => Kind::UnsupportedLogin,
+        DriverError::NoClientSslFlagFromServer => Kind::Transport,
         DriverError::PacketOutOfOrder
         | DriverError::UnexpectedPacket { .. }
         | DriverError::BadCompressedPacketHeader
@@ -96,7 +96,8 @@ fn kind_of(error: &ServerError) -> Kind {
     match error.code {
         // login
         1045 | 1698 | 1130 | 1820 | 1862 | 3118 | 4151 => Kind::Authentication,
-        1251 | 1275 | 1524 | 1156 | 3159 | 3890 => Kind::UnsupportedLogin,
+        1251 | 1275 | 1524 | 1156 | 3890 => Kind::UnsupportedLogin,
+        3159 => Kind::Transport,
         1044 | 1142 | 1143 | 1227 | 1370 | 1410 | 3879 => Kind::Privilege,
         1040 | 1203 | 1226 | 1461 | 1637 => Kind::TooManyConnections,
         // the connection, or the server as a whole

@@ -24,5 +24,6 @@ pub mod sql;
 mod statement;
 mod stream;
 pub mod target;
+mod transport;
 
 pub use room::Mysql;

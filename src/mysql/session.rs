@@ -1,8 +1,8 @@
 //! Ordinary sessions to MySQL and MariaDB: login, the settings every session of weir has, and
 //! statements with a time limit and classified errors.
 //!
-//! A session is refused by name where the transport would not be safe (no TLS yet, so loopback
-//! only) and where the server is of the other dialect than configured. The settings make texts
+//! TLS is as configured (`transport`). A session is refused by name where the server is of the
+//! other dialect than configured. The settings make texts
 //! and values mean the same everywhere: utf8mb4, UTC, and a fixed `sql_mode` (strict for targets),
 //! whatever the server's global values are. No pool; one session is one connection.
 //! Sources: MySQL and MariaDB manuals, "Server System Variables".
@@ -14,7 +14,8 @@ use mysql_async::{Conn, OptsBuilder, Row};
 use secrecy::ExposeSecret;
 
 use super::failure::classify;
-use crate::config::{Database, Dialect, Tls, is_loopback};
+use super::transport;
+use crate::config::{Database, Dialect};
 use crate::error::{Error, Kind, Result};
 
 /// Longest time for TCP connect, login and session settings together.
@@ -64,14 +65,15 @@ pub struct Session {
 /// Connects to `database` and sets the session up.
 ///
 /// # Errors
-/// `UnsupportedLogin` where TLS would be needed, `Configuration` where the server is of the other
+/// `Transport` where TLS fails, `Configuration` where the server is of the other
 /// dialect, `Timeout` after 10 s, and whatever the server says (see [`classify`]).
 pub async fn connect(database: &Database, application_name: &str, role: Role) -> Result<Session> {
     let context = || format!("connect to database `{}`", database.name);
-    refuse_unsafe_transport(database)?;
     let opts = options(database, application_name, role).await?;
     let connecting = async {
-        let mut conn = Conn::new(opts).await.map_err(|error| classify(error, context()))?;
+        let mut conn = Conn::new(opts)
+            .await
+            .map_err(|error| transport::refused(error, database, context()))?;
         let version_text: Option<String> = conn
             .query_first("SELECT VERSION()")
             .await
@@ -195,20 +197,6 @@ fn text_of(value: Option<mysql_async::Value>) -> Option<String> {
     }
 }
 
-/// Until TLS exists, nothing may leave the machine.
-fn refuse_unsafe_transport(database: &Database) -> Result<()> {
-    if is_loopback(&database.host) && database.tls == Tls::Off {
-        return Ok(());
-    }
-    Err(Error::new(
-        Kind::UnsupportedLogin,
-        format!(
-            "database `{}`: TLS is not supported yet; only loopback databases are accepted",
-            database.name
-        ),
-    ))
-}
-
 async fn options(database: &Database, application_name: &str, role: Role) -> Result<OptsBuilder> {
     let password = match &database.password {
         Some(secret) => Some(secret.read(&database.name).await?),
@@ -221,6 +209,7 @@ async fn options(database: &Database, application_name: &str, role: Role) -> Res
         .user(Some(database.user.clone()))
         .pass(password.as_ref().map(|password| password.expose_secret().to_owned()))
         .db_name(name)
+        .ssl_opts(transport::options(database).await?)
         .prefer_socket(false)
         .tcp_keepalive(Some(KEEPALIVE_IDLE))
         .tcp_nodelay(true)
@@ -292,8 +281,9 @@ fn parse_version(text: &str) -> (u16, u16, u16) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Tls;
 
-    fn database(host: &str, dialect: Dialect, tls: Tls) -> Database {
+    fn database(host: &str, dialect: Dialect) -> Database {
         Database {
             name: "crm".to_owned(),
             dialect,
@@ -302,29 +292,15 @@ mod tests {
             user: "weir".to_owned(),
             database: String::new(),
             password: None,
-            tls,
+            tls: Tls::off(),
             server_id: None,
-        }
-    }
-
-    /// Broken if rows and passwords could leave the machine in clear text.
-    #[test]
-    fn only_loopback_without_tls() {
-        for host in ["localhost", "LOCALHOST", "127.0.0.1", "127.9.9.9", "::1", "[::1]"] {
-            assert!(refuse_unsafe_transport(&database(host, Dialect::Mysql, Tls::Off)).is_ok());
-        }
-        for (host, tls) in
-            [("10.0.0.1", Tls::Off), ("crm-db", Tls::Off), ("127.0.0.1", Tls::VerifyFull)]
-        {
-            let error = refuse_unsafe_transport(&database(host, Dialect::Mysql, tls));
-            assert_eq!(error.expect_err(host).kind(), Kind::UnsupportedLogin);
         }
     }
 
     /// Broken if MariaDB were read with MySQL's GTIDs, or the reverse.
     #[test]
     fn the_other_dialect_is_refused_by_name() {
-        let mysql = database("localhost", Dialect::Mysql, Tls::Off);
+        let mysql = database("localhost", Dialect::Mysql);
         let error = check_dialect(&mysql, "10.11.19-MariaDB-0+deb12u1-log").expect_err("refused");
         assert_eq!(error.kind(), Kind::Configuration);
         assert!(error.operator_hint().contains("mariadb://"));
@@ -336,7 +312,7 @@ mod tests {
     /// Broken if a server whose log lacks names and signs were accepted, or a new one refused.
     #[test]
     fn old_servers_are_refused() {
-        let database = database("localhost", Dialect::Mysql, Tls::Off);
+        let database = database("localhost", Dialect::Mysql);
         for (flavor, text, good) in [
             (Flavor::Mysql, "5.7.44-log", false),
             (Flavor::Mysql, "8.0.11", true),

@@ -183,7 +183,7 @@ mod tests {
             user: "weir".to_owned(),
             database: "a_b".to_owned(),
             password: None,
-            tls: crate::config::Tls::Off,
+            tls: crate::config::Tls::off(),
             server_id: None,
         };
         assert_eq!(

@@ -66,7 +66,7 @@ pub(crate) fn database(name: &str, dialect: Dialect) -> Database {
         user: "weir".into(),
         database: format!("{name}_db"),
         password: None,
-        tls: Tls::Off,
+        tls: Tls::off(),
         server_id: None,
     }
 }

@@ -137,6 +137,10 @@ pub fn classify(error: tokio_postgres::Error, context: impl Into<String>) -> Err
 
 /// The kind of an input/output error of a connection.
 pub fn kind_of_io(error: &io::Error) -> Kind {
+    // Bytes that TLS cannot make sense of were damaged on the way; nothing of them was used.
+    if crate::tls::cause(error).is_some() {
+        return Kind::Connection;
+    }
     match error.kind() {
         io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => Kind::Timeout,
         io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => Kind::Malformed,

@@ -25,5 +25,6 @@ pub mod source;
 pub mod sql;
 mod stream;
 pub mod target;
+mod transport;
 
 pub use room::Postgres;

@@ -1,8 +1,7 @@
 //! Ordinary SQL sessions: connecting, logging in, and the settings every session of weir has.
 //!
 //! The settings decide how values look as text (type-mapping §0.7), so the replication connection
-//! sends the same ones. Only loopback is accepted until TLS exists; that is checked here, before
-//! the password is read. A session owns the task that drives its connection: dropping the session
+//! sends the same ones. TLS is as configured (`transport`). A session owns the task that drives its connection: dropping the session
 //! closes the connection, and with it any open transaction.
 
 use std::ops::{Deref, DerefMut};
@@ -11,10 +10,11 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::task::JoinHandle;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::tls::TlsStream;
+use tokio_postgres::{Client, Config, Connection, Socket};
 
-use super::failure;
-use crate::config::{Database, Tls, is_loopback};
+use super::{failure, transport};
+use crate::config::Database;
 use crate::error::{Error, Kind, Result};
 
 /// Connecting and logging in take at most this long.
@@ -62,7 +62,22 @@ pub struct Session {
 
 /// The task that moves a connection's bytes; ends with its holder.
 #[derive(Debug)]
-struct Driver(JoinHandle<()>);
+pub(super) struct Driver(JoinHandle<()>);
+
+impl Driver {
+    /// Starts it.
+    pub(super) fn of<T>(connection: Connection<Socket, T>) -> Driver
+    where
+        T: TlsStream + Unpin + Send + 'static,
+    {
+        Driver(tokio::spawn(async move {
+            // Each request in flight has the error too; nobody is told twice.
+            if let Err(error) = connection.await {
+                tracing::debug!(error = %error, "connection ended");
+            }
+        }))
+    }
+}
 
 impl Drop for Driver {
     fn drop(&mut self) {
@@ -97,13 +112,12 @@ impl DerefMut for Session {
 
 /// Connects to `database` and logs in, showing `application_name` in the process list.
 ///
-/// Errors: `UnsupportedLogin` away from loopback, `Authentication` for a refused or missing
-/// password, else as [`failure::classify`] says.
+/// Errors: `Transport` where TLS fails, `Authentication` for a refused or missing password, else
+/// as `failure::classify` says.
 pub async fn connect(database: &Database, application_name: &str) -> Result<Session> {
-    require_loopback(database)?;
     let mut config = Config::new();
     config
-        .host(&database.host)
+        .host(bare_host(database))
         .port(database.port)
         .user(&database.user)
         .dbname(&database.database)
@@ -118,21 +132,16 @@ pub async fn connect(database: &Database, application_name: &str) -> Result<Sess
         config.password(password.expose_secret());
     }
     let context = || format!("cannot connect to database {}", place(database));
-    let (client, connection) = tokio::time::timeout(CONNECT_TIMEOUT, config.connect(NoTls))
+    let connecting = transport::connect(database, &mut config, context);
+    let (client, connection) = tokio::time::timeout(CONNECT_TIMEOUT, connecting)
         .await
         .map_err(|elapsed| Error::new(Kind::Timeout, context()).caused_by(elapsed))?
-        .map_err(|error| stranger(refused(error, context()), database))?;
-    let driver = tokio::spawn(async move {
-        // Each request in flight has the error too; nobody is told twice.
-        if let Err(error) = connection.await {
-            tracing::debug!(error = %error, "connection ended");
-        }
-    });
-    Ok(Session { client, connection: Driver(driver) })
+        .map_err(|error| stranger(error, database))?;
+    Ok(Session { client, connection })
 }
 
 /// A server that does not know one of [`SETTINGS`] is older than any that weir works with.
-fn refused(error: tokio_postgres::Error, context: String) -> Error {
+pub(super) fn refused(error: tokio_postgres::Error, context: String) -> Error {
     match error.code() {
         Some(&SqlState::UNDEFINED_OBJECT) => Error::new(Kind::Unsupported, context)
             .caused_by(error)
@@ -153,17 +162,9 @@ fn stranger(error: Error, database: &Database) -> Error {
     ))
 }
 
-/// Refuses databases that would need TLS.
-pub(crate) fn require_loopback(database: &Database) -> Result<()> {
-    if database.tls == Tls::Off && is_loopback(&database.host) {
-        return Ok(());
-    }
-    let context = format!(
-        "database {}: TLS is not supported yet; only loopback databases are accepted",
-        database.name
-    );
-    Err(Error::new(Kind::UnsupportedLogin, context)
-        .hint("run weir beside the database, or reach it through a tunnel on 127.0.0.1"))
+/// The host without the brackets of an IPv6 address.
+pub(super) fn bare_host(database: &Database) -> &str {
+    database.host.trim_start_matches('[').trim_end_matches(']')
 }
 
 /// The password, read anew.
@@ -194,38 +195,6 @@ pub(crate) fn options() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Dialect;
-
-    fn database(host: &str, tls: Tls) -> Database {
-        Database {
-            name: "crm".to_owned(),
-            dialect: Dialect::Postgres,
-            host: host.to_owned(),
-            port: 5432,
-            user: "weir".to_owned(),
-            database: "sales".to_owned(),
-            password: None,
-            tls,
-            server_id: None,
-        }
-    }
-
-    /// Broken if a password could be sent in clear over a network.
-    #[test]
-    fn only_loopback_is_accepted() {
-        for host in ["127.0.0.1", "localhost", "::1", "[::1]", "127.1.2.3"] {
-            assert!(require_loopback(&database(host, Tls::Off)).is_ok(), "{host}");
-        }
-        for (host, tls) in [
-            ("10.0.0.1", Tls::Off),
-            ("db", Tls::Off),
-            ("localhost.example.org", Tls::Off),
-            ("127.0.0.1", Tls::VerifyFull),
-        ] {
-            let error = require_loopback(&database(host, tls)).expect_err(host);
-            assert_eq!(error.kind(), Kind::UnsupportedLogin, "{host}");
-        }
-    }
 
     /// Broken if a setting with a blank fell apart, and dates came in the server's own style.
     #[test]

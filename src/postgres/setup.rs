@@ -196,7 +196,7 @@ mod tests {
             user: "o'weir".to_owned(),
             database: "sales".to_owned(),
             password: None,
-            tls: Tls::Off,
+            tls: Tls::off(),
             server_id: None,
         }
     }

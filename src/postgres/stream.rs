@@ -19,10 +19,12 @@ use tokio_postgres::fallible_iterator::FallibleIterator;
 
 use self::trouble::{Phase, broken, garbled, judge, notice};
 use super::failure::ServerError;
+use super::transport::{self, Wire};
 use super::{login, session};
 use crate::config::Database;
 use crate::error::{Error, Kind, Result};
 use crate::position::Lsn;
+use crate::tls;
 
 /// Free space kept in the read buffer, in bytes.
 const READ_BYTES: usize = 256 << 10;
@@ -40,10 +42,12 @@ const FINISH_TIMEOUT: Duration = Duration::from_secs(3);
 /// A socket that speaks the protocol's messages; errors of the server become weir's.
 #[derive(Debug)]
 pub(super) struct Connection {
-    socket: TcpStream,
+    wire: Box<dyn Wire>,
     inbox: BytesMut,
     /// What is being done, for the errors of the server.
     phase: Phase,
+    binding: Option<Vec<u8>>,
+    encrypted: bool,
 }
 
 /// One message of the stream.
@@ -94,7 +98,6 @@ pub(crate) struct Replication(Connection);
 impl Replication {
     /// Connects and logs in.
     pub(crate) async fn connect(database: &Database, application_name: &str) -> Result<Self> {
-        session::require_loopback(database)?;
         let password = session::password(database).await?;
         let work = async {
             let mut connection = Connection::open(database).await?;
@@ -105,7 +108,9 @@ impl Replication {
         let context =
             || format!("cannot connect to database {} for replication", session::place(database));
         match timeout(session::CONNECT_TIMEOUT, work).await {
-            Ok(done) => done.map_err(|error: Error| error.within(context())),
+            Ok(done) => {
+                done.map_err(|error: Error| transport::explained(error.within(context()), database))
+            }
             Err(elapsed) => Err(Error::new(Kind::Timeout, context()).caused_by(elapsed)),
         }
     }
@@ -206,16 +211,36 @@ fn now_us() -> i64 {
 
 impl Connection {
     async fn open(database: &Database) -> Result<Self> {
-        let host = database.host.trim_start_matches('[').trim_end_matches(']');
-        let socket = TcpStream::connect((host, database.port)).await.map_err(broken)?;
+        let material = tls::load(database).await?;
+        let address = (session::bare_host(database), database.port);
+        let socket = TcpStream::connect(address).await.map_err(broken)?;
         tune(&socket).map_err(broken)?;
+        let encrypted = material.is_some();
+        let (wire, binding): (Box<dyn Wire>, _) = match material {
+            None => (Box::new(socket), None),
+            Some(material) => transport::encrypt(socket, database, &material).await?,
+        };
         let inbox = BytesMut::with_capacity(READ_BYTES);
-        Ok(Connection { socket, inbox, phase: Phase::Login })
+        Ok(Connection { wire, inbox, phase: Phase::Login, binding, encrypted })
+    }
+
+    /// Whether the bytes are encrypted.
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.encrypted
+    }
+
+    /// What SCRAM binds the login to: the server's certificate, where there is one.
+    pub(super) fn binding(&self) -> Option<&[u8]> {
+        self.binding.as_deref()
     }
 
     /// Writes bytes; small ones, so a long wait means a dead connection.
     pub(super) async fn send(&mut self, bytes: &[u8]) -> Result<()> {
-        match timeout(WRITE_TIMEOUT, self.socket.write_all(bytes)).await {
+        let writing = async {
+            self.wire.write_all(bytes).await?;
+            self.wire.flush().await
+        };
+        match timeout(WRITE_TIMEOUT, writing).await {
             Ok(done) => done.map_err(broken),
             Err(elapsed) => {
                 Err(Error::new(Kind::Timeout, "writing to the source").caused_by(elapsed))
@@ -227,7 +252,7 @@ impl Connection {
         if self.inbox.capacity() - self.inbox.len() < READ_BYTES / 4 {
             self.inbox.reserve(READ_BYTES);
         }
-        match self.socket.read_buf(&mut self.inbox).await.map_err(broken)? {
+        match self.wire.read_buf(&mut self.inbox).await.map_err(broken)? {
             0 => Err(Error::new(Kind::Connection, "the source closed the connection")),
             _ => Ok(()),
         }

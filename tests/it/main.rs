@@ -28,4 +28,5 @@ mod stopping;
 mod tables;
 mod teardown;
 mod tidy;
+mod tls;
 mod vectors;

@@ -42,7 +42,7 @@ impl Bench {
             user: server.user().into(),
             database: "app".into(),
             password: Some(Secret::Command(echo.to_vec())),
-            tls: Tls::Off,
+            tls: Tls::off(),
             server_id: None,
         };
         let link = LinkName { source: "crm".into(), target: "shop".into() };

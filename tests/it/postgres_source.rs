@@ -52,7 +52,7 @@ impl Rig {
                 "%s".to_owned(),
                 server.password().to_owned(),
             ])),
-            tls: Tls::Off,
+            tls: Tls::off(),
             server_id: None,
         };
         let plan = plan(&database, &link).await;

@@ -21,6 +21,7 @@ const LEVELS: &[(&str, u8)] = &[
     ("model", 0),
     ("position", 0),
     ("config", 1),
+    ("tls", 1),
     ("ownership", 1),
     ("transform", 1),
     ("plan", 1),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::parsed;
-use crate::config::{ApplyOptions, Secret, Start, Tls, json_schema};
+use crate::config::{ApplyOptions, Secret, Start, TlsMode, json_schema};
 
 fn shipped(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("config").join(path)
@@ -103,7 +103,7 @@ fn reference_means_what_it_says() {
     assert_eq!(config.options(&link).start, Some(Start::Now));
     let shop = &config.databases["shop"];
     assert_eq!((shop.port, shop.user.as_str(), shop.database.as_str()), (3306, "weir", "shop"));
-    assert_eq!((shop.tls, shop.server_id), (Tls::Off, Some(3_172_001)));
+    assert_eq!((shop.tls.mode, shop.server_id), (TlsMode::VerifyFull, Some(3_172_001)));
     assert_eq!(shop.password, Some(Secret::Env("SHOP_PASSWORD".to_owned())));
     let file = Path::new("/etc/weir/secrets/dwh").to_owned();
     assert_eq!(config.databases["dwh"].password, Some(Secret::File(file)));

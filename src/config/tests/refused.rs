@@ -1,6 +1,9 @@
 //! What is refused, with the line it is about and the hint that helps.
 
+use std::path::Path;
+
 use super::{HEAD, parsed, problems};
+use crate::config::TlsMode;
 
 /// A text after [`HEAD`]: each expected part must be told.
 fn refused(text: &str, expected: &[&str]) {
@@ -26,7 +29,7 @@ fn all_problems_are_told_at_once_with_their_lines() {
         listen = 7171\n\
         [database.shop]\n\
         url = 'mysql://weir:hunter2@127.0.0.1/shop'\n\
-        tls_ca = 'ca.pem'\n\
+        publish = 'columns'\n\
         [database.dwh]\n\
         [apply]\n\
         batch_bytes_max = '8MB'\n\
@@ -47,7 +50,7 @@ fn all_problems_are_told_at_once_with_their_lines() {
             (2, "unknown key `stat_dir`"),
             (4, "expected a string, found a whole number"),
             (6, "the url holds a password"),
-            (7, "`tls_ca` is not supported by this version"),
+            (7, "`publish` is not supported by this version"),
             (8, "`url` is missing"),
             (10, "not a size"),
             (11, "\"snapshot\" is not supported by this version"),
@@ -155,20 +158,17 @@ fn later_keys_are_refused_by_name() {
     refused("[apply]\nstart = { gtid = 'x' }\n", &["a start at a given position"]);
 }
 
-/// Broken if weir took a database it cannot reach safely.
+/// Broken if weir took a database it cannot reach as it is told.
 #[test]
 fn databases_are_checked() {
     refused(
-        "[database.far]\nurl = 'postgres://u@db.example.org/x'\n[database.tls]\n\
-         url = 'postgres://u@localhost/y'\ntls = 'verify-full'\nserver_id = 7\n\
-         [database.two]\nurl = 'mysql://u@localhost/y?sslmode=disable'\ntls = 'require'\n\
+        "[database.pg]\nurl = 'postgres://u@localhost/y'\nserver_id = 7\n\
+         [database.two]\nurl = 'mysql://u@localhost/y?sslmode=disable'\ntls = 'prefer'\n\
          password = { env = 'A', file = 'b' }\n[database.Bad-Name]\nurl = 'postgres://u@localhost/z'\n\
          password = 'hunter2'\n[database.same]\nurl = 'mysql://other@127.0.0.1/shop'\n",
         &[
-            "database `far` is not on loopback: TLS is not supported yet",
-            "\"verify-full\" is not supported",
             "`server_id` is for MySQL and MariaDB",
-            "\"require\" is not supported",
+            "not one of the known words",
             "exactly one place",
             "`Bad-Name` is not a well-formed name",
             "a password never stands in this file",
@@ -180,6 +180,42 @@ fn databases_are_checked() {
         &["given twice", "`server_id` is out of range"],
     );
     assert!(!problems(&format!("{HEAD}password = 'hunter2'\n")).contains("hunter2"));
+}
+
+/// Broken if a key of TLS were ignored, so that a connection was less safe than it reads.
+#[test]
+fn tls_keys_without_effect_are_refused() {
+    refused(
+        "[database.near]\nurl = 'postgres://u@localhost/y'\ntls_ca = 'ca.pem'\n\
+         [database.open]\nurl = 'mysql://u@db.example.org/y'\ntls = 'require'\ntls_ca = ''\n\
+         [database.half]\nurl = 'mysql://u@db.example.org/z'\ntls_cert = 'weir.pem'\n\
+         [database.other]\nurl = 'mysql://u@db.example.org/w'\ntls_key = 'weir.key'\n",
+        &[
+            "`tls_ca` has no effect with tls \"off\"",
+            "`tls_ca` has no effect with tls \"require\"",
+            "not a path of a file",
+            "`tls_cert` stands without `tls_key`",
+            "`tls_key` stands without `tls_cert`",
+        ],
+    );
+}
+
+/// Broken if a database away from this machine were reached without TLS unless that is written.
+#[test]
+fn tls_is_on_unless_it_is_switched_off() {
+    let tls = |url: &str, keys: &str| {
+        let text = format!("{HEAD}[database.x]\nurl = '{url}'\n{keys}\n{SHOP}");
+        parsed(&text).unwrap().databases["x"].tls.clone()
+    };
+    let far = "postgres://u@db.example.org/x";
+    assert_eq!(tls(far, "").mode, TlsMode::VerifyFull);
+    assert_eq!(tls(far, "tls = 'off'").mode, TlsMode::Off);
+    assert_eq!(tls("mysql://u@db.example.org/x?ssl-mode=VERIFY_CA", "").mode, TlsMode::VerifyCa);
+    assert_eq!(tls("postgres://u@localhost/x", "").mode, TlsMode::Off);
+    let full = tls(far, "tls_ca = 'ca.pem'\ntls_cert = '/weir.pem'\ntls_key = 'weir.key'");
+    assert_eq!(full.ca.as_deref(), Some(Path::new("/etc/weir/ca.pem")));
+    let identity = full.identity.unwrap();
+    assert_eq!(identity, ("/weir.pem".into(), "/etc/weir/weir.key".into()));
 }
 
 /// Broken if a limit of zero, or one beyond the machine, reached the data path.

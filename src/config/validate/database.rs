@@ -1,12 +1,12 @@
 //! `[database.*]`: address, transport and where the password comes from.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::names::well_formed;
-use crate::config::problem::{Place, Report};
+use crate::config::problem::Report;
 use crate::config::raw;
 use crate::config::read::At;
-use crate::config::settings::{Database, Dialect, Secret, Tls};
+use crate::config::settings::{Database, Dialect, Secret, Tls, TlsMode};
 use crate::config::url::{self, Address};
 
 /// Longest name of a database.
@@ -36,7 +36,7 @@ pub(super) fn database(
         server_id(id, dialect, report)
     });
     let address = address?;
-    let tls = transport(name, url.place, raw.tls.as_ref(), &address, report);
+    let tls = transport(raw, &address, directory, report);
     Some(Database {
         name: name.value.clone(),
         dialect: address.dialect,
@@ -63,34 +63,44 @@ fn server_id(id: &At<u64>, dialect: Option<Dialect>, report: &mut Report<'_>) ->
     number
 }
 
+/// Mode and files. What has no effect is refused: it was meant to have one.
 fn transport(
-    name: &At<String>,
-    url: Place,
-    written: Option<&At<Tls>>,
+    raw: &raw::Database,
     address: &Address,
+    directory: &Path,
     report: &mut Report<'_>,
 ) -> Tls {
-    if let (Some(written), Some(_)) = (written, address.tls) {
+    if let (Some(written), Some(_)) = (&raw.tls, address.tls) {
         let message = "the tls mode is given twice, here and in the url";
         report.add(written.place, message, "keep this one");
     }
-    let loopback = url::is_loopback(&address.host);
-    let wanted = written.map(|tls| tls.value).or(address.tls);
-    if !loopback {
-        report.add(
-            url,
-            format!("database `{}` is not on loopback: TLS is not supported yet", name.value),
-            "only localhost, 127.0.0.1 and ::1 are accepted by this version, \
-             for example the near end of an SSH tunnel",
-        );
-    } else if wanted == Some(Tls::VerifyFull) {
-        report.add(
-            written.map_or(url, |tls| tls.place),
-            "\"verify-full\" is not supported by this version",
-            "write `tls = \"off\"`, which is enough on loopback",
-        );
+    let default = if url::is_loopback(&address.host) { TlsMode::Off } else { TlsMode::VerifyFull };
+    let mode = raw.tls.as_ref().map(|tls| tls.value).or(address.tls).unwrap_or(default);
+    let mut file = |key: &str, path: &Option<At<String>>, useless: bool| -> Option<PathBuf> {
+        let path = path.as_ref()?;
+        if path.is_empty() || path.contains('\0') {
+            report.add(path.place, "not a path of a file", "");
+        }
+        if useless {
+            let hint = "write `tls = \"verify-full\"` or `tls = \"verify-ca\"`, or remove this";
+            report.add(path.place, format!("`{key}` has no effect with tls \"{mode}\""), hint);
+        }
+        Some(directory.join(&path.value))
+    };
+    let off = mode == TlsMode::Off;
+    let ca = file("tls_ca", &raw.tls_ca, off || mode == TlsMode::Require);
+    let cert = file("tls_cert", &raw.tls_cert, off);
+    let key = file("tls_key", &raw.tls_key, off);
+    for (path, has, lacks) in
+        [(&raw.tls_cert, "tls_cert", "tls_key"), (&raw.tls_key, "tls_key", "tls_cert")]
+    {
+        let other = if has == "tls_cert" { &raw.tls_key } else { &raw.tls_cert };
+        if let (Some(path), None) = (path, other) {
+            let message = format!("`{has}` stands without `{lacks}`");
+            report.add(path.place, message, "a certificate and its key are written together");
+        }
     }
-    wanted.unwrap_or(if loopback { Tls::Off } else { Tls::VerifyFull })
+    Tls { mode, ca, identity: cert.zip(key) }
 }
 
 fn secret(raw: &At<raw::Password>, directory: &Path, report: &mut Report<'_>) -> Option<Secret> {

@@ -50,7 +50,7 @@ impl Rig {
                 "%s".to_owned(),
                 running.password().to_owned(),
             ])),
-            tls: Tls::Off,
+            tls: Tls::off(),
             server_id: None,
         };
         let plan = plan(&database, &link).await;

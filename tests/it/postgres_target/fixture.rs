@@ -52,7 +52,7 @@ impl Site {
             user: server.user().to_owned(),
             database: "app".to_owned(),
             password: Some(Secret::File(file)),
-            tls: Tls::Off,
+            tls: Tls::off(),
             server_id: None,
         };
         let account = Postgres.account(&database).await.expect("account");
