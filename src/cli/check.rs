@@ -169,8 +169,8 @@ async fn version(
 }
 
 fn describe(database: &Database, version: Option<&str>) -> String {
-    let Database { name, dialect, host, port, .. } = database;
-    format!("{name}: {dialect} at {host}:{port}, {}", version.unwrap_or("not reached"))
+    let (Database { name, dialect, .. }, at) = (database, database.listens_at());
+    format!("{name}: {dialect} at {at}, {}", version.unwrap_or("not reached"))
 }
 
 /// A transport that is weaker than it could be. It was asked for, so it is mentioned only.

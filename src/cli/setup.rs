@@ -148,7 +148,7 @@ async fn print_or_run(
     if args.on.as_ref().is_some_and(|only| *only != database.name) {
         return Ok(());
     }
-    say!("-- on {} ({} at {}:{})", database.name, database.dialect, database.host, database.port);
+    say!("-- on {} ({} at {})", database.name, database.dialect, database.listens_at());
     for statement in statements {
         say!("{};", statement.trim_end().trim_end_matches(';'));
     }

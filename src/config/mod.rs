@@ -31,4 +31,4 @@ pub use settings::{
     ApplyOptions, Config, Database, Deletes, Dialect, Http, LinkName, Replicate, Secret, Start,
     TableMapping, Tls, TlsMode, Truncates,
 };
-pub use url::is_loopback;
+pub use url::{is_loopback, is_socket};

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::url::is_socket;
 use crate::model::TableName;
 
 /// The whole configuration.
@@ -74,9 +75,10 @@ pub struct Database {
     pub name: String,
     /// From the URL's scheme.
     pub dialect: Dialect,
-    /// Host name or address.
+    /// Host name or address, or the path of a unix socket: of its folder for PostgreSQL, its own for
+    /// MySQL and MariaDB.
     pub host: String,
-    /// TCP port.
+    /// TCP port; part of the name of PostgreSQL's sockets.
     pub port: u16,
     /// User.
     pub user: String,
@@ -88,6 +90,16 @@ pub struct Database {
     pub tls: Tls,
     /// MySQL/MariaDB: the server id weir uses as a replica; chosen by weir when absent.
     pub server_id: Option<u32>,
+}
+
+impl Database {
+    /// Where it listens, for messages: `127.0.0.1:5432`, `/run/postgresql:5432`, `/run/mysqld/sock`.
+    pub fn listens_at(&self) -> String {
+        match (self.dialect, is_socket(&self.host)) {
+            (Dialect::Mysql | Dialect::Mariadb, true) => self.host.clone(),
+            _ => format!("{}:{}", self.host, self.port),
+        }
+    }
 }
 
 /// Where a secret comes from. Never holds the secret itself.

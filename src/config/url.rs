@@ -2,8 +2,9 @@
 //!
 //! Host and port, user and database are percent-decoded and checked; the port has the server's
 //! default. A password in the address is refused. What is wrong is told without ever repeating the
-//! address or a part of it, since a mistyped one may hold a password anywhere. Sockets, several
-//! hosts and options are refused by name. `sslmode` and `ssl-mode` are understood instead of `tls`, each
+//! address or a part of it, since a mistyped one may hold a password anywhere. A unix socket is a path
+//! in place of the host, percent-encoded, or an option. Several hosts and other options are refused
+//! by name. `sslmode` and `ssl-mode` are understood instead of `tls`, each
 //! with the words of its own world; modes that fall back to plain text are refused.
 
 use super::settings::{Dialect, TlsMode};
@@ -57,23 +58,29 @@ pub(crate) fn parse(text: &str) -> Result<Address, Vec<Fault>> {
     let (user, place) = authority.rsplit_once('@').unwrap_or(("", authority));
 
     let mut faults = Vec::new();
-    let (host, port) = host_and_port(place, default_port, &mut faults);
+    let Options { tls, socket } = options(query, &mut faults);
+    let (host, port) = host_and_port(place, socket, default_port, &mut faults);
     let user = part(user, "user", &mut faults);
     if path.contains('/') {
         faults.push(fault("the url's database name holds a `/`", "write it as %2F"));
     }
     let database = part(path, "database", &mut faults);
-    let tls = options(query, &mut faults);
     match faults.is_empty() {
         true => Ok(Address { dialect, host, port, user, database, tls }),
         false => Err(faults),
     }
 }
 
+/// Whether a host is a unix socket: the path of its folder (PostgreSQL) or its own (MySQL, MariaDB).
+pub fn is_socket(host: &str) -> bool {
+    host.starts_with('/')
+}
+
 /// Whether a host is this machine, so that no TLS is needed.
 pub fn is_loopback(host: &str) -> bool {
     let host = host.trim_matches(['[', ']']);
-    host.eq_ignore_ascii_case("localhost")
+    is_socket(host)
+        || host.eq_ignore_ascii_case("localhost")
         || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
@@ -81,16 +88,18 @@ fn fault(message: impl Into<String>, hint: &'static str) -> Fault {
     Fault { message: message.into(), hint }
 }
 
-fn host_and_port(place: &str, default_port: u16, faults: &mut Vec<Fault>) -> (String, u16) {
+/// Host, or the path of a socket, and port.
+fn host_and_port(
+    place: &str,
+    socket: Option<String>,
+    default_port: u16,
+    faults: &mut Vec<Fault>,
+) -> (String, u16) {
     if place.contains(',') {
         faults.push(fault(
             "the url names several hosts: that is not supported by this version",
             "name the one host that is the primary, or an address that follows it",
         ));
-        return (String::new(), 0);
-    }
-    if place.is_empty() || place.starts_with('/') || place.to_ascii_lowercase().starts_with("%2f") {
-        faults.push(socket_fault("the url names no host"));
         return (String::new(), 0);
     }
     let (host, port) = match place.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
@@ -101,35 +110,46 @@ fn host_and_port(place: &str, default_port: u16, faults: &mut Vec<Fault>) -> (St
             None => (place, None),
         },
     };
-    let well_formed = match place.starts_with('[') {
-        true => host.parse::<std::net::Ipv6Addr>().is_ok(),
-        false => {
-            !host.is_empty()
-                && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
+    let written = match host.to_ascii_lowercase().starts_with("%2f") {
+        true => percent_decode(host).filter(|path| !path.contains('\0')),
+        false => None,
+    };
+    let host = match (socket, written) {
+        (Some(path), None) if host.is_empty() || host == "localhost" => path,
+        (Some(_), _) => {
+            faults.push(fault("the url names a host and a socket", "write one of them"));
+            String::new()
+        }
+        (None, Some(path)) => path,
+        (None, None) => {
+            network_host(place.starts_with('['), host, faults);
+            host.to_owned()
         }
     };
-    if !well_formed {
-        faults.push(fault("the url's host is not well-formed", FORM_HINT));
-    }
     let number = port.map(|port| match port.bytes().all(|byte| byte.is_ascii_digit()) {
         true => port.parse::<u16>().ok().filter(|port| *port > 0),
         false => None,
     });
     match number {
-        Some(Some(port)) => (host.to_owned(), port),
-        None => (host.to_owned(), default_port),
+        Some(Some(port)) => (host, port),
+        None => (host, default_port),
         Some(None) => {
             faults.push(fault("the url's port is not a number from 1 to 65535", FORM_HINT));
-            (host.to_owned(), default_port)
+            (host, default_port)
         }
     }
 }
 
-fn socket_fault(message: &str) -> Fault {
-    fault(
-        format!("{message}: unix sockets are not supported by this version"),
-        "write host and port, for example localhost:3306",
-    )
+fn network_host(bracketed: bool, host: &str, faults: &mut Vec<Fault>) {
+    let well_formed = match bracketed {
+        true => host.parse::<std::net::Ipv6Addr>().is_ok(),
+        false => host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b)),
+    };
+    if host.is_empty() {
+        faults.push(fault("the url names no host", FORM_HINT));
+    } else if !well_formed {
+        faults.push(fault("the url's host is not well-formed", FORM_HINT));
+    }
 }
 
 /// A percent-decoded part that must not be empty.
@@ -164,9 +184,16 @@ fn percent_decode(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// Reads `sslmode` and `ssl-mode`, and refuses every other option by its name.
-fn options(query: &str, faults: &mut Vec<Fault>) -> Option<TlsMode> {
-    let mut found: Option<TlsMode> = None;
+/// What follows the `?`.
+#[derive(Default)]
+struct Options {
+    tls: Option<TlsMode>,
+    socket: Option<String>,
+}
+
+/// Reads the mode of TLS and the path of a socket, and refuses every other option by its name.
+fn options(query: &str, faults: &mut Vec<Fault>) -> Options {
+    let mut found = Options::default();
     let mut words = 0;
     for (key, value) in query
         .split('&')
@@ -176,13 +203,19 @@ fn options(query: &str, faults: &mut Vec<Fault>) -> Option<TlsMode> {
         match key {
             "sslmode" | "ssl-mode" => {
                 words += 1;
-                found = tls_word(key, value, faults);
+                found.tls = tls_word(key, value, faults);
             }
             "password" | "pass" | "passwd" | "pwd" => {
                 faults.push(fault("the url holds a password", PASSWORD_HINT));
             }
             "host" | "socket" | "unix_socket" => {
-                faults.push(socket_fault(&format!("the url has the option `{key}`")));
+                let path = percent_decode(value);
+                found.socket = path.filter(|path| is_socket(path) && !path.contains('\0'));
+                if found.socket.is_none() {
+                    let hint =
+                        "write the host before the database's name, or a path that begins with /";
+                    faults.push(fault(format!("the url's `{key}` is no path of a socket"), hint));
+                }
             }
             _ => faults.push(other_option(key)),
         }
@@ -256,6 +289,26 @@ mod tests {
         assert_eq!(parse("mariadb://u@h/d").unwrap().dialect, Dialect::Mariadb);
     }
 
+    /// Broken if a socket were taken for a host of the network, or another one were connected to.
+    #[test]
+    fn sockets_are_paths() {
+        for (text, host, port) in [
+            ("postgres://u@%2Frun%2Fpostgresql/d", "/run/postgresql", 5432),
+            ("postgres://u@%2Frun%2Fpostgresql:5433/d", "/run/postgresql", 5433),
+            ("postgres://u@/d?host=/run/postgresql", "/run/postgresql", 5432),
+            ("postgres://u@:5433/d?host=%2Frun%2Fpg", "/run/pg", 5433),
+            (
+                "mysql://u@localhost/d?socket=/run/mysqld/mysqld.sock",
+                "/run/mysqld/mysqld.sock",
+                3306,
+            ),
+        ] {
+            let address = parse(text).unwrap();
+            assert_eq!((address.host.as_str(), address.port), (host, port), "{text}");
+            assert!(is_socket(&address.host) && is_loopback(&address.host));
+        }
+    }
+
     /// Broken if a mode written in the words of libpq or of the MySQL client came out weaker.
     #[test]
     fn modes_are_understood_in_their_own_words() {
@@ -298,8 +351,11 @@ mod tests {
     fn the_unsupported_is_named() {
         for (text, expected) in [
             ("mysql://u@a,b/d", "several hosts"),
-            ("postgres:///d?host=/run", "unix sockets"),
-            ("postgres://u@%2Frun/d", "unix sockets"),
+            ("postgres://u@/d?host=db", "`host` is no path of a socket"),
+            ("mysql://u@db/d?socket=/run/sock", "a host and a socket"),
+            ("postgres://u@%2Frun/d?host=/run", "a host and a socket"),
+            ("postgres://u@%2Frun%00/d", "host is not well-formed"),
+            ("mysql://u@:3306/d", "no host"),
             ("mysql://u@h/d?charset=utf8", "option `charset`"),
             ("mysql://u@h/d?ssl-mode=PREFERRED", "falls back to plain text"),
             ("mysql://u@h/d?ssl-mode=verify-full", "`ssl-mode` has no such mode"),

@@ -15,7 +15,7 @@ use secrecy::ExposeSecret;
 
 use super::failure::classify;
 use super::transport;
-use crate::config::{Database, Dialect};
+use crate::config::{Database, Dialect, is_socket};
 use crate::error::{Error, Kind, Result};
 
 /// Longest time for TCP connect, login and session settings together.
@@ -210,6 +210,7 @@ async fn options(database: &Database, application_name: &str, role: Role) -> Res
         .pass(password.as_ref().map(|password| password.expose_secret().to_owned()))
         .db_name(name)
         .ssl_opts(transport::options(database).await?)
+        .socket(is_socket(&database.host).then(|| database.host.clone()))
         .prefer_socket(false)
         .tcp_keepalive(Some(KEEPALIVE_IDLE))
         .tcp_nodelay(true)

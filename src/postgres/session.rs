@@ -177,7 +177,7 @@ pub(crate) async fn password(database: &Database) -> Result<Option<SecretString>
 
 /// Name and address of a database for messages: `crm (127.0.0.1:5432/sales)`.
 pub(crate) fn place(database: &Database) -> String {
-    format!("{} ({}:{}/{})", database.name, database.host, database.port, database.database)
+    format!("{} ({}/{})", database.name, database.listens_at(), database.database)
 }
 
 /// [`SETTINGS`] as the startup packet's `options`: blanks and backslashes are escaped.

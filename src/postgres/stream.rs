@@ -13,7 +13,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 use postgres_protocol::message::{backend, frontend};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 use tokio_postgres::fallible_iterator::FallibleIterator;
 
@@ -21,7 +21,7 @@ use self::trouble::{Phase, broken, garbled, judge, notice};
 use super::failure::ServerError;
 use super::transport::{self, Wire};
 use super::{login, session};
-use crate::config::Database;
+use crate::config::{Database, is_socket};
 use crate::error::{Error, Kind, Result};
 use crate::position::Lsn;
 use crate::tls;
@@ -212,13 +212,18 @@ fn now_us() -> i64 {
 impl Connection {
     async fn open(database: &Database) -> Result<Self> {
         let material = tls::load(database).await?;
-        let address = (session::bare_host(database), database.port);
-        let socket = TcpStream::connect(address).await.map_err(broken)?;
-        tune(&socket).map_err(broken)?;
         let encrypted = material.is_some();
-        let (wire, binding): (Box<dyn Wire>, _) = match material {
-            None => (Box::new(socket), None),
-            Some(material) => transport::encrypt(socket, database, &material).await?,
+        let (wire, binding): (Box<dyn Wire>, _) = if is_socket(&database.host) {
+            let path = format!("{}/.s.PGSQL.{}", database.host, database.port);
+            (Box::new(UnixStream::connect(path).await.map_err(broken)?), None)
+        } else {
+            let address = (session::bare_host(database), database.port);
+            let socket = TcpStream::connect(address).await.map_err(broken)?;
+            tune(&socket).map_err(broken)?;
+            match material {
+                None => (Box::new(socket), None),
+                Some(material) => transport::encrypt(socket, database, &material).await?,
+            }
         };
         let inbox = BytesMut::with_capacity(READ_BYTES);
         Ok(Connection { wire, inbox, phase: Phase::Login, binding, encrypted })

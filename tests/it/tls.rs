@@ -236,6 +236,36 @@ async fn refusals(rig: &Rig, left: bool) {
     refuses("secure", &FULL.replace("full", "ca"), "has expired", "renew").await;
 }
 
+/// Broken if a server that listens on a unix socket could not be read from, or written to, there.
+#[tokio::test]
+async fn unix_sockets() {
+    for (source, target) in
+        [(Server::Postgres15, Server::MySql97), (Server::MariaDb1011, Server::Postgres18)]
+    {
+        let Some(mut rig) = Rig::start(source, target).await else { return };
+        for server in [&rig.pair.source, &rig.pair.target] {
+            let (place, directory) = (format!("127.0.0.1:{}", server.port()), server.dir());
+            let (from, to) = if server.kind().is_postgres() {
+                let folder = directory.display().to_string().replace('/', "%2F");
+                (place.clone(), format!("{folder}:{}", server.port()))
+            } else {
+                let (name, socket) = (server.database(), directory.join("sock"));
+                let option = format!("localhost/{name}?socket={}", socket.display());
+                (format!("{place}/{name}"), option)
+            };
+            assert!(rig.plain.contains(&from));
+            rig.plain = rig.plain.replace(&from, &to);
+        }
+        for (variable, server) in
+            [("LEFT_PASSWORD", &rig.pair.source), ("RIGHT_PASSWORD", &rig.pair.target)]
+        {
+            rig.weir = rig.weir.with_password(variable, server.password());
+        }
+        let users = [rig.pair.source.user(), rig.pair.target.user()];
+        rig.carries((users[0], ""), (users[1], "")).await;
+    }
+}
+
 /// Broken if PostgreSQL could not be read, or MySQL not be written, over TLS in some mode or with
 /// some login.
 #[tokio::test]

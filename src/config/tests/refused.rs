@@ -189,8 +189,10 @@ fn tls_keys_without_effect_are_refused() {
         "[database.near]\nurl = 'postgres://u@localhost/y'\ntls_ca = 'ca.pem'\n\
          [database.open]\nurl = 'mysql://u@db.example.org/y'\ntls = 'require'\ntls_ca = ''\n\
          [database.half]\nurl = 'mysql://u@db.example.org/z'\ntls_cert = 'weir.pem'\n\
-         [database.other]\nurl = 'mysql://u@db.example.org/w'\ntls_key = 'weir.key'\n",
+         [database.other]\nurl = 'mysql://u@db.example.org/w'\ntls_key = 'weir.key'\n\
+         [database.socket]\nurl = 'postgres://u@/w?host=/run/postgresql'\ntls = 'require'\n",
         &[
+            "there is no TLS on a unix socket",
             "`tls_ca` has no effect with tls \"off\"",
             "`tls_ca` has no effect with tls \"require\"",
             "not a path of a file",

@@ -76,6 +76,11 @@ fn transport(
     }
     let default = if url::is_loopback(&address.host) { TlsMode::Off } else { TlsMode::VerifyFull };
     let mode = raw.tls.as_ref().map(|tls| tls.value).or(address.tls).unwrap_or(default);
+    if url::is_socket(&address.host) && mode != TlsMode::Off {
+        let place = raw.tls.as_ref().map(|tls| tls.place).or(raw.url.as_ref().map(|url| url.place));
+        let message = "there is no TLS on a unix socket, and nothing leaves this machine";
+        report.add(place.unwrap_or_default(), message, "remove the tls mode");
+    }
     let mut file = |key: &str, path: &Option<At<String>>, useless: bool| -> Option<PathBuf> {
         let path = path.as_ref()?;
         if path.is_empty() || path.contains('\0') {
