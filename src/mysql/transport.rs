@@ -51,8 +51,8 @@ pub(super) fn refused(error: mysql_async::Error, database: &Database, context: S
     match error.kind() {
         _ if wants_tls => error.hint(format!("write `tls = \"verify-full\"` for database {name}")),
         Kind::Authentication => error.hint(format!(
-            "check user and password of database {name}; a user with REQUIRE SSL needs `tls`, one \
-             with REQUIRE X509 `tls_cert` and `tls_key` as well"
+            "check user and password of database {name}; where the server or the user requires \
+             TLS, write `tls = \"verify-full\"`, for REQUIRE X509 `tls_cert` and `tls_key` as well"
         )),
         _ => error,
     }

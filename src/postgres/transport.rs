@@ -133,3 +133,42 @@ fn end_point(certificate: &[u8]) -> Option<Vec<u8>> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::config::{Dialect, TlsMode};
+    use crate::plan::fixtures;
+
+    /// Broken if the replication connection, which asks for TLS itself, went on in plain text.
+    #[tokio::test]
+    async fn a_server_that_says_no_is_refused() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("listener");
+        let address = listener.local_addr().expect("address");
+        let server = tokio::spawn(async move {
+            let (mut socket, _) = listener.accept().await.expect("client");
+            let mut request = [0; 8];
+            socket.read_exact(&mut request).await.expect("request");
+            socket.write_all(b"N").await.expect("answer");
+            socket.read(&mut request).await.expect("end")
+        });
+        let mut database = fixtures::database("crm", Dialect::Postgres);
+        database.tls.mode = TlsMode::Require;
+        let material = tls::load(&database).await.expect("material").expect("some");
+        let socket = TcpStream::connect(address).await.expect("socket");
+        let error = encrypt(socket, &database, &material).await.expect_err("refused");
+        assert_eq!(error.kind(), Kind::Transport);
+        assert_eq!(server.await.expect("server"), 0, "nothing more is sent");
+    }
+
+    /// Broken if a login were bound to another hash than the server's, or a damaged certificate
+    /// stopped weir.
+    #[test]
+    fn damaged_certificates_have_no_binding() {
+        for bytes in [&b""[..], b"\x30", b"\x30\x82\xff\xff\x00"] {
+            assert_eq!(end_point(bytes), None);
+        }
+    }
+}
