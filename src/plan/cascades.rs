@@ -4,109 +4,189 @@
 //! alone. The rows that refer to it change on the target only if a foreign key there does the same,
 //! and only if weir applies the parent's change; everything else would differ for ever, in silence.
 
-use crate::config::Deletes;
+use crate::config::{Deletes, Dialect};
 use crate::error::Kind;
-use crate::model::{ForeignKey, TableName};
+use crate::model::schema::Rule;
+use crate::model::{Column, ForeignKey, TableName};
 use crate::plan::{Finding, TablePlan};
 
-/// A finding for each such key without its like on the target. `chosen` tells the source tables
-/// that are to cross, also those that have no plan for other reasons.
+/// A finding for each such key without its like on the target. `dialects` are those of source and
+/// target; `chosen` tells the source tables that are to cross, also those that have no plan for
+/// other reasons.
 pub(crate) fn check(
     tables: &[TablePlan],
+    dialects: (Dialect, Dialect),
     chosen: impl Fn(&TableName) -> bool,
     findings: &mut Vec<Finding>,
 ) {
     for child in tables {
-        for key in child.source.foreign_keys.iter().filter(|key| matters(child, key)) {
-            let parent = tables.iter().find(|table| table.source.name == key.parent);
-            match parent {
-                Some(parent) if carried(child, parent, key) => {}
-                None if chosen(&key.parent) => {}
-                parent => findings.push(finding(child, parent, key)),
+        for key in &child.source.foreign_keys {
+            let unseen = unseen(child, key, dialects.0);
+            if !unseen.deletes && !unseen.updates {
+                continue;
             }
+            let parent = tables.iter().find(|table| table.source.name == key.parent);
+            let hint = match parent {
+                Some(parent) => Edge { child, parent, key, unseen, dialects }.wanting(),
+                None if chosen(&key.parent) => None,
+                None => Some(without_parent(key)),
+            };
+            findings.extend(hint.map(|hint| finding(child, key, hint)));
         }
     }
 }
 
-/// Whether the key changes rows that are written, unseen.
-fn matters(child: &TablePlan, key: &ForeignKey) -> bool {
-    let written = key.columns.iter().any(|name| at_target(child, name).is_some());
-    !key.logged && (deletes(child, key) || written && (sets(key) || key.on_update.acts()))
+/// What of the parent's changes changes rows that are written, unseen.
+#[derive(Clone, Copy)]
+struct Unseen {
+    deletes: bool,
+    updates: bool,
 }
 
-/// Whether a delete of the parent's row deletes rows that weir would delete too.
-fn deletes(child: &TablePlan, key: &ForeignKey) -> bool {
-    key.on_delete.acts() && !sets(key) && child.deletes == Deletes::Apply
-}
-
-fn sets(key: &ForeignKey) -> bool {
-    use crate::model::schema::Rule;
-    matches!(key.on_delete, Rule::SetNull | Rule::SetDefault)
-}
-
-/// Whether the target does the same by a key of its own.
-fn carried(child: &TablePlan, parent: &TablePlan, key: &ForeignKey) -> bool {
-    let wanted = pairs(key, child, parent);
-    let like = |own: &&ForeignKey| {
-        let mut pairs: Vec<_> = own.columns.iter().zip(&own.parent_columns).collect();
-        pairs.sort_unstable();
-        own.parent == parent.target.name
-            && wanted.as_ref().is_some_and(|wanted| *wanted == pairs)
-            && (!key.on_delete.acts() || own.on_delete == key.on_delete)
-            && (!key.on_update.acts() || own.on_update == key.on_update)
+fn unseen(child: &TablePlan, key: &ForeignKey, dialect: Dialect) -> Unseen {
+    let written = key.columns.iter().any(|name| at_target(child, name, dialect).is_some());
+    let deletes = match key.on_delete {
+        Rule::Refuse => false,
+        Rule::Cascade => child.deletes == Deletes::Apply,
+        Rule::SetNull | Rule::SetDefault => written,
     };
-    (!key.on_delete.acts() || parent.deletes == Deletes::Apply)
-        && child.target.foreign_keys.iter().any(|own| like(&own))
+    Unseen {
+        deletes: !key.logged && deletes,
+        updates: !key.logged && written && key.on_update.acts(),
+    }
 }
 
-/// The pairs of columns of the key as they are called at the target, sorted; `None` where one of
-/// them is not written.
-fn pairs<'a>(
-    key: &ForeignKey,
+/// A key of the source whose two tables are both planned.
+struct Edge<'a> {
     child: &'a TablePlan,
     parent: &'a TablePlan,
-) -> Option<Vec<(&'a String, &'a String)>> {
-    let own = key.columns.iter().map(|name| at_target(child, name));
-    let theirs = key.parent_columns.iter().map(|name| at_target(parent, name));
-    let mut pairs =
-        own.zip(theirs).map(|(own, theirs)| Some((own?, theirs?))).collect::<Option<Vec<_>>>()?;
+    key: &'a ForeignKey,
+    unseen: Unseen,
+    dialects: (Dialect, Dialect),
+}
+
+impl Edge<'_> {
+    /// What is to be done before the target does the same by keys of its own.
+    fn wanting(&self) -> Option<String> {
+        let (child, key) = (self.child, self.key);
+        let Some(wanted) = self.wanted() else { return Some(without_parent(key)) };
+        if self.unseen.deletes && self.parent.deletes != Deletes::Apply {
+            return Some(format!(
+                "let deletes of {} be applied, or leave {} out with `exclude`",
+                key.parent, child.source.name
+            ));
+        }
+        let over_the_same = child.target.foreign_keys.iter().filter(|own| {
+            own.parent == self.parent.target.name && self.pairs(own).as_ref() == Some(&wanted)
+        });
+        // Of two keys over the same columns, the one that refuses wins.
+        let (like, unlike): (Vec<_>, Vec<_>) = over_the_same.partition(|own| self.is_like(own));
+        if unlike.is_empty() && !like.is_empty() {
+            return None;
+        }
+        let mut statements: Vec<_> = unlike.iter().map(|own| self.drop(own)).collect();
+        if like.is_empty() {
+            statements.push(self.add(&wanted, unlike.first().copied()));
+        }
+        Some(statements.join("; "))
+    }
+
+    fn is_like(&self, own: &ForeignKey) -> bool {
+        (!self.unseen.deletes || own.on_delete == self.key.on_delete)
+            && (!self.unseen.updates || own.on_update == self.key.on_update)
+    }
+
+    /// The pairs of columns of the source's key as target columns, sorted; `None` where one of them
+    /// is not written.
+    fn wanted(&self) -> Option<Vec<(usize, usize)>> {
+        let (key, dialect) = (self.key, self.dialects.0);
+        let own = key.columns.iter().map(|name| at_target(self.child, name, dialect));
+        let theirs = key.parent_columns.iter().map(|name| at_target(self.parent, name, dialect));
+        sorted(own.zip(theirs))
+    }
+
+    /// As above of a key of the target.
+    fn pairs(&self, own: &ForeignKey) -> Option<Vec<(usize, usize)>> {
+        let (child, parent) = (&self.child.target.columns, &self.parent.target.columns);
+        let at = |columns, name| position(columns, name, self.dialects.1);
+        let here = own.columns.iter().map(|name| at(child, name));
+        sorted(here.zip(own.parent_columns.iter().map(|name| at(parent, name))))
+    }
+
+    fn drop(&self, own: &ForeignKey) -> String {
+        let what = match self.dialects.1 {
+            Dialect::Postgres => "CONSTRAINT",
+            Dialect::Mysql | Dialect::Mariadb => "FOREIGN KEY",
+        };
+        format!("ALTER TABLE {} DROP {what} {}", self.table(self.child), self.quote(&own.name))
+    }
+
+    /// The key to make; what is of no concern it does as `before`.
+    fn add(&self, pairs: &[(usize, usize)], before: Option<&ForeignKey>) -> String {
+        let list = |table: &TablePlan, columns: Vec<usize>| {
+            let columns = columns.into_iter().filter_map(|at| table.target.columns.get(at));
+            columns.map(|column| self.quote(&column.name)).collect::<Vec<_>>().join(", ")
+        };
+        let kept =
+            before.map_or((Rule::Refuse, Rule::Refuse), |own| (own.on_delete, own.on_update));
+        format!(
+            "ALTER TABLE {} ADD FOREIGN KEY ({}) REFERENCES {} ({}) ON DELETE {} ON UPDATE {}",
+            self.table(self.child),
+            list(self.child, pairs.iter().map(|pair| pair.0).collect()),
+            self.table(self.parent),
+            list(self.parent, pairs.iter().map(|pair| pair.1).collect()),
+            if self.unseen.deletes { self.key.on_delete } else { kept.0 }.sql(),
+            if self.unseen.updates { self.key.on_update } else { kept.1 }.sql(),
+        )
+    }
+
+    fn table(&self, table: &TablePlan) -> String {
+        let name = &table.target.name;
+        format!("{}.{}", self.quote(&name.schema), self.quote(&name.table))
+    }
+
+    /// A name as the target quotes it.
+    fn quote(&self, name: &str) -> String {
+        match self.dialects.1 {
+            Dialect::Postgres => format!("\"{}\"", name.replace('"', "\"\"")),
+            Dialect::Mysql | Dialect::Mariadb => format!("`{}`", name.replace('`', "``")),
+        }
+    }
+}
+
+fn sorted(
+    pairs: impl Iterator<Item = (Option<usize>, Option<usize>)>,
+) -> Option<Vec<(usize, usize)>> {
+    let mut pairs = pairs.map(|(own, theirs)| Some((own?, theirs?))).collect::<Option<Vec<_>>>()?;
     pairs.sort_unstable();
     Some(pairs)
 }
 
-/// What a source column is called at the target, if it is written there.
-fn at_target<'a>(table: &'a TablePlan, name: &str) -> Option<&'a String> {
-    let source = table.source.column_index(name)?;
-    let column = table.columns.iter().find(|column| column.source == source)?;
-    table.target.columns.get(column.target).map(|column| &column.name)
+/// The target column that a source column is written to.
+fn at_target(table: &TablePlan, name: &str, dialect: Dialect) -> Option<usize> {
+    let source = position(&table.source.columns, name, dialect)?;
+    table.columns.iter().find(|column| column.source == source).map(|column| column.target)
 }
 
-fn finding(child: &TablePlan, parent: Option<&TablePlan>, key: &ForeignKey) -> Finding {
-    let (source, target) = (&child.source.name, &child.target.name);
-    let hint = match parent.and_then(|parent| Some((parent, pairs(key, child, parent)?))) {
-        Some((parent, _)) if key.on_delete.acts() && parent.deletes != Deletes::Apply => {
-            format!(
-                "let deletes of {} be applied, or leave {source} out with `exclude`",
-                key.parent
-            )
-        }
-        Some((parent, pairs)) => {
-            let own: Vec<&str> = pairs.iter().map(|(own, _)| own.as_str()).collect();
-            let theirs: Vec<&str> = pairs.iter().map(|(_, theirs)| theirs.as_str()).collect();
-            format!(
-                "ALTER TABLE {target} ADD FOREIGN KEY ({}) REFERENCES {} ({}) ON DELETE {} ON UPDATE {}",
-                own.join(", "),
-                parent.target.name,
-                theirs.join(", "),
-                key.on_delete.sql(),
-                key.on_update.sql(),
-            )
-        }
-        None => format!(
-            "replicate {} too, with the columns of the key, or make the key at the source one without an action",
-            key.parent
-        ),
+/// Where a foreign key's column is. MySQL and MariaDB tell a key's columns by the letters it was
+/// made with, which may differ from the table's by case.
+fn position(columns: &[Column], name: &str, dialect: Dialect) -> Option<usize> {
+    let is_same = |own: &str| match dialect {
+        Dialect::Postgres => own == name,
+        Dialect::Mysql | Dialect::Mariadb => own.to_lowercase() == name.to_lowercase(),
     };
+    columns.iter().position(|column| is_same(&column.name))
+}
+
+fn without_parent(key: &ForeignKey) -> String {
+    format!(
+        "replicate {} too, with the columns of the key, or make the key at the source one without an action",
+        key.parent
+    )
+}
+
+fn finding(child: &TablePlan, key: &ForeignKey, hint: String) -> Finding {
+    let (source, target) = (&child.source.name, &child.target.name);
     Finding {
         fatal: true,
         kind: Kind::Mapping,
@@ -122,8 +202,7 @@ fn finding(child: &TablePlan, parent: Option<&TablePlan>, key: &ForeignKey) -> F
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Truncates;
-    use crate::model::schema::Rule;
+    use crate::config::{Replicate, Truncates};
     use crate::plan::fixtures::{BIGINT, column, config, foreign_key, link, replicate, table};
 
     fn key(schema: &str, columns: [&str; 2], rules: [Rule; 2], logged: bool) -> ForeignKey {
@@ -139,17 +218,29 @@ mod tests {
 
     /// What stands against a plan of parent and child with these keys.
     fn found(source: ForeignKey, target: Option<ForeignKey>, tables: &[&str]) -> Vec<Finding> {
-        let columns = || ["id", "up"].map(|name| column(name, BIGINT, "bigint")).to_vec();
-        let side = |schema: &str, key: Option<ForeignKey>| {
-            let mut child = table(schema, "child", columns());
-            child.foreign_keys.extend(key);
-            [table(schema, "parent", columns()), child]
-        };
         let mut rule = replicate("ma", "pg", tables);
         rule.truncate = Truncates::Halt;
-        let (source, target) = (side("ma_db", Some(source)), side("public", target));
-        let plan =
-            crate::plan::plan(&config(vec![rule], vec![]), &link("ma", "pg"), &source, &target);
+        judged(&[rule], source, target)
+    }
+
+    /// As above by these rules of the configuration, from MariaDB to PostgreSQL or MySQL.
+    fn judged(
+        rules: &[Replicate],
+        source: ForeignKey,
+        target: impl IntoIterator<Item = ForeignKey>,
+    ) -> Vec<Finding> {
+        let columns = || ["id", "up"].map(|name| column(name, BIGINT, "bigint")).to_vec();
+        let side = |schema: &str, keys: Vec<ForeignKey>| {
+            let mut child = table(schema, "child", columns());
+            child.foreign_keys = keys;
+            [table(schema, "parent", columns()), child]
+        };
+        let to = rules[0].to.clone();
+        let schema = if to == "pg" { "public" } else { "my_db" };
+        let (source, target) =
+            (side("ma_db", vec![source]), side(schema, target.into_iter().collect()));
+        let config = config(rules.to_vec(), vec![]);
+        let plan = crate::plan::plan(&config, &link("ma", &to), &source, &target);
         plan.err().unwrap_or_default()
     }
 
@@ -180,11 +271,80 @@ mod tests {
         assert!(bare[0].message.contains("foreign key fk to ma_db.parent"), "{bare:?}");
         assert_eq!(
             bare[0].hint,
-            "ALTER TABLE public.child ADD FOREIGN KEY (up) REFERENCES public.parent (id) \
-             ON DELETE CASCADE ON UPDATE NO ACTION"
+            r#"ALTER TABLE "public"."child" ADD FOREIGN KEY ("up") REFERENCES "public"."parent" ("id") ON DELETE CASCADE ON UPDATE NO ACTION"#
         );
         let alone =
             found(of([Cascade, Refuse], false), like(right, [Cascade, Refuse]), &["ma_db.child"]);
         assert!(alone[0].hint.contains("replicate ma_db.parent too"), "{alone:?}");
+    }
+
+    /// Broken if a table whose deletes are ignored could not start, or were told to let the target
+    /// delete its rows.
+    #[test]
+    fn deletes_that_are_ignored_need_no_key() {
+        use Rule::{Cascade, Refuse, SetNull};
+        let rule = |table: &str, deletes| {
+            let mut rule = replicate("ma", "pg", &[table]);
+            rule.deletes = deletes;
+            rule
+        };
+        let found = |deletes: [Deletes; 2], rules, target: Option<[Rule; 2]>| {
+            let both = [rule("ma_db.parent", deletes[0]), rule("ma_db.child", deletes[1])];
+            let target = target.map(|rules| key("public", ["up", "id"], rules, true));
+            judged(&both, key("ma_db", ["up", "id"], rules, false), target)
+        };
+        let (apply, ignore) = (Deletes::Apply, Deletes::Ignore);
+        let both = [Cascade, Cascade];
+        for (deletes, rules, target, good) in [
+            ([ignore, ignore], both, Some([Refuse, Cascade]), true),
+            ([ignore, ignore], both, Some(both), true),
+            ([ignore, ignore], both, None, false),
+            ([apply, ignore], both, Some([Refuse, Cascade]), true),
+            ([apply, ignore], [Cascade, Refuse], None, true),
+            ([ignore, apply], both, Some(both), false),
+            ([ignore, ignore], [SetNull, Refuse], Some([SetNull, Refuse]), false),
+        ] {
+            let found = found(deletes, rules, target);
+            assert_eq!(found.is_empty(), good, "{deletes:?} {rules:?} {target:?}: {found:?}");
+        }
+        let hint = found([ignore, ignore], both, None).remove(0).hint;
+        assert!(hint.ends_with("ON DELETE NO ACTION ON UPDATE CASCADE"), "{hint}");
+        let hint = found([ignore, apply], both, None).remove(0).hint;
+        assert!(hint.starts_with("let deletes of ma_db.parent be applied"), "{hint}");
+    }
+
+    /// Broken if the statement that weir prints were refused or useless because of a key that is
+    /// there, or if such a key were overlooked: it refuses what the source does.
+    #[test]
+    fn keys_in_the_way_are_to_be_dropped() {
+        use Rule::{Cascade, Refuse};
+        let named = |name: &str, schema: &str, columns, rules| ForeignKey {
+            name: name.into(),
+            ..key(schema, columns, rules, true)
+        };
+        let found = |to: &str, target: Vec<ForeignKey>| {
+            let source = key("ma_db", ["UP", "Id"], [Cascade, Refuse], false);
+            judged(&[replicate("ma", to, &["ma_db.*"])], source, target)
+        };
+        let right = ["up", "id"];
+        let refusing = named("a`\"b", "public", right, [Refuse, Cascade]);
+        let cascading = named("c", "public", right, [Cascade, Refuse]);
+        let dropped = r#"ALTER TABLE "public"."child" DROP CONSTRAINT "a`""b""#;
+        let added = r#"ALTER TABLE "public"."child" ADD FOREIGN KEY ("up") REFERENCES "public"."parent" ("id") ON DELETE CASCADE ON UPDATE CASCADE"#;
+        let alone = found("pg", vec![refusing.clone()]);
+        assert_eq!(alone[0].hint, format!("{dropped}; {added}"));
+        let beside = found("pg", vec![refusing, cascading]);
+        assert_eq!(beside[0].hint, dropped);
+        let other_case = named("c", "public", ["UP", "id"], [Cascade, Refuse]);
+        assert_eq!(found("pg", vec![other_case]).len(), 1);
+
+        let refusing = named("a`b", "my_db", ["uP", "iD"], [Refuse, Refuse]);
+        assert_eq!(
+            found("my", vec![refusing])[0].hint,
+            "ALTER TABLE `my_db`.`child` DROP FOREIGN KEY `a``b`; ALTER TABLE `my_db`.`child` \
+             ADD FOREIGN KEY (`up`) REFERENCES `my_db`.`parent` (`id`) \
+             ON DELETE CASCADE ON UPDATE NO ACTION"
+        );
+        assert!(found("my", vec![named("c", "my_db", ["uP", "iD"], [Cascade, Refuse])]).is_empty());
     }
 }

@@ -55,7 +55,7 @@ pub fn plan(
         }
     }
     let crosses = |table: &TableName| chosen.iter().any(|chosen| chosen.source == *table);
-    cascades::check(&tables, crosses, &mut findings);
+    cascades::check(&tables, (source_dialect, target_dialect), crosses, &mut findings);
     if findings.iter().any(|finding| finding.fatal) {
         return Err(findings);
     }
