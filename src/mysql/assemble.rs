@@ -33,12 +33,15 @@ pub(crate) struct Server {
     pub(crate) flavor: Flavor,
     /// Whether table names are told apart by case (`lower_case_table_names = 0`).
     pub(crate) names_by_case: bool,
+    /// Whether the log holds what foreign keys do.
+    pub(crate) logs_cascades: bool,
 }
 
 /// Puts transactions together.
 #[derive(Debug)]
 pub(crate) struct Assembler {
     plan: Arc<LinkPlan>,
+    logs_cascades: bool,
     format: Format,
     tables: Tables,
     place: Place,
@@ -79,6 +82,7 @@ impl Assembler {
         Ok(Assembler {
             tables: Tables::new(&plan, server.names_by_case)?,
             plan,
+            logs_cascades: server.logs_cascades,
             format: Format::unknown(server.flavor),
             place: Place::new(from.coordinates().cloned()),
             executed: from,
@@ -262,18 +266,13 @@ impl Assembler {
             }
             Statement::MovesRows(names) => self.refuse_moved(&names)?,
             Statement::Alter { table, clause } => self.refuse_altered(&table, &clause)?,
-            Statement::Temporary(name) if self.tables.planned(&name).is_some() => {
-                return Err(temporary(&name));
-            }
-            Statement::Temporary(_) => {}
+            Statement::ActingKey(table) => self.refuse_acting_key(&table)?,
+            Statement::Temporary(name) => self.refuse_temporary(&name)?,
             Statement::Ambiguous(names) => self.refuse_ambiguous(&names)?,
             Statement::RowsOf(name) if self.tables.planned(&name).is_none() => {}
             Statement::RowsOf(_) => return Err(statement_format("DELETE")),
             Statement::Rows(verb) => return Err(statement_format(&verb)),
-            Statement::Unknown(word) => {
-                let what = format!("the log holds a statement that weir does not know: {word}");
-                return Err(Error::new(Kind::Unsupported, what));
-            }
+            Statement::Unknown(word) => self.refuse_unknown(&word)?,
         }
         if begun { Ok(()) } else { self.commit(header, ready) }
     }
@@ -305,6 +304,45 @@ impl Assembler {
             return Ok(());
         }
         Err(Error::new(Kind::SchemaChanged, format!("ALTER TABLE changed {name}: {clause}")))
+    }
+
+    /// The plan was made without the key; its rows would change unseen from now on.
+    fn refuse_acting_key(&mut self, name: &TableName) -> Result<()> {
+        if self.logs_cascades || self.tables.planned(name).is_none() || self.transaction()?.reviewed
+        {
+            return Ok(());
+        }
+        let what =
+            format!("ALTER TABLE gave {name} a foreign key that changes rows without logging them");
+        Err(Error::new(Kind::SchemaChanged, what).hint(
+            "add the same foreign key to the target, then `weir resume LINK --schema-reviewed`",
+        ))
+    }
+
+    fn refuse_temporary(&mut self, name: &TableName) -> Result<()> {
+        if self.tables.planned(name).is_none() || self.transaction()?.reviewed {
+            return Ok(());
+        }
+        let what = format!(
+            "the log holds a temporary table with the name of {name}, so that statements on the \
+             two cannot be told apart"
+        );
+        Err(Error::new(Kind::Unsupported, what).hint(
+            "set binlog_format = ROW on the source for all sessions; where the log holds no \
+             TRUNCATE of that name since, make the target's rows equal by hand, then \
+             `weir resume LINK --schema-reviewed`; else tear the link down and start anew",
+        ))
+    }
+
+    fn refuse_unknown(&mut self, word: &str) -> Result<()> {
+        if self.transaction()?.reviewed {
+            return Ok(());
+        }
+        let what = format!("the log holds a statement that weir does not know: {word}");
+        Err(Error::new(Kind::Unsupported, what).hint(
+            "look at the statement in the log; where it changes replicated tables or their rows, \
+             do the same on the target by hand; then `weir resume LINK --schema-reviewed`",
+        ))
     }
 
     fn refuse_moved(&mut self, names: &[TableName]) -> Result<()> {
@@ -346,14 +384,6 @@ fn other_dialect() -> Error {
 fn two_phase() -> Error {
     Error::new(Kind::Unsupported, "the log holds a two-phase XA transaction")
         .hint("commit without XA on this server; weir does not support it yet")
-}
-
-fn temporary(name: &TableName) -> Error {
-    Error::new(
-        Kind::Unsupported,
-        format!("the log holds a temporary table with the name of {name}, so that statements on the two cannot be told apart"),
-    )
-    .hint("set binlog_format = ROW on the source for all sessions, then tear the link down and start anew")
 }
 
 fn statement_format(verb: &str) -> Error {

@@ -14,6 +14,7 @@ mod types;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use super::history;
 use super::session::{self, Flavor, Role, Session};
 use super::sql::{is_system, literal, quote_table};
 use crate::config::{Database, Dialect};
@@ -104,7 +105,7 @@ struct Server {
     flavor: Flavor,
     full_image: bool,
     folds_names: bool,
-    /// What foreign keys do is in the log: MySQL 9.6 and later, unless told otherwise.
+    /// What foreign keys do is in the log.
     logs_cascades: bool,
     transactional: HashSet<String>,
     /// Collations that compare byte for byte, without padding.
@@ -152,14 +153,12 @@ async fn read_server(session: &mut Session) -> Result<Server> {
              WHERE COLLATION_NAME LIKE '%\\_nopad\\_bin'"
         }
     };
-    let native = "SHOW GLOBAL VARIABLES LIKE 'innodb_native_foreign_keys'";
-    let native = session.texts(WHAT, native).await?.pop().unwrap_or_default();
     let engines = "SELECT ENGINE FROM information_schema.ENGINES WHERE TRANSACTIONS = 'YES'";
     Ok(Server {
         flavor,
         full_image: image.eq_ignore_ascii_case("FULL"),
         folds_names: folding != "0",
-        logs_cascades: native.get(1).is_some_and(|value| value.as_deref() == Some("OFF")),
+        logs_cascades: history::logs_cascades(session).await?,
         transactional: first_column(session.texts(WHAT, engines).await?),
         exact: first_column(session.texts(WHAT, exact).await?),
     })

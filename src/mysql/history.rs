@@ -50,6 +50,13 @@ pub(crate) async fn names_by_case(session: &mut Session) -> Result<bool> {
     Ok(text(session, "SELECT @@GLOBAL.lower_case_table_names").await? == "0")
 }
 
+/// Whether the log holds what foreign keys do: MySQL 9.6 and later, unless told otherwise.
+pub(crate) async fn logs_cascades(session: &mut Session) -> Result<bool> {
+    let sql = "SHOW GLOBAL VARIABLES LIKE 'innodb_native_foreign_keys'";
+    let row = session.texts("read the log's state", sql).await?.pop().unwrap_or_default();
+    Ok(row.get(1).is_some_and(|value| value.as_deref() == Some("OFF")))
+}
+
 async fn text(session: &mut Session, sql: &str) -> Result<String> {
     Ok(session.text("read the log's state", sql).await?.unwrap_or_default())
 }

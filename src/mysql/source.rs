@@ -86,6 +86,7 @@ impl MysqlSource {
         let server = Server {
             flavor: session.flavor(),
             names_by_case: history::names_by_case(&mut session).await?,
+            logs_cascades: history::logs_cascades(&mut session).await?,
         };
         drop(session);
         let plan = Arc::clone(&self.plan);

@@ -3,9 +3,9 @@
 //! A statement is read in its session's character set and split by `tokens`. Only the words that
 //! decide are looked at, nothing is parsed deeply; what is not recognised is
 //! [`Statement::Unknown`], which halts the link. Of a text in a character set that weir does not
-//! decode, only what stands before the first character beyond ASCII is looked at; where that does
-//! not decide, the statement is unknown. Tables of a statement are those it empties, drops,
-//! renames or alters.
+//! decode, only what stands before the first name or string beyond ASCII is looked at, and of any
+//! text only what stands before a quote that does not end; where that does not decide, the
+//! statement is unknown. Tables of a statement are those it empties, drops, renames or alters.
 //! Sources: MySQL and MariaDB manuals, "SQL Statements".
 
 mod alter;
@@ -21,7 +21,8 @@ use bytes::Bytes;
 use super::binlog::{Format, Query};
 use super::decode::charset::Charset;
 use crate::model::TableName;
-use tokens::{Syntax, Token, is_word};
+use alter::Effect;
+use tokens::{Syntax, Token, UNDECODED};
 
 /// A statement as far as weir is concerned.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +54,8 @@ pub(crate) enum Statement {
         /// The clause's first word.
         clause: String,
     },
+    /// The table gets a foreign key that changes rows by itself.
+    ActingKey(TableName),
     /// A temporary table takes this name for the session's later statements.
     Temporary(TableName),
     /// It concerns other tables if its text is read in the other of two possible ways.
@@ -73,6 +76,7 @@ impl Statement {
         match self {
             Statement::Truncate(table)
             | Statement::Alter { table, .. }
+            | Statement::ActingKey(table)
             | Statement::Temporary(table)
             | Statement::RowsOf(table) => vec![table],
             Statement::Gone(tables)
@@ -113,29 +117,31 @@ fn either(own: Statement, utf8: Statement) -> Statement {
 
 /// Reads a text that could be decoded.
 fn whole(text: &str, schema: &str, syntax: Syntax) -> Statement {
-    let (tokens, open) = syntax.split(text);
-    if open {
-        return Statement::Unknown("a quote that does not end".to_owned());
-    }
-    Words { tokens: &tokens, schema, unread: None }.statement()
+    let (tokens, rest) = syntax.split(text);
+    let why = "a quote that does not end";
+    decide(&tokens, rest, why, schema).unwrap_or_else(|| Statement::Unknown(why.to_owned()))
 }
 
-/// Reads what stands before the first character beyond ASCII, whole tokens only.
+/// Reads a text of which only ASCII is sure.
 fn unread(text: &[u8], schema: &str, syntax: Syntax) -> Statement {
-    let end = text.iter().position(|byte| !byte.is_ascii()).unwrap_or(text.len());
-    let (ascii, bytes) = text.split_at(end);
-    let ascii = String::from_utf8_lossy(ascii);
-    let (mut tokens, open) = syntax.split(&ascii);
-    if !open && ascii.ends_with(is_word) {
-        tokens.pop();
-    }
-    let unread = Unread { bytes, asked: Cell::new(false) };
-    let statement = Words { tokens: &tokens, schema, unread: Some(&unread) }.statement();
-    if !unread.asked.get() {
-        return statement;
-    }
-    let first = tokens.first().and_then(Token::name).unwrap_or_default().to_ascii_uppercase();
-    Statement::Unknown(format!("{first} in a character set that weir does not decode"))
+    let letter = |byte: &u8| if byte.is_ascii() { char::from(*byte) } else { UNDECODED };
+    let text: String = text.iter().map(letter).collect();
+    let (tokens, rest) = syntax.split(&text);
+    let why = "a text in a character set that weir does not decode";
+    decide(&tokens, rest, why, schema).unwrap_or_else(|| {
+        let first = tokens.first().and_then(Token::name).unwrap_or_default().to_ascii_uppercase();
+        let what = why.trim_start_matches("a text ");
+        Statement::Unknown(format!("{first} {what}"))
+    })
+}
+
+/// What the tokens say, `rest` being what follows them unread; `None` if that would have to be
+/// known.
+fn decide(tokens: &[Token], rest: &str, why: &'static str, schema: &str) -> Option<Statement> {
+    let unread = Unread { text: rest, why, asked: Cell::new(false) };
+    let unread = (!rest.is_empty()).then_some(&unread);
+    let statement = Words { tokens, schema, unread }.statement();
+    unread.is_none_or(|unread| !unread.asked.get()).then_some(statement)
 }
 
 #[derive(Clone, Copy)]
@@ -148,7 +154,8 @@ struct Words<'a> {
 
 /// The part of a text that cannot be read.
 struct Unread<'a> {
-    bytes: &'a [u8],
+    text: &'a str,
+    why: &'static str,
     /// Whether something in it was asked for.
     asked: Cell<bool>,
 }
@@ -172,6 +179,18 @@ impl Words<'_> {
         if let Some(unread) = self.unread {
             unread.asked.set(true);
         }
+    }
+
+    /// Whether `word` is among the tokens or may be behind them; words are ASCII in every character
+    /// set of a session.
+    fn may_hold(&self, word: &str) -> bool {
+        let named =
+            |token: &Token| token.name().is_some_and(|name| name.eq_ignore_ascii_case(word));
+        let within = |text: &str| {
+            let mut parts = text.as_bytes().windows(word.len());
+            parts.any(|part| part.eq_ignore_ascii_case(word.as_bytes()))
+        };
+        self.tokens.iter().any(named) || self.unread.is_some_and(|unread| within(unread.text))
     }
 
     fn starts(&self, words: &[&str]) -> bool {
@@ -255,6 +274,9 @@ impl Words<'_> {
             let name = self.at(self.past(2, &["IF", "EXISTS"])).name();
             return Statement::DropDatabase(name.unwrap_or_default().to_owned());
         }
+        if self.at(1).is("INDEX") {
+            return self.drop_index();
+        }
         if !self.at(1).is_any(&["TABLE", "TABLES"]) {
             return Statement::Ddl;
         }
@@ -268,6 +290,21 @@ impl Words<'_> {
             index = next + 1;
         }
         Statement::Gone(tables)
+    }
+
+    /// ``DROP INDEX `PRIMARY` ON t`` is an ALTER of the table, which loses its key.
+    fn drop_index(self) -> Statement {
+        if !self.may_hold("PRIMARY") {
+            return Statement::Ddl;
+        }
+        let index = self.past(2, &["IF", "EXISTS"]);
+        if !alter::is_primary(self.at(index)) {
+            return Statement::Ddl;
+        }
+        match self.table(index + 2) {
+            Some((table, _)) => Statement::Alter { table, clause: "DROP INDEX".to_owned() },
+            None => Statement::Unknown("DROP INDEX".to_owned()),
+        }
     }
 
     /// `RENAME TABLE a TO b, c TO d`: both names of each pair are concerned.
@@ -324,28 +361,19 @@ impl Words<'_> {
         if renamed {
             return Statement::Gone(vec![table]);
         }
-        match alter::changing(rest) {
-            Some(clause) => Statement::Alter { table, clause },
-            None => Statement::Ddl,
+        match alter::effect(rest) {
+            Effect::Changes(clause) => Statement::Alter { table, clause },
+            Effect::ActingKey => Statement::ActingKey(table),
+            Effect::None => Statement::Ddl,
         }
     }
 
-    /// Only an exchange or a conversion of partitions concerns a second table; their words are
-    /// ASCII in every character set of a session.
+    /// Only an exchange or a conversion of partitions concerns a second table.
     fn alter_unread(&self, table: TableName, unread: &Unread<'_>) -> Statement {
-        let holds = |word: &[u8]| {
-            unread.bytes.windows(word.len()).any(|bytes| bytes.eq_ignore_ascii_case(word))
-        };
-        if self.tokens.iter().any(|token| token.is_any(&["EXCHANGE", "CONVERT"]))
-            || holds(b"EXCHANGE")
-            || holds(b"CONVERT")
-        {
+        if self.may_hold("EXCHANGE") || self.may_hold("CONVERT") {
             self.ask();
         }
-        Statement::Alter {
-            table,
-            clause: "a text in a character set that weir does not decode".to_owned(),
-        }
+        Statement::Alter { table, clause: unread.why.to_owned() }
     }
 
     /// `CREATE OR REPLACE` of a table or database drops one that is there; a temporary table hides

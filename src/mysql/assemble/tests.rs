@@ -167,7 +167,7 @@ fn assembler_of(
         wanted: Wanted::default(),
         overlap: Vec::new(),
     };
-    let server = Server { flavor, names_by_case: true };
+    let server = Server { flavor, names_by_case: true, logs_cascades: false };
     let from = empty_position(flavor);
     Assembler::new(Arc::new(plan), server, from, reviewed_until).expect("a plan")
 }

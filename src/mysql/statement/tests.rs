@@ -24,6 +24,10 @@ fn alter(clause: &str) -> Statement {
     Statement::Alter { table: name("shop.t"), clause: clause.to_owned() }
 }
 
+fn acting() -> Statement {
+    Statement::ActingKey(name("shop.t"))
+}
+
 fn unknown(what: &str) -> Statement {
     Statement::Unknown(what.to_owned())
 }
@@ -63,6 +67,10 @@ fn statements_that_decide() {
         ("CREATE OR REPLACE SCHEMA `a` COMMENT 'x'", Statement::DropDatabase("a".to_owned())),
         ("CREATE DATABASE IF NOT EXISTS a", Statement::Ddl),
         ("DROP INDEX i ON t", Statement::Ddl),
+        ("DROP INDEX i ON `primary`", Statement::Ddl),
+        ("DROP INDEX `PRIMARY` ON t", alter("DROP INDEX")),
+        ("DROP INDEX IF EXISTS `primary` ON t WAIT 5", alter("DROP INDEX")),
+        ("CREATE FUNCTION f() RETURNS int LANGUAGE JAVASCRIPT AS $$ // don't $$", Statement::Ddl),
         ("RENAME TABLE t TO a.u, v TO w", gone(&["shop.t", "a.u", "shop.v", "shop.w"])),
         ("SET STATEMENT a=1 FOR TRUNCATE t", Statement::Truncate(name("shop.t"))),
         ("ANALYZE TABLE t", Statement::Ddl),
@@ -102,7 +110,16 @@ fn alters_by_their_clauses() {
         ("DROP INDEX `PRIMARY`", alter("DROP")),
         ("ADD CONSTRAINT pk PRIMARY KEY (a)", alter("ADD")),
         ("ADD SYSTEM VERSIONING", alter("ADD")),
-        ("ADD FOREIGN KEY (a) REFERENCES p (id) ON DELETE CASCADE", alter("ADD")),
+        ("ADD FOREIGN KEY (a) REFERENCES p (id) ON DELETE CASCADE", acting()),
+        ("ADD c int REFERENCES p (id) ON UPDATE SET NULL, ADD INDEX (c)", acting()),
+        ("ADD FOREIGN KEY (a) REFERENCES p (id) ON DELETE CASCADE, DROP z", alter("DROP")),
+        ("CONVERT TO CHARACTER SET latin1 COLLATE latin1_bin", alter("CONVERT")),
+        ("DEFAULT CHARSET = utf8mb4, MODIFY a int", alter("MODIFY")),
+        ("DROP z PARTITION BY HASH (id)", alter("DROP")),
+        ("ENGINE=BLACKHOLE REMOVE PARTITIONING", alter("ENGINE")),
+        ("ORDER BY a, DROP z", alter("DROP")),
+        ("CHARACTER SET", alter("CHARACTER")),
+        ("UNION = (u)", alter("UNION")),
         ("`x` y", alter("a clause that weir does not know")),
         ("ADD FOREIGN KEY f (a) REFERENCES p (id), DROP FOREIGN KEY g", Statement::Ddl),
         ("WAIT 5 ADD UNIQUE (a), DROP KEY i, DROP CHECK c", Statement::Ddl),
@@ -113,6 +130,19 @@ fn alters_by_their_clauses() {
         ),
         ("COMMENT 'a, b' AUTO_INCREMENT = 7, ALGORITHM=INPLACE, LOCK=NONE, FORCE", Statement::Ddl),
         ("ENGINE = innodb ROW_FORMAT=DYNAMIC", Statement::Ddl),
+        ("DEFAULT CHARACTER SET = utf8mb4 DEFAULT COLLATE utf8mb4_bin", Statement::Ddl),
+        ("CHARSET latin1, COLLATE = latin1_bin, CHARACTER SET ascii", Statement::Ddl),
+        ("ENCRYPTION='Y' COMPRESSION 'zlib', TABLESPACE = ts STORAGE DISK", Statement::Ddl),
+        ("`PAGE_COMPRESSED`=1 `encryption_key_id`=2 MAX_ROWS 5", Statement::Ddl),
+        ("SECONDARY_ENGINE = NULL, SECONDARY_LOAD", Statement::Ddl),
+        ("ADD g int AS (a + 1), WITHOUT VALIDATION", Statement::Ddl),
+        ("ADD z int, ORDER BY a DESC, `b`, c ASC", Statement::Ddl),
+        (
+            "PARTITION BY RANGE (a) (PARTITION p VALUES LESS THAN (9), PARTITION q VALUES LESS THAN MAXVALUE)",
+            Statement::Ddl,
+        ),
+        ("COMMENT 'x' PARTITION BY HASH (id) PARTITIONS 4", Statement::Ddl),
+        ("FORCE REMOVE PARTITIONING", Statement::Ddl),
         ("ADD PARTITION (PARTITION p VALUES LESS THAN (9)), DISABLE KEYS", Statement::Ddl),
         ("", Statement::Ddl),
     ] {
@@ -162,10 +192,16 @@ fn texts_that_cannot_be_decoded() {
         (&b"TRUNCATE TABLE `\xb1\xed`"[..], unread("TRUNCATE")),
         (b"TRUNCATE TABLE t\xb1", unread("TRUNCATE")),
         (b"DROP TABLE t, `\xb1\xed`", unread("DROP")),
-        (b"/* \xb1 */ TRUNCATE t", unread("")),
+        (b"/* \xb1` */ TRUNCATE t -- \xb1'", Statement::Truncate(name("shop.t"))),
+        (b"DROP TABLE t /* \xcf, u */", gone(&["shop.t"])),
+        (b"DROP TABLE t /* \xcf */, u", gone(&["shop.t", "shop.u"])),
+        (b"DROP INDEX `\xb1\xed` ON t", Statement::Ddl),
+        (b"DROP INDEX `PRIMARY` ON `\xb1\xed`", unread("DROP")),
+        (b"\xb1 TRUNCATE t", unread("")),
         (b"RENAME TABLE t TO `\xb1\xed`", unread("RENAME")),
         (b"CREATE OR REPLACE TABLE `\xb1\xed` (a int)", unread("CREATE")),
-        (b"CREATE /* \xb1 */ OR REPLACE TABLE t (a int)", unread("CREATE")),
+        (b"CREATE /* \xb1 */ OR REPLACE TABLE t (a int)", gone(&["shop.t"])),
+        (b"ALTER TABLE t COMMENT '\\\xb1', EXCHANGE PARTITION p WITH TABLE u", unread("ALTER")),
         (b"ALTER TABLE `\xb1\x60` FORCE", unread("ALTER")),
         (b"ALTER TABLE t EXCHANGE PARTITION `\xb1` WITH TABLE u", unread("ALTER")),
         (b"ALTER TABLE t COMMENT '\xb1\x27, ENGINE=BLACKHOLE", alter(text)),
@@ -189,7 +225,8 @@ fn quotes_by_the_sql_mode() {
     const NO_BACKSLASH_ESCAPES: u64 = 0x10_0000;
     let path = br"ALTER TABLE t COMMENT 'c:\', RENAME TO u";
     assert_eq!(logged(path, UTF8, NO_BACKSLASH_ESCAPES), gone(&["shop.t"]));
-    assert_eq!(logged(path, UTF8, 0), unknown("a quote that does not end"));
+    assert_eq!(logged(path, UTF8, 0), alter("a quote that does not end"));
+    assert_eq!(plain("DROP TABLE t, `u"), unknown("a quote that does not end"));
     let quoted = br#"TRUNCATE TABLE "a\""#;
     let table = TableName::new("shop", r"a\");
     assert_eq!(logged(quoted, UTF8, ANSI_QUOTES), Statement::Truncate(table));

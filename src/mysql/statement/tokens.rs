@@ -7,6 +7,9 @@
 use crate::mysql::binlog::{Format, Query};
 use crate::mysql::session::Flavor;
 
+/// Stands for a byte of a text that cannot be decoded; no text has it, for it is no character.
+pub(super) const UNDECODED: char = '\u{10ffff}';
+
 /// A word or name, or a sign.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Token {
@@ -57,8 +60,10 @@ impl Syntax {
         }
     }
 
-    /// Splits `text`; also whether it ends inside quotes, which then are no token.
-    pub(super) fn split(self, text: &str) -> (Vec<Token>, bool) {
+    /// Splits `text`; also what follows the tokens: it starts with a quote that does not end, or with
+    /// a name or string that is not decoded. Comments need not be: no character set of a session
+    /// has their ends inside a character.
+    pub(super) fn split(self, text: &str) -> (Vec<Token>, &str) {
         let mut tokens = Vec::new();
         let mut rest = text;
         while let Some(first) = rest.chars().next() {
@@ -69,7 +74,7 @@ impl Syntax {
                         tokens.push(token);
                         after
                     }
-                    None => return (tokens, true),
+                    None => return (tokens, rest),
                 },
                 _ if rest.starts_with("/*") => self.comment(rest),
                 '#' => line_end(rest),
@@ -79,6 +84,9 @@ impl Syntax {
                 _ if is_word(first) => {
                     let end = rest.find(|letter| !is_word(letter)).unwrap_or(rest.len());
                     let (word, after) = rest.split_at(end);
+                    if word.contains(UNDECODED) {
+                        return (tokens, rest);
+                    }
                     tokens.push(Token::Word(word.to_owned()));
                     after
                 }
@@ -90,11 +98,11 @@ impl Syntax {
                 }
             };
         }
-        (tokens, false)
+        (tokens, "")
     }
 
     /// The quoted name or string that `text` starts with, and what follows. A doubled quote stands
-    /// for one; in strings a backslash escapes. `None` where it does not end.
+    /// for one; in strings a backslash escapes. `None` where it does not end or is not decoded.
     fn quoted(self, text: &str, quote: char) -> Option<(Token, &str)> {
         let is_name = quote == '`' || quote == '"' && self.ansi_quotes;
         let escapes = !is_name && !self.plain_backslash;
@@ -109,8 +117,12 @@ impl Syntax {
                         after,
                     ));
                 }
-            } else if letter == '\\' && escapes {
-                letters.next();
+            } else if letter == UNDECODED
+                || letter == '\\'
+                    && escapes
+                    && letters.next().is_some_and(|(_, escaped)| escaped == UNDECODED)
+            {
+                return None;
             }
             name.push(letter);
         }
@@ -145,7 +157,7 @@ fn is_visible(letter: char) -> bool {
 }
 
 /// Whether a character can stand in a bare word.
-pub(super) fn is_word(letter: char) -> bool {
+fn is_word(letter: char) -> bool {
     letter.is_ascii_alphanumeric() || matches!(letter, '_' | '$') || !letter.is_ascii()
 }
 

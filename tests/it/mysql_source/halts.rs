@@ -16,6 +16,11 @@ const TABLES: &str = "CREATE TABLE t (id int PRIMARY KEY, v varchar(600), j json
     INSERT INTO t VALUES (1, 'a', JSON_OBJECT('a', 1, 'b', REPEAT('x', 500)));
     INSERT INTO other_t VALUES (1, 'a', JSON_OBJECT('a', 1, 'b', REPEAT('x', 500)))";
 
+/// Gives `t` a foreign key that acts, and takes it away again.
+const ADD_KEY: &str = "CREATE TABLE other_p (id int PRIMARY KEY) SELECT id FROM t;
+    ALTER TABLE t ADD CONSTRAINT k FOREIGN KEY (id) REFERENCES other_p (id) ON DELETE CASCADE";
+const DROP_KEY: &str = "ALTER TABLE t DROP FOREIGN KEY k; DROP TABLE other_p";
+
 /// What halts on both servers.
 async fn shared(rig: &Rig) {
     let unsupported = Kind::Unsupported;
@@ -76,6 +81,8 @@ async fn shared(rig: &Rig) {
     )
     .await;
     rig.execute("SET GLOBAL binlog_row_metadata = 'FULL'").await;
+    rig.halts("DROP INDEX `PRIMARY` ON t", Kind::SchemaChanged, "changed app.t: DROP INDEX").await;
+    rig.execute("ALTER TABLE t ADD PRIMARY KEY (id)").await;
     rig.halts("RENAME TABLE t TO u", Kind::SchemaChanged, "app.t was dropped, renamed").await;
     rig.execute("RENAME TABLE u TO t").await;
     rig.halts("DROP TABLE t", Kind::SchemaChanged, "app.t was dropped").await;
@@ -89,6 +96,9 @@ async fn passes(rig: &Rig, foreign: &str) {
         "CREATE TABLE other_x (id int); DROP TABLE other_x; CREATE INDEX i ON t (v(10));
         ALTER TABLE t DROP INDEX i; ANALYZE TABLE t; FLUSH TABLES;
         ALTER TABLE t ADD UNIQUE u (id), COMMENT 'x', ALGORITHM=INPLACE; ALTER TABLE t DROP KEY u;
+        ALTER TABLE t DEFAULT CHARACTER SET latin1 COLLATE latin1_bin, MAX_ROWS 9, ORDER BY id, v;
+        ALTER TABLE t COMMENT 'y' PARTITION BY HASH (id) PARTITIONS 2;
+        ALTER TABLE t FORCE REMOVE PARTITIONING;
         SET @s = 'CREATE VIEW v AS SELECT 1 AS `中`'; SET NAMES gbk; PREPARE p FROM @s; EXECUTE p;
         SET NAMES utf8mb4;
         CREATE TEMPORARY TABLE tmp (id int); INSERT INTO tmp VALUES (1); DROP TABLE tmp;
@@ -152,6 +162,7 @@ async fn what_is_not_understood_halts_mysql() {
         SET SESSION binlog_row_image = 'MINIMAL';";
     let vector = "CREATE TABLE other_v (id int PRIMARY KEY, v vector(3));
         INSERT INTO other_v VALUES (1, STRING_TO_VECTOR('[1,2,3]'));";
+    let vector = format!("{ADD_KEY}; {DROP_KEY}; {vector}");
     passes(&rig, &format!("{vector} {partial} UPDATE other_t SET j = JSON_SET(j, '$.a', 2)")).await;
     reviewed(&rig).await;
     rig.execute("INSERT INTO t VALUES (1, 'a', JSON_OBJECT('a', 1, 'b', REPEAT('x', 500)))").await;
@@ -185,6 +196,8 @@ async fn what_is_not_understood_halts_mariadb() {
     rig.execute("INSERT INTO t VALUES (1, 'a', '{}')").await;
     rig.halts(&compress("t"), Kind::Unsupported, "COMPRESSED_EVENT").await;
     rig.execute(plain).await;
+    rig.halts(ADD_KEY, Kind::SchemaChanged, "gave app.t a foreign key that changes rows").await;
+    rig.execute(DROP_KEY).await;
     rig.halts("INSERT INTO c VALUES (1, 'x')", Kind::Unsupported, "COMPRESSED column").await;
     rig.halts("ALTER IGNORE TABLE t ADD UNIQUE (v)", Kind::Unsupported, "moved or dropped rows")
         .await;

@@ -191,3 +191,36 @@ fn an_old_temporal_column_with_a_fraction_is_refused_even_if_ignored() {
         }
     }
 }
+
+/// Broken if a statement that cannot be applied passed, or went on to halt the link after a person
+/// had seen to it.
+#[test]
+fn a_review_lets_statements_pass() {
+    let take = |text: &str, reviewed: bool, logs_cascades: bool| {
+        let until = reviewed.then(|| empty_position(Flavor::Mysql));
+        let mut assembler = assembler_of(Flavor::Mysql, tables(Flavor::Mysql), until);
+        assembler.logs_cascades = logs_cascades;
+        assembler.begin(empty_position(Flavor::Mysql), None, false).expect("a transaction");
+        let query = Query::new("app", text.as_bytes(), 45, 0);
+        assembler.query(&Header::default(), &query, &mut Vec::new())
+    };
+    let key = "ALTER TABLE plain ADD FOREIGN KEY (id) REFERENCES p (id) ON DELETE CASCADE";
+    for (text, kind) in [
+        ("FROBNICATE plain", Kind::Unsupported),
+        ("DROP TABLE other, `plain", Kind::Unsupported),
+        ("CREATE TEMPORARY TABLE plain (id int)", Kind::Unsupported),
+        (key, Kind::SchemaChanged),
+        ("DROP INDEX `PRIMARY` ON plain", Kind::SchemaChanged),
+    ] {
+        let error = take(text, false, false).expect_err(text);
+        assert_eq!(error.kind(), kind, "{text}: {}", error.chain());
+        assert!(
+            error.operator_hint().contains("--schema-reviewed"),
+            "{text}: {}",
+            error.operator_hint()
+        );
+        take(text, true, false).expect(text);
+    }
+    take("CREATE TEMPORARY TABLE other (id int)", false, false).expect("not planned");
+    take(key, false, true).expect("what it does is logged");
+}
