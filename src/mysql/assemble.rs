@@ -21,7 +21,7 @@ use super::statement::{self, Statement};
 use crate::error::{Error, Kind, Result};
 use crate::link::queue::{PART_BYTES_MAX, PART_CHANGES_MAX};
 use crate::model::{Change, Commit, Op, Part, TableName};
-use crate::plan::LinkPlan;
+use crate::plan::{LinkPlan, TablePlan};
 use crate::position::Position;
 use place::Place;
 use tables::Tables;
@@ -265,7 +265,9 @@ impl Assembler {
                 self.refuse_gone(&names)?;
             }
             Statement::MovesRows(names) => self.refuse_moved(&names)?,
-            Statement::Alter { table, clause } => self.refuse_altered(&table, &clause)?,
+            Statement::Alter { table, clause, columns } => {
+                self.refuse_altered(&table, &clause, &columns)?;
+            }
             Statement::ActingKey(table) => self.refuse_acting_key(&table)?,
             Statement::Temporary(name) => self.refuse_temporary(&name)?,
             Statement::Ambiguous(names) => self.refuse_ambiguous(&names)?,
@@ -299,8 +301,10 @@ impl Assembler {
         }
     }
 
-    fn refuse_altered(&mut self, name: &TableName, clause: &str) -> Result<()> {
-        if self.tables.planned(name).is_none() || self.transaction()?.reviewed {
+    fn refuse_altered(&mut self, name: &TableName, clause: &str, columns: &[String]) -> Result<()> {
+        let planned = self.tables.planned(name).and_then(|index| self.plan.tables.get(index));
+        let concerned = planned.is_some_and(|plan| columns.is_empty() || writes(plan, columns));
+        if !concerned || self.transaction()?.reviewed {
             return Ok(());
         }
         Err(Error::new(Kind::SchemaChanged, format!("ALTER TABLE changed {name}: {clause}")))
@@ -375,6 +379,13 @@ impl Assembler {
             _ => Ok(()),
         }
     }
+}
+
+/// Whether the plan writes one of these columns, or one that the server computes, perhaps from them.
+fn writes(plan: &TablePlan, columns: &[String]) -> bool {
+    let written = plan.columns.iter().filter_map(|column| plan.source.columns.get(column.source));
+    let is_one = |name: &str| columns.iter().any(|one| one.to_lowercase() == name.to_lowercase());
+    written.into_iter().any(|column| column.generated || is_one(&column.name))
 }
 
 fn other_dialect() -> Error {

@@ -53,6 +53,8 @@ pub(crate) enum Statement {
         table: TableName,
         /// The clause's first word.
         clause: String,
+        /// The columns whose values alone may change; none where it is more than that.
+        columns: Vec<String>,
     },
     /// The table gets a foreign key that changes rows by itself.
     ActingKey(TableName),
@@ -142,6 +144,11 @@ fn decide(tokens: &[Token], rest: &str, why: &'static str, schema: &str) -> Opti
     let unread = (!rest.is_empty()).then_some(&unread);
     let statement = Words { tokens, schema, unread }.statement();
     unread.is_none_or(|unread| !unread.asked.get()).then_some(statement)
+}
+
+/// An `ALTER TABLE` that may change any row.
+fn altered(table: TableName, clause: &str) -> Statement {
+    Statement::Alter { table, clause: clause.to_owned(), columns: Vec::new() }
 }
 
 #[derive(Clone, Copy)]
@@ -302,7 +309,7 @@ impl Words<'_> {
             return Statement::Ddl;
         }
         match self.table(index + 2) {
-            Some((table, _)) => Statement::Alter { table, clause: "DROP INDEX".to_owned() },
+            Some((table, _)) => altered(table, "DROP INDEX"),
             None => Statement::Unknown("DROP INDEX".to_owned()),
         }
     }
@@ -362,7 +369,7 @@ impl Words<'_> {
             return Statement::Gone(vec![table]);
         }
         match alter::effect(rest) {
-            Effect::Changes(clause) => Statement::Alter { table, clause },
+            Effect::Changes { clause, columns } => Statement::Alter { table, clause, columns },
             Effect::ActingKey => Statement::ActingKey(table),
             Effect::None => Statement::Ddl,
         }
@@ -373,7 +380,7 @@ impl Words<'_> {
         if self.may_hold("EXCHANGE") || self.may_hold("CONVERT") {
             self.ask();
         }
-        Statement::Alter { table, clause: unread.why.to_owned() }
+        altered(table, unread.why)
     }
 
     /// `CREATE OR REPLACE` of a table or database drops one that is there; a temporary table hides

@@ -15,8 +15,13 @@ pub(super) enum Effect {
     None,
     /// Nothing yet: from now on a foreign key of the table changes rows by itself.
     ActingKey,
-    /// It may change rows; the first word of the clause.
-    Changes(String),
+    /// It may change rows.
+    Changes {
+        /// The clause's first word.
+        clause: String,
+        /// The columns whose values alone may change; none where it is more than that.
+        columns: Vec<String>,
+    },
 }
 
 /// The effect of an `ALTER TABLE`; `tokens` follow the table's name.
@@ -27,20 +32,46 @@ pub(super) fn effect(tokens: &[Token]) -> Effect {
         all => all,
     };
     let (mut acting, mut ordered) = (false, false);
+    let (mut retyping, mut columns) = (None, Vec::new());
     for clause in clauses(tokens).into_iter().map(without_partitioning) {
         ordered |= pair(clause, "ORDER", "BY");
         if ordered && is_order(clause) {
             continue;
         }
-        if !keeps_rows(clause) {
-            return Effect::Changes(match clause.first() {
-                Some(Token::Word(word)) => word.to_ascii_uppercase(),
-                _ => "a clause that weir does not know".to_owned(),
-            });
-        }
         acting |= is_acting_key(clause);
+        if keeps_rows(clause) {
+            continue;
+        }
+        match retyped(clause) {
+            Some(column) => columns.push(column.to_owned()),
+            None => return Effect::Changes { clause: first_word(clause), columns: Vec::new() },
+        }
+        retyping = retyping.or(Some(clause));
     }
-    if acting { Effect::ActingKey } else { Effect::None }
+    match retyping {
+        Some(clause) if acting => {
+            Effect::Changes { clause: first_word(clause), columns: Vec::new() }
+        }
+        Some(clause) => Effect::Changes { clause: first_word(clause), columns },
+        None if acting => Effect::ActingKey,
+        None => Effect::None,
+    }
+}
+
+fn first_word(clause: &[Token]) -> String {
+    match clause.first() {
+        Some(Token::Word(word)) => word.to_ascii_uppercase(),
+        _ => "a clause that weir does not know".to_owned(),
+    }
+}
+
+/// The column that is given another type or name, if the clause does nothing else.
+fn retyped(clause: &[Token]) -> Option<&str> {
+    let (first, rest) = clause.split_first()?;
+    let past = rest.iter().take_while(|token| token.is_any(&["COLUMN", "IF", "EXISTS"])).count();
+    let (column, definition) = rest.get(past..)?.split_first()?;
+    let more = definition.iter().any(|token| token.is_any(&["PRIMARY", "KEY", "REFERENCES"]));
+    column.name().filter(|_| first.is_any(&["MODIFY", "CHANGE"]) && !more)
 }
 
 /// The clause without a `PARTITION BY …` or `REMOVE PARTITIONING`, which need no comma before them.

@@ -21,7 +21,12 @@ fn moves(tables: &[&str]) -> Statement {
 }
 
 fn alter(clause: &str) -> Statement {
-    Statement::Alter { table: name("shop.t"), clause: clause.to_owned() }
+    altered(name("shop.t"), clause)
+}
+
+fn retypes(clause: &str, columns: &[&str]) -> Statement {
+    let columns = columns.iter().map(|&column| column.to_owned()).collect();
+    Statement::Alter { table: name("shop.t"), clause: clause.to_owned(), columns }
 }
 
 fn acting() -> Statement {
@@ -101,8 +106,15 @@ fn alters_by_their_clauses() {
         ("DISCARD TABLESPACE", moves(&["shop.t"])),
         ("EXCHANGE PARTITION p WITH TABLE b.u", moves(&["shop.t", "b.u"])),
         ("DROP COLUMN z, ADD COLUMN z int NOT NULL DEFAULT 0", alter("DROP")),
-        ("ADD INDEX i (a, b), MODIFY n int NOT NULL", alter("MODIFY")),
-        ("MODIFY c varchar(10) CHARACTER SET ascii", alter("MODIFY")),
+        ("ADD INDEX i (a, b), MODIFY n int NOT NULL", retypes("MODIFY", &["n"])),
+        ("MODIFY c varchar(10) CHARACTER SET ascii", retypes("MODIFY", &["c"])),
+        (
+            "CHANGE COLUMN IF EXISTS `a` b int FIRST, MODIFY COLUMN c enum('x', 'y')",
+            retypes("CHANGE", &["a", "c"]),
+        ),
+        ("MODIFY a int, DROP z", alter("DROP")),
+        ("MODIFY a int PRIMARY KEY", alter("MODIFY")),
+        ("MODIFY a int, ADD FOREIGN KEY (a) REFERENCES p (id) ON DELETE SET NULL", alter("MODIFY")),
         ("CONVERT TO CHARACTER SET latin1", alter("CONVERT")),
         ("COMMENT = 'x' ENGINE=BLACKHOLE", alter("COMMENT")),
         ("ENGINE=BLACKHOLE", alter("ENGINE")),
@@ -114,7 +126,7 @@ fn alters_by_their_clauses() {
         ("ADD c int REFERENCES p (id) ON UPDATE SET NULL, ADD INDEX (c)", acting()),
         ("ADD FOREIGN KEY (a) REFERENCES p (id) ON DELETE CASCADE, DROP z", alter("DROP")),
         ("CONVERT TO CHARACTER SET latin1 COLLATE latin1_bin", alter("CONVERT")),
-        ("DEFAULT CHARSET = utf8mb4, MODIFY a int", alter("MODIFY")),
+        ("DEFAULT CHARSET = utf8mb4, MODIFY a int", retypes("MODIFY", &["a"])),
         ("DROP z PARTITION BY HASH (id)", alter("DROP")),
         ("ENGINE=BLACKHOLE REMOVE PARTITIONING", alter("ENGINE")),
         ("ORDER BY a, DROP z", alter("DROP")),

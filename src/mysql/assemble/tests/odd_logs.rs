@@ -224,3 +224,33 @@ fn a_review_lets_statements_pass() {
     take("CREATE TEMPORARY TABLE other (id int)", false, false).expect("not planned");
     take(key, false, true).expect("what it does is logged");
 }
+
+/// Broken if values that an ALTER converted stayed as they were on the target, or if one of columns
+/// that are not replicated halted the link.
+#[test]
+fn other_types_of_columns_that_are_not_written() {
+    const V: usize = 1;
+    let take = |text: &str, change: fn(&mut TablePlan)| {
+        let tables = otherwise(Flavor::Mysql, 1, change);
+        let mut assembler = assembler_of(Flavor::Mysql, tables, None);
+        assembler.begin(empty_position(Flavor::Mysql), None, false).expect("a transaction");
+        let query = Query::new("app", text.as_bytes(), 45, 0);
+        assembler.query(&Header::default(), &query, &mut Vec::new())
+    };
+    let ignored: fn(&mut TablePlan) = |plain| plain.columns.retain(|one| one.source != V);
+    let computed: fn(&mut TablePlan) = |plain| {
+        plain.columns.retain(|one| one.source != V);
+        plain.source.columns[0].generated = true;
+    };
+    let retyped = "ALTER TABLE plain MODIFY V date";
+    take(retyped, ignored).expect("not written");
+    for (text, change) in [
+        (retyped, (|_| {}) as fn(&mut TablePlan)),
+        (retyped, computed),
+        ("ALTER TABLE plain MODIFY v date, CHANGE id id bigint", ignored),
+        ("ALTER TABLE plain MODIFY v date, DROP z", ignored),
+    ] {
+        let error = take(text, change).expect_err(text);
+        assert_eq!(error.kind(), Kind::SchemaChanged, "{text}: {}", error.chain());
+    }
+}
