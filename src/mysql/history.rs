@@ -50,7 +50,8 @@ pub(crate) async fn names_by_case(session: &mut Session) -> Result<bool> {
     Ok(text(session, "SELECT @@GLOBAL.lower_case_table_names").await? == "0")
 }
 
-/// Whether the log holds what foreign keys do: MySQL 9.6 and later, unless told otherwise.
+/// Whether the log holds what foreign keys do: MySQL does where it can leave them to its upper layer
+/// (`innodb_native_foreign_keys`) and is told to.
 pub(crate) async fn logs_cascades(session: &mut Session) -> Result<bool> {
     let sql = "SHOW GLOBAL VARIABLES LIKE 'innodb_native_foreign_keys'";
     let row = session.texts("read the log's state", sql).await?.pop().unwrap_or_default();
