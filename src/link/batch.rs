@@ -47,10 +47,7 @@ pub(super) struct Origin {
 impl Batch {
     /// Adds one prepared change of the transaction that is open.
     pub(super) fn push(&mut self, prepared: Option<Prepared>) {
-        if let Some(prepared) = prepared {
-            self.prepared.push(prepared);
-            self.ordinals.push(self.open_changes);
-        }
+        self.push_beside(prepared);
         self.open_changes += 1;
         self.changes += 1;
     }

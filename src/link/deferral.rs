@@ -59,21 +59,15 @@ impl<'a> Deferral<'a> {
     /// Whether a delete must wait because rows wait that may hang on its row until they are in: the
     /// target could pass the delete on to them.
     pub(super) fn is_held(&self, plan: &LinkPlan, change: &Prepared) -> bool {
-        let parent = plan.tables.get(change.table).map(|table| &table.target.name);
-        let hangs = |(_, other): &(usize, &Prepared)| {
-            let child = plan.tables.get(other.table);
-            child.zip(parent).is_some_and(|(child, parent)| {
-                child.target.foreign_keys.iter().any(|key| key.parent == *parent)
-            })
-        };
+        let hangs = |(_, other): &(usize, &Prepared)| refers_to(plan, other.table, change.table);
         matches!(change.act, Act::Delete { .. })
             && self.lines.iter().any(|line| line.changes.iter().any(hangs))
     }
 
     /// A delete waits, see [`Deferral::is_held`].
-    pub(super) fn hold(&mut self, index: usize, change: &'a Prepared) {
+    pub(super) fn hold(&mut self, plan: &LinkPlan, index: usize, change: &'a Prepared) {
         let error = Error::new(Kind::Constraint, "it waits for rows that refer to its row");
-        self.lines.push(Line { changes: VecDeque::from([(index, change)]), error });
+        self.begin(plan, index, change, error);
     }
 
     /// A change was refused: its key waits from here on.
@@ -180,17 +174,20 @@ impl<'a> Deferral<'a> {
     }
 }
 
+/// Whether rows of one table of the plan refer to rows of another on the target.
+fn refers_to(plan: &LinkPlan, child: usize, parent: usize) -> bool {
+    let (child, parent) = (plan.tables.get(child), plan.tables.get(parent));
+    child.zip(parent).is_some_and(|(child, parent)| {
+        child.target.foreign_keys.iter().any(|key| key.parent == parent.target.name)
+    })
+}
+
 impl Line<'_> {
     /// Whether its first change may wait for a row of that table: a row that refers to the table,
     /// and is not about to go.
     fn may_refer_to(&self, plan: &LinkPlan, parent: usize) -> bool {
         let Some((_, first)) = self.changes.front() else { return false };
-        let name = |index: usize| plan.tables.get(index).map(|table| &table.target.name);
-        let child = plan.tables.get(first.table);
-        !matches!(first.act, Act::Delete { .. })
-            && child.is_some_and(|child| {
-                child.target.foreign_keys.iter().any(|key| Some(&key.parent) == name(parent))
-            })
+        !matches!(first.act, Act::Delete { .. }) && refers_to(plan, first.table, parent)
     }
 
     /// Whether one of its changes has a key in common with `change`; a truncate has all of its

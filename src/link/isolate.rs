@@ -114,7 +114,7 @@ impl Singly<'_> {
                 continue;
             }
             if self.waiting.is_held(self.plan, change) {
-                self.waiting.hold(index, change);
+                self.waiting.hold(self.plan, index, change);
                 continue;
             }
             match self.one(index).await? {

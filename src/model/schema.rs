@@ -21,6 +21,12 @@ impl TableName {
     pub fn new(schema: impl Into<String>, table: impl Into<String>) -> Self {
         TableName { schema: schema.into(), table: table.into() }
     }
+
+    /// In lower case, for a server that does not tell names apart by case.
+    #[must_use]
+    pub fn folded(&self) -> Self {
+        TableName::new(self.schema.to_lowercase(), self.table.to_lowercase())
+    }
 }
 
 impl fmt::Display for TableName {

@@ -177,7 +177,7 @@ async fn read_names(
     let sql = "SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, ENGINE FROM information_schema.TABLES \
                WHERE TABLE_SCHEMA NOT IN \
                ('mysql', 'information_schema', 'performance_schema', 'sys', 'weir')";
-    let folded = folded(selection);
+    let folded = selection.folded();
     let mut tables = Vec::new();
     for row in session.texts("list the tables", sql).await? {
         let mut fields = row.into_iter().map(Option::unwrap_or_default);
@@ -185,9 +185,7 @@ async fn read_names(
         let (name, kind, engine) = (TableName::new(next(), next()), next(), next());
         let (selection, asked) = match server.folds_names {
             false => (selection, name.clone()),
-            true => {
-                (&folded, TableName::new(name.schema.to_lowercase(), name.table.to_lowercase()))
-            }
+            true => (&folded, name.folded()),
         };
         let no_table = ["VIEW", "SYSTEM VIEW", "SEQUENCE"].contains(&kind.as_str());
         let wanted = if no_table { selection.names(&asked) } else { selection.matches(&asked) };
@@ -206,11 +204,6 @@ async fn read_names(
         });
     }
     Ok(tables)
-}
-
-fn folded(selection: &Selection) -> Selection {
-    let lower = |patterns: &[String]| patterns.iter().map(|one| one.to_lowercase()).collect();
-    Selection { include: lower(&selection.include), exclude: lower(&selection.exclude) }
 }
 
 /// Why a table of this `TABLE_TYPE` cannot be replicated as a plain one.

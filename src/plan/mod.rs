@@ -29,4 +29,4 @@ pub use prepare::{Act, Prepared, note, prepare, source_key};
 pub use select::{links, selection};
 pub use selection::Selection;
 pub use table::{ColumnPlan, LinkPlan, TablePlan, UpsertStrategy};
-pub use wanted::Wanted;
+pub use wanted::{Wanted, unplanned};

@@ -152,7 +152,7 @@ fn lacks_required(table: &TablePlan, listed: &[usize]) -> bool {
 }
 
 /// What has a reshaped row read again; `None` for others, and where no row is left. It goes with the
-/// change, after it.
+/// change, before or after it.
 ///
 /// # Errors
 /// As [`prepare`].

@@ -25,6 +25,13 @@ impl Selection {
         any(&self.include) && !any(&self.exclude)
     }
 
+    /// In lower case, for names that are [`TableName::folded`].
+    #[must_use]
+    pub fn folded(&self) -> Self {
+        let lower = |patterns: &[String]| patterns.iter().map(|one| one.to_lowercase()).collect();
+        Selection { include: lower(&self.include), exclude: lower(&self.exclude) }
+    }
+
     /// Whether the table is wanted by its very name. What is no table (a view, a sequence) is not
     /// meant by a pattern, and is refused only where it is named.
     pub fn names(&self, name: &TableName) -> bool {

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::error::{Error, Kind};
 use crate::model::TableName;
 use crate::plan::Selection;
 
@@ -40,23 +41,23 @@ impl Wanted {
     /// In lower case, for a server that does not tell names apart by case.
     #[must_use]
     pub fn folded(&self) -> Self {
-        let lower = |patterns: &[String]| patterns.iter().map(|one| one.to_lowercase()).collect();
-        let names = |names: &BTreeSet<TableName>| {
-            let fold = |name: &TableName| {
-                TableName::new(name.schema.to_lowercase(), name.table.to_lowercase())
-            };
-            names.iter().map(fold).collect()
-        };
-        let rule = |rule: &Selection| Selection {
-            include: lower(&rule.include),
-            exclude: lower(&rule.exclude),
-        };
+        let names = |names: &BTreeSet<TableName>| names.iter().map(TableName::folded).collect();
         Wanted {
-            rules: self.rules.iter().map(rule).collect(),
+            rules: self.rules.iter().map(Selection::folded).collect(),
             named: names(&self.named),
             elsewhere: names(&self.elsewhere),
         }
     }
+}
+
+/// Rows of a table that the configuration asks for and the plan does not hold; the way on is the
+/// room's to tell.
+pub fn unplanned(name: &TableName) -> Error {
+    let context = format!(
+        "the log holds rows of {name}, which the configuration asks for and which was not there, \
+         or hidden from weir, when the link started"
+    );
+    Error::new(Kind::SchemaChanged, context)
 }
 
 #[cfg(test)]

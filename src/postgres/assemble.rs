@@ -18,7 +18,7 @@ use crate::error::{Error, Kind, Result};
 use crate::link::queue::{PART_BYTES_MAX, PART_CHANGES_MAX};
 use crate::model::value::UNIX_TO_2000_US;
 use crate::model::{Before, Change, Commit, Op, Part, Row, TableName, Value};
-use crate::plan::{LinkPlan, TablePlan};
+use crate::plan::{LinkPlan, TablePlan, unplanned};
 use crate::position::{Lsn, Position};
 
 /// Tuples from this size on, in bytes, stay in the read buffer if at least half of them is kept.
@@ -210,7 +210,7 @@ impl Assembler {
             None => Err(out_of_order("a change of a table that was not described")),
             Some(Known::Skipped) => Ok(None),
             Some(Known::Wanted(_)) if self.is_reviewed(open) => Ok(None),
-            Some(Known::Wanted(name)) => Err(unplanned(name)),
+            Some(Known::Wanted(name)) => Err(unread(name)),
             Some(Known::Planned { table, layout }) => {
                 if !layout.differences.is_empty() && !self.is_reviewed(open) {
                     let name = &self.plan(*table)?.source.name;
@@ -340,12 +340,8 @@ fn is_hidden(schema: &str) -> bool {
     schema == "weir" || schema == "information_schema" || schema.starts_with("pg_")
 }
 
-fn unplanned(name: &TableName) -> Error {
-    let context = format!(
-        "the log holds rows of {name}, which the configuration asks for and which was not there, \
-         or hidden from weir, when the link started"
-    );
-    Error::new(Kind::SchemaChanged, context).hint(format!(
+fn unread(name: &TableName) -> Error {
+    unplanned(name).hint(format!(
         "make the table on the target, grant weir what `weir setup` prints for it, copy the rows it \
          already holds, then `weir resume LINK --schema-reviewed`; or `exclude` \"{name}\" and \
          start weir again"

@@ -160,16 +160,8 @@ impl Writer {
 
     /// Makes what came from elsewhere (the mirror) durable in sled too, before anything else.
     pub(super) fn adopt(&mut self, contents: &Contents) -> Result<()> {
-        let news = contents
-            .links
-            .iter()
-            .filter(|(link, checkpoint)| self.contents.links.get(*link) != Some(*checkpoint));
-        let installation = &contents.installation;
-        let pending: Pending = news
-            .map(|(link, checkpoint)| {
-                (link.clone(), Some((checkpoint.clone(), installation.clone())))
-            })
-            .collect();
+        let mut pending = records(contents);
+        pending.retain(|link, _| self.contents.links.get(link) != contents.links.get(link));
         if !pending.is_empty() {
             self.durably(&pending)?;
         }
@@ -197,13 +189,7 @@ impl Writer {
             *known = number.max(*known);
         }
         let known = std::mem::take(&mut self.contents);
-        let again: Pending = known
-            .links
-            .iter()
-            .map(|(link, checkpoint)| {
-                (link.clone(), Some((checkpoint.clone(), known.installation.clone())))
-            })
-            .collect();
+        let again = records(&known);
         let written = self.write(&again);
         self.contents = known;
         written
@@ -278,6 +264,13 @@ impl Writer {
             tracing::warn!(%cause, "checkpoints.json could not be written");
         }
     }
+}
+
+/// A record of every link.
+fn records(contents: &Contents) -> Pending {
+    let record = |checkpoint: &Checkpoint| (checkpoint.clone(), contents.installation.clone());
+    let links = contents.links.iter();
+    links.map(|(link, checkpoint)| (link.clone(), Some(record(checkpoint)))).collect()
 }
 
 fn take(

@@ -11,7 +11,7 @@ use crate::model::TableName;
 use crate::mysql::binlog::TableMap;
 use crate::mysql::decode::Shape;
 use crate::mysql::sql::is_system;
-use crate::plan::{LinkPlan, Wanted};
+use crate::plan::{LinkPlan, Wanted, unplanned};
 
 /// Ids kept at most from one transaction to the next; beyond it all are forgotten.
 const IDS_MAX: usize = 4_096;
@@ -57,7 +57,7 @@ impl Tables {
         if self.by_case {
             return name.clone();
         }
-        TableName::new(name.schema.to_lowercase(), name.table.to_lowercase())
+        name.folded()
     }
 
     /// The planned table of this name.
@@ -110,11 +110,7 @@ impl Tables {
         if reviewed || hidden || !self.wanted.wants(&self.folded(&name)) || is_sequence(map) {
             return Ok(());
         }
-        let context = format!(
-            "the log holds rows of {name}, which the configuration asks for and which was not \
-             there, or hidden from weir, when the link started"
-        );
-        Err(Error::new(Kind::SchemaChanged, context).hint(format!(
+        Err(unplanned(&name).hint(format!(
             "make the table on the target and grant weir what `weir setup` prints for it, then \
              `weir resume LINK --schema-reviewed` (rows from before the link's start are to be \
              copied); or `exclude` \"{name}\" and start weir again"
