@@ -71,7 +71,7 @@ pub async fn connect(database: &Database, application_name: &str, role: Role) ->
     let context = || format!("connect to database `{}`", database.name);
     let opts = options(database, application_name, role).await?;
     let connecting = async {
-        let mut conn = Conn::new(opts)
+        let mut conn = log_in(opts, database.dialect)
             .await
             .map_err(|error| transport::refused(error, database, context()))?;
         let version_text: Option<String> = conn
@@ -97,6 +97,22 @@ pub async fn connect(database: &Database, application_name: &str, role: Role) ->
             "check the server's load, and that it is MySQL or MariaDB that listens there: \
              PostgreSQL waits for the client to speak first",
         )),
+    }
+}
+
+/// Logs in. With `ed25519` of MariaDB a right password is refused once in a few hundred logins (seen
+/// on 10.11 with mysql_async 0.37), so one refusal is no proof: a second login is.
+async fn log_in(opts: impl Into<mysql_async::Opts>, dialect: Dialect) -> mysql_async::Result<Conn> {
+    const ACCESS_DENIED: u16 = 1045;
+    let opts = opts.into();
+    match Conn::new(opts.clone()).await {
+        Err(mysql_async::Error::Server(refusal))
+            if refusal.code == ACCESS_DENIED && dialect == Dialect::Mariadb =>
+        {
+            tracing::debug!("the login was refused; trying once more");
+            Conn::new(opts).await
+        }
+        outcome => outcome,
     }
 }
 
