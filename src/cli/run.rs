@@ -2,6 +2,7 @@
 //! control socket meanwhile. Signals are caught before anything else, and everything that can be
 //! taken by another process is taken before any link starts.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,10 +18,11 @@ use crate::cli::control::{self, Answer, Request, Respond};
 use crate::cli::output::complain;
 use crate::cli::signals::Signals;
 use crate::cli::{exit, status};
-use crate::config::{Config, LinkName};
+use crate::config::{ApplyOptions, Config, LinkName, Streaming};
 use crate::error::{Kind, Result};
 use crate::link::ends::RoomEnds;
 use crate::link::ledger::Ledger;
+use crate::link::ports::SpoolPlace;
 use crate::link::status::LinkState;
 use crate::link::supervisor::{LinkHandle, LinkSpec, Shared, Supervisor};
 use crate::observe::http;
@@ -55,6 +57,7 @@ async fn replicate(
     signals: Signals,
     args: &RunArgs,
 ) -> Result<ExitCode> {
+    clear_spool(&config.state_dir);
     let installation = store.installation();
     let specs =
         names.iter().map(|link| spec(config, link, &installation)).collect::<Result<_>>()?;
@@ -171,11 +174,34 @@ fn verdict(handles: &[LinkHandle]) -> ExitCode {
     ExitCode::from(exit::after(kinds, exit::HALTED))
 }
 
+/// The folder of what is kept of open transactions, below the state directory.
+const SPOOL: &str = "spool";
+
+/// Removes what a weir that was killed left of open transactions: it comes again.
+fn clear_spool(state_dir: &Path) {
+    let path = state_dir.join(SPOOL);
+    match std::fs::remove_dir_all(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            tracing::warn!(path = %path.display(), %error, "an old spool cannot be removed");
+        }
+        _ => {}
+    }
+}
+
+/// Where the link's open transactions are kept, if they are asked for.
+fn spool_place(config: &Config, link: &LinkName, options: &ApplyOptions) -> Option<SpoolPlace> {
+    (options.streaming == Streaming::On).then(|| SpoolPlace {
+        directory: config.state_dir.join(SPOOL).join(link.slot_suffix()),
+        bytes_max: options.spool_bytes_max as u64,
+    })
+}
+
 /// One link as the supervisor takes it.
 fn spec(config: &Arc<Config>, link: &LinkName, installation: &str) -> Result<LinkSpec> {
     let ends = Ends::of(config, link, installation)?;
     let options = config.options(link).clone();
     let context = ends.context.clone();
+    let spool = spool_place(config, link, &options);
     let (config, link, seed) = (Arc::clone(config), link.clone(), installation.to_owned());
     let told = Arc::new(AtomicBool::new(false));
     let ends = RoomEnds {
@@ -184,6 +210,7 @@ fn spec(config: &Arc<Config>, link: &LinkName, installation: &str) -> Result<Lin
         source: ends.source.clone(),
         target_room: ends.target_room(),
         target: ends.target.clone(),
+        spool,
         lock_timeout: options.lock_timeout,
         replan: Box::new(move || {
             let (config, link, seed) = (Arc::clone(&config), link.clone(), seed.clone());

@@ -12,7 +12,7 @@ use toml::de::DeValue;
 
 use super::columns::Columns;
 use super::read::{At, Named, Node, Period, Read, Reader, Size};
-use super::settings::{Deletes, Start, TlsMode, Truncates};
+use super::settings::{Deletes, Start, Streaming, TlsMode, Truncates};
 
 /// Declares a section: a struct of its keys, its reader and its schema.
 macro_rules! section {
@@ -169,6 +169,11 @@ section! {
         optional batch_bytes_max: Size,
         /// Memory of the queue between reading and applying at most.
         optional queue_bytes_max: Size,
+        /// Whether a PostgreSQL source may send large transactions before their commit, to be kept
+        /// in the state directory until then.
+        optional streaming: Streaming,
+        /// Disk space for such transactions at most.
+        optional spool_bytes_max: Size,
         /// Longest wait for a lock in the target.
         optional lock_timeout: Period,
         /// First wait before a retry; it doubles with each further one.
@@ -262,6 +267,7 @@ macro_rules! words {
 
 words!(Deletes: "apply" => Deletes::Apply, "ignore" => Deletes::Ignore; later "flag");
 words!(Truncates: "halt" => Truncates::Halt, "apply" => Truncates::Apply; later);
+words!(Streaming: "on" => Streaming::On, "off" => Streaming::Off; later "parallel");
 words!(TlsMode: "off" => TlsMode::Off, "require" => TlsMode::Require,
     "verify-ca" => TlsMode::VerifyCa, "verify-full" => TlsMode::VerifyFull; later);
 

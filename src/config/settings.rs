@@ -254,6 +254,15 @@ pub enum Start {
     Now,
 }
 
+/// `streaming`: whether PostgreSQL may send large transactions before their commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Streaming {
+    /// They are kept in the state directory until they commit.
+    On,
+    /// The server keeps them.
+    Off,
+}
+
 /// `[apply]` and `[link.a.b]`.
 #[derive(Clone, Debug)]
 pub struct ApplyOptions {
@@ -265,6 +274,10 @@ pub struct ApplyOptions {
     pub batch_bytes_max: usize,
     /// Memory of the queue between capture and apply at most, in bytes.
     pub queue_bytes_max: usize,
+    /// Whether PostgreSQL may send large transactions before their commit.
+    pub streaming: Streaming,
+    /// Disk space for those at most, in bytes.
+    pub spool_bytes_max: usize,
     /// Longest wait for a lock on the target.
     pub lock_timeout: Duration,
     /// First wait of the exponential backoff.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::Database;
-use crate::link::ports::{LinkContext, Pending, Room, Scan, Source, Target};
+use crate::link::ports::{LinkContext, Pending, Room, Scan, Source, SpoolPlace, Target};
 use crate::model::TableName;
 use crate::plan::LinkPlan;
 
@@ -42,6 +42,8 @@ pub struct RoomEnds {
     pub target_room: &'static dyn Room,
     /// The target.
     pub target: Database,
+    /// Where the source may keep what comes before its commit.
+    pub spool: Option<SpoolPlace>,
     /// Longest wait for a lock on the target.
     pub lock_timeout: Duration,
     /// The plan, from the catalogs as they are when it is called.
@@ -58,7 +60,14 @@ impl Ends for RoomEnds {
     }
 
     fn source(&self, plan: Arc<LinkPlan>) -> Pending<'_, Box<dyn Source>> {
-        self.source_room.open_source(&self.context, &self.source, plan)
+        Box::pin(async {
+            let mut source =
+                self.source_room.open_source(&self.context, &self.source, plan).await?;
+            if let Some(place) = &self.spool {
+                source.spool_at(place.clone());
+            }
+            Ok(source)
+        })
     }
 
     fn scan(&self, plan: Arc<LinkPlan>) -> Pending<'_, Box<dyn Scan>> {

@@ -2,6 +2,7 @@
 //! one. Links, commands and tests speak to databases only through these traits.
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -43,6 +44,15 @@ impl LinkContext {
     pub fn application_name(&self) -> String {
         format!("weir {} {}", self.name, self.link)
     }
+}
+
+/// Where a source may keep what it is sent of transactions that are still open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpoolPlace {
+    /// A directory of the link alone; emptied, and made where it is missing.
+    pub directory: PathBuf,
+    /// Bytes on disk at most.
+    pub bytes_max: u64,
 }
 
 /// What a preflight is about.
@@ -192,6 +202,10 @@ pub trait Source: Send {
     /// How many attempts in a row ended because the server was silent in the stream: a server that
     /// passes over a long stretch needs more time than one that is dead.
     fn be_patient(&mut self, _silences: u32) {}
+
+    /// Lets the source send transactions before their commit, to be kept at `place`; without it they
+    /// come whole, at their commit.
+    fn spool_at(&mut self, _place: SpoolPlace) {}
 
     /// Whether the log still reaches back to `witness`, with no gap; an error of kind `Gap`,
     /// `Identity` or `SourceBusy` says what is wrong and what to do.

@@ -79,7 +79,7 @@ fn options() -> ApplyOptions {
         lock_timeout: Duration::from_secs(1),
         retry_initial: Duration::from_millis(10),
         retry_max: Duration::from_millis(100),
-        idle_witness_every: Duration::from_secs(10),
+        ..ApplyOptions::default()
     }
 }
 

@@ -126,6 +126,7 @@ pub(crate) fn config(replicates: Vec<Replicate>, tables: Vec<TableMapping>) -> C
             retry_initial: second,
             retry_max: second,
             idle_witness_every: second,
+            ..ApplyOptions::default()
         },
         links: BTreeMap::new(),
     }

@@ -101,11 +101,7 @@ impl Assembler {
 
     fn take(&mut self, payload: &Bytes) -> Result<Option<Part>> {
         match pgoutput::parse(payload)? {
-            Message::Begin { final_lsn, xid, .. } => {
-                if self.open.replace(Transaction { final_lsn, xid }).is_some() {
-                    return Err(out_of_order("a transaction begins inside another"));
-                }
-            }
+            Message::Begin { final_lsn, xid, .. } => self.begin(final_lsn, xid)?,
             Message::Commit { commit_lsn, end_lsn, time_us } => {
                 return self.commit(commit_lsn, end_lsn, time_us).map(Some);
             }
@@ -145,11 +141,26 @@ impl Assembler {
             }
             Message::Truncate { relations } => return self.truncate(&relations),
             Message::Origin { .. } | Message::Logical => {}
+            Message::StreamStart { .. }
+            | Message::StreamStop
+            | Message::StreamCommit(_)
+            | Message::StreamAbort { .. } => {
+                return Err(out_of_order("a block of an open transaction that was not asked for"));
+            }
         }
         Ok(None)
     }
 
-    fn commit(&mut self, commit_lsn: Lsn, end_lsn: Lsn, time_us: i64) -> Result<Part> {
+    /// Begins the transaction whose commit record is at `final_lsn`.
+    pub(crate) fn begin(&mut self, final_lsn: Lsn, xid: u32) -> Result<()> {
+        match self.open.replace(Transaction { final_lsn, xid }) {
+            None => Ok(()),
+            Some(_) => Err(out_of_order("a transaction begins inside another")),
+        }
+    }
+
+    /// Ends the transaction; its last part.
+    pub(crate) fn commit(&mut self, commit_lsn: Lsn, end_lsn: Lsn, time_us: i64) -> Result<Part> {
         match self.open {
             Some(open) if open.final_lsn == commit_lsn && end_lsn > commit_lsn => {
                 let mut part = std::mem::take(&mut self.part);

@@ -3,7 +3,8 @@
 //! Guarantees: the server is never told a durable position beyond the frontier; it is told ours at
 //! least every [`REPORT_EVERY`], and often enough for its time-out while the queue is full, so that
 //! backpressure does not end the stream; a part is handed on exactly once and in order. Progress without
-//! changes is folded into the newest such part.
+//! changes is folded into the newest such part. A transaction that came before its commit is handed
+//! on at it, before anything else is read.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -15,7 +16,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::assemble::Assembler;
+use super::pgoutput::StreamCommit;
 use super::source::lsn;
+use super::spool::{Replay, Spool, Taken};
 use super::stream::{Frame, Replication, Status};
 use crate::error::{Error, Kind, Result};
 use crate::link::queue::{Closed, PartSender};
@@ -23,6 +26,8 @@ use crate::model::value::UNIX_TO_2000_US;
 use crate::model::{Commit, Part};
 use crate::position::{Lsn, Position};
 
+/// Messages of a transaction from the spool that are handed on before anything else is looked at.
+const REPLAY_STEP: usize = 1_000;
 /// How often time-outs and reports are looked at, at least.
 const TICK: Duration = Duration::from_millis(200);
 /// The server hears from us at least this often.
@@ -78,6 +83,10 @@ pub(super) struct Follow {
     assembler: Assembler,
     progress: Progress,
     pace: Pace,
+    /// Open transactions, if the server was asked for them.
+    spool: Option<Spool>,
+    /// A transaction of the spool that is being handed on.
+    replay: Option<(StreamCommit, Box<Replay>)>,
     /// A part that waits for room in the queue.
     sending: Option<Sending>,
     /// Progress without changes, not yet handed on.
@@ -100,25 +109,51 @@ pub(super) struct Follow {
 }
 
 /// Why the loop ended without an error.
-struct Ended;
+enum Ended {
+    /// Asked to, or nobody listens any more.
+    Stopped,
+    /// An open transaction cannot be kept.
+    NoRoom(Error),
+}
+
+/// How a stream ended without an error.
+pub(super) enum Outcome {
+    /// Asked to, or nobody listens any more.
+    Stopped,
+    /// An open transaction cannot be kept: read on without such, from where all is handed on.
+    NoRoom(Error, Resume),
+}
+
+/// Where a stream begins, and who listens.
+pub(super) struct Resume {
+    /// The newest position handed on or in `idle`.
+    pub(super) from: Lsn,
+    /// Progress without changes, not yet handed on.
+    pub(super) idle: Option<Part>,
+    /// Who listens.
+    pub(super) progress: Progress,
+}
 
 impl Follow {
-    /// A stream that was started at `from`.
+    /// A stream that was started at `resume.from`; `spool` keeps open transactions, where they come.
     pub(super) fn new(
         replication: Replication,
         assembler: Assembler,
-        progress: Progress,
+        spool: Option<Spool>,
         pace: Pace,
-        from: Lsn,
+        resume: Resume,
     ) -> Self {
         let now = Instant::now();
+        let Resume { from, idle, progress } = resume;
         Follow {
             replication,
             assembler,
             progress,
             pace,
+            spool,
+            replay: None,
             sending: None,
-            idle: None,
+            idle,
             inside: false,
             position: from,
             received: from,
@@ -129,34 +164,44 @@ impl Follow {
         }
     }
 
-    /// Follows until a stop, the end of the applier, or an error.
-    pub(super) async fn run(mut self) -> Result<()> {
-        let Ended = self.follow().await?;
+    /// Follows until a stop, the end of the applier, the end of the spool, or an error.
+    pub(super) async fn run(mut self) -> Result<Outcome> {
+        let ended = self.follow().await?;
         self.report(false).await?;
         self.replication.finish().await;
-        Ok(())
+        Ok(match ended {
+            Ended::Stopped => Outcome::Stopped,
+            Ended::NoRoom(why) => {
+                let (from, idle, progress) = (self.position, self.idle, self.progress);
+                Outcome::NoRoom(why, Resume { from, idle, progress })
+            }
+        })
     }
 
     async fn follow(&mut self) -> Result<Ended> {
         let mut tick = interval(TICK.min(self.pace.report_soon).max(Duration::from_millis(1)));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            if self.sending.is_none() && self.advance().await?.is_some() {
-                return Ok(Ended);
+            if self.sending.is_none()
+                && let Some(ended) = self.advance().await?
+            {
+                return Ok(ended);
             }
             let blocked = self.sending.is_some();
+            let replaying = self.replay.is_some();
             tokio::select! {
                 biased;
-                () = self.progress.stop.cancelled() => return Ok(Ended),
-                () = self.progress.queue.closed() => return Ok(Ended),
+                () = self.progress.stop.cancelled() => return Ok(Ended::Stopped),
+                () = self.progress.queue.closed() => return Ok(Ended::Stopped),
                 _ = tick.tick() => self.on_tick().await?,
                 sent = room(&mut self.sending), if blocked => {
                     self.sending = None;
                     self.heard = Instant::now();
                     if sent.is_err() {
-                        return Ok(Ended);
+                        return Ok(Ended::Stopped);
                     }
                 }
+                () = std::future::ready(()), if replaying && !blocked => {}
                 filled = self.replication.fill(), if !blocked => {
                     filled?;
                     self.heard = Instant::now();
@@ -166,20 +211,62 @@ impl Follow {
         }
     }
 
-    /// Takes the frames that are here until a part has to wait for room.
+    /// Takes what is here until a part has to wait for room: first of the spool, then of the wire.
     async fn advance(&mut self) -> Result<Option<Ended>> {
+        if self.replay.is_some() {
+            return self.advance_replay().await;
+        }
         while let Some(frame) = self.replication.buffered()? {
             match frame {
                 Frame::Wal { start, payload } => {
                     self.received = self.received.max(start);
-                    let Some(part) = self.assembler.push(&payload)? else { continue };
-                    if self.take(part).await?.is_some() {
-                        return Ok(Some(Ended));
+                    let taken = match &mut self.spool {
+                        Some(spool) => spool.take(&payload).await?,
+                        None => Taken::Pass,
+                    };
+                    match taken {
+                        Taken::Pass => {
+                            let Some(part) = self.assembler.push(&payload)? else { continue };
+                            if let Some(ended) = self.take(part).await? {
+                                return Ok(Some(ended));
+                            }
+                        }
+                        Taken::Kept => {}
+                        Taken::Committed(commit, replay) => {
+                            self.assembler.begin(commit.commit_lsn, commit.xid)?;
+                            self.replay = Some((commit, replay));
+                            return self.advance_replay().await;
+                        }
+                        Taken::NoRoom(why) => return Ok(Some(Ended::NoRoom(why))),
                     }
                 }
                 Frame::Keepalive { end, time_us, reply } => {
                     self.on_keepalive(end, time_us, reply).await?;
                 }
+            }
+            if self.sending.is_some() {
+                break;
+            }
+        }
+        Ok(None)
+    }
+
+    /// Hands on a piece of the transaction from the spool.
+    async fn advance_replay(&mut self) -> Result<Option<Ended>> {
+        for _ in 0..REPLAY_STEP {
+            let Some((commit, replay)) = &mut self.replay else { break };
+            let part = match replay.next().await? {
+                Some(payload) => self.assembler.push(&payload)?,
+                None => {
+                    let StreamCommit { commit_lsn, end_lsn, time_us, .. } = *commit;
+                    self.replay = None;
+                    self.heard = Instant::now();
+                    Some(self.assembler.commit(commit_lsn, end_lsn, time_us)?)
+                }
+            };
+            let Some(part) = part else { continue };
+            if let Some(ended) = self.take(part).await? {
+                return Ok(Some(ended));
             }
             if self.sending.is_some() {
                 break;
@@ -208,7 +295,7 @@ impl Follow {
         let mut sending: Sending = Box::pin(async move { queue.send(part).await });
         match poll!(&mut sending) {
             std::task::Poll::Ready(Ok(())) => Ok(None),
-            std::task::Poll::Ready(Err(Closed)) => Ok(Some(Ended)),
+            std::task::Poll::Ready(Err(Closed)) => Ok(Some(Ended::Stopped)),
             std::task::Poll::Pending => {
                 self.sending = Some(sending);
                 Ok(None)
@@ -216,11 +303,16 @@ impl Follow {
         }
     }
 
+    /// Whether a transaction, or a block of an open one, is being sent.
+    fn in_transaction(&self) -> bool {
+        self.assembler.in_transaction() || self.spool.as_ref().is_some_and(Spool::is_inside)
+    }
+
     /// Everything that commits before `end` has been sent. Outside a transaction that makes `end`
     /// a position, so that the slot of an idle database moves.
     async fn on_keepalive(&mut self, end: Lsn, time_us: i64, reply: bool) -> Result<()> {
         self.received = self.received.max(end);
-        if end > self.position && !self.assembler.in_transaction() {
+        if end > self.position && !self.in_transaction() {
             self.position = end;
             let commit = Commit {
                 position: Position::Postgres(end),
@@ -250,8 +342,9 @@ impl Follow {
         }
         let since = self.reported.1.elapsed();
         let durable = lsn(&self.progress.durable.borrow())?;
-        let soon = self.sending.is_some() || durable > self.reported.0;
-        let silent = if self.sending.is_some() { Duration::ZERO } else { self.heard.elapsed() };
+        let busy = self.sending.is_some() || self.replay.is_some();
+        let soon = busy || durable > self.reported.0;
+        let silent = if busy { Duration::ZERO } else { self.heard.elapsed() };
         if silent >= self.pace.silence_max {
             return Err(Error::new(Kind::Timeout, "the source did not answer in the stream"));
         }

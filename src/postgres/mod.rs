@@ -22,6 +22,7 @@ pub mod setup;
 mod shape;
 mod slot;
 pub mod source;
+mod spool;
 pub mod sql;
 mod stream;
 pub mod target;

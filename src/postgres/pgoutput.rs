@@ -1,9 +1,10 @@
-//! The messages of the `pgoutput` plugin, protocol version 1: bytes to borrowed messages, pure.
+//! The messages of the `pgoutput` plugin, protocol versions 1 and 2: bytes to borrowed messages, pure.
 //!
 //! Nothing is interpreted here; a tuple is checked for its shape and iterated over without a copy.
 //! Damaged bytes are an error, never a panic, and no length is believed before the bytes are seen.
-//! Messages of protocol versions that weir does not ask for (streaming, two-phase) are refused by
-//! name, as is a tag nobody knows.
+//! [`unframe`] takes the frame of a streamed block off, so that a change reads the same in and out
+//! of one. Messages of protocol versions that weir does not ask for (two-phase) are refused by name,
+//! as is a tag nobody knows.
 //! Source: PostgreSQL manual, "Logical Replication Message Formats".
 
 use crate::error::{Error, Kind, Result};
@@ -76,6 +77,37 @@ pub(crate) enum Message<'a> {
     },
     /// `pg_logical_emit_message`; only sent when asked for.
     Logical,
+    /// A block of messages of a transaction that is still open begins; blocks do not nest.
+    StreamStart {
+        /// Top-level transaction id.
+        xid: u32,
+        /// Whether it is the transaction's first block.
+        first: bool,
+    },
+    /// The block ends.
+    StreamStop,
+    /// A transaction of which blocks were sent has committed.
+    StreamCommit(StreamCommit),
+    /// A transaction of which blocks were sent, or a part of it, was rolled back.
+    StreamAbort {
+        /// Top-level transaction id.
+        xid: u32,
+        /// What was rolled back: the same, or a subtransaction of it.
+        subxid: u32,
+    },
+}
+
+/// The end of a transaction that was sent in blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct StreamCommit {
+    /// Top-level transaction id.
+    pub(crate) xid: u32,
+    /// LSN of the commit record.
+    pub(crate) commit_lsn: Lsn,
+    /// End of the commit record: a resume point.
+    pub(crate) end_lsn: Lsn,
+    /// Commit time, microseconds since 2000-01-01 UTC.
+    pub(crate) time_us: i64,
 }
 
 /// The shape of a table.
@@ -174,9 +206,45 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Message<'_>> {
         }
         b'T' => truncate(&mut reader)?,
         b'M' => return Ok(Message::Logical),
+        b'S' => Message::StreamStart { xid: reader.u32()?, first: reader.u8()? != 0 },
+        b'E' => Message::StreamStop,
+        b'c' => stream_commit(&mut reader)?,
+        b'A' => Message::StreamAbort { xid: reader.u32()?, subxid: reader.u32()? },
         tag => return Err(unknown(tag)),
     };
     if reader.rest.is_empty() { Ok(message) } else { Err(malformed()) }
+}
+
+/// Whether a message is about blocks of open transactions, and not part of one.
+pub(crate) fn frames_a_block(message: &[u8]) -> bool {
+    matches!(message.first(), Some(b'S' | b'E' | b'c' | b'A'))
+}
+
+/// Takes a message inside a block apart: its (sub)transaction and its tag and body as they are
+/// outside of one. Origins carry no transaction.
+pub(crate) fn unframe(message: &[u8]) -> Result<(Option<u32>, u8, &[u8])> {
+    let mut reader = Reader { rest: message };
+    match reader.u8()? {
+        b'O' => Ok((None, b'O', reader.rest)),
+        tag @ (b'R' | b'Y' | b'I' | b'U' | b'D' | b'T' | b'M') => {
+            Ok((Some(reader.u32()?), tag, reader.rest))
+        }
+        b'B' | b'C' | b'S' | b'c' | b'A' => {
+            Err(Error::new(Kind::Malformed, "a transaction begins or ends inside a streamed block"))
+        }
+        tag => Err(unknown(tag)),
+    }
+}
+
+fn stream_commit<'a>(reader: &mut Reader<'a>) -> Result<Message<'a>> {
+    let xid = reader.u32()?;
+    reader.u8()?;
+    Ok(Message::StreamCommit(StreamCommit {
+        xid,
+        commit_lsn: reader.lsn()?,
+        end_lsn: reader.lsn()?,
+        time_us: reader.i64()?,
+    }))
 }
 
 fn relation<'a>(reader: &mut Reader<'a>) -> Result<Relation<'a>> {
@@ -315,7 +383,6 @@ fn malformed() -> Error {
 
 fn unknown(tag: u8) -> Error {
     let name = match tag {
-        b'S' | b'E' | b'c' | b'A' => "streaming of open transactions",
         b'b' | b'P' | b'K' | b'r' | b'p' => "two-phase commit",
         _ => {
             let context = format!("pgoutput message with tag 0x{tag:02x}");

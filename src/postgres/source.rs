@@ -8,23 +8,29 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::assemble::Assembler;
 use super::catalog;
-use super::follow::{Follow, Pace, Progress};
+use super::follow::{Follow, Outcome, Pace, Progress, Resume};
 use super::session::{self, Session};
 use super::slot::{self, Slot};
+use super::spool::Spool;
 use super::sql::literal;
 use super::stream::Replication;
 use crate::config::Database;
 use crate::error::{Error, Kind, Result};
-use crate::link::ports::{LinkContext, Pending, Source};
+use crate::link::ports::{LinkContext, Pending, Source, SpoolPlace};
 use crate::link::queue::PartSender;
 use crate::model::TableName;
 use crate::plan::LinkPlan;
 use crate::position::{Lsn, Position};
 
+/// How long the server may take to let go of a slot when the stream is begun anew, and how often it
+/// is asked.
+const SLOT_FREE_MAX: Duration = Duration::from_secs(120);
+const SLOT_FREE_EVERY: Duration = Duration::from_millis(500);
 /// How often the wait for a new slot is mentioned in the log.
 const SLOT_WAIT_NOTICE: Duration = Duration::from_secs(30);
 
@@ -40,6 +46,8 @@ pub(crate) struct PostgresSource {
     snapshot: Option<String>,
     /// Attempts in a row that ended in silence.
     silences: u32,
+    /// Where open transactions are kept, if they are asked for.
+    spool: Option<SpoolPlace>,
 }
 
 /// Connects for replication and asks the server who it is.
@@ -57,6 +65,7 @@ pub async fn open(
         replication: Some(replication),
         snapshot: None,
         silences: 0,
+        spool: None,
     }))
 }
 
@@ -159,6 +168,80 @@ impl PostgresSource {
     }
 }
 
+impl PostgresSource {
+    /// The spool, or none where it cannot be made: that stops no link.
+    async fn open_spool(&self) -> Option<Spool> {
+        match Spool::open(self.spool.as_ref()?).await {
+            Ok(spool) => Some(spool),
+            Err(error) => {
+                warn_without_spool(&error);
+                None
+            }
+        }
+    }
+
+    /// Starts the stream, with open transactions where there is a `spool` for them.
+    async fn start(
+        &mut self,
+        spool: Option<Spool>,
+        reviewed: Option<Lsn>,
+        resume: Resume,
+    ) -> Result<Follow> {
+        let session = self.session().await?;
+        let by_oid = slot::object_ids(&session, &self.plan).await?;
+        let pace = Pace::new(slot::report_limit(&session).await?, self.silences);
+        session.close().await;
+        let assembler = Assembler::new(Arc::clone(&self.plan), by_oid, reviewed);
+        let name = self.context.slot_name();
+        let mut replication = self.replication().await?;
+        replication.start(&name, &name, resume.from, spool.is_some()).await?;
+        let streaming = spool.is_some();
+        tracing::debug!(slot = name, from = %resume.from, streaming, "streaming");
+        Ok(Follow::new(replication, assembler, spool, pace, resume))
+    }
+
+    /// Reads on where the spool had no room for a transaction: the server keeps open transactions
+    /// itself then and sends them whole. Nothing was handed on of those, so nothing comes twice.
+    async fn follow_whole(
+        &mut self,
+        why: Error,
+        reviewed: Option<Lsn>,
+        resume: Resume,
+    ) -> Result<()> {
+        warn_without_spool(&why);
+        let until = Instant::now() + SLOT_FREE_MAX;
+        let session = self.session().await?;
+        let name = self.context.slot_name();
+        // The server lets go of the slot when it notices that nobody reads what it sends.
+        while let Some(Err(busy)) =
+            slot::read(&session, &name).await?.map(|slot| slot.check_unused(&name))
+        {
+            if Instant::now() >= until {
+                return Err(busy);
+            }
+            tokio::select! {
+                biased;
+                () = resume.progress.stop.cancelled() => return Ok(()),
+                () = resume.progress.queue.closed() => return Ok(()),
+                () = tokio::time::sleep(SLOT_FREE_EVERY) => {}
+            }
+        }
+        session.close().await;
+        match self.start(None, reviewed, resume).await?.run().await? {
+            Outcome::Stopped => Ok(()),
+            Outcome::NoRoom(why, _) => Err(why),
+        }
+    }
+}
+
+fn warn_without_spool(why: &Error) {
+    tracing::warn!(
+        error = why.chain(),
+        hint = "free space or raise spool_bytes_max; to try again at once, start weir again",
+        "transactions that are still open are left to the source until the link connects again"
+    );
+}
+
 /// The LSN of a position of this dialect.
 pub(super) fn lsn(position: &Position) -> Result<Lsn> {
     match position {
@@ -215,6 +298,10 @@ impl Source for PostgresSource {
         self.silences = silences;
     }
 
+    fn spool_at(&mut self, place: SpoolPlace) {
+        self.spool = Some(place);
+    }
+
     fn check_resume<'a>(&'a mut self, witness: &'a Position) -> Pending<'a, ()> {
         Box::pin(self.check_resume_at(witness))
     }
@@ -230,17 +317,14 @@ impl Source for PostgresSource {
         Box::pin(async move {
             let from = lsn(&from)?;
             let reviewed = reviewed_until.as_ref().map(lsn).transpose()?;
-            let session = self.session().await?;
-            let by_oid = slot::object_ids(&session, &self.plan).await?;
-            let pace = Pace::new(slot::report_limit(&session).await?, self.silences);
-            session.close().await;
-            let assembler = Assembler::new(Arc::clone(&self.plan), by_oid, reviewed);
-            let name = self.context.slot_name();
-            let mut replication = self.replication().await?;
-            replication.start(&name, &name, from).await?;
-            tracing::debug!(slot = name, from = %from, "streaming");
             let progress = Progress { queue, durable, stop };
-            Follow::new(replication, assembler, progress, pace, from).run().await
+            let spool = self.open_spool().await;
+            let resume = Resume { from, idle: None, progress };
+            let follow = self.start(spool, reviewed, resume).await?;
+            match follow.run().await? {
+                Outcome::Stopped => Ok(()),
+                Outcome::NoRoom(why, resume) => self.follow_whole(why, reviewed, resume).await,
+            }
         })
     }
 }

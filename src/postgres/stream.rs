@@ -140,13 +140,22 @@ impl Replication {
             .ok_or_else(|| Error::new(Kind::Malformed, "answer to CREATE_REPLICATION_SLOT"))
     }
 
-    /// Starts the stream of `slot` at `from`.
-    pub(crate) async fn start(&mut self, slot: &str, publication: &str, from: Lsn) -> Result<()> {
+    /// Starts the stream of `slot` at `from`; with `open_too`, transactions that are large come
+    /// before their commit.
+    pub(crate) async fn start(
+        &mut self,
+        slot: &str,
+        publication: &str,
+        from: Lsn,
+        open_too: bool,
+    ) -> Result<()> {
         let publications = escape_literal(&escape_identifier(publication));
         let slot = escape_identifier(slot);
+        let protocol =
+            if open_too { "proto_version '2', streaming 'on'" } else { "proto_version '1'" };
         let command = format!(
             "START_REPLICATION SLOT {slot} LOGICAL {from} \
-             (proto_version '1', publication_names {publications})"
+             ({protocol}, publication_names {publications})"
         );
         self.0.phase = Phase::Start;
         self.0.send_query(&command).await?;

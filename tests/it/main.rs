@@ -18,6 +18,7 @@ mod load;
 mod mysql_source;
 mod mysql_target;
 mod network;
+mod open_transactions;
 mod operation;
 mod postgres_source;
 mod postgres_target;

@@ -2,6 +2,7 @@
 //! as far as the target is durable, and every way to lose changes is an error.
 
 mod gaps;
+mod streamed;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -6,11 +6,12 @@ use std::time::Duration;
 use crate::config::problem::Report;
 use crate::config::raw;
 use crate::config::read::{At, Period, Size};
-use crate::config::settings::ApplyOptions;
+use crate::config::settings::{ApplyOptions, Streaming};
 use crate::config::units::{show_duration, show_size};
 
 const ROWS: RangeInclusive<u64> = 1..=1_000_000;
 const BYTES: RangeInclusive<usize> = 64 << 10..=1 << 30;
+const SPOOL: RangeInclusive<usize> = 1 << 20..=1 << 44;
 const WAIT: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(3600);
 
 impl Default for ApplyOptions {
@@ -20,6 +21,8 @@ impl Default for ApplyOptions {
             batch_rows_max: 5000,
             batch_bytes_max: 8 << 20,
             queue_bytes_max: 16 << 20,
+            streaming: Streaming::On,
+            spool_bytes_max: 10 << 30,
             lock_timeout: Duration::from_secs(30),
             retry_initial: Duration::from_millis(200),
             retry_max: Duration::from_secs(30),
@@ -44,10 +47,13 @@ pub(super) fn options(
     let options = ApplyOptions {
         start: raw.start.as_ref().map(|start| start.value).or(base.start),
         batch_rows_max: rows.unwrap_or(base.batch_rows_max),
-        batch_bytes_max: size(&raw.batch_bytes_max, "batch_bytes_max", report)
+        batch_bytes_max: size(&raw.batch_bytes_max, "batch_bytes_max", BYTES, report)
             .unwrap_or(base.batch_bytes_max),
-        queue_bytes_max: size(&raw.queue_bytes_max, "queue_bytes_max", report)
+        queue_bytes_max: size(&raw.queue_bytes_max, "queue_bytes_max", BYTES, report)
             .unwrap_or(base.queue_bytes_max),
+        streaming: raw.streaming.as_ref().map_or(base.streaming, |streaming| streaming.value),
+        spool_bytes_max: size(&raw.spool_bytes_max, "spool_bytes_max", SPOOL, report)
+            .unwrap_or(base.spool_bytes_max),
         lock_timeout: wait(&raw.lock_timeout, "lock_timeout", report).unwrap_or(base.lock_timeout),
         retry_initial: wait(&raw.retry_initial, "retry_initial", report)
             .unwrap_or(base.retry_initial),
@@ -66,13 +72,18 @@ pub(super) fn options(
     options
 }
 
-fn size(value: &Option<At<Size>>, key: &str, report: &mut Report<'_>) -> Option<usize> {
+fn size(
+    value: &Option<At<Size>>,
+    key: &str,
+    bytes: RangeInclusive<usize>,
+    report: &mut Report<'_>,
+) -> Option<usize> {
     let value = value.as_ref()?;
-    if !BYTES.contains(&value.value.0) {
+    if !bytes.contains(&value.value.0) {
         let range = format!(
             "write a size from {} to {}",
-            show_size(*BYTES.start()),
-            show_size(*BYTES.end())
+            show_size(*bytes.start()),
+            show_size(*bytes.end())
         );
         report.add(value.place, format!("`{key}` is out of range"), range);
     }
