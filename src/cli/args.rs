@@ -59,7 +59,7 @@ pub enum Verb {
     Check(CheckArgs),
     /// Print who owns what and how each column is converted, with its loss class
     Explain(ExplainArgs),
-    /// Print CREATE TABLE statements for tables that the target lacks
+    /// Print, or run, the statements that make the tables that the target lacks
     Ddl(DdlArgs),
     /// Print, or apply, what weir needs in each database: publication, `weir` schema, grants
     Setup(SetupArgs),
@@ -106,9 +106,18 @@ pub struct DdlArgs {
     /// Links [default: all]
     #[arg(value_name = "SOURCE:TARGET", value_parser = parse_link)]
     pub links: Vec<LinkName>,
+    /// Run the statements too, as the user of the configuration; what exists is left as it is
+    #[arg(long, conflicts_with = "all")]
+    pub apply: bool,
     /// Print statements for tables that exist on the target too
     #[arg(long)]
     pub all: bool,
+    /// Make every foreign key of the source, not only those that change rows below its log
+    #[arg(long)]
+    pub foreign_keys: bool,
+    /// Only the statements for this database, to be piped to its client
+    #[arg(long, value_name = "DATABASE")]
+    pub on: Option<String>,
 }
 
 /// `weir setup` and `weir teardown`.

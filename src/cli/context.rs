@@ -25,6 +25,18 @@ pub(super) fn links(config: &Config, named: &[LinkName]) -> Result<Vec<LinkName>
     Ok(if named.is_empty() { all } else { named.to_vec() })
 }
 
+/// Refuses the name of a database that the configuration does not have.
+pub(super) fn known(config: &Config, database: Option<&str>) -> Result<()> {
+    match database {
+        Some(name) if !config.databases.contains_key(name) => {
+            let names: Vec<&str> = config.databases.keys().map(String::as_str).collect();
+            let unknown = Error::new(Kind::Configuration, format!("there is no database `{name}`"));
+            Err(unknown.hint(format!("the configuration has: {}", names.join(", "))))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// One link with its two ends.
 pub(super) struct Ends<'a> {
     pub(super) config: &'a Config,

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use crate::cli::args::{Global, SetupArgs};
-use crate::cli::context::{Ends, links, load, refused};
+use crate::cli::context::{Ends, known, links, load, refused};
 use crate::cli::output::say;
 use crate::cli::{exit, report, state};
 use crate::config::{Config, Database, LinkName};
@@ -22,7 +22,7 @@ const TARGET_RIGHTS: &str = "SELECT, INSERT, UPDATE, DELETE";
 /// `weir setup`.
 pub(super) async fn set_up(global: &Global, args: &SetupArgs) -> Result<ExitCode> {
     let config = load(global)?;
-    known(&config, args)?;
+    known(&config, args.on.as_deref())?;
     for link in links(&config, &args.links)? {
         let ends = Ends::of(&config, &link, &config.name)?;
         let catalogs = match ends.catalogs().await {
@@ -77,7 +77,7 @@ async fn entry(ends: &Ends<'_>, args: &SetupArgs, refusal: Error) -> Result<Exit
 /// it can: what one side refuses does not keep the other from being undone.
 pub(super) async fn tear_down(global: &Global, args: &SetupArgs) -> Result<ExitCode> {
     let config = load(global)?;
-    known(&config, args)?;
+    known(&config, args.on.as_deref())?;
     let names = links(&config, &args.links)?;
     // Held from before the first statement to the end: nothing is removed under a weir that runs.
     let store = if args.apply { state::hold(&config).await? } else { None };
@@ -124,18 +124,6 @@ async fn undo(
         Ok(()) => {}
     }
     failures
-}
-
-/// Refuses a database that the configuration does not have.
-fn known(config: &Config, args: &SetupArgs) -> Result<()> {
-    match &args.on {
-        Some(name) if !config.databases.contains_key(name) => {
-            let names: Vec<&str> = config.databases.keys().map(String::as_str).collect();
-            let unknown = Error::new(Kind::Configuration, format!("there is no database `{name}`"));
-            Err(unknown.hint(format!("the configuration has: {}", names.join(", "))))
-        }
-        _ => Ok(()),
-    }
 }
 
 async fn print_or_run(

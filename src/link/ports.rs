@@ -1,6 +1,7 @@
 //! What a link needs of the two rooms. Each dialect's room implements [`Room`]; `rooms.rs` picks
 //! one. Links, commands and tests speak to databases only through these traits.
 
+use std::fmt;
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -12,9 +13,9 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{Database, Dialect, LinkName};
 use crate::error::Result;
 use crate::link::queue::PartSender;
-use crate::model::{Row, Step, Table, TableName, Witness};
+use crate::model::{Column, Row, Step, Table, TableName, Witness};
+use crate::plan::{Blueprint, LinkPlan, TablePlan};
 pub use crate::plan::{Finding, Selection};
-use crate::plan::{LinkPlan, TablePlan};
 use crate::position::Position;
 
 pub use crate::link::ledger::{Checkpoint, Ledger};
@@ -137,16 +138,17 @@ pub trait Room: Send + Sync {
         statements: &'a [String],
     ) -> Pending<'a, ()>;
 
-    /// The statements that create `source` as a table called `name` in this dialect, by
-    /// type-mapping §1, §2 and §5. Columns of types that cannot cross are left out and reported
-    /// in a comment line.
-    fn create_table(
+    /// What creates the tables that do not exist yet in `dialect`, one of this room's, from tables of
+    /// `source_dialect`, by type-mapping §1, §2 and §5; in an order in which it can be run.
+    fn create_tables(
         &self,
-        source: &Table,
+        tables: &[Blueprint],
         source_dialect: Dialect,
-        name: &TableName,
         dialect: Dialect,
-    ) -> Vec<String>;
+    ) -> Vec<Creation>;
+
+    /// A name as this dialect can hold it: the same, unless it is too long or ends in a blank.
+    fn fitting_name(&self, name: &str) -> String;
 
     /// Connects the capture side of a link.
     fn open_source<'a>(
@@ -172,6 +174,55 @@ pub trait Room: Send + Sync {
         plan: Arc<LinkPlan>,
         lock_timeout: std::time::Duration,
     ) -> Pending<'a, Box<dyn Target>>;
+}
+
+/// One thing that `weir ddl` makes on a target. Printed, it is a script for the server's own client.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Creation {
+    /// What it is: a table, or a foreign key of one.
+    pub what: String,
+    /// The statements; they belong together.
+    pub statements: Vec<String>,
+    /// Why it cannot be made, in words; there are no statements then.
+    pub refused: Option<String>,
+    /// What it does without, in words.
+    pub left_out: Vec<String>,
+    /// The columns among that, by their names at the target.
+    pub columns_left_out: Vec<String>,
+}
+
+impl Creation {
+    /// Nothing made of a blueprint yet.
+    pub(crate) fn of(what: String, blueprint: &Blueprint) -> Creation {
+        let (refused, left_out) = (blueprint.refused.clone(), blueprint.left_out.clone());
+        Creation { what, refused, left_out, ..Creation::default() }
+    }
+
+    pub(crate) fn leave_out(&mut self, what: &str, name: &str, why: &str) {
+        self.left_out.push(format!("{what} {name}: {why}"));
+    }
+
+    pub(crate) fn leave_out_column(&mut self, column: &Column, why: &str) {
+        self.leave_out("column", &format!("{} ({})", column.name, column.native), why);
+        self.columns_left_out.push(column.name.clone());
+    }
+}
+
+impl fmt::Display for Creation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What comes from a catalog must not leave its comment line.
+        let one_line = |text: &str| text.replace(char::is_control, " ");
+        if let Some(why) = &self.refused {
+            writeln!(f, "-- {} is not made: {}", one_line(&self.what), one_line(why))?;
+        }
+        for remark in &self.left_out {
+            writeln!(f, "-- left out: {}", one_line(remark))?;
+        }
+        for statement in &self.statements {
+            writeln!(f, "{};", statement.trim_end().trim_end_matches(';'))?;
+        }
+        Ok(())
+    }
 }
 
 /// The capture of one link.

@@ -1,79 +1,276 @@
-//! Tables of MySQL and MariaDB from a table of either dialect, by type-mapping §1, §2 and §5.
+//! Tables of MySQL and MariaDB from tables of either dialect, by type-mapping §1, §2 and §5.
 //!
-//! Made are the table with its columns, primary key and unique keys, in utf8mb4 with a collation
-//! that compares byte for byte without padding, on InnoDB. Left out, and said so in comment lines,
-//! is what weir does not know enough of: columns of types that cannot cross, computed columns,
-//! unique indexes over expressions, foreign keys. Defaults are not copied. Text in keys is as long
-//! as an index takes, and wide rows have their widest texts beside the row. Pure.
+//! Made are the database, the table with its columns, primary key and unique keys, in utf8mb4 with a
+//! collation that compares byte for byte without padding, on InnoDB, and foreign keys: with the table
+//! where its parent is made before it, else after all tables. Left out, and said so, is what weir
+//! does not know enough of: columns of types that cannot cross, computed columns, unique indexes over
+//! expressions. Defaults are not copied. Text in keys is as long as an index takes, and wide rows
+//! have their widest texts beside the row. Pure.
+
+use std::collections::HashSet;
 
 use super::sql::{literal, quote, quote_table};
 use crate::config::Dialect;
-use crate::model::{Column, Table, TableName, Type, Unique};
+use crate::link::ports::Creation;
+use crate::model::schema::Rule;
+use crate::model::{Column, ForeignKey, Table, TableName, Type, Unique};
+use crate::plan::Blueprint;
 
+mod keys;
 mod types;
 
+use keys::{KEY_BYTES_MAX, Keys};
 use types::{Definition, definition};
 
-/// Bytes of all columns of an InnoDB index together.
-const KEY_BYTES_MAX: usize = 3072;
 /// Bytes of a row without its texts and blobs, less some for null bits.
 const ROW_BYTES_MAX: usize = 65_535 - 600;
 /// Bytes of a character of utf8mb4.
 const CHAR_BYTES: usize = 4;
+/// Longest name, in characters.
+const NAME_CHARS_MAX: usize = 64;
+/// What remains of a longer one, before `_` and eight digits of its hash.
+const NAME_CHARS_KEPT: usize = 54;
 
-/// The statements that create `source` as `name` on a server of `dialect`.
-pub fn create_table(
-    source: &Table,
+/// What creates the tables that do not exist yet on a server of `dialect`, in order.
+pub fn create_tables(
+    blueprints: &[Blueprint],
     source_dialect: Dialect,
-    name: &TableName,
     dialect: Dialect,
-) -> Vec<String> {
-    let mut remarks = Vec::new();
-    let mut columns: Vec<Option<Definition>> = Vec::new();
-    for (at, column) in source.columns.iter().enumerate() {
-        let key_bytes = key_bytes(source, at);
-        match definition(column, source_dialect, key_bytes) {
-            Ok(definition) => columns.push(Some(definition)),
-            Err(why) => {
-                remarks.push(format!("column {} ({}): {why}", column.name, column.native));
-                columns.push(None);
+) -> Vec<Creation> {
+    let drawn = blueprints.iter().map(|blueprint| Drawn::of(blueprint, source_dialect)).collect();
+    let mut maker =
+        Maker { drawn, dialect, made: HashSet::new(), names: HashSet::new(), later: Vec::new() };
+    let mut databases = HashSet::new();
+    let mut creations = Vec::new();
+    for (at, blueprint) in blueprints.iter().enumerate().filter(|(_, table)| !table.exists) {
+        let mut creation = maker.table(at, blueprint);
+        let name = blueprint.table.name.schema.as_str();
+        if !creation.statements.is_empty() && databases.insert(name) {
+            let statement = format!("CREATE DATABASE IF NOT EXISTS {}", quote(name));
+            creation.statements.insert(0, statement);
+        }
+        creations.push(creation);
+    }
+    creations.extend(maker.later);
+    creations
+}
+
+/// A name that the servers take: over-long ones, and those with a blank at the end or with characters
+/// outside the basic plane, end in a hash of the whole.
+pub fn shorten(name: &str) -> String {
+    let is_odd = |c: char| c as u32 > 0xFFFF || c == '\0';
+    if name.chars().count() <= NAME_CHARS_MAX && !name.ends_with(' ') && !name.contains(is_odd) {
+        return name.to_owned();
+    }
+    let kept: String = name.chars().take(NAME_CHARS_KEPT).collect();
+    format!("{}_{:08x}", kept.replace(is_odd, "_"), crc32fast::hash(name.as_bytes()))
+}
+
+/// A table with the definitions of its columns; `Err` says why a column has none.
+struct Drawn<'a> {
+    blueprint: &'a Blueprint,
+    keys: Keys,
+    columns: Vec<Result<Definition, &'static str>>,
+}
+
+impl<'a> Drawn<'a> {
+    fn of(blueprint: &'a Blueprint, dialect: Dialect) -> Self {
+        let table = &blueprint.table;
+        let keys = Keys::of(blueprint, dialect);
+        let mut seen = HashSet::new();
+        let mut columns: Vec<_> = table
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(at, column)| {
+                if shorten(&column.name) != column.name {
+                    return Err(
+                        "the server does not take its name; give it another under [table.*.column]",
+                    );
+                }
+                if !seen.insert(column.name.to_lowercase()) {
+                    return Err("its name differs from another one's by case only");
+                }
+                definition(column, dialect, keys.bytes(at))
+            })
+            .collect();
+        fit_row(&mut columns, &keys);
+        Drawn { blueprint, keys, columns }
+    }
+
+    fn is_made(&self, at: usize) -> bool {
+        self.columns.get(at).is_some_and(Result::is_ok)
+    }
+
+    /// What of a column's type must be the same on both ends of a foreign key.
+    fn kind(&self, name: &str) -> Option<String> {
+        let at = self.blueprint.table.column_index(name)?;
+        let ty = &self.columns.get(at)?.as_ref().ok()?.ty;
+        let (word, rest) = ty.split_once('(').unwrap_or((ty, ""));
+        Some(match word {
+            "char" | "varchar" => {
+                format!("text{}", rest.split_once(')').map_or("", |(_, set)| set))
+            }
+            "binary" | "varbinary" => "bytes".to_owned(),
+            _ => ty.clone(),
+        })
+    }
+}
+
+/// Makes tables one after the other.
+struct Maker<'a> {
+    drawn: Vec<Drawn<'a>>,
+    dialect: Dialect,
+    /// Tables that a foreign key can refer to by now.
+    made: HashSet<&'a TableName>,
+    /// Databases and names of foreign keys, in lower case: one database has one of a name.
+    names: HashSet<(String, String)>,
+    /// Foreign keys whose parents come after them.
+    later: Vec<Creation>,
+}
+
+impl<'a> Maker<'a> {
+    fn table(&mut self, at: usize, blueprint: &'a Blueprint) -> Creation {
+        let table = &blueprint.table;
+        let mut creation = Creation::of(table.name.to_string(), blueprint);
+        let Some(drawn) = self.drawn.get(at) else { return creation };
+        creation.refused = creation.refused.or_else(|| refusal(drawn));
+        if creation.refused.is_some() {
+            return creation;
+        }
+        let counted = counted(drawn);
+        let mut lines: Vec<String> = Vec::new();
+        for (at, (column, definition)) in table.columns.iter().zip(&drawn.columns).enumerate() {
+            match definition {
+                Ok(definition) => {
+                    lines.push(line(column, definition, counted == Some(at)));
+                    if drawn.keys.shortens(at) {
+                        let why = format!("an index takes no more than {}", definition.ty);
+                        creation.leave_out("length of column", &column.name, &why);
+                    }
+                    if column.auto_increment && counted != Some(at) {
+                        creation.leave_out("AUTO_INCREMENT of", &column.name, "not first in a key");
+                    }
+                }
+                Err(why) => creation.leave_out_column(column, why),
             }
         }
-    }
-    fit_row(&mut columns, source);
-    let counted = counted(source, &columns);
-    let mut lines: Vec<String> = Vec::new();
-    for (at, (column, definition)) in source.columns.iter().zip(&columns).enumerate() {
-        if let Some(definition) = definition {
-            lines.push(line(column, definition, counted == Some(at)));
-            if column.auto_increment && counted != Some(at) {
-                remarks.push(format!("AUTO_INCREMENT of {}: not first in a key", column.name));
+        for unique in &table.uniques {
+            match unique_line(drawn, unique) {
+                Some(line) => lines.push(line),
+                None => creation.leave_out("unique index", &unique.name, "a column is left out"),
             }
         }
-    }
-    for unique in &source.uniques {
-        match unique_line(source, unique, &columns) {
-            Some(line) => lines.push(line),
-            None => remarks.push(format!("unique index {}: a column is left out", unique.name)),
+        for index in &table.odd_unique_indexes {
+            creation.leave_out("unique index", index, "not over plain columns");
         }
-    }
-    for index in &source.odd_unique_indexes {
-        remarks.push(format!("unique index {index}: not over plain columns"));
-    }
-    for key in &source.foreign_keys {
-        remarks.push(format!("foreign key {} to {}: add it by hand", key.name, key.parent));
-    }
-    let remarks: String =
-        remarks.iter().map(|remark| format!("-- left out: {}\n", one_line(remark))).collect();
-    vec![
-        format!("CREATE DATABASE IF NOT EXISTS {}", quote(&name.schema)),
-        format!(
-            "{remarks}CREATE TABLE {} (\n  {}\n) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE={}",
-            quote_table(name),
+        self.made.insert(&table.name);
+        self.foreign_keys(at, blueprint, &mut lines, &mut creation);
+        creation.statements.push(format!(
+            "CREATE TABLE {} (\n  {}\n) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE={}",
+            quote_table(&table.name),
             lines.join(",\n  "),
-            collation(dialect)
-        ),
-    ]
+            collation(self.dialect)
+        ));
+        creation
+    }
+
+    fn foreign_keys(
+        &mut self,
+        at: usize,
+        blueprint: &'a Blueprint,
+        lines: &mut Vec<String>,
+        creation: &mut Creation,
+    ) {
+        let table = &blueprint.table;
+        for key in &table.foreign_keys {
+            if let Err(why) = self.can_have(at, key) {
+                let name = format!("{} to {}", key.name, key.parent);
+                creation.leave_out("foreign key", &name, why);
+                continue;
+            }
+            let line = self.foreign_key(table, key);
+            if self.made.contains(&key.parent) {
+                lines.push(line);
+                continue;
+            }
+            self.later.push(Creation {
+                what: format!("foreign key {} of {}", key.name, table.name),
+                statements: vec![format!("ALTER TABLE {} ADD {line}", quote_table(&table.name))],
+                ..Creation::default()
+            });
+        }
+    }
+
+    /// Whether both sides of a foreign key can have it.
+    fn can_have(&self, at: usize, key: &ForeignKey) -> Result<(), &'static str> {
+        let own = self.drawn.get(at).ok_or("its table is not made")?;
+        if !own.blueprint.makes(key) {
+            return Err("the link does without it; --foreign-keys makes it");
+        }
+        let parent = self.drawn.iter().find(|drawn| drawn.blueprint.table.name == key.parent);
+        let parent = parent.ok_or("its parent is not made")?;
+        if !parent.blueprint.exists
+            && (parent.blueprint.refused.is_some() || refusal(parent).is_some())
+        {
+            return Err("its parent is not made");
+        }
+        let table = &parent.blueprint.table;
+        let over = |unique: &Unique| {
+            let names = unique.columns.iter().filter_map(|at| table.columns.get(*at));
+            names.map(|column| &column.name).eq(&key.parent_columns)
+        };
+        if !table.uniques.iter().any(over) {
+            return Err("no unique index is over what it refers to");
+        }
+        for (name, referred) in key.columns.iter().zip(&key.parent_columns) {
+            let own = own.kind(name).ok_or("a column of it is left out")?;
+            if own != parent.kind(referred).ok_or("a column of it is left out")? {
+                return Err("the types of its columns differ");
+            }
+        }
+        if [key.on_delete, key.on_update].contains(&Rule::SetDefault) {
+            return Err("InnoDB has no SET DEFAULT");
+        }
+        if key.logged && key.on_update.acts() && key.parent == own.blueprint.table.name {
+            return Err("InnoDB refuses to change a key that its own table refers to");
+        }
+        Ok(())
+    }
+
+    fn foreign_key(&mut self, table: &Table, key: &ForeignKey) -> String {
+        let list =
+            |names: &[String]| names.iter().map(|name| quote(name)).collect::<Vec<_>>().join(", ");
+        let database = &table.name.schema;
+        let mut name = shorten(&key.name);
+        if !self.names.insert((database.clone(), name.to_lowercase())) {
+            name = shorten(&format!("{}_{}", table.name.table, key.name));
+            self.names.insert((database.clone(), name.to_lowercase()));
+        }
+        format!(
+            "CONSTRAINT {} FOREIGN KEY ({}) REFERENCES {} ({}) ON DELETE {} ON UPDATE {}",
+            quote(&name),
+            list(&key.columns),
+            quote_table(&key.parent),
+            list(&key.parent_columns),
+            key.on_delete.sql(),
+            key.on_update.sql()
+        )
+    }
+}
+
+/// Why a table cannot be made at all.
+fn refusal(drawn: &Drawn<'_>) -> Option<String> {
+    let name = &drawn.blueprint.table.name;
+    if let Some(odd) = [&name.schema, &name.table].into_iter().find(|name| shorten(name) != **name)
+    {
+        return Some(format!(
+            "the server does not take the name {odd}; write `rename` with another, such as {}",
+            shorten(odd)
+        ));
+    }
+    let none = drawn.columns.iter().all(Result::is_err);
+    none.then(|| "no column of it can cross".to_owned())
 }
 
 /// The collation that compares byte for byte without padding.
@@ -82,11 +279,6 @@ fn collation(dialect: Dialect) -> &'static str {
         Dialect::Mariadb => "utf8mb4_nopad_bin",
         _ => "utf8mb4_0900_bin",
     }
-}
-
-/// A remark must not leave its comment line.
-fn one_line(text: &str) -> String {
-    text.replace(char::is_control, " ")
 }
 
 fn line(column: &Column, definition: &Definition, counted: bool) -> String {
@@ -101,40 +293,38 @@ fn line(column: &Column, definition: &Definition, counted: bool) -> String {
     line
 }
 
-fn unique_line(source: &Table, unique: &Unique, columns: &[Option<Definition>]) -> Option<String> {
+fn unique_line(drawn: &Drawn<'_>, unique: &Unique) -> Option<String> {
     let mut names = Vec::new();
-    for at in &unique.columns {
-        columns.get(*at)?.as_ref()?;
-        names.push(quote(&source.columns.get(*at)?.name));
+    for at in unique.columns.iter().filter(|at| drawn.is_made(**at)) {
+        names.push(quote(&drawn.blueprint.table.columns.get(*at)?.name));
+    }
+    if names.len() < unique.columns.len() {
+        return None;
     }
     let names = names.join(", ");
-    Some(match unique.primary {
-        true => format!("PRIMARY KEY ({names})"),
-        false => format!("UNIQUE KEY {} ({names})", quote(&unique.name)),
+    Some(match (unique.primary, unique.name.eq_ignore_ascii_case("primary")) {
+        (true, _) => format!("PRIMARY KEY ({names})"),
+        (false, true) => format!("UNIQUE KEY `primary_key` ({names})"),
+        (false, false) => format!("UNIQUE KEY {} ({names})", quote(&shorten(&unique.name))),
     })
 }
 
-/// Bytes that a column may take in the unique indexes it is part of: an equal share of each.
-fn key_bytes(source: &Table, at: usize) -> Option<usize> {
-    let indexes = source.uniques.iter().filter(|unique| unique.columns.contains(&at));
-    indexes.map(|unique| KEY_BYTES_MAX / unique.columns.len().max(1)).min()
-}
-
 /// The one column that may count by itself: the first of a key, and an integer.
-fn counted(source: &Table, columns: &[Option<Definition>]) -> Option<usize> {
-    source.columns.iter().enumerate().position(|(at, column)| {
+fn counted(drawn: &Drawn<'_>) -> Option<usize> {
+    let table = &drawn.blueprint.table;
+    table.columns.iter().enumerate().position(|(at, column)| {
         column.auto_increment
             && matches!(column.ty, Type::Int { .. })
-            && columns.get(at).is_some_and(Option::is_some)
-            && source.uniques.iter().any(|unique| {
+            && drawn.is_made(at)
+            && table.uniques.iter().any(|unique| {
                 unique.columns.first() == Some(&at)
-                    && unique.columns.iter().all(|at| columns.get(*at).is_some_and(Option::is_some))
+                    && unique.columns.iter().all(|at| drawn.is_made(*at))
             })
     })
 }
 
 /// Turns the widest texts that are in no key into TEXT until the row fits.
-fn fit_row(columns: &mut [Option<Definition>], source: &Table) {
+fn fit_row(columns: &mut [Result<Definition, &'static str>], keys: &Keys) {
     loop {
         let row: usize = columns.iter().flatten().map(|definition| definition.row_bytes).sum();
         if row <= ROW_BYTES_MAX {
@@ -143,8 +333,8 @@ fn fit_row(columns: &mut [Option<Definition>], source: &Table) {
         let widest = columns
             .iter_mut()
             .enumerate()
-            .filter(|(at, _)| key_bytes(source, *at).is_none())
-            .filter_map(|(_, definition)| definition.as_mut())
+            .filter(|(at, _)| keys.bytes(*at).is_none())
+            .filter_map(|(_, definition)| definition.as_mut().ok())
             .filter(|definition| definition.beside.is_some())
             .max_by_key(|definition| definition.row_bytes);
         let Some(definition) = widest else { return };

@@ -6,10 +6,10 @@ use std::time::Duration;
 use super::{catalog, ddl, preflight, scan, setup, source, target};
 use crate::config::{Database, Dialect};
 use crate::link::ports::{
-    Finding, LinkContext, Pending, Preflight, Room, Scan, Selection, Source, Target,
+    Creation, Finding, LinkContext, Pending, Preflight, Room, Scan, Selection, Source, Target,
 };
 use crate::model::{Table, TableName};
-use crate::plan::LinkPlan;
+use crate::plan::{Blueprint, LinkPlan};
 
 /// MySQL 8.0 to 9.x and MariaDB 10.6 to 11.x; which of them, each call's database says.
 #[derive(Clone, Copy, Debug, Default)]
@@ -90,14 +90,17 @@ impl Room for Mysql {
         Box::pin(setup::execute(database, verb, statements))
     }
 
-    fn create_table(
+    fn create_tables(
         &self,
-        source: &Table,
+        tables: &[Blueprint],
         source_dialect: Dialect,
-        name: &TableName,
         dialect: Dialect,
-    ) -> Vec<String> {
-        ddl::create_table(source, source_dialect, name, dialect)
+    ) -> Vec<Creation> {
+        ddl::create_tables(tables, source_dialect, dialect)
+    }
+
+    fn fitting_name(&self, name: &str) -> String {
+        ddl::shorten(name)
     }
 
     fn open_source<'a>(

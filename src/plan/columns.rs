@@ -83,6 +83,18 @@ impl Draft<'_> {
     }
 
     fn missing_at_target(&self, column: &Column, name: Option<&str>) -> Finding {
+        let (from, to) = self.dialects;
+        let native = matches!(column.ty, Type::Native { .. }) && from != to;
+        if native || column.ty == Type::Unsupported {
+            return self.finding(
+                Kind::Unsupported,
+                format!(
+                    "column {} cannot be replicated: {from} type {} is not supported yet",
+                    column.name, column.native
+                ),
+                format!("add \"{}\" to `ignore`", column.name),
+            );
+        }
         let alike = self.alike(name.unwrap_or(&column.name), self.target);
         let statement = format!("`weir ddl {}` prints its type", self.link);
         self.finding(
@@ -161,15 +173,39 @@ impl Draft<'_> {
     }
 
     fn ignored(&self, source: Option<&str>, target: Option<&str>) -> bool {
-        let rules = self.chosen.mapping.map(|mapping| &mapping.ignore);
-        let more = self.chosen.replicate.map(|replicate| &replicate.ignore);
         let local = self.chosen.mapping.map(|mapping| &mapping.local);
         let logical = source.and_then(|name| self.logical_name(name, &self.link.source));
-        let names = || [source, target, logical].into_iter().flatten();
-        let covers = |pattern: &String| names().any(|name| matches_name(pattern, name));
-        let is_local = |local: &String| names().any(|name| name == local);
+        let names = [source, target, logical];
+        let is_local = |local: &String| names.iter().flatten().any(|name| name == local);
+        self.covered(names) || local.into_iter().flatten().any(is_local)
+    }
+
+    /// Whether a pattern of `ignore` matches one of the names of a column.
+    fn covered(&self, names: [Option<&str>; 3]) -> bool {
+        let rules = self.chosen.mapping.map(|mapping| &mapping.ignore);
+        let more = self.chosen.replicate.map(|replicate| &replicate.ignore);
+        let covers =
+            |pattern: &String| names.iter().flatten().any(|name| matches_name(pattern, name));
         rules.into_iter().chain(more).flatten().any(covers)
-            || local.into_iter().flatten().any(is_local)
+    }
+
+    /// Whether `ignore` names a source column. `local` ones are the target's own, not ignored there.
+    pub(crate) fn is_ignored(&self, source: &str) -> bool {
+        let logical = self.logical_name(source, &self.link.source);
+        self.covered([Some(source), self.target_name(source), logical])
+    }
+
+    /// What a logical column is called at the source.
+    pub(crate) fn source_column<'b>(&'b self, logical: &'b str) -> &'b str {
+        self.name_in(logical, &self.link.source)
+    }
+
+    /// Whether two names are one column at the source: MySQL and MariaDB do not tell them by case.
+    pub(crate) fn is_same(&self, one: &str, other: &str) -> bool {
+        match self.dialects.0 {
+            Dialect::Postgres => one == other,
+            Dialect::Mysql | Dialect::Mariadb => one.to_lowercase() == other.to_lowercase(),
+        }
     }
 
     /// The logical name of a column of `database`; `None` where that name belongs to a column that
@@ -194,7 +230,7 @@ impl Draft<'_> {
     }
 
     /// What a source column is called at the target.
-    fn target_name<'b>(&'b self, source: &'b str) -> Option<&'b str> {
+    pub(crate) fn target_name<'b>(&'b self, source: &'b str) -> Option<&'b str> {
         let logical = self.logical_name(source, &self.link.source)?;
         Some(self.name_in(logical, &self.link.target))
     }

@@ -2,6 +2,7 @@
 //! are matched. Compiled once from both catalogs and the configuration; plain data that can be
 //! printed and compared without a database.
 
+pub mod blueprint;
 mod cascades;
 mod columns;
 pub mod explain;
@@ -19,6 +20,7 @@ pub mod selection;
 pub mod table;
 pub mod wanted;
 
+pub use blueprint::{Blueprint, blueprints};
 pub use explain::{Explained, ExplainedColumn, ExplainedTable, digest, explain};
 pub use finding::Finding;
 pub use key::{key_text, parse_key};

@@ -1,56 +1,230 @@
-//! Tables of PostgreSQL from a table of either dialect, by type-mapping §1, §2 and §5.
+//! Tables of PostgreSQL from tables of either dialect, by type-mapping §1, §2 and §5.
 //!
-//! Made are the table with its columns, primary key and unique keys, and enum types. Left out, and
-//! said so in comment lines, is what weir does not know enough of: columns of types that cannot
-//! cross, computed columns, unique indexes over expressions, foreign keys. Defaults are not copied;
-//! AUTO_INCREMENT becomes an identity that takes given values. Pure.
+//! Made are the schema, the table with its columns, primary key and unique keys, enum types, and
+//! foreign keys: with the table where its parent is made before it, else after all tables. They are
+//! deferrable, which weir makes use of. Left out, and said so, is what weir does not know enough of:
+//! columns of types that cannot cross, computed columns, unique indexes over expressions. Defaults
+//! are not copied; AUTO_INCREMENT becomes an identity that takes given values. Pure.
 
+use std::collections::HashSet;
+
+use super::setup::block;
 use super::sql::{literal, quote, quote_name};
 use crate::config::Dialect;
+use crate::link::ports::Creation;
 use crate::model::schema::JsonKind;
-use crate::model::{Column, Table, TableName, Type, Unique};
+use crate::model::{Column, ForeignKey, Table, TableName, Type, Unique};
+use crate::plan::Blueprint;
 
 /// Longest name PostgreSQL keeps, in bytes.
 const NAME_BYTES_MAX: usize = 63;
 /// What remains of a longer one, before `_` and eight digits of its hash.
 const NAME_BYTES_KEPT: usize = 54;
+/// Foreign keys that are followed from a column to the one that counts by itself.
+const KEYS_FOLLOWED_MAX: u8 = 8;
 
-/// The statements that create `source` as `name`.
-pub fn create_table(source: &Table, source_dialect: Dialect, name: &TableName) -> Vec<String> {
-    let name = TableName::new(shorten(&name.schema), shorten(&name.table));
-    let mut statements = Vec::new();
-    if name.schema != "public" {
-        statements.push(format!("CREATE SCHEMA IF NOT EXISTS {}", quote(&name.schema)));
+/// What creates the tables that do not exist yet, in order.
+pub fn create_tables(blueprints: &[Blueprint], dialect: Dialect) -> Vec<Creation> {
+    let mut maker = Maker { blueprints, dialect, made: HashSet::new(), later: Vec::new() };
+    let mut schemas = HashSet::from(["public"]);
+    let mut creations = Vec::new();
+    for blueprint in blueprints.iter().filter(|blueprint| !blueprint.exists) {
+        let mut creation = maker.table(blueprint);
+        let schema = blueprint.table.name.schema.as_str();
+        if !creation.statements.is_empty() && schemas.insert(schema) {
+            creation.statements.insert(0, create_schema(schema));
+        }
+        // As one, so that no type is left behind where the table is refused.
+        if !creation.statements.is_empty() {
+            creation.statements = vec![creation.statements.join(";\n")];
+        }
+        creations.push(creation);
     }
-    let mut remarks = Vec::new();
-    let mut lines = Vec::new();
-    for column in &source.columns {
-        let definition = definition(column, source_dialect, &name);
-        match definition {
-            Ok(Definition { ty, check, create_type }) => {
-                statements.extend(create_type);
-                lines.push(line(column, &ty, check));
+    creations.extend(maker.later);
+    creations
+}
+
+/// The schema, unless it is there: `IF NOT EXISTS` would ask for the right to make it all the same.
+fn create_schema(name: &str) -> String {
+    block(&format!(
+        "IF NOT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = {}) THEN \
+         CREATE SCHEMA {}; END IF;",
+        literal(name),
+        quote(name)
+    ))
+}
+
+/// Makes tables one after the other.
+struct Maker<'a> {
+    blueprints: &'a [Blueprint],
+    dialect: Dialect,
+    /// Tables that a foreign key can refer to by now.
+    made: HashSet<&'a TableName>,
+    /// Foreign keys whose parents come after them.
+    later: Vec<Creation>,
+}
+
+impl<'a> Maker<'a> {
+    fn table(&mut self, blueprint: &'a Blueprint) -> Creation {
+        let table = &blueprint.table;
+        let mut creation = Creation::of(table.name.to_string(), blueprint);
+        let too_long =
+            [&table.name.schema, &table.name.table].into_iter().find(|n| shorten(n) != **n);
+        if let Some(long) = too_long {
+            creation.refused = Some(format!(
+                "the name {long} is longer than PostgreSQL takes; write `rename` with another, such as {}",
+                shorten(long)
+            ));
+        }
+        if creation.refused.is_some() {
+            return creation;
+        }
+        let mut lines = Vec::new();
+        for column in &table.columns {
+            match self.definition(table, column) {
+                Ok(Definition { ty, check, create_type }) => {
+                    creation.statements.extend(create_type);
+                    lines.push(line(column, &ty, check));
+                }
+                Err(why) => creation.leave_out_column(column, why),
             }
-            Err(why) => remarks.push(format!("column {} ({}): {why}", column.name, column.native)),
         }
-    }
-    for unique in &source.uniques {
-        match unique_line(source, unique, source_dialect, &name) {
-            Ok(line) => lines.push(line),
-            Err(why) => remarks.push(format!("unique index {}: {why}", unique.name)),
+        for unique in &table.uniques {
+            match self.unique(table, unique) {
+                Ok(line) => lines.push(line),
+                Err(why) => creation.leave_out("unique index", &unique.name, why),
+            }
         }
+        for index in &table.odd_unique_indexes {
+            creation.leave_out("unique index", index, "not over plain columns");
+        }
+        self.made.insert(&table.name);
+        for key in &table.foreign_keys {
+            match self.foreign_key(blueprint, key) {
+                Ok(line) if self.made.contains(&key.parent) => lines.push(line),
+                Ok(line) => self.later.push(Creation {
+                    what: format!("foreign key {} of {}", key.name, table.name),
+                    statements: vec![format!("ALTER TABLE {} ADD {line}", quote_name(&table.name))],
+                    ..Creation::default()
+                }),
+                Err(why) => {
+                    creation.leave_out(
+                        "foreign key",
+                        &format!("{} to {}", key.name, key.parent),
+                        why,
+                    );
+                }
+            }
+        }
+        if lines.is_empty() {
+            creation.refused = Some("no column of it can cross".to_owned());
+            creation.statements.clear();
+            return creation;
+        }
+        let lines = lines.join(",\n  ");
+        creation
+            .statements
+            .push(format!("CREATE TABLE {} (\n  {lines}\n)", quote_name(&table.name)));
+        creation
     }
-    for index in &source.odd_unique_indexes {
-        remarks.push(format!("unique index {index}: not over plain columns"));
+
+    fn definition(&self, table: &Table, column: &Column) -> Result<Definition, &'static str> {
+        if shorten(&column.name) != column.name {
+            return Err(
+                "its name is longer than PostgreSQL takes; give it another under [table.*.column]",
+            );
+        }
+        let counts = self.counts(table, column, KEYS_FOLLOWED_MAX);
+        definition(column, self.dialect, &table.name, counts)
     }
-    for key in &source.foreign_keys {
-        remarks.push(format!("foreign key {} to {}: add it by hand", key.name, key.parent));
+
+    /// Whether a column counts by itself, or refers to one that does: both need one type.
+    fn counts(&self, table: &Table, column: &Column, follow: u8) -> bool {
+        let refers = |key: &ForeignKey| {
+            let at = key.columns.iter().position(|name| *name == column.name)?;
+            let parent = &self.blueprint(&key.parent)?.table;
+            let name = key.parent_columns.get(at)?;
+            let referred = parent.columns.iter().find(|column| column.name == *name)?;
+            Some(self.counts(parent, referred, follow.checked_sub(1)?))
+        };
+        column.auto_increment || table.foreign_keys.iter().any(|key| refers(key) == Some(true))
     }
-    let remarks: String =
-        remarks.iter().map(|remark| format!("-- left out: {}\n", one_line(remark))).collect();
-    let table = quote_name(&name);
-    statements.push(format!("{remarks}CREATE TABLE {table} (\n  {}\n)", lines.join(",\n  ")));
-    statements
+
+    fn blueprint(&self, name: &TableName) -> Option<&'a Blueprint> {
+        self.blueprints.iter().find(|blueprint| blueprint.table.name == *name)
+    }
+
+    fn unique(&self, table: &Table, unique: &Unique) -> Result<String, &'static str> {
+        let mut columns = Vec::new();
+        for at in &unique.columns {
+            let column = table.columns.get(*at).ok_or("it names a column that is not there")?;
+            if self.definition(table, column).is_err() {
+                return Err("a column of it is left out");
+            }
+            columns.push(quote(&column.name));
+        }
+        let columns = columns.join(", ");
+        let own = &table.name.table;
+        if unique.primary {
+            let constraint = quote(&shorten(&format!("{own}_pkey")));
+            return Ok(format!("CONSTRAINT {constraint} PRIMARY KEY ({columns})"));
+        }
+        // Index names are unique per schema here, and tables have them too; per table elsewhere.
+        let constraint = match self.dialect {
+            Dialect::Postgres if unique.name.starts_with(own.as_str()) => shorten(&unique.name),
+            _ => shorten(&format!("{own}_{}_key", unique.name)),
+        };
+        Ok(format!("CONSTRAINT {} UNIQUE ({columns})", quote(&constraint)))
+    }
+
+    /// The line of a foreign key, where both sides can have it.
+    fn foreign_key(&self, blueprint: &Blueprint, key: &ForeignKey) -> Result<String, &'static str> {
+        if !blueprint.makes(key) {
+            return Err("the link does without it; --foreign-keys makes it");
+        }
+        let parent = self.blueprint(&key.parent).ok_or("its parent is not made")?;
+        if parent.refused.is_some() && !parent.exists {
+            return Err("its parent is not made");
+        }
+        let over = |unique: &Unique| {
+            let names = || unique.columns.iter().filter_map(|at| parent.table.columns.get(*at));
+            unique.columns.len() == key.parent_columns.len()
+                && names().all(|column| key.parent_columns.contains(&column.name))
+        };
+        if !parent.table.uniques.iter().any(over) {
+            return Err("no unique index is over what it refers to");
+        }
+        for (own, theirs) in key.columns.iter().zip(&key.parent_columns) {
+            let own = self.kind(&blueprint.table, own).ok_or("a column of it is left out")?;
+            let theirs = self.kind(&parent.table, theirs).ok_or("a column of it is left out")?;
+            if own != theirs {
+                return Err("the types of its columns differ");
+            }
+        }
+        let list =
+            |names: &[String]| names.iter().map(|name| quote(name)).collect::<Vec<_>>().join(", ");
+        Ok(format!(
+            "CONSTRAINT {} FOREIGN KEY ({}) REFERENCES {} ({}) ON DELETE {} ON UPDATE {} DEFERRABLE",
+            quote(&shorten(&key.name)),
+            list(&key.columns),
+            quote_name(&key.parent),
+            list(&key.parent_columns),
+            key.on_delete.sql(),
+            key.on_update.sql()
+        ))
+    }
+
+    /// What of a column's type must be the same on both ends of a foreign key.
+    fn kind(&self, table: &Table, name: &str) -> Option<String> {
+        let column = table.columns.iter().find(|column| column.name == name)?;
+        let ty = self.definition(table, column).ok()?.ty;
+        Some(match ty.split('(').next().unwrap_or_default() {
+            "smallint" | "integer" | "bigint" => "integer".to_owned(),
+            "char" | "varchar" | "text" => "text".to_owned(),
+            "numeric" => "numeric".to_owned(),
+            _ => ty,
+        })
+    }
 }
 
 /// A column's type on PostgreSQL.
@@ -64,6 +238,7 @@ fn definition(
     column: &Column,
     dialect: Dialect,
     table: &TableName,
+    counts: bool,
 ) -> Result<Definition, &'static str> {
     if column.generated {
         return Err("computed by the source, never replicated");
@@ -71,7 +246,7 @@ fn definition(
     let plain = |ty: &str| Ok(Definition { ty: ty.to_owned(), check: None, create_type: None });
     match &column.ty {
         Type::Bool => plain("boolean"),
-        Type::Int { bits, unsigned } => plain(integer(*bits, *unsigned, column.auto_increment)),
+        Type::Int { bits, unsigned } => plain(integer(*bits, *unsigned, counts)),
         Type::Decimal(None) => plain("numeric"),
         Type::Decimal(Some(size)) => plain(&format!("numeric({},{})", size.precision, size.scale)),
         Type::F32 => plain("real"),
@@ -95,12 +270,12 @@ fn definition(
     }
 }
 
-fn integer(bits: u8, unsigned: bool, auto_increment: bool) -> &'static str {
+fn integer(bits: u8, unsigned: bool, counts: bool) -> &'static str {
     match (bits, unsigned) {
         (8, _) | (16, false) => "smallint",
         (16, true) | (24, _) | (32, false) => "integer",
         (_, false) | (32, true) => "bigint",
-        (_, true) if auto_increment => "bigint",
+        (_, true) if counts => "bigint",
         (_, true) => "numeric(20,0)",
     }
 }
@@ -109,7 +284,7 @@ fn integer(bits: u8, unsigned: bool, auto_increment: bool) -> &'static str {
 fn enumeration(column: &Column, labels: &[String], table: &TableName) -> Definition {
     let list = labels.iter().map(|label| literal(label)).collect::<Vec<_>>().join(", ");
     if labels.iter().any(|label| label.len() > NAME_BYTES_MAX) {
-        let check = format!("CHECK ({} IN ({list}))", quote(&shorten(&column.name)));
+        let check = format!("CHECK ({} IN ({list}))", quote(&column.name));
         return Definition { ty: "text".to_owned(), check: Some(check), create_type: None };
     }
     let name = shorten(&format!("{}_{}_enum", table.table, column.name));
@@ -119,7 +294,7 @@ fn enumeration(column: &Column, labels: &[String], table: &TableName) -> Definit
 }
 
 fn line(column: &Column, ty: &str, check: Option<String>) -> String {
-    let mut line = format!("{} {ty}", quote(&shorten(&column.name)));
+    let mut line = format!("{} {ty}", quote(&column.name));
     if !column.nullable {
         line.push_str(" NOT NULL");
     }
@@ -133,46 +308,14 @@ fn line(column: &Column, ty: &str, check: Option<String>) -> String {
     line
 }
 
-fn unique_line(
-    source: &Table,
-    unique: &Unique,
-    dialect: Dialect,
-    name: &TableName,
-) -> Result<String, &'static str> {
-    let mut columns = Vec::new();
-    for at in &unique.columns {
-        let column = source.columns.get(*at).ok_or("it names a column that is not there")?;
-        if definition(column, dialect, name).is_err() {
-            return Err("a column of it is left out");
-        }
-        columns.push(quote(&shorten(&column.name)));
-    }
-    let columns = columns.join(", ");
-    if unique.primary {
-        let constraint = quote(&shorten(&format!("{}_pkey", name.table)));
-        return Ok(format!("CONSTRAINT {constraint} PRIMARY KEY ({columns})"));
-    }
-    // Index names are unique per schema here, per table on MySQL and MariaDB.
-    let constraint = match dialect {
-        Dialect::Postgres => shorten(&unique.name),
-        Dialect::Mysql | Dialect::Mariadb => shorten(&format!("{}_{}", name.table, unique.name)),
-    };
-    Ok(format!("CONSTRAINT {} UNIQUE ({columns})", quote(&constraint)))
-}
-
 /// A name that PostgreSQL does not cut: over-long ones end in a hash of the whole.
-fn shorten(name: &str) -> String {
+pub fn shorten(name: &str) -> String {
     if name.len() <= NAME_BYTES_MAX {
         return name.to_owned();
     }
     let kept = name.char_indices().map(|(at, _)| at).filter(|at| *at <= NAME_BYTES_KEPT).max();
     let kept = kept.and_then(|end| name.get(..end)).unwrap_or_default();
     format!("{kept}_{:08x}", crc32fast::hash(name.as_bytes()))
-}
-
-/// A remark that cannot leave its comment line.
-fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 #[cfg(test)]
@@ -211,8 +354,11 @@ mod tests {
         table.uniques.push(Unique { name: "by_key".into(), columns: vec![7, 4], primary: false });
         table.uniques.push(Unique { name: "by_place".into(), columns: vec![12], primary: false });
         table.odd_unique_indexes.push("by_prefix".into());
-        let parent = TableName::new("shop", "customers");
-        table.foreign_keys.push(foreign_key("fk", parent));
+        let parent = TableName::new("public", "customers");
+        let key = foreign_key("fk", parent);
+        let (columns, parent_columns) = (vec!["id".into()], vec!["Id".into()]);
+        table.foreign_keys.push(ForeignKey { columns, parent_columns, ..key });
+        table.foreign_keys.push(foreign_key("fk_gone", TableName::new("public", "gone")));
         table
     }
 
@@ -220,12 +366,21 @@ mod tests {
     #[test]
     fn tables_are_as_reviewed() {
         let own = plan("every", every_type(), &[0, 1]).source;
-        let parts = [
-            create_table(&mysql_table(), Dialect::Mysql, &TableName::new("public", "orders")),
-            create_table(&own, Dialect::Postgres, &TableName::new("copy", "every")),
+        let mut customers = plan(
+            "customers",
+            vec![column("Id", "int", Type::Int { bits: 32, unsigned: true })],
+            &[0],
+        )
+        .source;
+        customers.name = TableName::new("public", "customers");
+        let blueprints = [
+            Blueprint::of(&mysql_table(), TableName::new("public", "orders")),
+            Blueprint::of(&customers, customers.name.clone()),
         ];
-        let text: String =
-            parts.iter().flatten().map(|statement| format!("{statement};\n\n")).collect();
+        let copy = [Blueprint::of(&own, TableName::new("copy", "every"))];
+        let parts =
+            [create_tables(&blueprints, Dialect::Mysql), create_tables(&copy, Dialect::Postgres)];
+        let text: String = parts.iter().flatten().map(|made| format!("{made}\n")).collect();
         assert_golden("postgres_ddl.sql", &text);
     }
 

@@ -168,7 +168,7 @@ fn grants(rights: &str, account: &str, tables: &[&Table]) -> Vec<String> {
 }
 
 /// An anonymous block, quoted by a tag that its body does not hold.
-fn block(body: &str) -> String {
+pub(super) fn block(body: &str) -> String {
     let mut tag = "$weir$".to_owned();
     while body.contains(&tag) {
         tag.insert(1, '_');

@@ -35,7 +35,9 @@ fn table(columns: Vec<Column>, uniques: Vec<Unique>) -> Table {
 
 fn created(table: &Table) -> String {
     let name = TableName::new("app", "t`x");
-    create_table(table, Dialect::Postgres, &name, Dialect::Mysql).join(";\n")
+    let blueprints = [Blueprint::of(table, name)];
+    let made = create_tables(&blueprints, Dialect::Postgres, Dialect::Mysql);
+    made.iter().map(ToString::to_string).collect()
 }
 
 fn unique(name: &str, columns: &[usize], primary: bool) -> Unique {
@@ -104,15 +106,18 @@ fn keys_fit_and_what_is_left_out_is_named() {
     let parent = TableName::new("public", "p");
     source.foreign_keys.push(foreign_key("t_fk", parent));
     let text = created(&source);
-    let expected = "CREATE DATABASE IF NOT EXISTS `app`;\n\
+    let expected = "\
+        -- left out: length of column code: an index takes no more than varchar(384)\n\
+        -- left out: length of column part: an index takes no more than varchar(384)\n\
         -- left out: column box (box ; DROP): its type cannot cross\n\
         -- left out: AUTO_INCREMENT of n: not first in a key\n\
         -- left out: unique index t_box: a column is left out\n\
-        -- left out: foreign key t_fk to public.p: add it by hand\n\
+        -- left out: foreign key t_fk to public.p: its parent is not made\n\
+        CREATE DATABASE IF NOT EXISTS `app`;\n\
         CREATE TABLE `app`.`t``x` (\n  `id` int NOT NULL AUTO_INCREMENT,\n  `code` varchar(384) NULL,\n  \
         `part` varchar(384) NULL,\n  `n` int NOT NULL,\n  PRIMARY KEY (`id`),\n  \
         UNIQUE KEY `t_code` (`code`),\n  UNIQUE KEY `t_both` (`code`, `part`)\n\
-        ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin";
+        ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_bin;\n";
     assert_eq!(text, expected);
 }
 
@@ -126,4 +131,57 @@ fn wide_rows_have_their_widest_texts_beside_them() {
     let text = created(&table(columns.to_vec(), Vec::new()));
     assert!(text.contains("`c16000` text NULL"), "{text}");
     assert!(text.contains("`c9000` varchar(9000) NULL"), "{text}");
+}
+
+/// Broken if a key were made before its parent, twice under one name, or where a side cannot have it.
+#[test]
+fn foreign_keys_come_when_both_sides_can_have_them() {
+    let int = |name: &str| column(name, "int4", Type::Int { bits: 32, unsigned: false });
+    let columns =
+        || vec![int("id"), int("p"), column("t", "text", Type::Text { chars: None, bytes: None })];
+    let key = |parent: &str, own: &str, theirs: &str| ForeignKey {
+        columns: vec![own.into()],
+        parent_columns: vec![theirs.into()],
+        ..foreign_key("fk", TableName::new("app", parent))
+    };
+    let made = |name: &str, keys: Vec<ForeignKey>| {
+        let mut table = table(columns(), vec![unique("pk", &[0], true), unique("t", &[2], false)]);
+        table.foreign_keys = keys;
+        Blueprint::of(&table, TableName::new("app", name))
+    };
+    let unfit = ForeignKey { on_delete: Rule::SetDefault, ..key("a", "p", "id") };
+    let blueprints = [
+        made("a", vec![key("a", "p", "id"), key("b", "p", "id")]),
+        made("b", vec![key("a", "t", "t"), key("a", "p", "p"), key("a", "t", "id"), unfit]),
+    ];
+    let made = create_tables(&blueprints, Dialect::Postgres, Dialect::Mysql);
+    let text: String = made.iter().map(ToString::to_string).collect();
+    let rules = "ON DELETE NO ACTION ON UPDATE NO ACTION";
+    for expected in [
+        format!("CONSTRAINT `fk` FOREIGN KEY (`p`) REFERENCES `app`.`a` (`id`) {rules}"),
+        format!("CONSTRAINT `b_fk` FOREIGN KEY (`t`) REFERENCES `app`.`a` (`t`) {rules}"),
+        format!(
+            "ALTER TABLE `app`.`a` ADD CONSTRAINT `a_fk` FOREIGN KEY (`p`) REFERENCES `app`.`b` (`id`) {rules}"
+        ),
+        "fk to app.a: no unique index is over what it refers to".to_owned(),
+        "fk to app.a: the types of its columns differ".to_owned(),
+        "fk to app.a: InnoDB has no SET DEFAULT".to_owned(),
+    ] {
+        assert!(text.contains(&expected), "{expected}: {text}");
+    }
+    assert_eq!(made.last().map(|made| made.what.as_str()), Some("foreign key fk of app.a"));
+}
+
+/// Broken if a name that the server refuses or takes for another were printed.
+#[test]
+fn names_that_the_server_does_not_take_are_told() {
+    assert_eq!(shorten("orders"), "orders");
+    assert_eq!(shorten(&"ü".repeat(64)), "ü".repeat(64));
+    for odd in ["x".repeat(65), "blank ".to_owned(), "😀".to_owned()] {
+        let short = shorten(&odd);
+        assert!(short != odd && short.chars().count() <= 64 && shorten(&short) == short, "{short}");
+    }
+    let twice = [column("name", "text", Type::Date), column("Name", "text", Type::Date)];
+    let text = created(&table(twice.to_vec(), Vec::new()));
+    assert!(text.contains("-- left out: column Name (text): its name differs"), "{text}");
 }

@@ -31,6 +31,20 @@ impl Definition {
     }
 }
 
+/// Bytes that a column takes in an index if nothing holds it back.
+pub(super) fn natural_bytes(column: &Column, dialect: Dialect) -> usize {
+    let characters = |count: usize| count.saturating_mul(CHAR_BYTES);
+    match &column.ty {
+        Type::Char { chars } | Type::Text { chars: Some(chars), .. } => characters(*chars as usize),
+        Type::Text { chars: None, bytes: Some(bytes) } => {
+            usize::try_from(*bytes).map_or(usize::MAX, characters)
+        }
+        Type::Bytes { bytes: Some(bytes) } => usize::try_from(*bytes).unwrap_or(usize::MAX),
+        Type::Text { .. } | Type::Bytes { bytes: None } => usize::MAX,
+        _ => definition(column, dialect, None).map_or(0, |definition| definition.row_bytes),
+    }
+}
+
 /// The definition of a column that may take `key_bytes` in an index.
 pub(super) fn definition(
     column: &Column,
@@ -113,7 +127,9 @@ fn character(chars: u32, key_bytes: Option<usize>) -> Definition {
 /// Text of a limit in characters or in bytes; in a key, as much as the index takes.
 fn text(chars: Option<u32>, bytes: Option<u64>, key_bytes: Option<usize>) -> Definition {
     if let Some(most) = key_bytes.map(|bytes| bytes.min(KEY_BYTES_MAX) / CHAR_BYTES) {
-        let chars = chars.map_or(most, |chars| most.min(chars as usize));
+        // A limit in bytes is one in characters too.
+        let limit = chars.map(u64::from).or(bytes).and_then(|limit| usize::try_from(limit).ok());
+        let chars = limit.map_or(most, |limit| most.min(limit));
         return Definition::plain(format!("varchar({chars})"), chars * CHAR_BYTES + 2);
     }
     match (chars, bytes) {

@@ -7,7 +7,7 @@ use weir::link::ports::{Finding, Preflight, Selection};
 use weir::model::schema::{DecimalSize, JsonKind};
 use weir::model::{Column, Identity, Table, TableName, Type, Unique, Value, Verb};
 use weir::mysql::{catalog, ddl, preflight, setup};
-use weir::plan::UpsertStrategy;
+use weir::plan::{Blueprint, UpsertStrategy};
 use weir::transform::pair;
 
 use super::{Bench, TestResult, commit, step};
@@ -187,8 +187,9 @@ fn source() -> Table {
 pub(super) async fn printed_tables_take_the_sources_columns(bench: &Bench) -> TestResult {
     let (source, dialect) = (source(), bench.database.dialect);
     let name = TableName::new("made", "every`type");
-    for statement in ddl::create_table(&source, Dialect::Postgres, &name, dialect) {
-        bench.server.execute(&statement).await?;
+    let drawn = [Blueprint::of(&source, name.clone())];
+    for creation in ddl::create_tables(&drawn, Dialect::Postgres, dialect) {
+        bench.server.execute(&creation.to_string()).await?;
     }
     let made = tables(bench, "made.*").await.remove(0);
     assert_eq!(made.name, name);
@@ -203,8 +204,8 @@ pub(super) async fn printed_tables_take_the_sources_columns(bench: &Bench) -> Te
     assert_eq!(made.columns[22].ty, source.columns[22].ty, "enum labels");
     // What was made can be made again on the same dialect.
     let name = TableName::new("made", "again");
-    for statement in ddl::create_table(&made, dialect, &name, dialect) {
-        bench.server.execute(&statement).await?;
+    for creation in ddl::create_tables(&[Blueprint::of(&made, name)], dialect, dialect) {
+        bench.server.execute(&creation.to_string()).await?;
     }
     let again = tables(bench, "made.again").await.remove(0);
     assert_eq!(again.columns.len(), made.columns.len());

@@ -5,6 +5,7 @@ use weir::config::Dialect;
 use weir::link::ports::Room;
 use weir::model::value::{Special, Value};
 use weir::model::{TableName, Verb};
+use weir::plan::Blueprint;
 use weir::postgres::Postgres;
 
 use super::fixture::{SERVERS, Site, apply, step, text};
@@ -149,9 +150,10 @@ async fn created_tables_have_the_types_of_their_source() {
         site.execute("ALTER TABLE every ADD serial bigserial, ADD UNIQUE (ref, day)").await;
         let source = site.tables("public.every").await.remove(0);
         let name = TableName::new("copy", "every");
-        let statements =
-            Postgres.create_table(&source, Dialect::Postgres, &name, Dialect::Postgres);
-        Postgres.execute(&site.database, "setup", &statements).await.expect("table is made");
+        let drawn = [Blueprint::of(&source, name)];
+        for made in Postgres.create_tables(&drawn, Dialect::Postgres, Dialect::Postgres) {
+            Postgres.execute(&site.database, "ddl", &made.statements).await.expect("table is made");
+        }
         let copy = site.tables("copy.*").await.remove(0);
         assert_eq!(copy.uniques.len(), 2);
         for (source, copy) in source.columns.iter().zip(&copy.columns) {
