@@ -61,7 +61,7 @@ async fn replicate(
     let installation = store.installation();
     let specs =
         names.iter().map(|link| spec(config, link, &installation)).collect::<Result<_>>()?;
-    let metrics = Arc::new(Metrics::default());
+    let metrics = Arc::new(Metrics::new(config.table_series));
     let shared = Shared {
         ledger: Arc::clone(store) as Arc<dyn Ledger>,
         observer: Arc::clone(&metrics) as _,

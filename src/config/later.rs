@@ -9,7 +9,6 @@ const LATER: &[(&str, &str, &str)] = &[
     ("", "dead_letters", "setting single changes aside"),
     ("", "flagged", "records of writes by a database that is not the owner"),
     ("", "memory_max", "one memory limit shared by all links"),
-    ("", "metrics", "choosing which tables get metrics of their own"),
     ("", "retention", "how long closed records are kept"),
     ("", "snapshot", "copying existing rows"),
     ("", "verify", "comparing both sides on a schedule"),

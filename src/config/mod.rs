@@ -29,6 +29,6 @@ pub use problem::{Problem, Problems};
 pub use schema::json_schema;
 pub use settings::{
     ApplyOptions, Config, Database, Deletes, Dialect, Http, LinkName, Replicate, Secret, Start,
-    Streaming, TableMapping, Tls, TlsMode, Truncates,
+    Streaming, TableMapping, TableSeries, Tls, TlsMode, Truncates,
 };
 pub use url::{is_loopback, is_socket};

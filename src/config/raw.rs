@@ -12,7 +12,7 @@ use toml::de::DeValue;
 
 use super::columns::Columns;
 use super::read::{At, Named, Node, Period, Read, Reader, Size};
-use super::settings::{Deletes, Start, Streaming, TlsMode, Truncates};
+use super::settings::{Deletes, Start, Streaming, TableSeries, TlsMode, Truncates};
 
 /// Declares a section: a struct of its keys, its reader and its schema.
 macro_rules! section {
@@ -103,6 +103,8 @@ section! {
         optional state_dir: String,
         /// The HTTP endpoint for metrics and health; none without this section.
         optional http: Http,
+        /// Which metrics there are.
+        optional metrics: Metrics,
         /// The databases, each under a name `[a-z][a-z0-9_]{0,15}`.
         required database: Named<Database>,
         /// Options of every link.
@@ -121,6 +123,14 @@ section! {
     Http as "http" {
         /// Address and port of /metrics, /healthz and /readyz.
         required listen: String,
+    }
+}
+
+section! {
+    /// The metrics at /metrics.
+    Metrics as "metrics" {
+        /// Which tables have series of their own; the rows of all others count together.
+        optional tables: TableSeries,
     }
 }
 
@@ -268,6 +278,8 @@ macro_rules! words {
 words!(Deletes: "apply" => Deletes::Apply, "ignore" => Deletes::Ignore; later "flag");
 words!(Truncates: "halt" => Truncates::Halt, "apply" => Truncates::Apply; later);
 words!(Streaming: "on" => Streaming::On, "off" => Streaming::Off; later "parallel");
+words!(TableSeries: "top" => TableSeries::Top, "all" => TableSeries::All,
+    "none" => TableSeries::None; later);
 words!(TlsMode: "off" => TlsMode::Off, "require" => TlsMode::Require,
     "verify-ca" => TlsMode::VerifyCa, "verify-full" => TlsMode::VerifyFull; later);
 

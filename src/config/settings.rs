@@ -21,6 +21,8 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// The HTTP endpoint, if any.
     pub http: Option<Http>,
+    /// Which tables have metrics of their own.
+    pub table_series: TableSeries,
     /// Databases by name.
     pub databases: BTreeMap<String, Database>,
     /// Plain one-way replications, in file order.
@@ -45,6 +47,18 @@ impl Config {
 pub struct Http {
     /// Address of `/metrics`, `/healthz`, `/readyz`.
     pub listen: SocketAddr,
+}
+
+/// `tables` of `[metrics]`: which tables have series of their own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TableSeries {
+    /// The first 200 that rows are written to; the others together as `other`.
+    #[default]
+    Top,
+    /// Every one.
+    All,
+    /// None.
+    None,
 }
 
 /// The servers weir speaks to.

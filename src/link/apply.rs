@@ -314,9 +314,11 @@ impl Applier {
     /// Opens a refetch window, or writes what one has brought.
     async fn refetch_between_batches(&mut self) -> Result<()> {
         let target = self.target.as_mut();
-        let Some(rows) = self.refetch.between_batches(&self.plan, target, &self.seen).await? else {
-            return Ok(());
-        };
+        let rows = self.refetch.between_batches(&self.plan, target, &self.seen).await?;
+        if let Some((notes, all)) = self.refetch.take_found() {
+            self.report.open_notes(notes, all);
+        }
+        let Some(rows) = rows else { return Ok(()) };
         let written = self.write_refetched(&rows.rows).await;
         let written = match written {
             // Together they are refused; one by one the others go in and the row is found.

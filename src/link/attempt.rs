@@ -75,6 +75,8 @@ pub(super) struct Orders {
     pub(super) schema_reviewed: bool,
     /// Whether the stream was reached.
     pub(super) streamed: bool,
+    /// The plan of the last attempt that came so far.
+    pub(super) plan: Option<Arc<LinkPlan>>,
     /// Attempts in a row that a silent source ended in the stream.
     pub(super) silences: u32,
 }
@@ -91,7 +93,7 @@ struct Connected {
 /// One attempt, from connecting to its end.
 pub(super) async fn run(link: &Link, orders: &mut Orders) -> Result<Finish> {
     orders.streamed = false;
-    let mut ends = connect(link).await?;
+    let mut ends = connect(link, orders).await?;
     let mut checkpoint = link.checkpoint();
     if orders.until_caught_up && orders.head.is_none() {
         orders.head = Some(answered("tell the end of its log", ends.scan.head()).await?);
@@ -127,8 +129,9 @@ pub(super) async fn run(link: &Link, orders: &mut Orders) -> Result<Finish> {
     stream::run(link, streaming).await
 }
 
-async fn connect(link: &Link) -> Result<Connected> {
+async fn connect(link: &Link, orders: &mut Orders) -> Result<Connected> {
     let plan = answered("describe the tables", link.ends.plan()).await?;
+    orders.plan = Some(Arc::clone(&plan));
     let source = answered("open the source", link.ends.source(Arc::clone(&plan))).await?;
     let mut scan = answered("open the side reader", link.ends.scan(Arc::clone(&plan))).await?;
     let mut target = answered("open the target", link.ends.target(Arc::clone(&plan))).await?;

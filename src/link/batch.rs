@@ -15,6 +15,8 @@ struct Border {
     /// Prepared changes up to here.
     end: usize,
     commit: Commit,
+    /// Whether its transaction had changes.
+    changed: bool,
 }
 
 /// Changes on their way into one target transaction.
@@ -32,8 +34,8 @@ pub(super) struct Batch {
     pub(super) sliced: bool,
     /// Sums over all slices, for the report.
     pub(super) changes: u64,
-    /// Source transactions with changes, over all slices.
-    pub(super) transactions: u64,
+    /// Commit time of each source transaction with changes, over all slices.
+    pub(super) committed_us: Vec<i64>,
 }
 
 /// Where a prepared change comes from, in words.
@@ -62,11 +64,12 @@ impl Batch {
 
     /// The open transaction ends here.
     pub(super) fn end_transaction(&mut self, commit: Commit) {
-        if self.open_changes > 0 {
-            self.transactions += 1;
+        let changed = self.open_changes > 0;
+        if changed {
+            self.committed_us.push(commit.time_us);
         }
         self.open_changes = 0;
-        self.borders.push(Border { end: self.prepared.len(), commit });
+        self.borders.push(Border { end: self.prepared.len(), commit, changed });
     }
 
     /// The number of the next change within its transaction.
@@ -167,7 +170,8 @@ impl Batch {
         self.prepared.truncate(end);
         self.ordinals.truncate(end);
         self.open_changes = 0;
-        self.transactions = self.borders.len() as u64;
+        let changed = self.borders.iter().filter(|border| border.changed);
+        self.committed_us = changed.map(|border| border.commit.time_us).collect();
         self.changes = end as u64;
         (end > 0).then_some(self)
     }

@@ -30,6 +30,9 @@ pub struct BatchReport {
     pub rows: Vec<RowCount>,
     /// From its first statement to its commit.
     pub elapsed: Duration,
+    /// Per source transaction, from its commit at the source to the one in the target. Zero where
+    /// the source's clock is ahead of ours.
+    pub latencies: Vec<Duration>,
 }
 
 /// Who counts. Every method does nothing unless it is written.

@@ -6,6 +6,7 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -172,7 +173,7 @@ pub trait Room: Send + Sync {
         context: &'a LinkContext,
         database: &'a Database,
         plan: Arc<LinkPlan>,
-        lock_timeout: std::time::Duration,
+        lock_timeout: Duration,
     ) -> Pending<'a, Box<dyn Target>>;
 }
 
@@ -303,6 +304,19 @@ pub struct Origin {
     pub columns: Vec<String>,
 }
 
+/// How long the source still keeps of its log what a link needs. What a server cannot tell is `None`,
+/// never zero.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// Bytes of log that the server keeps for the link (PostgreSQL: behind its slot).
+    pub retained_bytes: Option<u64>,
+    /// Bytes that may still be written before the server gives the link's log up; below zero where
+    /// it may do so at any time. `None` too where it never does.
+    pub safe_bytes: Option<i64>,
+    /// Least time until the server may purge the file that the link reads next.
+    pub purge_eta: Option<Duration>,
+}
+
 /// Reads beside the stream, on a connection of its own. Writes nothing.
 pub trait Scan: Send {
     /// The running server, told from every other, a copy of its files included.
@@ -325,6 +339,16 @@ pub trait Scan: Send {
 
     /// Bytes of log between `applied` and the present end, where the server can tell.
     fn lag_bytes<'a>(&'a mut self, applied: &'a Position) -> Pending<'a, Option<u64>>;
+
+    /// What the source keeps of its log for the link, which reads on at `next`. `applied_us` is the
+    /// source's commit time of the newest transaction that is applied, microseconds since 1970.
+    fn retention<'a>(
+        &'a mut self,
+        _next: &'a Position,
+        _applied_us: Option<i64>,
+    ) -> Pending<'a, Retention> {
+        Box::pin(async { Ok(Retention::default()) })
+    }
 
     /// Reads rows by match key in one snapshot with its marks. `keys` hold source values in key
     /// order. Values are exactly those that the stream yields.

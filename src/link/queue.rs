@@ -43,6 +43,13 @@ pub struct Queued {
     _room: OwnedSemaphorePermit,
 }
 
+/// Tells from outside how full a queue is.
+#[derive(Clone, Debug)]
+pub struct Fill {
+    room: Arc<Semaphore>,
+    permits_max: u32,
+}
+
 /// The applier is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the apply side has stopped")]
@@ -66,9 +73,22 @@ impl PartSender {
         self.parts.send(Queued { part, _room: room }).await.map_err(|_| Closed)
     }
 
+    /// How full the queue is, for whoever watches.
+    pub fn fill(&self) -> Fill {
+        Fill { room: Arc::clone(&self.room), permits_max: self.permits_max }
+    }
+
     /// Resolves when the applier is gone.
     pub async fn closed(&self) {
         self.parts.closed().await;
+    }
+}
+
+impl Fill {
+    /// Bytes queued now, each part rounded up to a KiB.
+    pub fn bytes(&self) -> u64 {
+        let taken = (self.permits_max as usize).saturating_sub(self.room.available_permits());
+        (taken * PERMIT_BYTES) as u64
     }
 }
 

@@ -38,6 +38,8 @@ pub(super) struct Refetch {
     notes: bool,
     due: Instant,
     backoff: Backoff,
+    /// What the last look at the notes found: how many, and whether these were all.
+    found: Option<(usize, bool)>,
 }
 
 enum State {
@@ -84,12 +86,18 @@ impl Refetch {
             notes: true,
             due: Instant::now(),
             backoff,
+            found: None,
         }
     }
 
     /// An apply transaction noted misses.
     pub(super) fn notes_were_made(&mut self) {
         self.notes = true;
+    }
+
+    /// How many notes the last look found and whether these were all, told once.
+    pub(super) fn take_found(&mut self) -> Option<(usize, bool)> {
+        self.found.take()
     }
 
     /// Whether no note is known to be open.
@@ -201,6 +209,7 @@ impl Refetch {
         applied: &Position,
     ) -> Result<()> {
         let notes = target.missed(KEYS_MAX).await?;
+        self.found = Some((notes.len(), notes.len() < KEYS_MAX));
         let Some(first) = notes.first() else {
             self.notes = false;
             return Ok(());

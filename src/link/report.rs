@@ -1,6 +1,7 @@
 //! What the apply task tells: status, observer, log, and the progress that is to be made durable.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -93,11 +94,16 @@ impl Report {
         queue_is_empty: bool,
         witness: &Witness,
     ) {
+        let now = now_us();
+        let latency = |at: &i64| {
+            Duration::from_micros(u64::try_from(now.saturating_sub(*at)).unwrap_or_default())
+        };
         let report = BatchReport {
-            transactions: batch.transactions,
+            transactions: batch.committed_us.len() as u64,
             changes: batch.changes,
             rows: std::mem::take(&mut self.rows),
             elapsed: self.began.elapsed(),
+            latencies: batch.committed_us.iter().map(latency).collect(),
         };
         self.observer.applied(&self.link, &report);
         let rows: u64 = report.rows.iter().map(|count| count.rows).sum();
@@ -147,7 +153,11 @@ impl Report {
     /// Updates found no row.
     pub(super) fn missed(&self, rows: usize) {
         self.observer.missed(&self.link, rows as u64);
-        self.board.update(|status| status.counters.missed += rows as u64);
+        self.board.update(|status| {
+            status.counters.missed += rows as u64;
+            let open = status.missed_open.unwrap_or_default();
+            status.missed_open = Some(open.saturating_add(rows as u64));
+        });
         tracing::info!(link = %self.link, rows, "updates found no row; reading them again");
     }
 
@@ -155,7 +165,18 @@ impl Report {
     pub(super) fn refetched(&mut self, rows: usize, witness: &Witness) {
         self.rows.clear();
         self.observer.refetched(&self.link, rows as u64);
-        self.board.update(|status| status.counters.refetched += rows as u64);
+        self.board.update(|status| {
+            status.counters.refetched += rows as u64;
+            status.missed_open = status.missed_open.map(|open| open.saturating_sub(rows as u64));
+        });
         self.moved(witness);
+    }
+
+    /// The open notes were read, `rows` of them; `all` unless there may be more.
+    pub(super) fn open_notes(&self, rows: usize, all: bool) {
+        self.board.update(|status| {
+            let known = status.missed_open.filter(|_| !all).unwrap_or_default();
+            status.missed_open = Some(known.max(rows as u64));
+        });
     }
 }

@@ -13,6 +13,7 @@ use crate::link::attempt::{self, Link, Orders};
 use crate::link::backoff::Backoff;
 use crate::link::ledger::HaltRecord;
 use crate::link::repeats::Repeats;
+use crate::link::side;
 use crate::link::status::{LinkState, now_us};
 
 /// What a person asks of a link.
@@ -169,6 +170,7 @@ async fn wait(
     let known = link.board.get().error.filter(|known| known.kind == error.kind());
     let since_us = known.map_or_else(now_us, |known| known.since_us);
     link.board.enter(LinkState::Retrying, Some(HaltRecord::of(error, since_us)));
+    let watch = side::watch_the_log(link.ends.as_ref(), orders.plan.clone(), &link.board);
     tokio::select! {
         biased;
         () = link.shutdown.started() => false,
@@ -178,6 +180,7 @@ async fn wait(
             true
         }
         () = tokio::time::sleep(pause) => true,
+        never = watch => match never {},
     }
 }
 
@@ -205,9 +208,13 @@ async fn halt(
     if orders.until_caught_up {
         return false;
     }
+    // Another server's log says nothing of the link's.
+    let plan = orders.plan.clone().filter(|_| error.kind() != Kind::Identity);
+    let watch = side::watch_the_log(link.ends.as_ref(), plan, &link.board);
     tokio::select! {
         biased;
         () = link.shutdown.started() => false,
+        never = watch => match never {},
         command = commands.recv() => {
             let Some(Command::Resume { schema_reviewed, answer }) = command else { return false };
             orders.schema_reviewed = schema_reviewed;

@@ -1,22 +1,34 @@
-//! The side connection to the source: reads missed rows again, looks at the head of the log for the
-//! lag, and at the origins of the tables, which must not change. Runs beside the stream as a task of
-//! its own, so neither waits for the other.
+//! The side connection to the source: reads missed rows again, looks at the log for the lag and for
+//! how long it is kept, and at the origins of the tables, which must not change. Runs beside the
+//! stream as a task of its own, so neither waits for the other. The log is looked at without a stream
+//! too, while a link waits or is halted: then above all it must not run out unnoticed.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use crate::error::{Disposition, Result};
-use crate::link::ports::{Origin, Scan, Scanned};
+use crate::link::ends::Ends;
+use crate::link::ports::{Origin, Retention, Scan, Scanned};
+use crate::link::queue::Fill;
 use crate::link::review;
-use crate::link::status::{Board, now_us};
+use crate::link::status::{Board, LinkStatus, now_us};
 use crate::link::steps;
 use crate::model::Row;
 use crate::plan::LinkPlan;
+use crate::position::Position;
 
-/// How often the head is looked at.
+/// How often the source's log is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Pause before the first look of a link that waits: most waits are shorter.
+const LOOK_FIRST: Duration = Duration::from_secs(1);
+/// Longest pause after looks that failed, while the link does not run.
+const LOOK_AGAIN_MAX: Duration = Duration::from_secs(300);
+/// Longest look while the link does not run.
+const LOOK_MAX: Duration = Duration::from_secs(30);
 /// Tries to read the same rows, and the pause that is doubled between them.
 const READS_MAX: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -42,6 +54,8 @@ pub(super) struct Side {
     /// Of the planned tables, when the attempt began.
     pub(super) origins: Vec<Origin>,
     pub(super) board: Board,
+    /// Of the queue between reading and applying.
+    pub(super) fill: Fill,
 }
 
 impl Side {
@@ -64,7 +78,9 @@ impl Side {
                     }
                 }
                 _ = look.tick() => {
-                    look_at_head(self.scan.as_mut(), &self.board).await;
+                    let queued = self.fill.bytes();
+                    self.board.update(|status| status.queue_bytes = Some(queued));
+                    look_at_log(self.scan.as_mut(), &self.board).await;
                     self.look_at_origins().await?;
                 }
             }
@@ -102,25 +118,77 @@ async fn read(scan: &mut dyn Scan, plan: &LinkPlan, request: Request) -> Answer 
     }
 }
 
-async fn look_at_head(scan: &mut dyn Scan, board: &Board) {
-    let Some(seen) = board.get().seen else { return };
+/// While a link waits or is halted its source goes on writing, and keeping, log: that is looked at
+/// all the same, on a connection of its own. Never ends; a source that cannot be reached is asked
+/// less and less often.
+pub(super) async fn watch_the_log(
+    ends: &dyn Ends,
+    plan: Option<Arc<LinkPlan>>,
+    board: &Board,
+) -> Infallible {
+    let Some(plan) = plan else { return std::future::pending().await };
+    let mut scan = None;
+    let mut pause = LOOK_FIRST;
+    loop {
+        tokio::time::sleep(pause).await;
+        if scan.is_none() {
+            let opened = timeout(LOOK_MAX, ends.scan(Arc::clone(&plan))).await;
+            scan = opened.ok().and_then(Result::ok);
+        }
+        let Some(open) = scan.as_mut() else {
+            board.update(LinkStatus::forget_the_log);
+            pause = (pause * 2).min(LOOK_AGAIN_MAX);
+            continue;
+        };
+        pause = LOOK_EVERY;
+        if timeout(LOOK_MAX, look_at_log(open.as_mut(), board)).await.is_err() {
+            board.update(LinkStatus::forget_the_log);
+            scan = None;
+        }
+    }
+}
+
+/// What one look at the source's log saw.
+struct Looked {
+    head: Position,
+    all_seen: bool,
+    lag_bytes: Option<u64>,
+    retention: Retention,
+}
+
+async fn look(scan: &mut dyn Scan, seen: &Position, applied_us: Option<i64>) -> Result<Looked> {
+    let head = scan.head().await?;
+    let all_seen = seen.reaches(&head);
+    let lag_bytes = scan.lag_bytes(seen).await?;
+    // What lies between is nothing that the link still reads.
+    let next = if all_seen { &head } else { seen };
+    let retention = scan.retention(next, applied_us).await?;
+    Ok(Looked { head, all_seen, lag_bytes, retention })
+}
+
+/// Not being able to look stops no link: what is not known is not shown, and the lag in seconds
+/// grows.
+async fn look_at_log(scan: &mut dyn Scan, board: &Board) {
+    let status = board.get();
+    let Some(seen) = status.seen else { return };
     let looked_us = now_us();
-    let looked = match scan.head().await {
-        Ok(head) => scan.lag_bytes(&seen).await.map(|bytes| (head, bytes)),
-        Err(error) => Err(error),
-    };
-    match looked {
-        Ok((head, bytes)) => board.update(|status| {
-            status.lag_bytes = bytes;
-            let all_seen = status.seen.as_ref().is_some_and(|seen| seen.reaches(&head));
-            if all_seen && status.lag.oldest_unapplied_us.is_none() {
+    match look(scan, &seen, status.lag.last_applied_us).await {
+        Ok(looked) => board.update(|status| {
+            status.lag_bytes = looked.lag_bytes;
+            status.lag_transactions = looked.head.transactions_since(&seen);
+            status.retention = looked.retention;
+            let idle = status.lag.streaming && status.lag.oldest_unapplied_us.is_none();
+            if looked.all_seen && idle {
                 status.lag.caught_up_at_us = status.lag.caught_up_at_us.max(Some(looked_us));
             }
         }),
-        // Not being able to tell the lag in bytes stops no link; the lag in seconds grows.
         Err(error) => {
-            tracing::debug!(error = error.chain(), "the head of the log cannot be read");
-            board.update(|status| status.lag_bytes = None);
+            tracing::debug!(error = error.chain(), "the source's log cannot be looked at");
+            board.update(|status| {
+                let queued = status.queue_bytes;
+                status.forget_the_log();
+                status.queue_bytes = queued;
+            });
         }
     }
 }

@@ -6,6 +6,7 @@ use tokio::sync::watch;
 use crate::error::Kind;
 use crate::link::lag::LagInputs;
 use crate::link::ledger::HaltRecord;
+use crate::link::ports::Retention;
 use crate::position::Position;
 
 /// Where a link stands in its life.
@@ -84,11 +85,26 @@ pub struct LinkStatus {
     pub lag: LagInputs,
     /// Bytes of log between `seen` and the source's head, where the server can tell.
     pub lag_bytes: Option<u64>,
+    /// Source transactions between `seen` and the source's head, where the log numbers them.
+    pub lag_transactions: Option<u64>,
+    /// What the source keeps of its log.
+    pub retention: Retention,
+    /// Bytes between reading and applying, while the link runs.
+    pub queue_bytes: Option<u64>,
+    /// Open notes of updates that found no row; at least so many where they are more than the link
+    /// reads at once.
+    pub missed_open: Option<u64>,
     /// Sums.
     pub counters: Counters,
 }
 
 impl LinkStatus {
+    /// What was seen of the source's log is not known any more.
+    pub(super) fn forget_the_log(&mut self) {
+        (self.lag_bytes, self.lag_transactions, self.queue_bytes) = (None, None, None);
+        self.retention = Retention::default();
+    }
+
     /// Kind of the error, if there is one.
     pub fn error_kind(&self) -> Option<Kind> {
         self.error.as_ref().map(|error| error.kind)
@@ -117,6 +133,9 @@ impl Board {
         self.update(|status| {
             if status.state != state {
                 status.since_us = now_us();
+            }
+            if status.lag.streaming && state != LinkState::Running {
+                status.forget_the_log();
             }
             status.state = state;
             status.error = error;

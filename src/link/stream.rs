@@ -99,6 +99,7 @@ fn start(
     let (progress, settled) = watch::channel(newest);
     let (requests, requested) = mpsc::channel(1);
     let (answer, answers) = mpsc::channel(1);
+    let fill = sender.fill();
     let capture = Capture {
         from: witness.restart.clone().unwrap_or_else(|| witness.position.clone()),
         reviewed_until: checkpoint.reviewed_until.clone(),
@@ -111,7 +112,7 @@ fn start(
     let ledger = Arc::clone(&link.ledger);
     let settle = settle::run(ledger, link.name().clone(), checkpoint, settled, frontier);
     tasks.spawn(async move { (Task::Settle, settle.await) });
-    let side = Side { scan, plan: Arc::clone(&plan), origins, board: link.board.clone() };
+    let side = Side { scan, plan: Arc::clone(&plan), origins, board: link.board.clone(), fill };
     let side = side.run(requested, answer);
     let side = tasks.spawn(async move { (Task::Side, side.await) });
     let observer = Arc::clone(&link.observer);

@@ -126,6 +126,34 @@ pub(crate) async fn files(session: &mut Session) -> Result<Vec<(String, u64)>> {
         .collect()
 }
 
+/// How long the server keeps a file of its log after its last write, in seconds; `None` where it
+/// purges none by age.
+pub(crate) async fn expiry(session: &mut Session) -> Result<Option<u64>> {
+    let sql = "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('binlog_expire_logs_seconds', \
+               'binlog_expire_logs_auto_purge', 'expire_logs_days')";
+    let rows = session.texts("read how long the log is kept", sql).await?;
+    let variable = |wanted: &str| {
+        let row = rows
+            .iter()
+            .find(|row| row.first().is_some_and(|name| name.as_deref() == Some(wanted)))?;
+        row.get(1)?.as_deref()
+    };
+    if variable("binlog_expire_logs_auto_purge") == Some("OFF") {
+        return Ok(None);
+    }
+    // Parts of a day, where the older variable has them, are a number of seconds.
+    let days = variable("expire_logs_days").and_then(|days| days.parse::<f64>().ok());
+    let seconds = variable("binlog_expire_logs_seconds").and_then(|text| text.parse::<u64>().ok());
+    let seconds =
+        seconds.filter(|seconds| *seconds > 0).or(days.map(|days| (days * 86_400.0) as u64));
+    Ok(seconds.filter(|seconds| *seconds > 0))
+}
+
+/// Seconds since 1970 by the server's clock.
+pub(crate) async fn clock(session: &mut Session) -> Result<u64> {
+    parse(&text(session, "SELECT UNIX_TIMESTAMP()").await?)
+}
+
 /// MySQL: everything purged must be in the witness, the witness in what was executed, and its
 /// place in the log.
 ///

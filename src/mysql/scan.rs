@@ -9,6 +9,7 @@
 
 mod row;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use super::session::{self, Flavor, Role, Session, within};
 use super::sql::quote_table;
 use crate::config::Database;
 use crate::error::{Error, Kind, Result};
-use crate::link::ports::{LinkContext, Pending, Scan, Scanned};
+use crate::link::ports::{LinkContext, Pending, Retention, Scan, Scanned};
 use crate::model::Row;
 use crate::plan::{LinkPlan, TablePlan};
 use crate::position::{Coordinates, Position};
@@ -35,7 +36,12 @@ pub(crate) struct MysqlScan {
     application_name: String,
     database: Database,
     session: Option<Session>,
+    log: LogTimes,
 }
+
+/// When files of the log were still written, seconds since 1970 by the server's clock.
+#[derive(Debug, Default)]
+struct LogTimes(BTreeMap<String, u64>);
 
 /// Connects.
 ///
@@ -47,7 +53,12 @@ pub async fn open(
     _: Arc<LinkPlan>,
 ) -> Result<Box<dyn Scan>> {
     let application_name = context.application_name();
-    let mut scan = MysqlScan { application_name, database: database.clone(), session: None };
+    let mut scan = MysqlScan {
+        application_name,
+        database: database.clone(),
+        session: None,
+        log: LogTimes::default(),
+    };
     scan.session = Some(scan.session().await?);
     Ok(Box::new(scan))
 }
@@ -78,6 +89,17 @@ impl MysqlScan {
         let files = history::files(&mut session).await?;
         self.session = Some(session);
         Ok(lag(&files, at))
+    }
+
+    async fn purge_eta(&mut self, at: &Coordinates, known: Option<u64>) -> Result<Option<u64>> {
+        let mut session = self.session().await?;
+        let expiry = history::expiry(&mut session).await?;
+        let now = history::clock(&mut session).await?;
+        let files = history::files(&mut session).await?;
+        self.session = Some(session);
+        self.log.look(&files, now);
+        let eta = |expiry: u64| self.log.kept_for(&files, at, known)?.checked_add(expiry);
+        Ok(expiry.and_then(eta).map(|purged_at| purged_at.saturating_sub(now)))
     }
 
     async fn read(&mut self, table: &TablePlan, keys: &[Row]) -> Result<Scanned> {
@@ -161,6 +183,31 @@ fn lag(files: &[(String, u64)], at: &Coordinates) -> Option<u64> {
     Some(all.saturating_sub(at.position))
 }
 
+impl LogTimes {
+    /// The newest file is written at `now`; of files that are gone nothing is kept.
+    fn look(&mut self, files: &[(String, u64)], now: u64) {
+        if let Some((newest, _)) = files.last() {
+            self.0.insert(newest.clone(), now);
+        }
+        self.0.retain(|known, _| files.iter().any(|(file, _)| file == known));
+    }
+
+    /// The latest time at which the file of `at` is known to have been written: when it or one before
+    /// it was the newest, or `known`, a commit in it or before it. Zero where the file is gone.
+    fn kept_for(
+        &self,
+        files: &[(String, u64)],
+        at: &Coordinates,
+        known: Option<u64>,
+    ) -> Option<u64> {
+        let Some(found) = files.iter().position(|(file, _)| *file == at.file) else {
+            return Some(0);
+        };
+        let seen = files.iter().take(found + 1).filter_map(|(file, _)| self.0.get(file).copied());
+        seen.chain(known).max()
+    }
+}
+
 impl Scan for MysqlScan {
     fn instance(&mut self) -> Pending<'_, String> {
         Box::pin(async {
@@ -184,6 +231,22 @@ impl Scan for MysqlScan {
         })
     }
 
+    fn retention<'a>(
+        &'a mut self,
+        next: &'a Position,
+        applied_us: Option<i64>,
+    ) -> Pending<'a, Retention> {
+        Box::pin(async move {
+            let known = applied_us.and_then(|at| u64::try_from(at / 1_000_000).ok());
+            let seconds = match next.coordinates() {
+                Some(at) => self.purge_eta(at, known).await?,
+                None => None,
+            };
+            let purge_eta = seconds.map(Duration::from_secs);
+            Ok(Retention { purge_eta, ..Retention::default() })
+        })
+    }
+
     fn read_rows<'a>(&'a mut self, table: &'a TablePlan, keys: &'a [Row]) -> Pending<'a, Scanned> {
         Box::pin(self.read(table, keys))
     }
@@ -201,5 +264,24 @@ mod tests {
         assert_eq!(lag(&files, &at("b.1", 40)), Some(110));
         assert_eq!(lag(&files, &at("b.2", 50)), Some(0));
         assert_eq!(lag(&files, &at("b.0", 4)), None);
+    }
+
+    /// Broken if a file that is purged soon seemed to be kept for longer, or a guess were shown where
+    /// nothing is known.
+    #[test]
+    fn a_file_is_kept_from_its_last_write_on() {
+        let files: Vec<_> = ["b.1", "b.2", "b.3"].map(|file| (file.to_owned(), 100)).into();
+        let at = |file: &str| Coordinates { file: file.to_owned(), position: 4 };
+        let mut log = LogTimes::default();
+        assert_eq!(log.kept_for(&files, &at("b.1"), None), None);
+        assert_eq!(log.kept_for(&files, &at("b.1"), Some(7)), Some(7));
+        log.look(&files[..1], 10);
+        log.look(&files, 20);
+        assert_eq!(log.kept_for(&files, &at("b.1"), Some(7)), Some(10));
+        assert_eq!(log.kept_for(&files, &at("b.2"), None), Some(10), "after the one before it");
+        assert_eq!(log.kept_for(&files, &at("b.3"), None), Some(20));
+        log.look(&files[1..], 30);
+        assert_eq!(log.kept_for(&files[1..], &at("b.1"), Some(7)), Some(0), "it is gone");
+        assert_eq!(log.0.len(), 1);
     }
 }

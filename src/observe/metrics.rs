@@ -2,44 +2,45 @@
 //!
 //! Counters are fed by the links' [`Observer`] port as batches commit; gauges are computed from each
 //! link's status at the moment of the scrape, so that a stuck link's lag grows although nothing
-//! happens. Names are registered without `_total`, which the encoder adds. Clock skew between the
-//! source and this machine shows in `weir_lag_seconds` only while there is something to apply.
+//! happens. What is not known has no series, and a link that is gone has none any more. Names are
+//! given without `_total`, which the encoder adds.
+//!
+//! Clocks: `weir_lag_seconds` and `weir_latency_seconds` compare commit times of the source with this
+//! machine's clock, the lag only while there is something to apply; where the source's clock is ahead
+//! they show less, never below zero. MariaDB tells commit times in whole seconds.
 
+mod counts;
+
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, text};
 use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
-use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 
-use crate::config::LinkName;
+use crate::config::{LinkName, TableSeries};
 use crate::error::{Disposition, Kind};
 use crate::link::lag::lag_seconds;
 use crate::link::observer::{BatchReport, Observer};
 use crate::link::status::{LinkState, LinkStatus, now_us};
-use crate::model::Verb;
 use crate::observe::http::Exposition;
 
-/// The registry and the counters that links feed.
+use counts::{Counts, Distribution};
+
+/// Tables with series of their own at most, over all links, unless all are to have some.
+const TABLES_NAMED_MAX: usize = 200;
+
+/// The registry and what links are counted by.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    rows: Family<RowLabels, Counter>,
-    transactions: Family<LinkLabels, Counter>,
-    errors: Family<KindLabels, Counter>,
-    retries: Family<KindLabels, Counter>,
-    missed: Family<LinkLabels, Counter>,
-    refetched: Family<LinkLabels, Counter>,
-    batch_rows: Family<LinkLabels, Histogram>,
-    apply_seconds: Family<LinkLabels, Histogram>,
-    links: Arc<OnceLock<Vec<Watched>>>,
+    links: Links,
 }
 
 /// A link and where its status is seen.
@@ -51,161 +52,80 @@ pub struct Watched {
     pub status: watch::Receiver<LinkStatus>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct LinkLabels {
-    source: String,
-    target: String,
+/// All that is shown of links. The lock is held for a count or a scrape, never over an await.
+#[derive(Clone, Debug)]
+struct Links {
+    tables_named_max: usize,
+    shown: Arc<Mutex<Shown>>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RowLabels {
-    source: String,
-    target: String,
-    table: String,
-    operation: &'static str,
+#[derive(Debug, Default)]
+struct Shown {
+    watched: Vec<Watched>,
+    counts: BTreeMap<LinkName, Counts>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct KindLabels {
-    source: String,
-    target: String,
-    kind: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct StateLabels {
-    source: String,
-    target: String,
-    state: &'static str,
-}
-
-fn link_labels(link: &LinkName) -> LinkLabels {
-    LinkLabels { source: link.source.clone(), target: link.target.clone() }
-}
-
-const fn operation(verb: Verb) -> &'static str {
-    match verb {
-        Verb::Upsert => "upsert",
-        Verb::Update => "update",
-        Verb::Rekey => "rekey",
-        Verb::Delete => "delete",
-        Verb::Truncate => "truncate",
-        Verb::Note => "note",
+impl Links {
+    fn lock(&self) -> MutexGuard<'_, Shown> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-impl Default for Metrics {
-    fn default() -> Self {
-        let batch_rows = || Histogram::new(exponential_buckets(1.0, 4.0, 8));
-        let apply_seconds = || Histogram::new(exponential_buckets(0.001, 4.0, 9));
-        let mut metrics = Metrics {
-            registry: Registry::default(),
-            rows: Family::default(),
-            transactions: Family::default(),
-            errors: Family::default(),
-            retries: Family::default(),
-            missed: Family::default(),
-            refetched: Family::default(),
-            batch_rows: Family::new_with_constructor(batch_rows),
-            apply_seconds: Family::new_with_constructor(apply_seconds),
-            links: Arc::default(),
-        };
-        metrics.register();
-        metrics
+    fn count(&self, link: &LinkName, count: impl FnOnce(&mut Counts)) {
+        count(self.lock().counts.entry(link.clone()).or_default());
     }
 }
 
 impl Metrics {
-    fn register(&mut self) {
-        let registry = &mut self.registry;
+    /// Of no link yet.
+    pub fn new(tables: TableSeries) -> Metrics {
+        let tables_named_max = match tables {
+            TableSeries::Top => TABLES_NAMED_MAX,
+            TableSeries::All => usize::MAX,
+            TableSeries::None => 0,
+        };
+        let links = Links { tables_named_max, shown: Arc::default() };
+        let mut registry = Registry::default();
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("weir_build", "Version of weir", build);
-        let mut counter = |name: &str, help: &str, family: &Family<LinkLabels, Counter>| {
-            registry.register(name, help, family.clone());
-        };
-        counter("weir_transactions", "Source transactions applied", &self.transactions);
-        counter("weir_missed_rows", "Updates that found no row on the target", &self.missed);
-        counter("weir_refetched_rows", "Missed rows read again at the source", &self.refetched);
-        registry.register(
-            "weir_rows",
-            "Rows written to the target, after merging",
-            self.rows.clone(),
-        );
-        registry.register(
-            "weir_errors",
-            "Errors that ended an attempt of a link",
-            self.errors.clone(),
-        );
-        registry.register(
-            "weir_retries",
-            "Retries after errors that may pass",
-            self.retries.clone(),
-        );
-        let batch_rows = self.batch_rows.clone();
-        registry.register("weir_batch_rows", "Rows written per target transaction", batch_rows);
-        registry.register(
-            "weir_apply_duration_seconds",
-            "Target transaction, first statement to commit",
-            self.apply_seconds.clone(),
-        );
-        registry.register_collector(Box::new(Gauges(Arc::clone(&self.links))));
+        registry.register_collector(Box::new(links.clone()));
+        Metrics { registry, links }
     }
 
-    /// Shows these links; called once, before the endpoint is up.
+    /// Shows these links from now on, and no others: the series of those that are gone end.
     pub fn watch(&self, links: Vec<Watched>) {
+        let mut shown = self.links.lock();
+        let is_watched = |link: &LinkName| links.iter().any(|watched| watched.link == *link);
+        shown.counts.retain(|link, _| is_watched(link));
         for watched in &links {
-            let labels = link_labels(&watched.link);
-            drop(self.transactions.get_or_create(&labels));
-            drop(self.missed.get_or_create(&labels));
-            drop(self.refetched.get_or_create(&labels));
+            shown.counts.entry(watched.link.clone()).or_default();
         }
-        if self.links.set(links).is_err() {
-            tracing::error!("the metrics watch other links already");
-        }
-    }
-
-    fn watched(&self) -> &[Watched] {
-        self.links.get().map_or(&[], Vec::as_slice)
+        shown.watched = links;
     }
 }
 
 impl Observer for Metrics {
     fn applied(&self, link: &LinkName, batch: &BatchReport) {
-        let labels = link_labels(link);
-        self.transactions.get_or_create(&labels).inc_by(batch.transactions);
-        let mut rows = 0;
-        for count in &batch.rows {
-            rows += count.rows;
-            let labels = RowLabels {
-                source: link.source.clone(),
-                target: link.target.clone(),
-                table: count.table.to_string(),
-                operation: operation(count.verb),
-            };
-            self.rows.get_or_create(&labels).inc_by(count.rows);
-        }
-        self.batch_rows.get_or_create(&labels).observe(rows as f64);
-        self.apply_seconds.get_or_create(&labels).observe(batch.elapsed.as_secs_f64());
+        let mut shown = self.links.lock();
+        let named = shown.counts.values().map(Counts::tables_named).sum();
+        let free = self.links.tables_named_max.saturating_sub(named);
+        shown.counts.entry(link.clone()).or_default().applied(batch, free);
     }
 
     fn missed(&self, link: &LinkName, rows: u64) {
-        self.missed.get_or_create(&link_labels(link)).inc_by(rows);
+        self.links.count(link, |counts| counts.missed += rows);
     }
 
     fn refetched(&self, link: &LinkName, rows: u64) {
-        self.refetched.get_or_create(&link_labels(link)).inc_by(rows);
+        self.links.count(link, |counts| counts.refetched += rows);
     }
 
     fn failed(&self, link: &LinkName, kind: Kind) {
-        let labels = KindLabels {
-            source: link.source.clone(),
-            target: link.target.clone(),
-            kind: kind.name(),
-        };
-        self.errors.get_or_create(&labels).inc();
-        if kind.disposition() == Disposition::Retry {
-            self.retries.get_or_create(&labels).inc();
-        }
+        self.links.count(link, |counts| {
+            *counts.errors.entry(kind.name()).or_default() += 1;
+            if kind.disposition() == Disposition::Retry {
+                *counts.retries.entry(kind.name()).or_default() += 1;
+            }
+        });
     }
 }
 
@@ -219,7 +139,8 @@ impl Exposition for Metrics {
     }
 
     fn not_ready(&self) -> Vec<String> {
-        let waiting = self.watched().iter().filter_map(|watched| {
+        let shown = self.links.lock();
+        let waiting = shown.watched.iter().filter_map(|watched| {
             let status = watched.status.borrow();
             let why = status.error.as_ref().map_or("", |error| error.text.as_str());
             (status.state != LinkState::Running)
@@ -229,76 +150,166 @@ impl Exposition for Metrics {
     }
 }
 
-/// What is computed at each scrape.
-#[derive(Debug)]
-struct Gauges(Arc<OnceLock<Vec<Watched>>>);
+/// Name, help and value of a gauge; without a value it has no series.
+type GaugeOf = (&'static str, &'static str, fn(&LinkStatus, i64) -> Option<f64>);
 
-impl Gauges {
-    fn links(&self) -> &[Watched] {
-        self.0.get().map_or(&[], Vec::as_slice)
+/// Name, help and value of a counter.
+type SumOf = (&'static str, &'static str, fn(&Counts) -> u64);
+
+/// One series per link each. The second parameter is the time, microseconds since 1970.
+const GAUGES: &[GaugeOf] = &[
+    (
+        "weir_lag_seconds",
+        "How far the target is behind: zero when idle, growing when anything is stuck",
+        |status, now| lag_seconds(&status.lag, now),
+    ),
+    (
+        "weir_lag_bytes",
+        "Bytes of log between what is applied and the head of the source",
+        |status, _| status.lag_bytes.map(|bytes| bytes as f64),
+    ),
+    (
+        "weir_lag_transactions",
+        "Transactions between what is applied and the head of the source (MySQL and MariaDB)",
+        |status, _| status.lag_transactions.map(|count| count as f64),
+    ),
+    (
+        "weir_last_applied_timestamp_seconds",
+        "Source commit time of the newest applied transaction, Unix time",
+        |status, _| status.lag.last_applied_us.map(|at| at as f64 / 1e6),
+    ),
+    ("weir_queue_bytes", "Bytes read and waiting to be applied", |status, _| {
+        status.queue_bytes.map(|bytes| bytes as f64)
+    }),
+    (
+        "weir_missed",
+        "Open notes of updates that found no row; above 500 at least so many",
+        |status, _| status.missed_open.map(|notes| notes as f64),
+    ),
+    (
+        "weir_slot_retained_bytes",
+        "Bytes of log that the source keeps for the slot (PostgreSQL)",
+        |status, _| status.retention.retained_bytes.map(|bytes| bytes as f64),
+    ),
+    (
+        "weir_slot_safe_wal_bytes",
+        "Bytes that may be written before the slot is lost (PostgreSQL, max_slot_wal_keep_size)",
+        |status, _| status.retention.safe_bytes.map(|bytes| bytes as f64),
+    ),
+    (
+        "weir_log_purge_eta_seconds",
+        "Least time until the file that is read next may be purged (MySQL and MariaDB)",
+        |status, _| status.retention.purge_eta.map(|eta| eta.as_secs_f64()),
+    ),
+];
+
+impl Collector for Links {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let shown = self.lock();
+        let encoder = &mut encoder;
+        shown.states(encoder)?;
+        let now = now_us();
+        for (name, help, value) in GAUGES {
+            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            for Watched { link, status } in &shown.watched {
+                let value = value(&status.borrow(), now);
+                if let Some(value) = value {
+                    let series = ConstGauge::new(value);
+                    series.encode(family.encode_family(&labels(link))?)?;
+                }
+            }
+        }
+        shown.sums(encoder)?;
+        shown.kinds(encoder, "weir_errors", "Errors that ended an attempt", |one| &one.errors)?;
+        shown
+            .kinds(encoder, "weir_retries", "Retries after such as may pass", |one| &one.retries)?;
+        shown.rows(encoder)?;
+        shown.distributions(encoder)
+    }
+}
+
+fn labels(link: &LinkName) -> [(&str, &str); 2] {
+    [("source", &link.source), ("target", &link.target)]
+}
+
+impl Shown {
+    fn states(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let (name, help) = ("weir_link_state", "1 for the state that the link is in");
+        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for Watched { link, status } in &self.watched {
+            let current = status.borrow().state;
+            for state in LinkState::ALL {
+                let [source, target] = labels(link);
+                let labels = [source, target, ("state", state.name())];
+                let value = ConstGauge::new(i64::from(state == current));
+                value.encode(family.encode_family(&labels)?)?;
+            }
+        }
+        Ok(())
     }
 
-    /// One gauge with a value per link; links without a value are left out.
-    fn family(
+    fn sums(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let families: [SumOf; 3] = [
+            ("weir_transactions", "Source transactions applied", |one| one.transactions),
+            ("weir_missed_rows", "Updates that found no row on the target", |one| one.missed),
+            ("weir_refetched_rows", "Missed rows read again at the source", |one| one.refetched),
+        ];
+        for (name, help, value) in families {
+            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            for (link, counts) in &self.counts {
+                count(value(counts), family.encode_family(&labels(link))?)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn kinds(
         &self,
         encoder: &mut DescriptorEncoder<'_>,
         name: &str,
         help: &str,
-        value: impl Fn(&LinkStatus) -> Option<f64>,
-    ) -> Result<(), fmt::Error> {
-        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-        for watched in self.links() {
-            let value = value(&watched.status.borrow());
-            if let Some(value) = value {
-                let labels = link_labels(&watched.link);
-                ConstGauge::new(value).encode(family.encode_family(&labels)?)?;
+        by_kind: fn(&Counts) -> &BTreeMap<&'static str, u64>,
+    ) -> fmt::Result {
+        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (link, counts) in &self.counts {
+            for (kind, value) in by_kind(counts) {
+                let [source, target] = labels(link);
+                let labels = [source, target, ("kind", kind)];
+                count(*value, family.encode_family(&labels)?)?;
             }
         }
         Ok(())
     }
 
-    fn states(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let help = "1 for the state that the link is in";
-        let mut family =
-            encoder.encode_descriptor("weir_link_state", help, None, MetricType::Gauge)?;
-        for watched in self.links() {
-            let current = watched.status.borrow().state;
-            for state in LinkState::ALL {
-                let labels = StateLabels {
-                    source: watched.link.source.clone(),
-                    target: watched.link.target.clone(),
-                    state: state.name(),
-                };
-                let value = i64::from(state == current);
-                ConstGauge::new(value).encode(family.encode_family(&labels)?)?;
+    fn rows(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let (name, help) = ("weir_rows", "Rows written to the target, after merging");
+        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (link, counts) in &self.counts {
+            for (table, operation, value) in counts.rows() {
+                let [source, target] = labels(link);
+                let labels = [source, target, ("table", table), ("operation", operation)];
+                count(value, family.encode_family(&labels)?)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn distributions(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        for distribution in Distribution::ALL {
+            let (name, help) = distribution.name();
+            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
+            for (link, counts) in &self.counts {
+                let labels = labels(link);
+                counts.histogram(distribution).encode(family.encode_family(&labels)?)?;
             }
         }
         Ok(())
     }
 }
 
-impl Collector for Gauges {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let encoder = &mut encoder;
-        self.states(encoder)?;
-        let now = now_us();
-        self.family(
-            encoder,
-            "weir_lag_seconds",
-            "How far the target is behind; near zero when idle, growing when stuck",
-            |status| lag_seconds(&status.lag, now),
-        )?;
-        self.family(
-            encoder,
-            "weir_lag_bytes",
-            "Bytes of log between the witness and the source's head",
-            |status| status.lag_bytes.map(|bytes| bytes as f64),
-        )?;
-        self.family(
-            encoder,
-            "weir_last_applied_timestamp_seconds",
-            "Source commit time of the newest applied transaction, Unix time",
-            |status| status.lag.last_applied_us.map(|at| at as f64 / 1e6),
-        )
-    }
+fn count(value: u64, series: MetricEncoder<'_>) -> fmt::Result {
+    ConstCounter::new(value).encode(series)
 }
+
+#[cfg(test)]
+mod tests;

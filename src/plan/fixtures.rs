@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::config::{
-    ApplyOptions, Config, Database, Deletes, Dialect, LinkName, Replicate, TableMapping, Tls,
-    Truncates,
+    ApplyOptions, Config, Database, Deletes, Dialect, LinkName, Replicate, TableMapping,
+    TableSeries, Tls, Truncates,
 };
 use crate::model::schema::Rule;
 use crate::model::{Column, ForeignKey, Identity, Table, TableName, Type, Unique};
@@ -112,6 +112,7 @@ pub(crate) fn config(replicates: Vec<Replicate>, tables: Vec<TableMapping>) -> C
         name: "test".into(),
         state_dir: "/nonexistent".into(),
         http: None,
+        table_series: TableSeries::Top,
         databases: [("pg", Dialect::Postgres), ("my", Dialect::Mysql), ("ma", Dialect::Mariadb)]
             .map(|(name, dialect)| (name.into(), database(name, dialect)))
             .into(),

@@ -91,6 +91,14 @@ impl MysqlGtidSet {
     }
 }
 
+impl MysqlGtidSet {
+    /// How many transactions are in the set.
+    pub fn count(&self) -> u64 {
+        let own = self.intervals.values().flatten();
+        own.fold(0, |sum: u64, (low, high)| sum.saturating_add(high - low).saturating_add(1))
+    }
+}
+
 /// Merges one interval into a list, keeping it disjoint, ascending and not adjacent.
 fn insert(intervals: &mut Vec<(u64, u64)>, (low, high): (u64, u64)) {
     let start = intervals.partition_point(|(_, end)| end.saturating_add(1) < low);
@@ -217,6 +225,15 @@ impl MariadbGtidSet {
             self.last.get(domain).is_some_and(|(_, own)| own >= sequence)
         })
     }
+
+    /// How many sequence numbers lie between `other` and here, over all domains. A server gives
+    /// them without holes unless it is told to.
+    pub fn count_since(&self, other: &MariadbGtidSet) -> u64 {
+        let since = |(domain, (_, own)): (&u32, &(u32, u64))| {
+            own.saturating_sub(other.last.get(domain).map_or(0, |(_, sequence)| *sequence))
+        };
+        self.last.iter().map(since).fold(0, u64::saturating_add)
+    }
 }
 
 /// As MariaDB prints it: `0-1-100,5-2-7`.
@@ -274,6 +291,16 @@ mod tests {
             mysql(&text).minus(&mysql(&format!("{UUID}:2-3:mytag:1-9"))).to_string(),
             format!("{UUID}:1:4-5:7")
         );
+    }
+
+    /// Broken if the lag in transactions counted one that is applied, or left one out.
+    #[test]
+    fn transactions_are_counted() {
+        let behind = mysql(&format!("{UUID}:1-5:8:tag:1-2")).minus(&mysql(&format!("{UUID}:1-3")));
+        assert_eq!((behind.count(), MysqlGtidSet::default().count()), (5, 0));
+        let mariadb = |text: &str| text.parse::<MariadbGtidSet>().expect(text);
+        assert_eq!(mariadb("0-1-100,5-2-7").count_since(&mariadb("0-1-98,6-1-1")), 9);
+        assert_eq!(mariadb("0-1-98").count_since(&mariadb("0-1-100")), 0);
     }
 
     proptest! {

@@ -38,6 +38,18 @@ impl Position {
         }
     }
 
+    /// How many source transactions lie between `other` and here; `None` where the log does not
+    /// number them, as PostgreSQL's.
+    pub fn transactions_since(&self, other: &Position) -> Option<u64> {
+        match (self, other) {
+            (Position::Mysql(own, _), Position::Mysql(other, _)) => Some(own.minus(other).count()),
+            (Position::Mariadb(own, _), Position::Mariadb(other, _)) => {
+                Some(own.count_since(other))
+            }
+            _ => None,
+        }
+    }
+
     /// Binlog coordinates, where the position has them.
     pub fn coordinates(&self) -> Option<&Coordinates> {
         match self {

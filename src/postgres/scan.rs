@@ -22,12 +22,13 @@ use super::encode::{Place, Single};
 use super::failure::classify;
 use super::origin;
 use super::session::{self, Session};
+use super::slot;
 use super::source::lsn;
 use super::sql::witness::INSTANCE;
 use super::sql::{base_type, literal, quote, quote_name};
 use crate::config::Database;
 use crate::error::{Error, Kind, Result};
-use crate::link::ports::{LinkContext, Origin, Pending, Scan, Scanned};
+use crate::link::ports::{LinkContext, Origin, Pending, Retention, Scan, Scanned};
 use crate::model::{Column, Row, Value};
 use crate::plan::{LinkPlan, TablePlan};
 use crate::position::{Lsn, Position};
@@ -127,6 +128,21 @@ impl PostgresScan {
         Ok(Marks { low, high, in_progress })
     }
 
+    async fn read_retention(&mut self) -> Result<Retention> {
+        let session = self.session().await?;
+        let sql = slot::retention(&self.context.slot_name());
+        let rows = simple(&session, &sql).await?;
+        self.session = Some(session);
+        // Cells that are NULL, or no row at all, are not known.
+        let cell = |at| rows.first().and_then(|row| row.get(at)).and_then(|text| text.parse().ok());
+        let retained: Option<i64> = cell(0);
+        Ok(Retention {
+            retained_bytes: retained.and_then(|bytes| u64::try_from(bytes).ok()),
+            safe_bytes: cell(1),
+            purge_eta: None,
+        })
+    }
+
     async fn read_origins(&mut self) -> Result<Vec<Origin>> {
         let session = self.session().await?;
         let publication = self.context.slot_name();
@@ -195,6 +211,10 @@ impl Scan for PostgresScan {
             let head = self.insert_lsn().await?;
             Ok(Some(head.0.saturating_sub(applied.0)))
         })
+    }
+
+    fn retention<'a>(&'a mut self, _: &'a Position, _: Option<i64>) -> Pending<'a, Retention> {
+        Box::pin(self.read_retention())
     }
 
     fn read_rows<'a>(&'a mut self, table: &'a TablePlan, keys: &'a [Row]) -> Pending<'a, Scanned> {

@@ -11,6 +11,7 @@ use hashbrown::{HashMap, HashSet};
 use tokio_postgres::Client;
 
 use super::failure::classify;
+use super::sql::literal;
 use crate::error::{Error, Kind, Result};
 use crate::model::TableName;
 use crate::plan::LinkPlan;
@@ -51,6 +52,18 @@ pub(super) async fn read(session: &Client, name: &str) -> Result<Option<Slot>> {
         invalidation: row.get(4),
         confirmed: row.get::<_, Option<&str>>(5).and_then(|lsn| lsn.parse().ok()),
     }))
+}
+
+/// The query that tells how many bytes of log the slot called `name` keeps, and how many may still be
+/// written before the server gives it up (NULL where it never does).
+pub(super) fn retention(name: &str) -> String {
+    format!(
+        "SELECT pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
+                                     ELSE pg_current_wal_insert_lsn() END, restart_lsn)::int8,
+                safe_wal_size
+         FROM pg_replication_slots WHERE slot_name = {}",
+        literal(name)
+    )
 }
 
 /// An error if the log ends before `witness`: the stream would pass over what is written up to there.

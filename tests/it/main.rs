@@ -15,6 +15,7 @@ mod crash;
 mod faults;
 mod harness;
 mod load;
+mod metrics;
 mod mysql_source;
 mod mysql_target;
 mod network;

@@ -1,24 +1,23 @@
 //! weir in operation: review of a changed table, misses, lost state, restored or replaced servers,
-//! dropped slots and purged logs, status, metrics, SIGTERM.
+//! dropped slots and purged logs, status.
 
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Child;
 use weir::sandbox::{Running, Server};
 
 use crate::crash::{SPACE, kill, prepare};
 use crate::harness::{Outcome, Pair, Weir, execute_in, query_in, until};
-use crate::load::{Mixed, Session, insert_accounts, until_equal};
+use crate::load::{Session, insert_accounts, until_equal};
 
-const SOON: Duration = Duration::from_secs(30);
+pub const SOON: Duration = Duration::from_secs(30);
 
-async fn insert(pair: &Pair, from: u64, count: u64) {
+pub async fn insert(pair: &Pair, from: u64, count: u64) {
     let mut session = Session::open(&pair.source, SPACE).await;
     session.transaction(&[insert_accounts(from, count)]).await.expect("insert");
 }
 
-async fn terminate(mut child: Child) -> Option<i32> {
+pub async fn terminate(mut child: Child) -> Option<i32> {
     let pid = child.id().expect("running").cast_signed();
     let pid = rustix::process::Pid::from_raw(pid).expect("pid");
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("SIGTERM");
@@ -55,7 +54,7 @@ async fn a_full_state_disk_passes() {
     weir.run(&["run", "--until-caught-up"]).await.expect_code(0);
 }
 
-async fn until_status(weir: &Weir, phrase: &str) -> Outcome {
+pub async fn until_status(weir: &Weir, phrase: &str) -> Outcome {
     let mut last = None;
     until(&format!("status says {phrase}"), SOON, async || {
         let outcome = weir.run(&["status", "--json"]).await;
@@ -228,69 +227,6 @@ async fn another_server_behind_the_address() {
 async fn prepare_tables(other: &Pair, weir: &Weir) -> Weir {
     execute_in(&other.source, SPACE, &crate::load::tables(&other.source)).await;
     weir.pointed_at_source(other)
-}
-
-async fn http_get(port: u16, path: &str) -> String {
-    let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.expect("http");
-    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.expect("request");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.expect("answer");
-    answer
-}
-
-fn metric(text: &str, name: &str) -> f64 {
-    let line =
-        text.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("no {name}"));
-    line.rsplit(' ').next().and_then(|value| value.parse().ok()).expect("a number")
-}
-
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("address").port()
-}
-
-/// Broken if lag were not near zero when idle or did not grow when stuck, or if SIGTERM did not
-/// drain and end well.
-#[tokio::test]
-async fn watched_over_http() {
-    let Some(mut pair) = Pair::start(Server::Postgres15, Server::MariaDb1011).await else { return };
-    let mut weir = prepare(&pair, "watched").await;
-    let port = free_port();
-    weir.append(&format!("\n[http]\nlisten = \"127.0.0.1:{port}\"\n"));
-    let child = weir.spawn(&["run"]);
-    // A look at the state directory in the moment of the start must not keep weir from starting.
-    until_status(&weir, "\"state\": \"running\"").await;
-    insert(&pair, 5_000, 100).await;
-    until_equal(&pair, SPACE, SOON).await;
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    let text = http_get(port, "/metrics").await;
-    assert!(text.contains("weir_build_info{version="), "{text}");
-    assert!(text.contains("weir_link_state{source=\"left\",target=\"right\",state=\"running\"} 1"));
-    assert!(metric(&text, "weir_lag_seconds{") < 1.0, "idle lag:\n{text}");
-    assert!(metric(&text, "weir_transactions_total{") >= 1.0);
-    let rows = "weir_rows_total{source=\"left\",target=\"right\",table=\"crash.account\",operation=\"upsert\"}";
-    assert!(metric(&text, rows) >= 100.0);
-    assert!(!text.contains("_total_total"));
-    assert!(http_get(port, "/readyz").await.starts_with("HTTP/1.1 200"));
-    pair.target.kill().await.expect("target dies");
-    insert(&pair, 6_000, 1).await;
-    tokio::time::sleep(Duration::from_secs(4)).await;
-    let text = http_get(port, "/metrics").await;
-    assert!(metric(&text, "weir_lag_seconds{") > 2.0, "stuck lag:\n{text}");
-    assert!(http_get(port, "/readyz").await.starts_with("HTTP/1.1 503"));
-    assert!(http_get(port, "/healthz").await.starts_with("HTTP/1.1 200"));
-    pair.target.start_again().await.expect("target comes back");
-    until_equal(&pair, SPACE, SOON).await;
-    let mut mixed = Mixed::new(5, 500);
-    let mut session = Session::open(&pair.source, SPACE).await;
-    for _ in 0..100 {
-        // A refused transaction (a key taken already) is none.
-        session.transaction(&mixed.next_transaction()).await.ok();
-    }
-    assert_eq!(terminate(child).await, Some(0), "{}", weir.log());
-    let status = weir.run(&["status", "--json"]).await.expect_code(0);
-    status.expect_phrase("stopped").expect_phrase("\"running\": false");
 }
 
 /// Broken if a second weir on the same state directory, or one with the same name and another state

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::parsed;
-use crate::config::{ApplyOptions, Secret, Start, TlsMode, json_schema};
+use crate::config::{ApplyOptions, Secret, Start, TableSeries, TlsMode, json_schema};
 
 fn shipped(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("config").join(path)
@@ -96,6 +96,7 @@ fn reference_means_what_it_says() {
     let defaults = ApplyOptions { start: Some(Start::Now), ..ApplyOptions::default() };
     assert_eq!(format!("{:?}", config.apply), format!("{defaults:?}"));
     assert_eq!(config.http.as_ref().unwrap().listen.to_string(), "127.0.0.1:7171");
+    assert_eq!(config.table_series, TableSeries::Top);
     let link = "shop:dwh".split_once(':').unwrap();
     let link = crate::config::LinkName { source: link.0.into(), target: link.1.into() };
     assert_eq!(config.options(&link).batch_rows_max, 2000);

@@ -9,7 +9,9 @@ use super::{apply, conflicts, database, replicate, table};
 use crate::config::problem::{Place, Report};
 use crate::config::raw::{File, Table};
 use crate::config::read::{At, Named};
-use crate::config::settings::{ApplyOptions, Config, Http, LinkName, Replicate, TableMapping};
+use crate::config::settings::{
+    ApplyOptions, Config, Http, LinkName, Replicate, TableMapping, TableSeries,
+};
 
 /// Longest name of an installation.
 const NAME_CHARS_MAX: usize = 24;
@@ -64,6 +66,7 @@ pub(crate) fn config(
     }
     Some(Config {
         http: http(file, report),
+        table_series: table_series(file),
         state_dir: state_dir(file, directory, report),
         name: file.name.as_ref()?.value.clone(),
         databases: databases
@@ -98,6 +101,11 @@ fn http(file: &File, report: &mut Report<'_>) -> Option<Http> {
             None
         }
     }
+}
+
+fn table_series(file: &File) -> TableSeries {
+    let tables = file.metrics.as_ref().and_then(|metrics| metrics.tables.as_ref());
+    tables.map(|tables| tables.value).unwrap_or_default()
 }
 
 /// One table in two places, mostly in two files.

@@ -1,12 +1,14 @@
 //! The grants that `weir setup` prints are enough for the source, and the fewest.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use weir::config::Secret;
-use weir::link::ports::{Room, Selection};
+use weir::link::ports::{Room, Scan, Selection};
 use weir::model::schema::Rule;
 use weir::model::{ForeignKey, TableName, Value};
 use weir::mysql::{Mysql, catalog, scan};
+use weir::position::Position;
 use weir::sandbox::{Options, Server};
 
 use super::rig::{Rig, inserted};
@@ -65,6 +67,27 @@ async fn the_printed_grants_suffice() {
         let plan = Arc::clone(&rig.plan);
         let mut scan = scan::open(&rig.context, &rig.database, plan).await.unwrap();
         assert!(scan.lag_bytes(&commit.position).await.unwrap().is_some());
+        how_long_the_log_is_kept(&rig, scan.as_mut(), &commit.position).await;
         stream.stop().await;
     }
+}
+
+/// Broken if a file that weir still reads could be purged without a sign, or a server that purges
+/// none seemed about to.
+async fn how_long_the_log_is_kept(rig: &Rig, scan: &mut dyn Scan, at: &Position) {
+    let expire = |seconds| format!("SET GLOBAL binlog_expire_logs_seconds = {seconds}");
+    let eta = async |scan: &mut dyn Scan| scan.retention(at, None).await.unwrap().purge_eta;
+    rig.execute(&expire(0)).await;
+    assert_eq!(eta(scan).await, None);
+    rig.execute(&expire(100)).await;
+    assert_eq!(eta(scan).await, Some(Duration::from_secs(100)), "it is still written");
+    rig.execute("FLUSH BINARY LOGS").await;
+    tokio::time::sleep(Duration::from_millis(2_100)).await;
+    let later = eta(scan).await.unwrap().as_secs();
+    assert!((80..=98).contains(&later), "{later} s");
+    let head = scan.head().await.unwrap();
+    assert_eq!(head.transactions_since(at), Some(0));
+    rig.execute("INSERT INTO t VALUES (3, 3); INSERT INTO t VALUES (4, 4)").await;
+    let head = scan.head().await.unwrap();
+    assert_eq!(head.transactions_since(at), Some(2));
 }

@@ -1,6 +1,6 @@
 //! Ways to lose changes that leave hardly a trace at the source, and what weir makes of them.
 
-use weir::link::ports::{Origin, Preflight, Scan};
+use weir::link::ports::{Origin, Preflight, Retention, Scan};
 use weir::postgres::preflight;
 
 use super::*;
@@ -194,4 +194,26 @@ async fn a_shortage_is_fatal_before_the_first_start_only() {
     assert!(!look().await.expect("a finding").fatal);
     let error = source::open(&rig.context, &rig.database, Arc::clone(&rig.plan)).await.err();
     assert_eq!(error.map(|error| error.disposition()), Some(Disposition::Retry));
+}
+
+/// Broken if log piled up behind a slot, or was about to be given up, without a sign.
+#[tokio::test]
+async fn how_long_the_log_is_kept() {
+    for (server, limit) in [(Server::Postgres15, "-1"), (Server::Postgres18, "1GB")] {
+        let options = Options::default().set("max_slot_wal_keep_size", limit);
+        let Some(rig) = Rig::new(server, options, T).await else { return };
+        let mut scan =
+            scan::open(&rig.context, &rig.database, Arc::clone(&rig.plan)).await.unwrap();
+        let at = scan.head().await.unwrap();
+        assert_eq!(scan.retention(&at, None).await.unwrap(), Retention::default(), "no slot yet");
+        let stream = rig.begin(1 << 20).await;
+        let before = scan.retention(&at, None).await.unwrap();
+        assert_eq!((before.safe_bytes.is_some(), before.purge_eta), (limit != "-1", None));
+        let fill = "INSERT INTO t SELECT n, repeat('x', 500) FROM generate_series(1, 2000) n";
+        rig.server.execute(fill).await.unwrap();
+        let after = scan.retention(&at, None).await.unwrap();
+        assert!(after.retained_bytes > Some(1_000_000), "{before:?} {after:?}");
+        assert!(after.safe_bytes <= before.safe_bytes, "{before:?} {after:?}");
+        stream.stop().await;
+    }
 }

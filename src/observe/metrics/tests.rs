@@ -1,0 +1,115 @@
+//! The exposition as a whole: names, labels, which series there are.
+
+use std::time::Duration;
+
+use super::*;
+use crate::link::observer::RowCount;
+use crate::link::ports::Retention;
+use crate::model::{TableName, Verb};
+
+fn link(target: &str) -> LinkName {
+    LinkName { source: "shop".to_owned(), target: target.to_owned() }
+}
+
+fn batch(tables: impl Iterator<Item = String>) -> BatchReport {
+    let rows = tables.map(|table| RowCount {
+        table: TableName::new("s", table),
+        verb: Verb::Update,
+        rows: 2,
+    });
+    BatchReport {
+        transactions: 1,
+        rows: rows.collect(),
+        latencies: vec![Duration::from_millis(3)],
+        ..BatchReport::default()
+    }
+}
+
+fn watched(link: &LinkName, status: LinkStatus) -> Watched {
+    Watched { link: link.clone(), status: watch::channel(status).1 }
+}
+
+fn rows(text: &str) -> Vec<&str> {
+    text.lines().filter(|line| line.starts_with("weir_rows_total{")).collect()
+}
+
+/// Broken if ten thousand tables were ten thousand series, if a count moved between a table's own
+/// series and the common one, or if a row were counted in both or none.
+#[test]
+fn tables_are_named_up_to_a_limit_and_stay_so() {
+    let metrics = Metrics::new(TableSeries::Top);
+    let (first, second) = (link("dwh"), link("crm"));
+    metrics.applied(&first, &batch((0..150).map(|n| format!("t{n}"))));
+    metrics.applied(&second, &batch((0..150).map(|n| format!("t{n}"))));
+    for _ in 0..3 {
+        metrics.applied(&second, &batch(["t49".to_owned(), "t50".to_owned()].into_iter()));
+    }
+    let text = metrics.metrics();
+    let series = rows(&text);
+    assert_eq!(series.len(), 201);
+    let of = |table: &str| {
+        let label = format!("target=\"crm\",table=\"{table}\"");
+        series.iter().find(|line| line.contains(&label)).map(|line| line.rsplit(' ').next())
+    };
+    assert_eq!(of("s.t49"), Some(Some("8")));
+    assert_eq!((of("s.t50"), of("other")), (None, Some(Some("206"))));
+
+    metrics.watch(vec![watched(&second, LinkStatus::default())]);
+    metrics.applied(&second, &batch(["t50".to_owned()].into_iter()));
+    let text = metrics.metrics();
+    assert!(rows(&text).iter().any(|line| line.contains("s.t50") && line.ends_with(" 2")));
+    assert!(rows(&text).iter().any(|line| line.contains("other") && line.ends_with(" 206")));
+    for (tables, named) in [(TableSeries::All, 300), (TableSeries::None, 1)] {
+        let metrics = Metrics::new(tables);
+        metrics.applied(&first, &batch((0..300).map(|n| format!("t{n}"))));
+        assert_eq!(rows(&metrics.metrics()).len(), named);
+    }
+}
+
+/// Broken if a link that is not configured any more went on to be shown, or one that has done
+/// nothing yet had no counters to take a rate of.
+#[test]
+fn a_link_that_is_gone_has_no_series() {
+    let metrics = Metrics::new(TableSeries::Top);
+    let (first, second) = (link("dwh"), link("crm"));
+    metrics.watch(vec![watched(&first, LinkStatus::default())]);
+    metrics.failed(&first, Kind::Connection);
+    metrics.missed(&first, 1);
+    assert!(metrics.metrics().contains("target=\"dwh\",kind=\"connection\"} 1"));
+    metrics.watch(vec![watched(&second, LinkStatus::default())]);
+    let text = metrics.metrics();
+    assert!(!text.contains("dwh"), "{text}");
+    assert!(text.contains("weir_transactions_total{source=\"shop\",target=\"crm\"} 0"), "{text}");
+}
+
+/// Broken if what is not known were shown as nothing, or what is known were not shown.
+#[test]
+fn what_is_not_known_has_no_series() {
+    let metrics = Metrics::new(TableSeries::Top);
+    let name = link("dwh");
+    metrics.watch(vec![watched(&name, LinkStatus::default())]);
+    let text = metrics.metrics();
+    for (gauge, ..) in GAUGES {
+        assert!(!text.contains(&format!("\n{gauge}{{")), "{gauge}");
+    }
+    let mut status = LinkStatus {
+        lag_bytes: Some(1),
+        lag_transactions: Some(0),
+        queue_bytes: Some(2_048),
+        missed_open: Some(3),
+        retention: Retention {
+            retained_bytes: Some(4),
+            safe_bytes: Some(-5),
+            purge_eta: Some(Duration::from_secs(6)),
+        },
+        ..LinkStatus::default()
+    };
+    status.lag.caught_up_at_us = Some(now_us());
+    status.lag.last_applied_us = Some(1_700_000_000_000_000);
+    metrics.watch(vec![watched(&name, status)]);
+    let text = metrics.metrics();
+    for (gauge, ..) in GAUGES {
+        assert!(text.contains(&format!("\n{gauge}{{source=\"shop\",target=\"dwh\"}} ")), "{gauge}");
+    }
+    assert!(text.contains("weir_slot_safe_wal_bytes{source=\"shop\",target=\"dwh\"} -5"), "{text}");
+}
