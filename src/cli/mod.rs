@@ -9,6 +9,7 @@ mod ddl;
 mod demo;
 pub mod exit;
 mod explain;
+mod notify;
 mod output;
 mod resume;
 mod run;

@@ -15,6 +15,7 @@ use crate::cli::args::{Global, RunArgs};
 use crate::cli::check::preflight;
 use crate::cli::context::{Ends, links, load, refused};
 use crate::cli::control::{self, Answer, Request, Respond};
+use crate::cli::notify::Notify;
 use crate::cli::output::complain;
 use crate::cli::signals::Signals;
 use crate::cli::{exit, status};
@@ -86,7 +87,9 @@ async fn replicate(
     metrics.watch(handles.iter().map(watched).collect());
     let responder = Arc::new(Responder(Arc::clone(&handles)));
     services.spawn(socket.serve(responder, stop.clone()));
-    let signal = until_ended(&mut supervisor, &handles, signals).await;
+    let mut notify = Notify::from_environment();
+    notify.ready();
+    let signal = until_ended(&mut supervisor, &handles, signals, &mut notify).await;
     stop.cancel();
     let answered = async { while services.join_next().await.is_some() {} };
     if tokio::time::timeout(ANSWERS_MAX, answered).await.is_err() {
@@ -132,6 +135,7 @@ async fn until_ended(
     supervisor: &mut Supervisor,
     handles: &[LinkHandle],
     mut signals: Signals,
+    notify: &mut Notify,
 ) -> Option<&'static str> {
     let mut look = tokio::time::interval(LOOK_EVERY);
     let shutdown = supervisor.shutdown();
@@ -142,13 +146,19 @@ async fn until_ended(
             () = supervisor.finished() => return stopping,
             signal = signals.next() => {
                 tracing::info!(signal, "stopping: what is queued is applied first");
+                notify.stopping();
                 shutdown.start();
                 stopping = Some(signal);
             }
-            _ = look.tick() => if handles.iter().all(is_hopeless) {
-                tracing::error!("every link has halted; weir ends until a person has acted");
-                return stopping;
-            },
+            _ = look.tick() => {
+                if stopping.is_none() {
+                    notify.links(handles);
+                }
+                if handles.iter().all(is_hopeless) {
+                    tracing::error!("every link has halted; weir ends until a person has acted");
+                    return stopping;
+                }
+            }
         }
     }
 }

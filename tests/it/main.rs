@@ -26,6 +26,7 @@ mod postgres_target;
 mod random;
 mod refusals;
 mod sandbox;
+mod service;
 mod stopping;
 mod tables;
 mod teardown;
