@@ -12,6 +12,7 @@
 mod cases;
 mod command_line;
 mod crash;
+mod docker;
 mod faults;
 mod harness;
 mod load;

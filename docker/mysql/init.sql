@@ -1,0 +1,50 @@
+-- Sample tables, weir's user, and what `weir setup --on shop` prints for it.
+
+CREATE DATABASE shop;
+CREATE TABLE shop.orders (
+  id bigint NOT NULL AUTO_INCREMENT PRIMARY KEY,
+  customer varchar(100) NOT NULL,
+  total decimal(12, 2) NOT NULL,
+  placed_at datetime(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6)
+);
+
+CREATE DATABASE billing;
+CREATE TABLE billing.invoice (
+  id bigint NOT NULL PRIMARY KEY,
+  amount decimal(12, 2) NOT NULL,
+  paid tinyint(1) NOT NULL
+);
+
+CREATE USER weir@'%' IDENTIFIED BY 'example';
+GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO weir@'%';
+GRANT SELECT ON shop.orders TO weir@'%';
+
+CREATE DATABASE weir CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+CREATE TABLE weir.witness (
+  name varchar(24) NOT NULL,
+  link varchar(40) NOT NULL,
+  part int unsigned NOT NULL,
+  installation char(32) NOT NULL,
+  seq bigint unsigned NOT NULL,
+  position longtext NOT NULL,
+  restart longtext NULL,
+  hops int unsigned NOT NULL,
+  pending longtext NULL,
+  source_identity varchar(255) NOT NULL,
+  target_identity varchar(255) NOT NULL,
+  updated_at datetime(6) NOT NULL,
+  PRIMARY KEY (name, link, part)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+CREATE TABLE weir.missed (
+  id bigint unsigned NOT NULL AUTO_INCREMENT,
+  name varchar(24) NOT NULL,
+  link varchar(40) NOT NULL,
+  table_name varchar(255) NOT NULL,
+  key_values longtext NOT NULL,
+  noted_at datetime(6) NOT NULL,
+  PRIMARY KEY (id),
+  KEY name_link (name, link)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+GRANT SELECT, INSERT, UPDATE, DELETE ON weir.witness TO weir@'%';
+GRANT SELECT, INSERT, UPDATE, DELETE ON weir.missed TO weir@'%';
+GRANT SELECT, INSERT, UPDATE, DELETE ON billing.invoice TO weir@'%';
