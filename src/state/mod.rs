@@ -8,6 +8,8 @@ mod directory;
 mod files;
 mod mirror;
 mod record;
+#[cfg(test)]
+mod recorded;
 mod schema;
 mod store;
 mod writer;
