@@ -28,13 +28,32 @@ use std::time::{Duration, Instant};
 
 use weir::sandbox::Server;
 
-/// The four directions.
-const DIRECTIONS: [(Server, Server); 4] = [
-    (Server::Postgres15, Server::MySql97),
-    (Server::Postgres18, Server::MariaDb1011),
-    (Server::MySql97, Server::Postgres18),
-    (Server::MariaDb1011, Server::Postgres15),
+/// The directions: across the dialects in full, within one (or nearly one) on a smaller scale.
+const DIRECTIONS: [(Server, Server, Scale); 8] = [
+    (Server::Postgres15, Server::MySql97, FULL),
+    (Server::Postgres18, Server::MariaDb1011, FULL),
+    (Server::MySql97, Server::Postgres18, FULL),
+    (Server::MariaDb1011, Server::Postgres15, FULL),
+    (Server::Postgres15, Server::Postgres18, SMALLER),
+    (Server::MySql97, Server::MySql97, SMALLER),
+    (Server::MySql97, Server::MariaDb1011, SMALLER),
+    (Server::MariaDb1011, Server::MySql97, SMALLER),
 ];
+
+/// How much of each scenario.
+#[derive(Clone, Copy)]
+struct Scale {
+    /// Accounts of the million changes; the one large transaction has four times as many rows.
+    accounts: u64,
+    kills: u32,
+    /// How long the target is away, in seconds.
+    away: u64,
+    /// How long random statements run, in seconds.
+    random: u64,
+}
+
+const FULL: Scale = Scale { accounts: 500_000, kills: 20, away: 60, random: 120 };
+const SMALLER: Scale = Scale { accounts: 100_000, kills: 10, away: 10, random: 45 };
 
 fn main() {
     // Every server is required here, wherever this runs.
@@ -54,27 +73,34 @@ fn main() {
     println!("{tier}: passed in {:.0} s", started.elapsed().as_secs_f64());
 }
 
-/// All directions, or the one that `ACCEPTANCE_DIRECTION` names by its number.
-fn directions() -> impl Iterator<Item = (usize, (Server, Server))> {
+/// All directions, or the one that `ACCEPTANCE_DIRECTION` names by its number; with
+/// `ACCEPTANCE_ACCOUNTS`, to try one out, for so many accounts.
+fn directions() -> impl Iterator<Item = (usize, (Server, Server, Scale))> {
     let only = std::env::var("ACCEPTANCE_DIRECTION").ok();
     let only: Option<usize> = only.and_then(|number| number.parse().ok());
     let wanted = move |number: usize| only.is_none_or(|only| only == number);
-    DIRECTIONS.into_iter().enumerate().filter(move |(number, _)| wanted(*number))
+    let accounts = std::env::var("ACCEPTANCE_ACCOUNTS").ok().and_then(|text| text.parse().ok());
+    let scaled = move |(source, target, scale): (Server, Server, Scale)| {
+        (source, target, Scale { accounts: accounts.unwrap_or(scale.accounts), ..scale })
+    };
+    let all = DIRECTIONS.into_iter().map(scaled).enumerate();
+    all.filter(move |(number, _)| wanted(*number))
 }
 
 async fn bench() {
-    for (_, (source, target)) in directions() {
+    for (_, (source, target, _)) in directions().filter(|(number, _)| *number < 4) {
         bench::bench(source, target).await;
     }
 }
 
 async fn acceptance() {
-    for (number, (source, target)) in directions() {
-        million::million_changes(source, target).await;
-        million::huge_transaction(source, target).await;
-        crash::kill_at_random(source, target, 100 + number as u64, 20).await;
-        crash::restart_servers(source, target, 7, Duration::from_secs(60)).await;
-        random::random(source, target, 200 + number as u64, Duration::from_secs(120)).await;
+    for (number, (source, target, scale)) in directions() {
+        let Scale { accounts, kills, away, random } = scale;
+        million::million_changes(source, target, accounts).await;
+        million::huge_transaction(source, target, 4 * accounts).await;
+        crash::kill_at_random(source, target, 100 + number as u64, kills).await;
+        crash::restart_servers(source, target, 7, Duration::from_secs(away)).await;
+        random::random(source, target, 200 + number as u64, Duration::from_secs(random)).await;
     }
 }
 
@@ -83,7 +109,7 @@ async fn soak() {
     let until = Instant::now() + Duration::from_secs(60 * minutes.unwrap_or(60));
     let mut seed = fastrand::u64(0..1_000_000);
     while Instant::now() < until {
-        for (source, target) in DIRECTIONS {
+        for (source, target, _) in DIRECTIONS {
             crash::kill_at_random(source, target, seed, 20).await;
             random::random(source, target, seed, Duration::from_secs(300)).await;
             seed += 1;
