@@ -28,7 +28,7 @@ pub use load::{load, parse};
 pub use problem::{Problem, Problems};
 pub use schema::json_schema;
 pub use settings::{
-    ApplyOptions, Config, Database, Deletes, Dialect, Http, LinkName, Replicate, Secret, Start,
-    Streaming, TableMapping, TableSeries, Tls, TlsMode, Truncates,
+    ApplyOptions, Config, Database, Deletes, Dialect, DroppedPartitions, Http, LinkName, Replicate,
+    Secret, Start, Streaming, TableMapping, TableSeries, Tls, TlsMode, Truncates,
 };
 pub use url::{is_loopback, is_socket};

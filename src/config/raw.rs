@@ -12,7 +12,9 @@ use toml::de::DeValue;
 
 use super::columns::Columns;
 use super::read::{At, Named, Node, Period, Read, Reader, Size};
-use super::settings::{Deletes, Start, Streaming, TableSeries, TlsMode, Truncates};
+use super::settings::{
+    Deletes, DroppedPartitions, Start, Streaming, TableSeries, TlsMode, Truncates,
+};
 
 /// Declares a section: a struct of its keys, its reader and its schema.
 macro_rules! section {
@@ -216,6 +218,8 @@ section! {
         optional deletes: Deletes,
         /// What TRUNCATE does.
         optional truncate: Truncates,
+        /// PostgreSQL: what a partition does that is dropped or detached.
+        optional dropped_partitions: DroppedPartitions,
     }
 }
 
@@ -237,6 +241,8 @@ section! {
         optional deletes: Deletes,
         /// What TRUNCATE does.
         optional truncate: Truncates,
+        /// PostgreSQL: what a partition does that is dropped or detached.
+        optional dropped_partitions: DroppedPartitions,
         /// Columns that differ.
         optional column: Columns,
     }
@@ -280,6 +286,7 @@ words!(Truncates: "halt" => Truncates::Halt, "apply" => Truncates::Apply; later)
 words!(Streaming: "on" => Streaming::On, "off" => Streaming::Off; later "parallel");
 words!(TableSeries: "top" => TableSeries::Top, "all" => TableSeries::All,
     "none" => TableSeries::None; later);
+words!(DroppedPartitions: "halt" => DroppedPartitions::Halt, "keep" => DroppedPartitions::Keep; later);
 words!(TlsMode: "off" => TlsMode::Off, "require" => TlsMode::Require,
     "verify-ca" => TlsMode::VerifyCa, "verify-full" => TlsMode::VerifyFull; later);
 

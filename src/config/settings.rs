@@ -214,6 +214,8 @@ pub struct Replicate {
     pub deletes: Deletes,
     /// What TRUNCATE does.
     pub truncate: Truncates,
+    /// What a partition that is dropped or detached does.
+    pub dropped_partitions: DroppedPartitions,
     /// Where it stands, `weir.toml:12`, for messages.
     pub at: String,
 }
@@ -239,6 +241,9 @@ pub struct TableMapping {
     pub deletes: Option<Deletes>,
     /// What TRUNCATE does; `None`: as the `[[replicate]]` says, else halt.
     pub truncate: Option<Truncates>,
+    /// What a partition that is dropped or detached does; `None`: as the `[[replicate]]` says, else
+    /// halt.
+    pub dropped_partitions: Option<DroppedPartitions>,
     /// Where it stands, for messages.
     pub at: String,
 }
@@ -259,6 +264,15 @@ pub enum Truncates {
     Halt,
     /// All rows of the target table are deleted.
     Apply,
+}
+
+/// `dropped_partitions`: the log does not tell which rows went with a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DroppedPartitions {
+    /// The link halts.
+    Halt,
+    /// Its rows stay on the target.
+    Keep,
 }
 
 /// `start`: where a new link begins.

@@ -122,6 +122,7 @@ pub(super) async fn run(link: &Link, orders: &mut Orders) -> Result<Finish> {
     orders.streamed = true;
     let Connected { plan, mut source, scan, target, origins } = ends;
     source.be_patient(orders.silences);
+    source.recall(review::recalled(&plan, &checkpoint.shapes));
     let head = orders.head.clone();
     tracing::info!(link = %link.name(), position = %witness.position, "streaming");
     let streaming =
@@ -177,7 +178,7 @@ async fn accept_shapes(
     orders: &mut Orders,
     begun: bool,
 ) -> Result<()> {
-    let shapes = review::shapes(&ends.plan, &ends.origins);
+    let mut shapes = review::shapes(&ends.plan, &ends.origins);
     if !begun {
         // Nothing was read yet, so nothing can have been missed.
         orders.schema_reviewed = false;
@@ -196,10 +197,12 @@ async fn accept_shapes(
         checkpoint.shapes = Arc::new(shapes);
         return link.record(checkpoint).await;
     }
+    review::carry(&ends.plan, &checkpoint.shapes, &mut shapes);
     if let Some(changed) = review::difference(&checkpoint.shapes, &shapes, &ends.plan.wanted) {
         return Err(changed);
     }
     refuse_unfilled(link, &ends.plan, checkpoint).await?;
+    refuse_strays(ends, checkpoint).await?;
     checkpoint.shapes = Arc::new(shapes);
     Ok(())
 }
@@ -213,6 +216,18 @@ async fn refuse_unfilled(link: &Link, plan: &LinkPlan, checkpoint: &Checkpoint) 
     }
     let filled = answered("look for rows", link.ends.non_empty(&added)).await?;
     if filled.is_empty() { Ok(()) } else { Err(review::unfilled(&filled)) }
+}
+
+/// A partition that joins a table on its way must have come without rows.
+async fn refuse_strays(ends: &mut Connected, checkpoint: &Checkpoint) -> Result<()> {
+    for (table, joined) in review::joined(&ends.plan, &checkpoint.shapes, &ends.origins) {
+        let strays = ends.scan.strays(table, &joined);
+        let strays = answered("look into partitions that are new", strays).await?;
+        if let Some(refused) = review::refuse_strays(&ends.plan, table, &strays) {
+            return Err(refused);
+        }
+    }
+    Ok(())
 }
 
 fn facts<'a>(

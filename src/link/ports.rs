@@ -251,6 +251,10 @@ pub trait Source: Send {
         Box::pin(async { Ok(()) })
     }
 
+    /// Partitions of planned tables, now and before, as their index in the plan and their line in
+    /// [`Origin::log`]: whose rows those of a partition are that is gone and still in the log.
+    fn recall(&mut self, _partitions: Vec<(usize, String)>) {}
+
     /// How many attempts in a row ended because the server was silent in the stream: a server that
     /// passes over a long stretch needs more time than one that is dead.
     fn be_patient(&mut self, _silences: u32) {}
@@ -298,7 +302,8 @@ pub struct Scanned {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origin {
     /// The table, and what lets its changes into the log. A line that went away means that changes
-    /// may be missing.
+    /// may be missing. A partition's line begins with `partition `, and its name, which may change,
+    /// comes after the first `: `.
     pub log: Vec<String>,
     /// Each column with what only it has: one dropped and added again is another.
     pub columns: Vec<String>,
@@ -325,6 +330,12 @@ pub trait Scan: Send {
     /// The origin of each planned table as it is now, in the plan's order; empty where the log holds
     /// the changes of every table, and the making of tables too.
     fn origins(&mut self) -> Pending<'_, Vec<Origin>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    /// Which of the partitions that joined planned table `table`, by their lines in [`Origin::log`],
+    /// hold rows from before they did, which are in no log of the table.
+    fn strays<'a>(&'a mut self, _table: usize, _joined: &'a [String]) -> Pending<'a, Vec<String>> {
         Box::pin(async { Ok(Vec::new()) })
     }
 

@@ -23,6 +23,10 @@ const OWNER: &str = " of owner ";
 /// What any other detail begins with.
 const DETAIL: &str = "detail: ";
 
+mod partitions;
+
+pub(super) use self::partitions::{carry, joined, recalled, refuse_strays};
+
 /// The shapes of the plan's source tables, by name. `origins` are in the plan's order.
 pub(super) fn shapes(plan: &LinkPlan, origins: &[Origin]) -> BTreeMap<String, Shape> {
     let tables = plan.tables.iter().enumerate().map(|(index, table)| {
@@ -65,7 +69,9 @@ fn log_lines(origin: &Origin) -> impl Iterator<Item = String> {
 
 /// What the log depends on and is no longer so.
 fn lost_lines<'a>(before: &'a [String], now: &[String]) -> Vec<&'a str> {
-    let lost = before.iter().filter(|line| !now.contains(line) && !was_given_away(line, now));
+    let lost = before.iter().filter(|line| {
+        !now.contains(line) && !was_given_away(line, now) && partitions::parse(line).is_none()
+    });
     lost.filter_map(|line| line.strip_prefix(LOG)).collect()
 }
 
@@ -92,22 +98,26 @@ pub(super) fn moved(plan: &LinkPlan, before: &[Origin], now: &[Origin]) -> Optio
     let gaps = tables.filter_map(|(table, (before, now))| {
         let (before, now): (Shape, Shape) = (log_lines(before).collect(), log_lines(now).collect());
         let lost = lost_lines(&before, &now);
-        let name = &table.source.name;
+        let name = table.source.name.to_string();
         match now.is_empty() && !before.is_empty() {
             true => Some(format!("table {name} is no longer there")),
-            false => (!lost.is_empty()).then(|| gap_in(&name.to_string(), &lost)),
+            false if !lost.is_empty() => Some(gap_in(&name, &lost)),
+            false => partitions::gone(&name, &before, &partitions::carried(table, &before, now)),
         }
     });
     let gaps: Vec<String> = gaps.collect();
-    (!gaps.is_empty()).then(|| Error::new(Kind::TableGap, gaps.join(". ")))
+    (!gaps.is_empty()).then(|| partitions::hinted(Error::new(Kind::TableGap, gaps.join(". "))))
 }
 
 /// What differs between two shapes of a table, in words.
 fn altered(table: &str, before: &[String], now: &[String]) -> Option<String> {
     fn is_plain(line: &str) -> bool {
-        !line.starts_with(DETAIL) && !line.starts_with(LOG)
+        !line.starts_with(DETAIL) && !is_of_log(line)
     }
-    let gone = before.iter().filter(|line| !now.contains(line) && !line.starts_with(LOG));
+    fn is_of_log(line: &str) -> bool {
+        line.starts_with(LOG) || line.starts_with(partitions::GONE)
+    }
+    let gone = before.iter().filter(|line| !now.contains(line) && !is_of_log(line));
     let come = now.iter().filter(|line| !before.contains(line) && is_plain(line));
     let word = |line: &'_ String| line.strip_prefix(DETAIL).unwrap_or(line).to_owned();
     let mut words: Vec<String> = gone
@@ -139,6 +149,10 @@ pub(super) fn difference(
             kind = Kind::TableGap;
             changed.push(gap_in(table, &lost));
         }
+        if let Some(gone) = partitions::gone(table, before, shape) {
+            kind = Kind::TableGap;
+            changed.push(gone);
+        }
         changed.extend(altered(table, before, shape));
     }
     let lost = accepted.keys().filter(|table| !now.contains_key(*table));
@@ -146,7 +160,7 @@ pub(super) fn difference(
     let lost =
         lost.map(|table| format!("table {table} is no longer there, or weir may no longer see it"));
     changed.extend(lost);
-    (!changed.is_empty()).then(|| Error::new(kind, changed.join(". ")))
+    (!changed.is_empty()).then(|| partitions::hinted(Error::new(kind, changed.join(". "))))
 }
 
 /// Tables that came into the plan of a link that has been running: what was written to them before

@@ -90,12 +90,33 @@ impl Side {
     /// Not being able to look stops no link: the next attempt looks again before it begins.
     async fn look_at_origins(&mut self) -> Result<()> {
         match self.scan.origins().await {
-            Ok(now) => review::moved(&self.plan, &self.origins, &now).map_or(Ok(()), Err),
+            Ok(now) => {
+                if let Some(moved) = review::moved(&self.plan, &self.origins, &now) {
+                    return Err(moved);
+                }
+                if now != self.origins {
+                    self.look_at_partitions(&now).await?;
+                    self.origins = now;
+                }
+                Ok(())
+            }
             Err(error) => {
                 tracing::debug!(error = error.chain(), "the tables' origins cannot be read");
                 Ok(())
             }
         }
+    }
+
+    /// Partitions that joined since the last look must not have brought rows along.
+    async fn look_at_partitions(&mut self, now: &[Origin]) -> Result<()> {
+        let before = review::shapes(&self.plan, &self.origins);
+        for (table, joined) in review::joined(&self.plan, &before, now) {
+            let strays = self.scan.strays(table, &joined).await?;
+            if let Some(refused) = review::refuse_strays(&self.plan, table, &strays) {
+                return Err(refused);
+            }
+        }
+        Ok(())
     }
 }
 

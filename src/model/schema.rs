@@ -244,15 +244,27 @@ pub struct Table {
     pub uniques: Vec<Unique>,
     /// Names of unique indexes over expressions, prefixes or with a WHERE.
     pub odd_unique_indexes: Vec<String>,
-    /// What a before image holds.
+    /// What a before image holds; with partitions, each has its own.
     pub identity: Identity,
     /// Foreign keys of this table.
     pub foreign_keys: Vec<ForeignKey>,
     /// Whether the storage engine is transactional (always true on PostgreSQL).
     pub transactional: bool,
-    /// What keeps this table from being captured or written as a plain table, in words
-    /// (partition, view, system-versioned, …); refused by name at plan time.
+    /// What keeps this table from being captured or written, in words (view, system-versioned, …);
+    /// refused by name at plan time.
     pub unsupported: Option<String>,
+    /// PostgreSQL: the partitions that hold the rows, at whatever level; none where the table holds
+    /// them itself.
+    pub partitions: Vec<Partition>,
+}
+
+/// A partition of a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Partition {
+    /// Its name.
+    pub name: TableName,
+    /// What a before image of its rows holds, as positions in the *partitioned* table's columns.
+    pub identity: Identity,
 }
 
 impl Table {

@@ -201,6 +201,7 @@ async fn read_names(
             foreign_keys: Vec::new(),
             transactional: server.transactional.contains(&engine),
             unsupported: unsupported(&kind),
+            partitions: Vec::new(),
         });
     }
     Ok(tables)

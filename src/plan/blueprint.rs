@@ -103,6 +103,7 @@ fn absent(chosen: &Chosen<'_>) -> Blueprint {
         foreign_keys: Vec::new(),
         transactional: true,
         unsupported: None,
+        partitions: Vec::new(),
     };
     let mut blueprint = Blueprint::of(&table, chosen.target.clone());
     blueprint.source = chosen.source.clone();

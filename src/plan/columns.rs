@@ -7,7 +7,7 @@
 use crate::config::pattern::matches_name;
 use crate::config::{Dialect, LinkName};
 use crate::error::Kind;
-use crate::model::{Column, Identity, Table, Type};
+use crate::model::{Column, Identity, Table, TableName, Type};
 use crate::plan::select::Chosen;
 use crate::plan::{ColumnPlan, Finding, UpsertStrategy};
 use crate::transform::{Fit, pair, reverse};
@@ -356,18 +356,7 @@ impl Draft<'_> {
             key.iter().filter_map(|index| columns.get(*index)).map(pick).collect()
         };
         let (source, target) = (side(|column| column.source), side(|column| column.target));
-        let known = match &self.source.identity {
-            Identity::Full => true,
-            Identity::Columns(identity) => source.iter().all(|index| identity.contains(index)),
-            Identity::Nothing => false,
-        };
-        if !known {
-            findings.push(self.finding(
-                Kind::Mapping,
-                "the match key is not in the before image: deletes and key changes could not be found".to_owned(),
-                self.before_image_hint(),
-            ));
-        }
+        self.key_is_known(&source, findings);
         let unique = |table: &Table, key: &[usize], exactly: bool| {
             table.uniques.iter().any(|unique| {
                 !unique.columns.is_empty()
@@ -383,11 +372,36 @@ impl Draft<'_> {
         }
     }
 
-    fn before_image_hint(&self) -> String {
+    /// Whether the before images of the table, or of every partition, hold the key.
+    fn key_is_known(&self, key: &[usize], findings: &mut Vec<Finding>) {
+        let holds = |identity: &Identity| match identity {
+            Identity::Full => true,
+            Identity::Columns(columns) => key.iter().all(|index| columns.contains(index)),
+            Identity::Nothing => false,
+        };
+        let partitions = &self.source.partitions;
+        let unknown = if partitions.is_empty() {
+            (!holds(&self.source.identity)).then_some((&self.source.name, String::new()))
+        } else {
+            let less = partitions.iter().find(|partition| !holds(&partition.identity));
+            less.map(|less| (&less.name, format!(" of its partition {}", less.name)))
+        };
+        if let Some((name, of)) = unknown {
+            findings.push(self.finding(
+                Kind::Mapping,
+                format!(
+                    "the match key is not in the before image{of}: deletes and key changes could \
+                     not be found"
+                ),
+                self.before_image_hint(name),
+            ));
+        }
+    }
+
+    fn before_image_hint(&self, name: &TableName) -> String {
         match self.dialects.0 {
             Dialect::Postgres => format!(
-                "ALTER TABLE {} REPLICA IDENTITY FULL, or USING INDEX with a unique index over the match key",
-                self.source.name
+                "ALTER TABLE {name} REPLICA IDENTITY FULL, or USING INDEX with a unique index over the match key"
             ),
             Dialect::Mysql | Dialect::Mariadb => {
                 "set binlog_row_image = FULL on the source".to_owned()

@@ -8,7 +8,7 @@ use std::hash::Hasher;
 
 use serde::Serialize;
 
-use crate::config::{Deletes, Truncates};
+use crate::config::{Deletes, DroppedPartitions, Truncates};
 use crate::model::{Column, Table, Type};
 use crate::plan::rank::cycle_of;
 use crate::plan::{LinkPlan, TablePlan, UpsertStrategy};
@@ -164,6 +164,16 @@ fn explain_table(
 
 fn notes(table: &TablePlan, targets: &[&Table], index: usize) -> Vec<String> {
     let mut notes = Vec::new();
+    if !table.source.partitions.is_empty() {
+        let gone = match table.dropped_partitions {
+            DroppedPartitions::Halt => "halts the link",
+            DroppedPartitions::Keep => "leaves its rows on the target",
+        };
+        notes.push(format!(
+            "{} partitions come as one table; one that is dropped or detached {gone}",
+            table.source.partitions.len()
+        ));
+    }
     let left_out = |side: &Table, used: &dyn Fn(usize) -> bool, name: &str| {
         let columns = side.columns.iter().enumerate().filter(|(index, _)| !used(*index));
         let names: Vec<String> = columns.map(|(_, column)| why_left_out(column)).collect();

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::config::{
-    ApplyOptions, Config, Database, Deletes, Dialect, LinkName, Replicate, TableMapping,
-    TableSeries, Tls, Truncates,
+    ApplyOptions, Config, Database, Deletes, Dialect, DroppedPartitions, LinkName, Replicate,
+    TableMapping, TableSeries, Tls, Truncates,
 };
 use crate::model::schema::Rule;
 use crate::model::{Column, ForeignKey, Identity, Table, TableName, Type, Unique};
@@ -41,6 +41,7 @@ pub(crate) fn table(schema: &str, name: &str, columns: Vec<Column>) -> Table {
         foreign_keys: Vec::new(),
         transactional: true,
         unsupported: None,
+        partitions: Vec::new(),
     }
 }
 
@@ -82,6 +83,7 @@ pub(crate) fn replicate(from: &str, to: &str, tables: &[&str]) -> Replicate {
         ignore: Vec::new(),
         deletes: Deletes::Apply,
         truncate: Truncates::Halt,
+        dropped_partitions: DroppedPartitions::Halt,
         at: "weir.toml:1".into(),
     }
 }
@@ -101,6 +103,7 @@ pub(crate) fn mapping(name: &str, owner: Option<&str>, addresses: &[(&str, &str)
         columns: BTreeMap::new(),
         deletes: None,
         truncate: None,
+        dropped_partitions: None,
         at: "tables/x.toml:1".into(),
     }
 }

@@ -231,6 +231,7 @@ fn table_plan(draft: &Draft<'_>, findings: &mut Vec<Finding>) -> TablePlan {
         replaceable: false,
         deletes: draft.chosen.deletes(),
         truncate: draft.chosen.truncate(),
+        dropped_partitions: draft.chosen.dropped_partitions(),
     }
 }
 

@@ -8,7 +8,8 @@
 use std::collections::BTreeSet;
 
 use crate::config::{
-    Config, Database, Deletes, Dialect, LinkName, Replicate, TableMapping, Truncates,
+    Config, Database, Deletes, Dialect, DroppedPartitions, LinkName, Replicate, TableMapping,
+    Truncates,
 };
 use crate::error::Kind;
 use crate::model::{Table, TableName};
@@ -38,6 +39,13 @@ impl Chosen<'_> {
     pub(crate) fn truncate(&self) -> Truncates {
         let own = self.mapping.and_then(|mapping| mapping.truncate);
         own.or(self.replicate.map(|replicate| replicate.truncate)).unwrap_or(Truncates::Halt)
+    }
+
+    /// What a partition that is dropped or detached does.
+    pub(crate) fn dropped_partitions(&self) -> DroppedPartitions {
+        let own = self.mapping.and_then(|mapping| mapping.dropped_partitions);
+        own.or(self.replicate.map(|replicate| replicate.dropped_partitions))
+            .unwrap_or(DroppedPartitions::Halt)
     }
 
     /// Where the configuration asks for the table.

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::config::{Deletes, Dialect, LinkName, Truncates};
+use crate::config::{Deletes, Dialect, DroppedPartitions, LinkName, Truncates};
 use crate::model::{Table, TableName};
 use crate::plan::Wanted;
 use crate::transform::Conversion;
@@ -49,6 +49,8 @@ pub struct TablePlan {
     pub deletes: Deletes,
     /// What TRUNCATE does.
     pub truncate: Truncates,
+    /// What a partition of the source that is dropped or detached does.
+    pub dropped_partitions: DroppedPartitions,
 }
 
 /// How one column crosses.

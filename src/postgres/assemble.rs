@@ -12,6 +12,7 @@ use bytes::{Bytes, BytesMut};
 use hashbrown::HashMap;
 
 use super::decode::{decode, kept_bytes};
+use super::members::{self, Members, Other};
 use super::pgoutput::{self, Cell, Message, Old, Relation, Tuple};
 use super::shape::{Layout, TypeName, layout};
 use crate::error::{Error, Kind, Result};
@@ -31,7 +32,7 @@ const SHARE_BYTES_MIN: usize = 256 << 10;
 pub(crate) struct Assembler {
     plan: Arc<LinkPlan>,
     by_name: HashMap<TableName, usize>,
-    by_oid: HashMap<u32, usize>,
+    members: Members,
     relations: HashMap<u32, Known>,
     types: HashMap<u32, TypeName>,
     reviewed_until: Option<Lsn>,
@@ -48,6 +49,8 @@ enum Known {
     },
     /// Not planned although the configuration asks for it.
     Wanted(TableName),
+    /// Not known at all.
+    Stranger(u32, TableName),
     Skipped,
 }
 
@@ -58,14 +61,10 @@ struct Transaction {
 }
 
 impl Assembler {
-    /// An assembler for a stream of `plan`'s tables. `by_oid` has the planned tables by their
-    /// present object id, so that a renamed table is noticed. Changes that committed at or before
+    /// An assembler for a stream of `plan`'s tables. `members` has them by their present object id,
+    /// so that a renamed table is noticed, and a partition is known for its table. Changes that committed at or before
     /// `reviewed_until` are matched by column name, whatever else differs.
-    pub(crate) fn new(
-        plan: Arc<LinkPlan>,
-        by_oid: HashMap<u32, usize>,
-        reviewed_until: Option<Lsn>,
-    ) -> Self {
+    pub(crate) fn new(plan: Arc<LinkPlan>, members: Members, reviewed_until: Option<Lsn>) -> Self {
         let by_name = plan
             .tables
             .iter()
@@ -75,7 +74,7 @@ impl Assembler {
         Assembler {
             plan,
             by_name,
-            by_oid,
+            members,
             relations: HashMap::new(),
             types: HashMap::new(),
             reviewed_until,
@@ -180,15 +179,18 @@ impl Assembler {
     fn describe(&mut self, relation: &Relation<'_>) {
         let name = TableName::new(relation.schema, relation.table);
         let by_name = self.by_name.get(&name).copied();
-        let by_oid = self.by_oid.get(&relation.oid).copied();
+        let by_oid = self.members.planned.get(&relation.oid).copied();
         let table = by_name.or(by_oid);
         let known = match table.and_then(|table| Some((table, self.plan.tables.get(table)?))) {
-            None if !is_hidden(relation.schema) && self.plan.wanted.wants(&name) => {
-                Known::Wanted(name)
-            }
-            None => Known::Skipped,
+            None => match self.members.other(relation.oid) {
+                _ if is_hidden(relation.schema) => Known::Skipped,
+                Other::Stranger => Known::Stranger(relation.oid, name),
+                Other::Table if self.plan.wanted.wants(&name) => Known::Wanted(name),
+                Other::Table | Other::Partition => Known::Skipped,
+            },
             Some((table, plan)) => {
-                let mut layout = layout(relation, plan, &self.types);
+                let partition = self.members.is_partition(relation.oid, table);
+                let mut layout = layout(relation, plan, &self.types, partition);
                 layout.differences.extend(self.mistaken(table, by_oid));
                 Known::Planned { table, layout }
             }
@@ -206,7 +208,7 @@ impl Assembler {
                 Some(format!("it was {} before", other.source.name))
             }
             None => {
-                let known = self.by_oid.values().any(|known| *known == table);
+                let known = self.members.planned.values().any(|known| *known == table);
                 known.then(|| "it was dropped and made again".to_owned())
             }
         }
@@ -220,8 +222,9 @@ impl Assembler {
         match self.relations.get(&oid) {
             None => Err(out_of_order("a change of a table that was not described")),
             Some(Known::Skipped) => Ok(None),
-            Some(Known::Wanted(_)) if self.is_reviewed(open) => Ok(None),
+            Some(Known::Wanted(_) | Known::Stranger(..)) if self.is_reviewed(open) => Ok(None),
             Some(Known::Wanted(name)) => Err(unread(name)),
+            Some(Known::Stranger(oid, name)) => Err(members::unknown(*oid, name)),
             Some(Known::Planned { table, layout }) => {
                 if !layout.differences.is_empty() && !self.is_reviewed(open) {
                     let name = &self.plan(*table)?.source.name;
@@ -312,12 +315,32 @@ impl Assembler {
     fn truncate(&mut self, relations: &[u32]) -> Result<Option<Part>> {
         let mut tables = Vec::new();
         for oid in relations {
-            tables.extend(self.planned(*oid)?.map(|(table, _)| table));
+            let Some((table, _)) = self.planned(*oid)? else { continue };
+            if !self.members.is_partition(*oid, table) {
+                tables.push(table);
+            } else if !self.members.are_all(relations, table) {
+                self.refuse_partial(table)?;
+            } else if !tables.contains(&table) {
+                tables.push(table);
+            }
         }
         for table in tables {
             self.part.changes.push(Change { table, op: Op::Truncate, reshaped: false });
         }
         Ok(None)
+    }
+
+    /// The log says that partitions were emptied, not which rows these are on the target.
+    fn refuse_partial(&self, table: usize) -> Result<()> {
+        if self.open.is_some_and(|open| self.is_reviewed(open)) {
+            return Ok(());
+        }
+        let name = &self.plan(table)?.source.name;
+        let context = format!("some partitions of {name} were truncated at the source");
+        Err(Error::new(Kind::TableGap, context).hint(
+            "delete the rows of these partitions on the target, then `weir resume LINK \
+             --schema-reviewed`",
+        ))
     }
 
     /// Adds a change; returns the part when it is full.

@@ -1,13 +1,14 @@
-//! The PostgreSQL catalog as [`Table`]s: ordinary tables of the selected patterns with columns,
+//! The PostgreSQL catalog as [`Table`]s: tables of the selected patterns with columns,
 //! unique indexes, replica identity and foreign keys.
 //!
 //! Reads `pg_catalog` only, in one repeatable-read snapshot, a fixed number of queries however many
-//! tables there are. Domains are resolved to their base type. What matches a pattern but is no
-//! plain table (partition, view, foreign table) is returned with a reason, so that it is refused by
-//! name. Tables of the system and of `weir` are never returned. Nothing is judged here: the
+//! tables there are. Domains are resolved to their base type. A partitioned table stands for its
+//! partitions (`partitions`). What is named but is no table (view, foreign table) is returned with a
+//! reason, so that it is refused by name. Tables of the system and of `weir` are never returned. Nothing is judged here: the
 //! planner decides what can cross.
 //! Source: PostgreSQL manual, chapter "System Catalogs".
 
+mod partitions;
 mod types;
 
 use std::collections::HashMap;
@@ -23,6 +24,7 @@ use crate::link::ports::Selection;
 use crate::model::schema::Rule;
 use crate::model::{Column, ForeignKey, Identity, Table, TableName, Unique};
 
+use partitions::Parts;
 pub(super) use types::logical;
 
 /// The oldest version weir works with.
@@ -49,11 +51,7 @@ pub async fn load(
         .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         .await
         .map_err(failed)?;
-    let mut found = relations(&session).await.map_err(failed)?;
-    found.retain(|relation| match relation.is_table {
-        true => selection.matches(&relation.name),
-        false => selection.names(&relation.name),
-    });
+    let found = partitions::select(relations(&session).await.map_err(failed)?, selection);
     let tables = read_details(&session, found).await.map_err(failed)?;
     session.batch_execute("COMMIT").await.map_err(failed)?;
     session.close().await;
@@ -129,16 +127,20 @@ fn is_postgres(version: &str) -> bool {
 struct Relation {
     oid: u32,
     name: TableName,
+    /// The table that it is a partition of.
+    parent: Option<u32>,
     replica_identity: i8,
-    /// It holds rows of its own; a view does not, and a foreign table's rows are elsewhere.
+    /// It holds rows; a view does not, and a foreign table's rows are elsewhere.
     is_table: bool,
+    is_partitioned: bool,
     unsupported: Option<String>,
 }
 
 const RELATIONS: &str = "
-SELECT c.oid, n.nspname::text, c.relname::text, c.relkind, c.relispartition, c.relreplident,
-       c.relpersistence,
-       EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = c.oid) AS has_children
+SELECT c.oid, n.nspname::text, c.relname::text, c.relkind, c.relreplident, c.relpersistence,
+       EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = c.oid) AS has_children,
+       (SELECT i.inhparent FROM pg_inherits i
+        WHERE i.inhrelid = c.oid AND c.relispartition LIMIT 1) AS parent
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relpersistence <> 't'
   AND n.nspname NOT IN ('information_schema', 'weir') AND n.nspname !~ '^pg_'
@@ -151,27 +153,22 @@ async fn relations(session: &Session) -> Result<Vec<Relation>, tokio_postgres::E
         .map(|row| Relation {
             oid: row.get(0),
             name: TableName::new(row.get::<_, String>(1), row.get::<_, String>(2)),
-            replica_identity: row.get(5),
+            parent: row.get("parent"),
+            replica_identity: row.get(4),
             is_table: [b'r', b'p'].contains(&(row.get::<_, i8>(3) as u8)),
-            unsupported: no_plain_table(row.get(3), row.get(4), row.get(6), row.get(7))
-                .map(str::to_owned),
+            is_partitioned: row.get::<_, i8>(3) as u8 == b'p',
+            unsupported: no_table(row.get(3), row.get(5), row.get(6)).map(str::to_owned),
         })
         .collect())
 }
 
-/// Why a relation is not a plain table, in words.
-fn no_plain_table(
-    kind: i8,
-    partition: bool,
-    persistence: i8,
-    has_children: bool,
-) -> Option<&'static str> {
+/// Why a relation is no table that can be replicated, in words.
+fn no_table(kind: i8, persistence: i8, has_children: bool) -> Option<&'static str> {
     match kind as u8 {
-        b'p' => Some("it is a partitioned table"),
+        b'p' => None,
         b'v' => Some("it is a view"),
         b'm' => Some("it is a materialized view"),
         b'f' => Some("it is a foreign table"),
-        _ if partition => Some("it is a partition"),
         _ if has_children => Some("other tables inherit from it"),
         _ if persistence as u8 == b'u' => Some("it is unlogged: its changes are in no log"),
         _ => None,
@@ -195,6 +192,7 @@ async fn read_details(
     }
     let mut indexes = group(session.query(INDEXES, &[&oids]).await?);
     let mut foreign_keys = group(session.query(FOREIGN_KEYS, &[&oids]).await?);
+    let mut parts = partitions::read(session, &relations).await?;
     Ok(relations
         .into_iter()
         .map(|relation| {
@@ -204,6 +202,7 @@ async fn read_details(
                 columns.remove(&oid).unwrap_or_default(),
                 &indexes.remove(&oid).unwrap_or_default(),
                 &foreign_keys.remove(&oid).unwrap_or_default(),
+                parts.remove(&oid).unwrap_or_default(),
             )
         })
         .collect())
@@ -243,7 +242,8 @@ FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
 WHERE i.indrelid = ANY($1) AND i.indisunique AND i.indislive
 ORDER BY i.indrelid, NOT i.indisprimary, c.relname COLLATE \"C\"";
 
-/// PostgreSQL 18 has foreign keys that are not enforced; before it, the column does not exist.
+/// PostgreSQL 18 has foreign keys that are not enforced; before it, the column does not exist. A key
+/// that refers to a partitioned table has copies that refer to its partitions.
 const FOREIGN_KEYS: &str = "
 SELECT k.conrelid, k.conname::text, n.nspname::text, c.relname::text,
        CASE WHEN enforced THEN k.confdeltype ELSE 'a' END AS on_delete,
@@ -254,7 +254,8 @@ SELECT k.conrelid, k.conname::text, n.nspname::text, c.relname::text,
         JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = p.number) AS parent_columns
 FROM pg_constraint k JOIN pg_class c ON c.oid = k.confrelid JOIN pg_namespace n ON n.oid = c.relnamespace
      CROSS JOIN LATERAL (SELECT COALESCE(to_jsonb(k)->>'conenforced', 'true')::boolean) AS e (enforced)
-WHERE k.conrelid = ANY($1) AND k.contype = 'f'
+WHERE k.conrelid = ANY($1) AND k.contype = 'f' AND NOT EXISTS (
+  SELECT FROM pg_constraint o WHERE o.oid = k.conparentid AND o.conrelid = k.conrelid)
 ORDER BY k.conrelid, k.conname COLLATE \"C\"";
 
 fn build(
@@ -262,6 +263,7 @@ fn build(
     columns: Vec<(i16, Column)>,
     indexes: &[Row],
     foreign_keys: &[Row],
+    parts: Parts,
 ) -> Result<Table> {
     let numbers: HashMap<i16, usize> =
         columns.iter().enumerate().map(|(at, (number, _))| (*number, at)).collect();
@@ -308,6 +310,8 @@ fn build(
             logged: true,
         })
         .collect();
+    let names: Vec<&str> = columns.iter().map(|(_, column)| column.name.as_str()).collect();
+    let (incomplete, partitions) = parts.over(&names);
     Ok(Table {
         name,
         columns: columns.into_iter().map(|(_, column)| column).collect(),
@@ -316,7 +320,8 @@ fn build(
         identity,
         foreign_keys,
         transactional: true,
-        unsupported: relation.unsupported,
+        unsupported: relation.unsupported.or(incomplete),
+        partitions,
     })
 }
 
@@ -342,22 +347,21 @@ mod tests {
         assert!(!is_postgres("CockroachDB CCL v23.1.0"));
     }
 
-    /// Broken if a partition or a view were captured as if it were a table of its own.
+    /// Broken if a view, or a table whose changes are in no log, were captured as if it were a table.
     #[test]
-    fn only_plain_tables_are_supported() {
-        let kind = |kind: u8, partition, persistence: u8, children| {
-            no_plain_table(kind as i8, partition, persistence as i8, children)
-        };
-        assert_eq!(kind(b'r', false, b'p', false), None);
-        for (relkind, partition, persistence, children) in [
-            (b'p', false, b'p', true),
-            (b'r', true, b'p', false),
-            (b'v', false, b'p', false),
-            (b'f', false, b'p', false),
-            (b'r', false, b'u', false),
-            (b'r', false, b'p', true),
+    fn only_tables_are_supported() {
+        let kind =
+            |kind: u8, persistence: u8, children| no_table(kind as i8, persistence as i8, children);
+        assert_eq!(kind(b'r', b'p', false), None);
+        assert_eq!(kind(b'p', b'p', true), None);
+        for (relkind, persistence, children) in [
+            (b'v', b'p', false),
+            (b'm', b'p', false),
+            (b'f', b'p', false),
+            (b'r', b'u', false),
+            (b'r', b'p', true),
         ] {
-            assert!(kind(relkind, partition, persistence, children).is_some(), "{relkind}");
+            assert!(kind(relkind, persistence, children).is_some(), "{relkind}");
         }
     }
 }

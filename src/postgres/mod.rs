@@ -12,6 +12,7 @@ pub mod encode;
 pub mod failure;
 mod follow;
 mod login;
+mod members;
 mod origin;
 mod pgoutput;
 pub mod preflight;

@@ -1,15 +1,22 @@
-//! The origin of each planned table: the table itself, its place in the publication, the publication.
+//! The origin of each planned table: the table itself, its partitions, its place in the publication,
+//! the publication.
 //!
 //! A publication that was changed and changed back leaves a stretch of the log without a table's
 //! changes and no other trace: its rows in the catalog are other ones then. They carry the
-//! transaction that wrote them (`xmin`), which neither VACUUM nor a further `weir setup` moves.
+//! transaction that wrote them (`xmin`), which neither VACUUM nor a further `weir setup` moves. So
+//! does a partition's row in `pg_inherits`, which tells when it joined.
 //! Source: PostgreSQL manual, "pg_publication", "pg_publication_rel", "pg_publication_namespace".
 
-use tokio_postgres::{Client, Row};
+use std::time::{Duration, Instant};
+
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{Client, Row, SimpleQueryMessage};
 
 use super::failure::classify;
+use super::sql::quote_name;
 use crate::error::Result;
 use crate::link::ports::Origin;
+use crate::model::TableName;
 use crate::plan::LinkPlan;
 
 /// Tables by schema `$1` and name `$2`, and publication `$3`. `{s}` is what a server that knows
@@ -20,7 +27,16 @@ SELECT w.position, 'object ' || c.oid,
        'member ' || r.oid || ' of transaction ' || r.xmin::text,
        {s},
        ARRAY(SELECT format('place %s of column %s', a.attnum, a.attname) FROM pg_attribute a
-             WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum)
+             WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum),
+       ARRAY(WITH RECURSIVE tree AS (
+               SELECT i.inhrelid, i.xmin AS joined FROM pg_inherits i
+               WHERE i.inhparent = c.oid AND c.relkind = 'p'
+               UNION ALL
+               SELECT i.inhrelid, i.xmin FROM tree t JOIN pg_inherits i ON i.inhparent = t.inhrelid)
+             SELECT format('partition %s of transaction %s: %s.%s', t.inhrelid, t.joined::text,
+                           o.nspname, m.relname)
+             FROM tree t JOIN pg_class m ON m.oid = t.inhrelid JOIN pg_namespace o
+               ON o.oid = m.relnamespace ORDER BY t.inhrelid)
 FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS w(schema, name, position)
 JOIN pg_namespace n ON n.nspname = w.schema
 JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.name
@@ -58,5 +74,72 @@ pub(super) async fn read(
 
 fn origin_of(row: &Row) -> Origin {
     let log = (1..5).filter_map(|at| row.get::<_, Option<String>>(at));
-    Origin { log: log.collect(), columns: row.get(5) }
+    let partitions: Vec<String> = row.get(6);
+    Origin { log: log.chain(partitions).collect(), columns: row.get(5) }
+}
+
+/// Partitions of table `$1.$2` that joined, by object id and transaction, each with the tables that
+/// hold its rows and when these were made (a system column's row is never written again).
+const JOINED: &str = "
+WITH RECURSIVE tree(part, joined, command, oid) AS (
+  SELECT i.inhrelid, i.xmin, i.cmin, i.inhrelid FROM unnest($1::oid[]) AS w(oid)
+  JOIN pg_inherits i ON i.inhrelid = w.oid
+  UNION ALL
+  SELECT t.part, t.joined, t.command, i.inhrelid
+  FROM tree t JOIN pg_inherits i ON i.inhparent = t.oid)
+SELECT format('%s.%s', n.nspname, c.relname), t.joined::text, t.command::text::int8, c.oid,
+       a.xmin = t.joined AS made_with, pg_get_partition_constraintdef(t.part)
+FROM tree t JOIN pg_class c ON c.oid = t.oid AND c.relkind = 'r'
+JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = -6";
+
+/// Longest look for rows in all of them; those that were not looked through by then may hold some.
+const LOOK_MAX: Duration = Duration::from_secs(60);
+
+/// Which tables below the partitions `joined` (lines of the origin) of `root` hold rows from before
+/// these joined. The rows are read by way of the root, on which alone there is a right.
+///
+/// A row is from before if the transaction that wrote it is older than the one by which the partition
+/// joined, or wrote it there before that. Where that transaction had written before it took the
+/// partition, its number says nothing about others, and any row counts; a partition that was
+/// made by the same transaction nobody else could write to.
+pub(super) async fn strays(
+    session: &Client,
+    root: &TableName,
+    joined: &[String],
+) -> Result<Vec<String>> {
+    let failed = |error| classify(error, format!("look into new partitions of {root}"));
+    let oids: Vec<u32> =
+        joined.iter().filter_map(|line| line.split(' ').nth(1)?.parse().ok()).collect();
+    let mut found = Vec::new();
+    let started = Instant::now();
+    for row in session.query(JOINED, &[&oids]).await.map_err(failed)? {
+        let (name, xid, command): (String, String, i64) = (row.get(0), row.get(1), row.get(2));
+        let here = format!("xmin::text = '{xid}' AND cmin::text::int8 < {command}");
+        let before = match (row.get::<_, bool>(4), command) {
+            (true, _) => here,
+            (false, 0) => {
+                format!("xmin::text <> '{xid}' AND age(xmin) >= age('{xid}'::xid)")
+            }
+            (false, _) => format!("xmin::text <> '{xid}' OR {here}"),
+        };
+        let bounds = row.get::<_, Option<String>>(5).unwrap_or_else(|| "true".to_owned());
+        let left = LOOK_MAX.saturating_sub(started.elapsed()).as_millis().max(1);
+        let sql = format!(
+            "SET statement_timeout = {left};
+             SELECT 1 FROM {} AS t WHERE tableoid = {}::oid AND ({before}) AND ({bounds}) LIMIT 1",
+            quote_name(root),
+            row.get::<_, u32>(3),
+        );
+        match session.simple_query(&sql).await {
+            Ok(rows) => {
+                if rows.iter().any(|row| matches!(row, SimpleQueryMessage::Row(_))) {
+                    found.push(name);
+                }
+            }
+            Err(error) if error.code() == Some(&SqlState::QUERY_CANCELED) => found.push(name),
+            Err(error) => return Err(failed(error)),
+        }
+    }
+    Ok(found)
 }

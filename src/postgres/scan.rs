@@ -151,6 +151,14 @@ impl PostgresScan {
         Ok(origins)
     }
 
+    async fn read_strays(&mut self, table: usize, joined: &[String]) -> Result<Vec<String>> {
+        let plan = Arc::clone(&self.plan);
+        let Some(table) = plan.tables.get(table) else { return Ok(Vec::new()) };
+        let session = self.session().await?;
+        // The session ends with this look, and with it the time-out that it sets.
+        in_time(origin::strays(&session, &table.source.name, joined)).await?
+    }
+
     async fn read_unfinished(&mut self) -> Result<Vec<u32>> {
         let session = self.session().await?;
         let marks = self.begin(&session).await?;
@@ -195,6 +203,10 @@ impl Scan for PostgresScan {
 
     fn origins(&mut self) -> Pending<'_, Vec<Origin>> {
         Box::pin(self.read_origins())
+    }
+
+    fn strays<'a>(&'a mut self, table: usize, joined: &'a [String]) -> Pending<'a, Vec<String>> {
+        Box::pin(self.read_strays(table, joined))
     }
 
     fn unfinished(&mut self) -> Pending<'_, Vec<u32>> {

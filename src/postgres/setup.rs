@@ -2,7 +2,8 @@
 //! `weir teardown` to print or run.
 //!
 //! The source gets a publication of exactly the planned tables (no row filter, no column list, so
-//! that it never makes a statement of the application fail: operations.md A1) and read rights; the
+//! that it never makes a statement of the application fail: operations.md A1; partitions as themselves,
+//! so that a TRUNCATE of one is in the log) and read rights; the
 //! target gets schema `weir` and write rights. The slot is made by `weir run`, not here. Every
 //! statement may be run again.
 
@@ -40,7 +41,9 @@ pub fn source(
          ELSIF EXISTS (SELECT FROM pg_catalog.pg_publication WHERE pubname = {name} \
          AND NOT (pubinsert AND pubupdate AND pubdelete AND pubtruncate)) THEN \
          ALTER PUBLICATION {publication} SET (publish = 'insert, update, delete, truncate'); \
-         END IF;",
+         END IF; \
+         IF EXISTS (SELECT FROM pg_catalog.pg_publication WHERE pubname = {name} AND pubviaroot) \
+         THEN ALTER PUBLICATION {publication} SET (publish_via_partition_root = false); END IF;",
         name = literal(&context.slot_name()),
     ))];
     if !tables.is_empty() {

@@ -42,15 +42,17 @@ impl Layout {
     }
 }
 
-/// Lays `relation` over `plan`.
+/// Lays `relation` over `plan`; a partition goes by another name and has its own order of columns.
 pub(super) fn layout(
     relation: &Relation<'_>,
     plan: &TablePlan,
     types: &HashMap<u32, TypeName>,
+    partition: bool,
 ) -> Layout {
     let source = &plan.source;
     let mut differences = Vec::new();
-    if relation.schema != source.name.schema || relation.table != source.name.table {
+    let same = relation.schema == source.name.schema && relation.table == source.name.table;
+    if !same && !partition {
         differences.push(format!("it is called {}.{}", relation.schema, relation.table));
     }
     let mapped = |index: usize| plan.columns.iter().any(|column| column.source == index);

@@ -7,7 +7,6 @@
 
 use std::time::Duration;
 
-use hashbrown::{HashMap, HashSet};
 use tokio_postgres::Client;
 
 use super::failure::classify;
@@ -167,52 +166,82 @@ pub(super) async fn require_ready(session: &Client, name: &str, plan: &LinkPlan)
         return Err(Error::new(Kind::Setting, context)
             .hint("ALTER SYSTEM SET wal_level = 'logical', then restart the server"));
     }
-    let sql = "SELECT pubinsert AND pubupdate AND pubdelete AND pubtruncate
-               FROM pg_publication WHERE pubname = $1::text";
-    let complete = session.query_opt(sql, &[&name]).await.map_err(failed)?;
     let setup = |context: String| {
         Err(Error::new(Kind::Setting, context)
             .hint("run `weir setup`, which prints the statements"))
     };
-    match complete.map(|row| row.get::<_, bool>(0)) {
+    let sql = "SELECT pubinsert AND pubupdate AND pubdelete AND pubtruncate, pubviaroot
+               FROM pg_publication WHERE pubname = $1::text";
+    match session.query_opt(sql, &[&name]).await.map_err(failed)? {
         None => return setup(format!("publication {name} does not exist")),
-        Some(false) => return setup(format!("publication {name} leaves operations out")),
-        Some(true) => {}
-    }
-    let sql = "SELECT schemaname::text, tablename::text, to_jsonb(t) ->> 'rowfilter' IS NOT NULL
-               FROM pg_publication_tables t WHERE pubname = $1::text";
-    let mut published = HashSet::new();
-    for row in session.query(sql, &[&name]).await.map_err(failed)? {
-        let table = TableName::new(row.get::<_, String>(0), row.get::<_, String>(1));
-        if row.get(2) {
-            return setup(format!("publication {name} has a row filter on {table}"));
+        Some(row) if !row.get::<_, bool>(0) => {
+            return setup(format!("publication {name} leaves operations out"));
         }
-        published.insert(table);
+        // TRUNCATE of a partition would not be in the stream.
+        Some(row) if row.get(1) => {
+            return setup(format!("publication {name} publishes partitions as their root"));
+        }
+        Some(_) => {}
     }
-    let missing = plan.tables.iter().map(|table| &table.source.name);
-    match missing.into_iter().find(|table| !published.contains(*table)) {
-        Some(table) => setup(format!("table {table} is not in publication {name}")),
-        None => Ok(()),
+    let tables: Vec<_> = plan.tables.iter().map(|table| &table.source.name).collect();
+    for held in held(session, name, &tables).await.map_err(failed)? {
+        if !held.whole {
+            return setup(format!("publication {name} has a row filter on {}", held.table));
+        }
+        if !held.published {
+            return setup(format!("table {} is not in publication {name}", held.table));
+        }
     }
+    Ok(())
 }
 
-/// The planned tables by their present object id.
-pub(super) async fn object_ids(session: &Client, plan: &LinkPlan) -> Result<HashMap<u32, usize>> {
-    let names = plan.tables.iter().map(|table| &table.source.name);
-    let (schemas, tables): (Vec<&str>, Vec<&str>) =
-        names.map(|name| (name.schema.as_str(), name.table.as_str())).unzip();
-    let sql = "SELECT c.oid, w.position::int4
-               FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS w(schema, name, position)
-               JOIN pg_namespace n ON n.nspname = w.schema
-               JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.name";
-    let rows = session
-        .query(sql, &[&schemas, &tables])
-        .await
-        .map_err(|error| classify(error, "look up the planned tables"))?;
-    let entry = |row: &tokio_postgres::Row| {
-        Some((row.get(0), usize::try_from(row.get::<_, i32>(1)).ok()?.checked_sub(1)?))
+/// A table and a publication.
+pub(super) struct Held {
+    /// The table.
+    pub(super) table: TableName,
+    /// Whether the publication holds it, by itself or by a table that it is a partition of.
+    pub(super) published: bool,
+    /// Whether it holds it without a row filter and a column list.
+    pub(super) whole: bool,
+}
+
+/// Tables by schema `$1` and name `$2`, and publication `$3`. Partitions are in it by the tables above
+/// them; row filters and column lists exist from version 15 on, as do publications of schemas (`{s}`).
+const HELD: &str = "
+SELECT n.nspname::text, c.relname::text, COALESCE(bool_or(p.puballtables OR r.oid IS NOT NULL OR {s}), false),
+       NOT COALESCE(bool_or(to_jsonb(r) ->> 'prqual' IS NOT NULL
+                            OR to_jsonb(r) ->> 'prattrs' IS NOT NULL), false)
+FROM unnest($1::text[], $2::text[]) AS w(schema, name)
+JOIN pg_namespace n ON n.nspname = w.schema
+JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.name
+CROSS JOIN LATERAL (SELECT c.oid UNION SELECT a.relid::oid FROM pg_partition_ancestors(c.oid) a) AS up
+JOIN pg_class u ON u.oid = up.oid
+LEFT JOIN pg_publication p ON p.pubname = $3::text
+LEFT JOIN pg_publication_rel r ON r.prpubid = p.oid AND r.prrelid = up.oid
+GROUP BY n.nspname, c.relname";
+const BY_SCHEMA: &str = "EXISTS (SELECT FROM pg_publication_namespace s
+    WHERE s.pnpubid = p.oid AND s.pnnspid = u.relnamespace)";
+
+/// How publication `name` holds `tables`; of those that do not exist nothing is said.
+pub(super) async fn held(
+    session: &Client,
+    name: &str,
+    tables: &[&TableName],
+) -> Result<Vec<Held>, tokio_postgres::Error> {
+    let knows_schemas = "SELECT to_regclass('pg_publication_namespace') IS NOT NULL";
+    let by_schema = match session.query_one(knows_schemas, &[]).await?.get(0) {
+        true => BY_SCHEMA,
+        false => "false",
     };
-    Ok(rows.iter().filter_map(entry).collect())
+    let (schemas, names): (Vec<&str>, Vec<&str>) =
+        tables.iter().map(|name| (name.schema.as_str(), name.table.as_str())).unzip();
+    let rows = session.query(&HELD.replace("{s}", by_schema), &[&schemas, &names, &name]).await?;
+    let held = rows.iter().map(|row| Held {
+        table: TableName::new(row.get::<_, String>(0), row.get::<_, String>(1)),
+        published: row.get(2),
+        whole: row.get(3),
+    });
+    Ok(held.collect())
 }
 
 #[cfg(test)]

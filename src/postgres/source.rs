@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::assemble::Assembler;
 use super::catalog;
 use super::follow::{Follow, Outcome, Pace, Progress, Resume};
+use super::members;
 use super::session::{self, Session};
 use super::slot::{self, Slot};
 use super::spool::Spool;
@@ -44,6 +45,8 @@ pub(crate) struct PostgresSource {
     replication: Option<Replication>,
     /// What committed before the new slot, while nothing else is asked on `replication`.
     snapshot: Option<String>,
+    /// Partitions that are or were those of a planned table.
+    partitions: Vec<(usize, String)>,
     /// Attempts in a row that ended in silence.
     silences: u32,
     /// Where open transactions are kept, if they are asked for.
@@ -64,6 +67,7 @@ pub async fn open(
         identity,
         replication: Some(replication),
         snapshot: None,
+        partitions: Vec::new(),
         silences: 0,
         spool: None,
     }))
@@ -156,6 +160,20 @@ impl PostgresSource {
         Ok(Some(found))
     }
 
+    /// An error of the stream, by what the catalog says now.
+    async fn explained(&self, error: Error) -> Error {
+        if members::stranger(&error).is_none() {
+            return error;
+        }
+        let name = self.context.slot_name();
+        match self.session().await {
+            Ok(session) => members::explain(error, &session, &name, &self.plan)
+                .await
+                .unwrap_or_else(|lost| lost),
+            Err(lost) => lost,
+        }
+    }
+
     async fn drop_slot(&self) -> Result<()> {
         let name = self.context.slot_name();
         let session = self.session().await?;
@@ -188,11 +206,12 @@ impl PostgresSource {
         resume: Resume,
     ) -> Result<Follow> {
         let session = self.session().await?;
-        let by_oid = slot::object_ids(&session, &self.plan).await?;
+        let name = self.context.slot_name();
+        let mut members = members::read(&session, &name, &self.plan).await?;
+        members.recall(&self.partitions);
         let pace = Pace::new(slot::report_limit(&session).await?, self.silences);
         session.close().await;
-        let assembler = Assembler::new(Arc::clone(&self.plan), by_oid, reviewed);
-        let name = self.context.slot_name();
+        let assembler = Assembler::new(Arc::clone(&self.plan), members, reviewed);
         let mut replication = self.replication().await?;
         replication.start(&name, &name, resume.from, spool.is_some()).await?;
         let streaming = spool.is_some();
@@ -294,6 +313,10 @@ impl Source for PostgresSource {
         Box::pin(self.drop_slot())
     }
 
+    fn recall(&mut self, partitions: Vec<(usize, String)>) {
+        self.partitions = partitions;
+    }
+
     fn be_patient(&mut self, silences: u32) {
         self.silences = silences;
     }
@@ -321,9 +344,14 @@ impl Source for PostgresSource {
             let spool = self.open_spool().await;
             let resume = Resume { from, idle: None, progress };
             let follow = self.start(spool, reviewed, resume).await?;
-            match follow.run().await? {
-                Outcome::Stopped => Ok(()),
-                Outcome::NoRoom(why, resume) => self.follow_whole(why, reviewed, resume).await,
+            let followed = match follow.run().await {
+                Ok(Outcome::Stopped) => Ok(()),
+                Ok(Outcome::NoRoom(why, resume)) => self.follow_whole(why, reviewed, resume).await,
+                Err(error) => Err(error),
+            };
+            match followed {
+                Ok(()) => Ok(()),
+                Err(error) => Err(self.explained(error).await),
             }
         })
     }

@@ -22,6 +22,7 @@ mod mysql_target;
 mod network;
 mod open_transactions;
 mod operation;
+mod partitions;
 mod postgres_source;
 mod postgres_target;
 mod random;

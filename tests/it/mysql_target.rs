@@ -7,7 +7,9 @@ mod types;
 use std::sync::Arc;
 use std::time::Duration;
 
-use weir::config::{Database, Deletes, Dialect, LinkName, Secret, Tls, Truncates};
+use weir::config::{
+    Database, Deletes, Dialect, DroppedPartitions, LinkName, Secret, Tls, Truncates,
+};
 use weir::error::Kind;
 use weir::link::ports::{LinkContext, MissedKey, Selection, Slice, Target};
 use weir::model::{Row, Step, Value, Verb, Witness};
@@ -84,6 +86,7 @@ impl Bench {
             replaceable: false,
             deletes: Deletes::Apply,
             truncate: Truncates::Apply,
+            dropped_partitions: DroppedPartitions::Halt,
         };
         Arc::new(LinkPlan {
             link: self.context.link.clone(),

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use weir::config::{Database, Deletes, Dialect, LinkName, Secret, Tls, Truncates};
+use weir::config::{
+    Database, Deletes, Dialect, DroppedPartitions, LinkName, Secret, Tls, Truncates,
+};
 use weir::error::{Disposition, Error, Kind};
 use weir::link::ports::{LinkContext, Selection, Source};
 use weir::link::queue::{PartReceiver, channel};
@@ -108,6 +110,7 @@ async fn plan(database: &Database, link: &LinkName) -> Arc<LinkPlan> {
             replaceable: false,
             deletes: Deletes::Apply,
             truncate: Truncates::Apply,
+            dropped_partitions: DroppedPartitions::Halt,
         })
     });
     Arc::new(LinkPlan {

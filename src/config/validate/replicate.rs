@@ -7,7 +7,7 @@ use crate::config::pattern;
 use crate::config::problem::Report;
 use crate::config::raw;
 use crate::config::read::At;
-use crate::config::settings::{Deletes, Replicate, Truncates};
+use crate::config::settings::{Deletes, DroppedPartitions, Replicate, Truncates};
 use crate::model::TableName;
 
 /// Checks one replication by itself.
@@ -42,6 +42,10 @@ pub(super) fn replicate(
         ignore: columns(raw.ignore.as_ref(), true, report),
         deletes: raw.deletes.as_ref().map_or(Deletes::Apply, |deletes| deletes.value),
         truncate: raw.truncate.as_ref().map_or(Truncates::Halt, |truncate| truncate.value),
+        dropped_partitions: raw
+            .dropped_partitions
+            .as_ref()
+            .map_or(DroppedPartitions::Halt, |dropped| dropped.value),
         at: report.at(raw.place),
     };
     let rename = renames(raw, &replicate, report);

@@ -53,6 +53,7 @@ pub(super) fn table(
         columns: BTreeMap::new(),
         deletes: raw.deletes.as_ref().map(|deletes| deletes.value),
         truncate: raw.truncate.as_ref().map(|truncate| truncate.value),
+        dropped_partitions: raw.dropped_partitions.as_ref().map(|dropped| dropped.value),
         at: report.at(name.place),
         addresses,
     };

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
 
-use crate::config::{Deletes, Dialect, LinkName, Truncates};
+use crate::config::{Deletes, Dialect, DroppedPartitions, LinkName, Truncates};
 use crate::error::{Error, Kind, Result};
 use crate::model::{
     Before, Change, Column, Identity, Op, Row, Table, TableName, Type, Unique, Value, Witness,
@@ -304,6 +304,7 @@ pub(super) fn plan(altered: bool) -> Arc<LinkPlan> {
         foreign_keys: Vec::new(),
         transactional: true,
         unsupported: None,
+        partitions: Vec::new(),
     };
     let (mut source, target) = (table("public"), table("shop"));
     if altered {
@@ -327,6 +328,7 @@ pub(super) fn plan(altered: bool) -> Arc<LinkPlan> {
         replaceable: true,
         deletes: Deletes::Apply,
         truncate: Truncates::Apply,
+        dropped_partitions: DroppedPartitions::Halt,
     };
     Arc::new(LinkPlan {
         link: LinkName { source: "a".to_owned(), target: "b".to_owned() },

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::{Deletes, Dialect, LinkName, Truncates};
+use crate::config::{Deletes, Dialect, DroppedPartitions, LinkName, Truncates};
 use crate::model::schema::{DecimalSize, JsonKind};
 use crate::model::value::InvalidDate;
 use crate::model::{Before, Column, Identity, Row, Table, Type, Value};
@@ -84,6 +84,7 @@ fn table(name: &str, columns: Vec<Column>) -> Arc<TablePlan> {
         foreign_keys: Vec::new(),
         transactional: true,
         unsupported: None,
+        partitions: Vec::new(),
     };
     Arc::new(TablePlan {
         target: source.clone(),
@@ -95,6 +96,7 @@ fn table(name: &str, columns: Vec<Column>) -> Arc<TablePlan> {
         replaceable: false,
         deletes: Deletes::Apply,
         truncate: Truncates::Apply,
+        dropped_partitions: DroppedPartitions::Halt,
     })
 }
 

@@ -30,6 +30,7 @@ fn table(columns: Vec<Column>, uniques: Vec<Unique>) -> Table {
         foreign_keys: Vec::new(),
         transactional: true,
         unsupported: None,
+        partitions: Vec::new(),
     }
 }
 

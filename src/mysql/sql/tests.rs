@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::*;
-use crate::config::{Deletes, Truncates};
+use crate::config::{Deletes, DroppedPartitions, Truncates};
 use crate::model::schema::DecimalSize;
 use crate::model::schema::JsonKind;
 use crate::model::{Identity, Table, Unique};
@@ -46,6 +46,7 @@ fn plan(name: &str, columns: Vec<Column>, key: usize) -> TablePlan {
         foreign_keys: Vec::new(),
         transactional: true,
         unsupported: None,
+        partitions: Vec::new(),
         columns,
     };
     TablePlan {
@@ -58,6 +59,7 @@ fn plan(name: &str, columns: Vec<Column>, key: usize) -> TablePlan {
         replaceable: false,
         deletes: Deletes::Apply,
         truncate: Truncates::Apply,
+        dropped_partitions: DroppedPartitions::Halt,
     }
 }
 

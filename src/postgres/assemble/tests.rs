@@ -5,7 +5,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::{Deletes, Dialect, LinkName, Truncates};
+use crate::config::{Deletes, Dialect, DroppedPartitions, LinkName, Truncates};
 use crate::model::schema::{DecimalSize, Type};
 use crate::model::{Column, Identity, Table};
 use crate::plan::{ColumnPlan, UpsertStrategy, Wanted};
@@ -48,6 +48,7 @@ fn table(name: &str, columns: Vec<Column>, key: usize) -> TablePlan {
         foreign_keys: Vec::new(),
         transactional: true,
         unsupported: None,
+        partitions: Vec::new(),
     };
     TablePlan {
         target: source.clone(),
@@ -59,6 +60,7 @@ fn table(name: &str, columns: Vec<Column>, key: usize) -> TablePlan {
         replaceable: false,
         deletes: Deletes::Apply,
         truncate: Truncates::Apply,
+        dropped_partitions: DroppedPartitions::Halt,
     }
 }
 
@@ -104,7 +106,7 @@ fn assembler(tables: Vec<TablePlan>, reviewed: Option<Lsn>) -> Assembler {
         wanted: Wanted::default(),
         overlap: Vec::new(),
     };
-    Assembler::new(Arc::new(plan), HashMap::new(), reviewed)
+    Assembler::new(Arc::new(plan), Members::default(), reviewed)
 }
 
 /// Feeds recorded messages; returns the parts and the error that ended it.
@@ -197,7 +199,7 @@ fn a_review_reaches_up_to_its_position() {
 
 fn difference(tables: Vec<TablePlan>, by_oid: HashMap<u32, usize>) -> String {
     let mut assembler = assembler(tables, None);
-    assembler.by_oid = by_oid;
+    assembler.members.planned = by_oid;
     let (_, error) = feed(&mut assembler, &recorded("15"));
     let error = error.expect("a difference");
     assert_eq!(error.kind(), Kind::SchemaChanged, "{error:?}");

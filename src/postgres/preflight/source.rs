@@ -1,10 +1,10 @@
 //! Checks of a source: settings of logical decoding, the right to replicate, the publication.
 
-use std::collections::BTreeSet;
-
 use super::Probe;
 use crate::error::{Kind, Result};
 use crate::link::ports::Finding;
+use crate::postgres::failure::classify;
+use crate::postgres::slot;
 
 const SETTINGS: &str = "
 SELECT current_setting('wal_level') AS wal_level, pg_is_in_recovery() AS standby,
@@ -79,19 +79,20 @@ const KEEP_SIZE: &str = "set a limit that fits the disk, for example: ALTER SYST
     max_slot_wal_keep_size = '50GB'; SELECT pg_reload_conf()";
 
 const PUBLICATION: &str = "
-SELECT puballtables, pubinsert AND pubupdate AND pubdelete AND pubtruncate AS complete
+SELECT puballtables, pubinsert AND pubupdate AND pubdelete AND pubtruncate AS complete, pubviaroot
 FROM pg_publication WHERE pubname = $1::text";
 
-/// Row filters and column lists exist from version 15 on; as JSON both read as absent before.
-const PUBLISHED: &str = "
-SELECT t.schemaname::text AS nsp, t.tablename::text AS rel,
-       COALESCE((SELECT to_jsonb(r)->>'prqual' IS NOT NULL OR to_jsonb(r)->>'prattrs' IS NOT NULL
-                 FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid
-                 WHERE p.pubname = t.pubname AND r.prrelid = c.oid), false) AS partial
-FROM pg_publication_tables t
+/// What publication `$1` holds besides the tables `$2`, `$3` and their partitions.
+const EXTRA: &str = "
+SELECT format('%s.%s', t.schemaname, t.tablename) FROM pg_publication_tables t
 JOIN pg_namespace n ON n.nspname = t.schemaname
 JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = t.tablename
-WHERE t.pubname = $1::text";
+WHERE t.pubname = $1::text AND NOT EXISTS (
+  SELECT FROM unnest($2::text[], $3::text[]) AS w(schema, name)
+  JOIN pg_namespace o ON o.nspname = w.schema
+  JOIN pg_class u ON u.relnamespace = o.oid AND u.relname = w.name
+  WHERE u.oid = c.oid OR u.oid IN (SELECT a.relid FROM pg_partition_ancestors(c.oid) AS a))
+ORDER BY 1 LIMIT 20";
 
 /// The publication: it exists and holds the planned tables whole. Without a plan there is nothing to
 /// compare it with.
@@ -113,6 +114,10 @@ pub(super) async fn publication(probe: &Probe<'_>) -> Result<Vec<Finding>> {
         let message = "it does not publish all of insert, update, delete, truncate";
         findings.push(finding(true, message.to_owned()));
     }
+    if row.get("pubviaroot") {
+        let message = "it publishes partitions as their root: a TRUNCATE of one is not in it then";
+        findings.push(finding(true, message.to_owned()));
+    }
     if row.get("puballtables") {
         let message = "it holds all tables: updates of tables without a key fail for everyone";
         findings.push(finding(false, message.to_owned()));
@@ -120,27 +125,28 @@ pub(super) async fn publication(probe: &Probe<'_>) -> Result<Vec<Finding>> {
     if probe.preflight.tables.is_empty() {
         return Ok(findings);
     }
-    let planned: BTreeSet<String> =
-        probe.preflight.tables.iter().map(|table| table.name.to_string()).collect();
-    let mut held = BTreeSet::new();
-    for row in probe.rows(PUBLISHED, &[&name]).await? {
-        let table = format!("{}.{}", row.get::<_, &str>("nsp"), row.get::<_, &str>("rel"));
-        if row.get("partial") {
-            let message = format!("it holds {table} with a row filter or column list");
+    let tables: Vec<_> = probe.preflight.tables.iter().map(|table| &table.name).collect();
+    let held = slot::held(&probe.session, &name, &tables).await;
+    let held = held.map_err(|error| classify(error, format!("look at publication {name}")))?;
+    let mut absent = Vec::new();
+    for held in held {
+        if !held.whole {
+            let message = format!("it holds {} with a row filter or column list", held.table);
             findings.push(finding(true, message));
+        } else if !held.published {
+            absent.push(held.table.to_string());
         }
-        held.insert(table);
     }
-    let list = |tables: Vec<&String>| {
-        tables.into_iter().map(String::as_str).collect::<Vec<_>>().join(", ")
-    };
-    let absent = list(planned.difference(&held).collect());
     if !absent.is_empty() {
-        findings.push(finding(true, format!("it does not hold {absent}")));
+        absent.sort_unstable();
+        findings.push(finding(true, format!("it does not hold {}", absent.join(", "))));
     }
-    let extra = list(held.difference(&planned).take(20).collect());
+    let (schemas, names) = probe.tables();
+    let extra = probe.rows(EXTRA, &[&name, &schemas, &names]).await?;
+    let extra: Vec<&str> = extra.iter().map(|row| row.get(0)).collect();
     if !extra.is_empty() {
-        findings.push(finding(false, format!("it holds tables that are not planned: {extra}")));
+        let message = format!("it holds tables that are not planned: {}", extra.join(", "));
+        findings.push(finding(false, message));
     }
     Ok(findings)
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::*;
-use crate::config::{Deletes, Truncates};
+use crate::config::{Deletes, DroppedPartitions, Truncates};
 use crate::model::schema::DecimalSize;
 use crate::model::{Identity, Table, Unique};
 use crate::plan::{ColumnPlan, UpsertStrategy};
@@ -67,6 +67,7 @@ pub(in crate::postgres) fn plan(name: &str, columns: Vec<Column>, key: &[usize])
         foreign_keys: Vec::new(),
         transactional: true,
         unsupported: None,
+        partitions: Vec::new(),
     };
     let conversion = Conversion { nullable: true, fit: Fit::Bool };
     let columns = (0..table.columns.len())
@@ -87,6 +88,7 @@ pub(in crate::postgres) fn plan(name: &str, columns: Vec<Column>, key: &[usize])
         replaceable: false,
         deletes: Deletes::Apply,
         truncate: Truncates::Apply,
+        dropped_partitions: DroppedPartitions::Halt,
     }
 }
 

@@ -179,6 +179,7 @@ fn source() -> Table {
         foreign_keys: Vec::new(),
         transactional: true,
         unsupported: None,
+        partitions: Vec::new(),
     }
 }
 

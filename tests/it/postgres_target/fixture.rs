@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tempfile::TempDir;
-use weir::config::{Database, Deletes, Dialect, LinkName, Secret, Tls, Truncates};
+use weir::config::{
+    Database, Deletes, Dialect, DroppedPartitions, LinkName, Secret, Tls, Truncates,
+};
 use weir::link::ports::{Applied, LinkContext, Room, Selection, Slice, Target};
 use weir::model::{Row, Step, Table, Value, Verb, Witness};
 use weir::plan::{ColumnPlan, LinkPlan, TablePlan, UpsertStrategy};
@@ -151,6 +153,7 @@ fn plan(table: Table) -> TablePlan {
         replaceable: false,
         deletes: Deletes::Apply,
         truncate: Truncates::Apply,
+        dropped_partitions: DroppedPartitions::Halt,
     }
 }
 

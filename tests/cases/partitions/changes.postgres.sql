@@ -1,0 +1,15 @@
+BEGIN;
+INSERT INTO m SELECT i, DATE '2023-06-01' + 400 * (i % 3), (SELECT string_agg(md5(j::text || i), '') FROM generate_series(1, 200) j), i % 2 FROM generate_series(1, 30) i;
+INSERT INTO c SELECT i, id, d FROM m, LATERAL (SELECT id AS i) x WHERE id <= 12;
+INSERT INTO h SELECT i, 'v' || i FROM generate_series(1, 20) i;
+COMMIT;
+UPDATE m SET n = n + 10 WHERE id % 4 = 0;
+UPDATE m SET d = d + 400 WHERE id % 3 < 2 AND id % 5 = 0;
+UPDATE m SET id = id + 200 WHERE d >= '2025-01-01' AND id = 11;
+UPDATE m SET v = 'short', d = d - 500 WHERE id IN (2, 5, 1);
+DELETE FROM m WHERE id IN (7, 8, 9);
+CREATE TABLE m_22 PARTITION OF m FOR VALUES FROM ('2022-01-01') TO ('2023-01-01');
+INSERT INTO m VALUES (50, '2022-02-02', 'new partition', 5);
+UPDATE m SET d = '2022-03-03' WHERE id = 10;
+UPDATE h SET id = id + 100 WHERE id % 2 = 0;
+DELETE FROM h WHERE id = 5;
