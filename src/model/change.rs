@@ -15,8 +15,8 @@ pub struct Change {
     pub table: usize,
     /// What happened.
     pub op: Op,
-    /// The row was logged in another shape than planned, before a reviewed ALTER TABLE, so the log
-    /// may not hold what the plan writes: it is to be read again.
+    /// The log may not hold all that the plan writes of the row, so it is to be read again: it was
+    /// logged before a reviewed ALTER TABLE, or by a partial image of an insert.
     pub reshaped: bool,
 }
 

@@ -100,10 +100,70 @@ pub(crate) async fn collations(
     Ok(table.columns.iter().map(|column| found.remove(&column.name).flatten()).collect())
 }
 
+/// Which columns before images hold (`binlog_row_image`).
+/// Source: MySQL and MariaDB manuals, "binlog_row_image".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum RowImage {
+    /// All of them.
+    Full,
+    /// The columns that tell the row from others.
+    Minimal,
+    /// As `Minimal`, and all that are no BLOB, TEXT or like them.
+    NoBlob,
+}
+
+impl RowImage {
+    fn of(setting: &str) -> RowImage {
+        match setting.to_ascii_uppercase().as_str() {
+            // FULL_NODUP of MariaDB 11.4 shortens after images only.
+            "FULL" | "FULL_NODUP" => RowImage::Full,
+            "NOBLOB" => RowImage::NoBlob,
+            _ => RowImage::Minimal,
+        }
+    }
+
+    /// What before images of `table` are sure to hold. Without a primary key a unique index without
+    /// NULL takes its place, one of them where there are several; without either, it is the whole row.
+    fn identity(self, table: &Table) -> Identity {
+        if self == RowImage::Full {
+            return Identity::Full;
+        }
+        let column = |at: &usize| table.columns.get(*at);
+        let never_null = |one: &&Unique| {
+            !one.columns.is_empty()
+                && one.columns.iter().all(|at| column(at).is_some_and(|one| !one.nullable))
+        };
+        let key: Vec<usize> = match table.primary_key() {
+            Some(key) => key.to_vec(),
+            // A prefix index is not among the unique indexes, but the server may choose it.
+            None if !table.odd_unique_indexes.is_empty() => Vec::new(),
+            None => {
+                let mut candidates = table.uniques.iter().filter(never_null);
+                let Some(first) = candidates.next() else { return Identity::Full };
+                let all = candidates.map(|one| &one.columns).collect::<Vec<_>>();
+                let in_all = |at: &&usize| all.iter().all(|columns| columns.contains(at));
+                first.columns.iter().filter(in_all).copied().collect()
+            }
+        };
+        let short = |at: &usize| {
+            self == RowImage::NoBlob && column(at).is_some_and(|column| !is_long(&column.native))
+        };
+        let known = |at: &usize| key.contains(at) || short(at);
+        Identity::Columns((0..table.columns.len()).filter(known).collect())
+    }
+}
+
+/// Whether NOBLOB leaves a column of this native type out.
+fn is_long(native: &str) -> bool {
+    const LONG: [&str; 6] = ["text", "blob", "json", "geom", "vector", "compressed"];
+    const SHAPES: [&str; 4] = ["point", "linestring", "polygon", "geometrycollection"];
+    LONG.iter().chain(&SHAPES).any(|long| native.contains(long))
+}
+
 /// What holds for every table of the server.
 struct Server {
     flavor: Flavor,
-    full_image: bool,
+    image: RowImage,
     folds_names: bool,
     /// What foreign keys do is in the log.
     logs_cascades: bool,
@@ -124,11 +184,7 @@ async fn read(session: &mut Session, selection: &Selection) -> Result<Vec<Table>
         read_uniques(session, &schema, &mut tables).await?;
         foreign_keys::read(session, &schema, server.logs_cascades, &mut tables).await?;
         for table in &mut tables {
-            table.identity = match (server.full_image, table.primary_key()) {
-                (true, _) => Identity::Full,
-                (false, Some(key)) => Identity::Columns(key.to_vec()),
-                (false, None) => Identity::Nothing,
-            };
+            table.identity = server.image.identity(table);
         }
         all.extend(tables);
     }
@@ -156,7 +212,7 @@ async fn read_server(session: &mut Session) -> Result<Server> {
     let engines = "SELECT ENGINE FROM information_schema.ENGINES WHERE TRANSACTIONS = 'YES'";
     Ok(Server {
         flavor,
-        full_image: image.eq_ignore_ascii_case("FULL"),
+        image: RowImage::of(&image),
         folds_names: folding != "0",
         logs_cascades: history::logs_cascades(session).await?,
         transactional: first_column(session.texts(WHAT, engines).await?),

@@ -229,6 +229,7 @@ fn table_plan(draft: &Draft<'_>, findings: &mut Vec<Finding>) -> TablePlan {
         key,
         rank: 0,
         replaceable: false,
+        parent: false,
         deletes: draft.chosen.deletes(),
         truncate: draft.chosen.truncate(),
         dropped_partitions: draft.chosen.dropped_partitions(),
@@ -243,7 +244,8 @@ fn tie(tables: &mut [TablePlan]) {
     let parents: HashSet<TableName> = keys.map(|key| key.parent.clone()).collect();
     for (table, rank) in tables.iter_mut().zip(found) {
         table.rank = rank;
-        table.replaceable = is_whole(table) && !parents.contains(&table.target.name);
+        table.parent = parents.contains(&table.target.name);
+        table.replaceable = is_whole(table) && !table.parent;
     }
 }
 

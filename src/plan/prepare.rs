@@ -28,8 +28,7 @@ pub enum Act {
     /// Insert, or update the listed columns.
     Upsert {
         /// The columns of `row`, ascending; `None` for every column of the plan. Some are unknown
-        /// only in a row that was logged before a reviewed ALTER TABLE gave the table a column:
-        /// the target's default then stands for the source's.
+        /// only in a row that is read again at once and that other rows may refer to until then.
         columns: Option<Arc<[usize]>>,
         /// The values, match key included.
         row: Row,
@@ -128,11 +127,11 @@ pub fn prepare(plan: &LinkPlan, change: &Change) -> Result<Option<Prepared>> {
         Error::new(Kind::Internal, format!("a change names table {} of the plan", change.table))
     })?;
     let act = act(table, &change.op)?;
-    // What the log lacks of a reshaped row comes with its note. What it holds is written all the
-    // same, for rows that refer to it; unless the target wants what is lacking.
+    // What the log lacks of a new row comes with its note, and with it the row: no half row is ever
+    // seen. Only where rows refer to it, what is known is written; unless the target wants the rest.
     let act = match act {
         Some(Act::Upsert { columns: Some(columns), .. })
-            if change.reshaped && lacks_required(table, &columns) =>
+            if change.reshaped && (!table.parent || lacks_required(table, &columns)) =>
         {
             None
         }

@@ -45,6 +45,8 @@ pub struct TablePlan {
     /// Whether a delete and an insert of one key may be one insert-or-update: every column of the
     /// target is written, and no other table of the link hangs on the row that goes.
     pub replaceable: bool,
+    /// Whether rows of a table of the link refer to its rows on the target.
+    pub parent: bool,
     /// What deletes do.
     pub deletes: Deletes,
     /// What TRUNCATE does.

@@ -84,6 +84,7 @@ impl Bench {
             upsert,
             rank: 0,
             replaceable: false,
+            parent: false,
             deletes: Deletes::Apply,
             truncate: Truncates::Apply,
             dropped_partitions: DroppedPartitions::Halt,

@@ -108,6 +108,7 @@ async fn plan(database: &Database, link: &LinkName) -> Arc<LinkPlan> {
             upsert: UpsertStrategy::Native,
             rank: 0,
             replaceable: false,
+            parent: false,
             deletes: Deletes::Apply,
             truncate: Truncates::Apply,
             dropped_partitions: DroppedPartitions::Halt,

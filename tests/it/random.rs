@@ -4,7 +4,8 @@
 //! Two sessions write the same few keys: key changes and cycles, swaps of unique values, deletes
 //! that come back, chains on one key, undone savepoints, long values that stay as they are. A third
 //! session deletes rows on the target, so that updates miss. At last every row is touched once, so
-//! that each lost row is missed at least then. Batches are small: transactions go in slices.
+//! that each lost row is missed at least then. Batches are small: transactions go in slices. The
+//! sessions of MySQL and MariaDB switch between row images.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,12 +21,13 @@ const SPACE: &str = "chance";
 const KEYS: u32 = 25;
 
 const TABLES: &str = "\
-    CREATE TABLE item (id INT PRIMARY KEY, code VARCHAR(30) NOT NULL UNIQUE, n INT NOT NULL, body TEXT); \
+    CREATE TABLE item (id INT PRIMARY KEY, code VARCHAR(30) NOT NULL UNIQUE, n INT NOT NULL, \
+    note VARCHAR(9) DEFAULT 'none', body TEXT); \
     CREATE TABLE line (item INT NOT NULL, part VARCHAR(10) NOT NULL, n INT, PRIMARY KEY (item, part)); \
     CREATE TABLE log (id INT PRIMARY KEY, n INT, body TEXT)";
 
 const CHECKS: [&str; 3] = [
-    "SELECT id, code, n, body FROM item ORDER BY id",
+    "SELECT id, code, n, note, body FROM item ORDER BY id",
     "SELECT item, part, n FROM line ORDER BY item, part",
     "SELECT id, n, body FROM log ORDER BY id",
 ];
@@ -57,7 +59,10 @@ impl Chance {
         let (id, other, n) = (self.key(), self.key(), self.random.u32(0..1_000));
         let (body, code) = (self.body(), self.code());
         let part = format!("p{}", self.random.u8(0..4));
-        let insert = format!("INSERT INTO item VALUES ({id}, '{code}', {n}, '{body}')");
+        let insert = match self.random.bool() {
+            true => format!("INSERT INTO item VALUES ({id}, '{code}', {n}, 'own', '{body}')"),
+            false => format!("INSERT INTO item (n, id, code) VALUES ({n}, {id}, '{code}')"),
+        };
         let delete = format!("DELETE FROM item WHERE id = {id}");
         let rekey = |from: u32, to: u32| format!("UPDATE item SET id = {to} WHERE id = {from}");
         match self.random.u8(0..14) {
@@ -115,6 +120,11 @@ async fn write(pair: Arc<Pair>, seed: u64, stop: Arc<AtomicBool>) -> u64 {
     let mut session = Session::open(&pair.source, SPACE).await;
     let mut written = 0;
     while !stop.load(Ordering::Relaxed) {
+        if !pair.source.kind().is_postgres() && chance.random.u8(0..3) == 0 {
+            let image = ["FULL", "MINIMAL", "NOBLOB"][chance.random.usize(0..3)];
+            let set = format!("SET SESSION binlog_row_image = '{image}'");
+            session.lines(&set).await.expect("an image");
+        }
         match session.transaction(&chance.transaction()).await {
             Ok(()) => written += 1,
             // A key that is taken, or a deadlock: the transaction is undone.

@@ -326,6 +326,7 @@ pub(super) fn plan(altered: bool) -> Arc<LinkPlan> {
         upsert: UpsertStrategy::Native,
         rank: 0,
         replaceable: true,
+        parent: false,
         deletes: Deletes::Apply,
         truncate: Truncates::Apply,
         dropped_partitions: DroppedPartitions::Halt,

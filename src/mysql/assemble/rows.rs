@@ -1,8 +1,8 @@
 //! Rows events of planned tables to changes.
 //!
-//! With a full row image every planned column is known. Where the image is partial, what an
-//! update does not carry is the same as before; an insert that does not carry a column, or a
-//! before image without the match key, halts the link by name.
+//! The event says which columns its images hold; no setting is asked. What an update does not carry
+//! is the same as before. What an insert does not carry is a default that the log does not tell: the
+//! row is to be read again. A before image without the match key halts the link by name.
 
 use bytes::Bytes;
 
@@ -53,7 +53,11 @@ impl Assembler {
             if cursor.len() == left {
                 return Err(about(Error::new(Kind::Malformed, "rows without columns"), &plan));
             }
-            let reshaped = known.shape.reshaped && !matches!(op, Op::Delete { .. });
+            let reshaped = match images.kind {
+                RowsKind::Insert => known.shape.reshaped || !known.shape.is_full(images.after),
+                RowsKind::Update => known.shape.reshaped,
+                RowsKind::Delete => false,
+            };
             self.push(Change { table: known.table, op, reshaped }, ready)?;
         }
         Ok(())
@@ -76,9 +80,7 @@ fn change(
     Ok(match images.kind {
         RowsKind::Insert => {
             let after = shape.image(cursor, images.after, event)?.into_row();
-            if !shape.is_full(images.after) {
-                return Err(partial("an insert that does not hold every column"));
-            }
+            require_key(plan, &after, "an insert")?;
             Op::Insert { after }
         }
         RowsKind::Delete => {
@@ -106,15 +108,17 @@ fn before(plan: &TablePlan, row: Row, full: bool) -> Result<Before> {
     if full {
         return Ok(Before::Full(row));
     }
+    require_key(plan, &row, "a before image")?;
+    Ok(Before::Key(row))
+}
+
+/// Without the match key a row can be neither found nor read again.
+fn require_key(plan: &TablePlan, row: &Row, what: &str) -> Result<()> {
     let source = |key: &usize| plan.columns.get(*key).map(|column| column.source);
     let known = |at: usize| row.get(at).is_some_and(Value::is_known);
     if plan.key.iter().filter_map(source).all(known) {
-        return Ok(Before::Key(row));
+        return Ok(());
     }
-    Err(partial("a before image without the match key"))
-}
-
-fn partial(what: &str) -> Error {
-    Error::new(Kind::Unsupported, format!("the log holds {what}"))
-        .hint("set binlog_row_image = FULL on the source for all sessions, then start anew")
+    Err(Error::new(Kind::Unsupported, format!("the log holds {what} without the match key"))
+        .hint("set binlog_row_image = FULL on the source for all sessions, or match rows by the primary key; then start anew"))
 }

@@ -94,6 +94,7 @@ fn table(name: &str, columns: Vec<Column>) -> Arc<TablePlan> {
         upsert: UpsertStrategy::Native,
         rank: 0,
         replaceable: false,
+        parent: false,
         deletes: Deletes::Apply,
         truncate: Truncates::Apply,
         dropped_partitions: DroppedPartitions::Halt,

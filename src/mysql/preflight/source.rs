@@ -32,7 +32,6 @@ pub(super) fn settings(probe: &Probe<'_>) -> Vec<Finding> {
     };
     // What only one of the two servers has is absent on the other; these both have.
     need("binlog_format", "ROW", "other formats log statements, not rows");
-    need("binlog_row_image", "FULL", "partial rows cannot be told apart from whole ones");
     need("binlog_row_metadata", "FULL", "without it the log has no column names and signs");
     need("binlog_row_value_options", "", "partial JSON is not supported yet");
     need("binlog_transaction_compression", "OFF", "compressed transactions are not supported yet");
@@ -43,8 +42,24 @@ pub(super) fn settings(probe: &Probe<'_>) -> Vec<Finding> {
         let hint = "set server_id in the server's settings and restart it";
         findings.push(probe.about_database(true, Kind::Setting, "server_id is 0", hint));
     }
+    findings.extend(row_image(probe));
     findings.extend(retention(probe));
     findings
+}
+
+/// Partial row images are carried; what they cost is said. Whether the match keys are in them is
+/// the planner's to judge.
+fn row_image(probe: &Probe<'_>) -> Option<Finding> {
+    let image = probe.setting("binlog_row_image")?;
+    if image.starts_with("FULL") {
+        return None;
+    }
+    let message = format!(
+        "binlog_row_image is {image}: each insert that does not name all columns is read again at the \
+         source, and what a row was before a change is not known"
+    );
+    let hint = format!("to have whole rows in the log, {}", probe.set("binlog_row_image", "FULL"));
+    Some(probe.about_database(false, Kind::Setting, message, hint))
 }
 
 /// Logs that go before weir is back after a weekend are a gap.

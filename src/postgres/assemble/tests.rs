@@ -58,6 +58,7 @@ fn table(name: &str, columns: Vec<Column>, key: usize) -> TablePlan {
         upsert: UpsertStrategy::Native,
         rank: 0,
         replaceable: false,
+        parent: false,
         deletes: Deletes::Apply,
         truncate: Truncates::Apply,
         dropped_partitions: DroppedPartitions::Halt,

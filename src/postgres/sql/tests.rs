@@ -86,6 +86,7 @@ pub(in crate::postgres) fn plan(name: &str, columns: Vec<Column>, key: &[usize])
         upsert: UpsertStrategy::Native,
         rank: 0,
         replaceable: false,
+        parent: false,
         deletes: Deletes::Apply,
         truncate: Truncates::Apply,
         dropped_partitions: DroppedPartitions::Halt,

@@ -151,6 +151,7 @@ fn plan(table: Table) -> TablePlan {
         upsert: UpsertStrategy::Native,
         rank: 0,
         replaceable: false,
+        parent: false,
         deletes: Deletes::Apply,
         truncate: Truncates::Apply,
         dropped_partitions: DroppedPartitions::Halt,
