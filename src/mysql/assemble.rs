@@ -15,7 +15,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use super::binlog::{Event, Format, Header, Query, parse};
+use super::binlog::{Event, Format, Header, Payload, Query, parse};
 use super::session::Flavor;
 use super::statement::{self, Statement};
 use crate::error::{Error, Kind, Result};
@@ -107,6 +107,36 @@ impl Assembler {
         let event = parse(header, body, &self.format).map_err(|error| place(error, &self.place))?;
         self.place.pass(header);
         self.event(header, event, ready).map_err(|error| place(error, &self.place))
+    }
+
+    /// Opens a compressed transaction; its events go to [`Assembler::take_packed`].
+    ///
+    /// # Errors
+    /// As [`Payload::open`], with its place in the log.
+    pub(crate) fn unpack<'a>(&mut self, header: &Header, body: &'a [u8]) -> Result<Payload<'a>> {
+        self.place.pass(header);
+        Payload::open(body).map_err(|error| error.within(format_args!("log at {}", self.place)))
+    }
+
+    /// As [`Assembler::take`], for an event out of a compressed transaction: it has no place of its own.
+    ///
+    /// # Errors
+    /// As [`Assembler::take`].
+    pub(crate) fn take_packed(
+        &mut self,
+        header: &Header,
+        body: &[u8],
+        ready: &mut Vec<Part>,
+    ) -> Result<()> {
+        let event = match parse(header, body, &self.format) {
+            Ok(Event::Format(_) | Event::Rotate { .. } | Event::Heartbeat { .. }) => {
+                Err(Error::new(Kind::Malformed, "a compressed transaction with what is none"))
+            }
+            event => event,
+        };
+        event
+            .and_then(|event| self.event(header, event, ready))
+            .map_err(|error| error.within(format_args!("log at {}", self.place)))
     }
 
     fn event(&mut self, header: &Header, event: Event<'_>, ready: &mut Vec<Part>) -> Result<()> {

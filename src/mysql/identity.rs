@@ -4,6 +4,7 @@
 //! itself. Both ends of a link use this one function.
 
 use super::session::{Flavor, Session};
+use super::wire::Connection;
 use crate::error::{Error, Kind, Result};
 
 /// What the running server has that a copy of its files has not; MariaDB has no identity at all.
@@ -16,20 +17,41 @@ pub async fn instance(session: &mut Session) -> Result<String> {
     Ok(found.unwrap_or_default())
 }
 
+const WHAT: &str = "read the server's identity";
+
 /// The identity of the server behind `session`: `mysql:<uuid>` or `mariadb:<server id>`.
 ///
 /// # Errors
 /// As the server says.
 pub async fn identity(session: &mut Session) -> Result<String> {
-    let (prefix, sql) = match session.flavor() {
+    let (prefix, sql) = asked(session.flavor());
+    let found = session.text(WHAT, sql).await?;
+    named(prefix, found, session.database())
+}
+
+/// The same of a replication connection.
+///
+/// # Errors
+/// As the server says.
+pub(super) async fn of_reader(reader: &mut Connection) -> Result<String> {
+    let (prefix, sql) = asked(reader.flavor());
+    let found = reader.text(WHAT, sql).await?;
+    named(prefix, found, reader.database())
+}
+
+fn asked(flavor: Flavor) -> (&'static str, &'static str) {
+    match flavor {
         Flavor::Mysql => ("mysql", "SELECT LOWER(@@GLOBAL.server_uuid)"),
         Flavor::Mariadb => ("mariadb", "SELECT @@GLOBAL.server_id"),
-    };
-    match session.text("read the server's identity", sql).await? {
+    }
+}
+
+fn named(prefix: &str, found: Option<String>, database: &str) -> Result<String> {
+    match found {
         Some(id) if !id.is_empty() => Ok(format!("{prefix}:{id}")),
         _ => Err(Error::new(
             Kind::Unsupported,
-            format!("database `{}` shows no server identity", session.database()),
+            format!("database `{database}` shows no server identity"),
         )),
     }
 }

@@ -14,6 +14,7 @@ pub mod encode;
 pub mod failure;
 mod history;
 pub mod identity;
+mod login;
 pub mod preflight;
 mod room;
 pub mod scan;
@@ -25,5 +26,6 @@ mod statement;
 mod stream;
 pub mod target;
 mod transport;
+mod wire;
 
 pub use room::Mysql;

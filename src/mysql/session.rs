@@ -19,15 +19,13 @@ use crate::config::{Database, Dialect, is_socket};
 use crate::error::{Error, Kind, Result};
 
 /// Longest time for TCP connect, login and session settings together.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest time for one of the small statements of [`Session::rows`] and [`Session::run`].
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(60);
 /// Idle time before TCP keep-alive probes start.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
 /// Prepared statements kept per connection.
 const STATEMENTS_MAX: usize = 256;
-/// Largest packet accepted from a dump thread, in bytes: the protocol's own limit on an event.
-const EVENT_BYTES_MAX: usize = 1 << 30;
 /// `sql_mode` of targets (type-mapping §0.7): nothing is bent in silence.
 const TARGET_SQL_MODE: &str = "STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,\
     ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION,NO_AUTO_VALUE_ON_ZERO";
@@ -39,7 +37,7 @@ pub enum Role {
     Source,
     /// Applies changes: strict `sql_mode`.
     Target,
-    /// Will be turned into a binlog stream: packets up to 1 GiB.
+    /// Reads the log.
     Replica,
 }
 
@@ -69,7 +67,7 @@ pub struct Session {
 /// dialect, `Timeout` after 10 s, and whatever the server says (see [`classify`]).
 pub async fn connect(database: &Database, application_name: &str, role: Role) -> Result<Session> {
     let context = || format!("connect to database `{}`", database.name);
-    let opts = options(database, application_name, role).await?;
+    let opts = options(database, application_name).await?;
     let connecting = async {
         let mut conn = log_in(opts, database.dialect)
             .await
@@ -89,15 +87,23 @@ pub async fn connect(database: &Database, application_name: &str, role: Role) ->
     };
     match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
         Ok(session) => session,
-        Err(_) => Err(Error::new(
-            Kind::Timeout,
-            format!("{}: no login within {} s", context(), CONNECT_TIMEOUT.as_secs()),
-        )
-        .hint(
-            "check the server's load, and that it is MySQL or MariaDB that listens there: \
-             PostgreSQL waits for the client to speak first",
-        )),
+        Err(_) => Err(no_login(database)),
     }
+}
+
+/// The error for a login that takes too long.
+pub(super) fn no_login(database: &Database) -> Error {
+    let (name, limit) = (&database.name, CONNECT_TIMEOUT.as_secs());
+    let context = format!("connect to database `{name}`: no login within {limit} s");
+    Error::new(Kind::Timeout, context).hint(
+        "check the server's load, and that it is MySQL or MariaDB that listens there: PostgreSQL \
+         waits for the client to speak first",
+    )
+}
+
+/// Whether one refusal of a login is no proof that the password is wrong; see [`log_in`].
+pub(super) fn may_lie(dialect: Dialect) -> bool {
+    dialect == Dialect::Mariadb
 }
 
 /// Logs in. With `ed25519` of MariaDB a right password is refused once in a few hundred logins (seen
@@ -107,7 +113,7 @@ async fn log_in(opts: impl Into<mysql_async::Opts>, dialect: Dialect) -> mysql_a
     let opts = opts.into();
     match Conn::new(opts.clone()).await {
         Err(mysql_async::Error::Server(refusal))
-            if refusal.code == ACCESS_DENIED && dialect == Dialect::Mariadb =>
+            if refusal.code == ACCESS_DENIED && may_lie(dialect) =>
         {
             tracing::debug!("the login was refused; trying once more");
             Conn::new(opts).await
@@ -120,11 +126,6 @@ impl Session {
     /// The connection itself, for prepared statements; wrap calls in [`within`].
     pub fn conn(&mut self) -> &mut Conn {
         &mut self.conn
-    }
-
-    /// Gives the connection away, to become a binlog stream.
-    pub fn into_conn(self) -> Conn {
-        self.conn
     }
 
     /// Which server this is.
@@ -213,7 +214,7 @@ fn text_of(value: Option<mysql_async::Value>) -> Option<String> {
     }
 }
 
-async fn options(database: &Database, application_name: &str, role: Role) -> Result<OptsBuilder> {
+async fn options(database: &Database, application_name: &str) -> Result<OptsBuilder> {
     let password = match &database.password {
         Some(secret) => Some(secret.read(&database.name).await?),
         None => None,
@@ -232,11 +233,11 @@ async fn options(database: &Database, application_name: &str, role: Role) -> Res
         .tcp_nodelay(true)
         .client_found_rows(true)
         .stmt_cache_size(STATEMENTS_MAX)
-        .max_allowed_packet((role == Role::Replica).then_some(EVENT_BYTES_MAX))
         .connect_attribute("program_name", application_name))
 }
 
-fn settings(role: Role) -> Vec<String> {
+/// What every session is set to.
+pub(super) fn settings(role: Role) -> Vec<String> {
     let sql_mode = if role == Role::Target { TARGET_SQL_MODE } else { "" };
     vec![
         "SET NAMES utf8mb4".to_owned(),
@@ -248,7 +249,7 @@ fn settings(role: Role) -> Vec<String> {
 }
 
 /// Refuses a server of the other dialect than configured.
-fn check_dialect(database: &Database, version_text: &str) -> Result<Flavor> {
+pub(super) fn check_dialect(database: &Database, version_text: &str) -> Result<Flavor> {
     let flavor = if version_text.contains("MariaDB") { Flavor::Mariadb } else { Flavor::Mysql };
     let (found, scheme) = match flavor {
         Flavor::Mysql => (Dialect::Mysql, "mysql"),

@@ -12,10 +12,12 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::assemble::{Assembler, Server};
+use super::binlog::event::TRANSACTION_PAYLOAD;
 use super::history;
-use super::identity::identity;
+use super::identity::{identity, of_reader};
 use super::session::{self, Flavor, Role, Session};
 use super::stream::{EventStream, Replica};
+use super::wire::{self, Connection};
 use crate::config::Database;
 use crate::error::{Error, Kind, Result};
 use crate::link::ports::{LinkContext, Pending, Source};
@@ -55,14 +57,27 @@ impl MysqlSource {
         let application = self.context.application_name();
         let mut session = session::connect(&self.database, &application, role).await?;
         let identity = identity(&mut session).await?;
+        self.same(&identity)?;
+        Ok(session)
+    }
+
+    fn same(&self, identity: &str) -> Result<()> {
         if identity == self.identity {
-            return Ok(session);
+            return Ok(());
         }
         let context = format!(
             "database `{}` is now served by {identity}, it was {}",
             self.database.name, self.identity
         );
         Err(Error::new(Kind::Identity, context))
+    }
+
+    /// A connection for the dump, to the same server.
+    async fn reader(&self) -> Result<Connection> {
+        let mut reader = wire::connect(&self.database, &self.context.application_name()).await?;
+        let identity = of_reader(&mut reader).await?;
+        self.same(&identity)?;
+        Ok(reader)
     }
 
     fn replica(&self) -> Replica {
@@ -91,8 +106,8 @@ impl MysqlSource {
         drop(session);
         let plan = Arc::clone(&self.plan);
         let mut assembler = Assembler::new(plan, server, from.clone(), reviewed_until)?;
-        let session = self.session(Role::Replica).await?;
-        let mut stream = EventStream::start(session, &from, &replica).await?;
+        let reader = self.reader().await?;
+        let mut stream = EventStream::start(reader, &from, &replica).await?;
         tracing::debug!(link = %self.context.link, %from, "streaming");
         let mut ready = Vec::new();
         loop {
@@ -102,17 +117,35 @@ impl MysqlSource {
                 () = queue.closed() => return Ok(()),
                 event = stream.next() => event?,
             };
-            assembler.take(&event.header, event.body(), &mut ready)?;
-            drop(event);
-            for part in ready.drain(..) {
-                tokio::select! {
-                    biased;
-                    () = stop.cancelled() => return Ok(()),
-                    sent = queue.send(dated(part)) => if sent.is_err() { return Ok(()) },
+            if event.header.kind != TRANSACTION_PAYLOAD {
+                assembler.take(&event.header, &event.body, &mut ready)?;
+                drop(event);
+                if !hand_on(&mut ready, &queue, &stop).await {
+                    return Ok(());
+                }
+                continue;
+            }
+            let mut payload = assembler.unpack(&event.header, &event.body)?;
+            while let Some((header, body)) = payload.next()? {
+                assembler.take_packed(&header, body, &mut ready)?;
+                if !hand_on(&mut ready, &queue, &stop).await {
+                    return Ok(());
                 }
             }
         }
     }
+}
+
+/// Puts parts into the queue; false where they are not wanted any more.
+async fn hand_on(ready: &mut Vec<Part>, queue: &PartSender, stop: &CancellationToken) -> bool {
+    for part in ready.drain(..) {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return false,
+            sent = queue.send(dated(part)) => if sent.is_err() { return false },
+        }
+    }
+    true
 }
 
 /// An idle part says "now": the server has nothing newer.

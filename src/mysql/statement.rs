@@ -94,19 +94,19 @@ pub(crate) fn read(query: &Query<'_>, format: &Format) -> Statement {
     let schema = String::from_utf8_lossy(query.schema);
     let syntax = Syntax::of(query, format);
     let charset = query.collation.and_then(|id| Charset::of_collation(u32::from(id)));
-    match (charset, std::str::from_utf8(query.text)) {
+    match (charset, std::str::from_utf8(&query.text)) {
         (_, Ok(text)) if text.is_ascii() => whole(text, &schema, syntax),
         (Some(Charset::Latin1), utf8) => {
-            match (Charset::Latin1.text(Bytes::copy_from_slice(query.text)), utf8) {
+            match (Charset::Latin1.text(Bytes::copy_from_slice(&query.text)), utf8) {
                 (Ok(own), Ok(utf8)) => {
                     either(whole(&own, &schema, syntax), whole(utf8, &schema, syntax))
                 }
                 (Ok(own), Err(_)) => whole(&own, &schema, syntax),
-                (Err(_), _) => unread(query.text, &schema, syntax),
+                (Err(_), _) => unread(&query.text, &schema, syntax),
             }
         }
         (Some(_), Ok(text)) => whole(text, &schema, syntax),
-        _ => unread(query.text, &schema, syntax),
+        _ => unread(&query.text, &schema, syntax),
     }
 }
 

@@ -1,10 +1,15 @@
 //! TLS on MySQL's and MariaDB's connections: how a session gets it, and what a refused one means.
 //!
-//! The library does the handshake with rustls; it is given what `tls` read. Ordinary sessions and
-//! the dump connection are made the same way.
+//! The library does the handshake of ordinary sessions with rustls; it is given what `tls` read. The
+//! replication connection asks for it itself.
 //! Sources: MySQL manual, "Using Encrypted Connections"; mysql_async, `SslOpts`.
 
+use std::sync::Arc;
+
 use mysql_async::{ClientIdentity, DriverError, SslOpts};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::failure::classify;
 use crate::config::{Database, TlsMode};
@@ -14,6 +19,36 @@ use crate::tls::{self, Material};
 /// A name no certificate has. The library lets a wrong name pass by looking for this word in the
 /// text of the error, which names the host that was expected; rustls no longer says it by itself.
 const ANY_NAME: &str = "NotValidForName.invalid";
+
+/// What a server says that takes no connections without TLS: its setting, in error 3159.
+const WANTS_TLS: &str = "require_secure_transport";
+
+/// A connection's bytes, encrypted or not.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Stream for T {}
+
+/// Shakes hands on a connection whose server has been asked for TLS.
+///
+/// # Errors
+/// `Transport` by name, `Configuration` for a host that no certificate can be for.
+pub(super) async fn encrypt(
+    plain: Box<dyn Stream>,
+    database: &Database,
+) -> Result<Box<dyn Stream>> {
+    let Some(material) = tls::load(database).await? else { return Ok(plain) };
+    let host = database.host.trim_matches(['[', ']']).to_owned();
+    let name = ServerName::try_from(host).map_err(|error| {
+        Error::new(Kind::Configuration, format!("the host of database {}", database.name))
+            .caused_by(error)
+    })?;
+    let connector = TlsConnector::from(Arc::new(material.client_config(database)?));
+    match connector.connect(name, plain).await {
+        Ok(stream) => Ok(Box::new(stream)),
+        Err(error) => Err(tls::cause(&error)
+            .and_then(|cause| tls::judge(cause, database))
+            .unwrap_or_else(|| Error::new(Kind::Connection, "TLS handshake").caused_by(error))),
+    }
+}
 
 /// The library's options for `database`; `None` where TLS is off.
 ///
@@ -45,15 +80,20 @@ pub(super) fn refused(error: mysql_async::Error, database: &Database, context: S
     if let mysql_async::Error::Driver(DriverError::NoClientSslFlagFromServer) = error {
         return tls::not_offered(database);
     }
+    explained(classify(error, context), database)
+}
+
+/// Adds the way on to a login that the server refuses, perhaps for its transport.
+pub(super) fn explained(error: Error, database: &Database) -> Error {
     let name = &database.name;
-    let wants_tls = matches!(&error, mysql_async::Error::Server(server) if server.code == 3159);
-    let error = classify(error, context);
-    match error.kind() {
-        _ if wants_tls => error.hint(format!("write `tls = \"verify-full\"` for database {name}")),
-        Kind::Authentication => error.hint(format!(
-            "check user and password of database {name}; where the server or the user requires \
-             TLS, write `tls = \"verify-full\"`, for REQUIRE X509 `tls_cert` and `tls_key` as well"
-        )),
-        _ => error,
+    if error.chain().contains(WANTS_TLS) {
+        return error.hint(format!("write `tls = \"verify-full\"` for database {name}"));
     }
+    if error.kind() != Kind::Authentication {
+        return error;
+    }
+    error.hint(format!(
+        "check user and password of database {name}; where the server or the user requires TLS, \
+         write `tls = \"verify-full\"`, for REQUIRE X509 `tls_cert` and `tls_key` as well"
+    ))
 }

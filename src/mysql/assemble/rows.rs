@@ -44,20 +44,17 @@ impl Assembler {
             let error = Error::new(Kind::Malformed, "rows with other columns than described");
             return Err(about(error, &plan));
         }
-        let bytes = Bytes::copy_from_slice(images.rows);
+        let bytes = Bytes::copy_from_slice(&images.rows);
         let mut cursor = Cursor::new(&bytes);
         while !cursor.is_empty() {
             let left = cursor.len();
-            let op = change(&known, &plan, &images, &mut cursor, &bytes)
+            let (op, whole) = change(&known, &plan, &images, &mut cursor, &bytes)
                 .map_err(|error| about(error, &plan))?;
             if cursor.len() == left {
                 return Err(about(Error::new(Kind::Malformed, "rows without columns"), &plan));
             }
-            let reshaped = match images.kind {
-                RowsKind::Insert => known.shape.reshaped || !known.shape.is_full(images.after),
-                RowsKind::Update => known.shape.reshaped,
-                RowsKind::Delete => false,
-            };
+            let gone = images.kind == RowsKind::Delete;
+            let reshaped = !gone && (known.shape.reshaped || !whole);
             self.push(Change { table: known.table, op, reshaped }, ready)?;
         }
         Ok(())
@@ -68,28 +65,32 @@ fn about(error: Error, plan: &TablePlan) -> Error {
     error.within(format_args!("table {}", plan.source.name))
 }
 
-/// The next change of the event.
+/// The next change of the event, and whether the log holds all that it makes of the row.
 fn change(
     known: &Known,
     plan: &TablePlan,
     images: &Images<'_>,
     cursor: &mut Cursor<'_>,
     event: &Bytes,
-) -> Result<Op> {
+) -> Result<(Op, bool)> {
     let shape = &known.shape;
-    Ok(match images.kind {
+    match images.kind {
         RowsKind::Insert => {
             let after = shape.image(cursor, images.after, event)?.into_row();
             require_key(plan, &after, "an insert")?;
-            Op::Insert { after }
+            Ok((Op::Insert { after }, shape.is_full(images.after)))
         }
         RowsKind::Delete => {
             let row = shape.image(cursor, images.before, event)?.into_row();
-            Op::Delete { before: before(plan, row, shape.is_full(images.before))? }
+            let before = before(plan, row, shape.is_full(images.before))?;
+            Ok((Op::Delete { before }, true))
         }
         RowsKind::Update => {
             let old = shape.image(cursor, images.before, event)?.into_row();
-            let mut after = shape.image(cursor, images.after, event)?;
+            let (mut after, whole) = match images.partial_json {
+                true => shape.partial_image(cursor, images.after, event)?,
+                false => (shape.image(cursor, images.after, event)?, true),
+            };
             let full = shape.is_full(images.before);
             if !shape.is_full(images.after) {
                 for (value, old) in after.values.iter_mut().zip(old.iter()) {
@@ -98,9 +99,10 @@ fn change(
                     }
                 }
             }
-            Op::Update { before: Some(before(plan, old, full)?), after: after.into_row() }
+            let before = Some(before(plan, old, full)?);
+            Ok((Op::Update { before, after: after.into_row() }, whole))
         }
-    })
+    }
 }
 
 /// A before image must hold the match key.

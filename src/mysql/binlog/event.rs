@@ -13,10 +13,12 @@ use crate::error::{Error, Kind, Result};
 use crate::mysql::session::Flavor;
 use crate::position::gtid::MariadbGtid;
 
+/// Type of a compressed transaction of MySQL, whose events are unpacked before they are parsed.
+pub(crate) const TRANSACTION_PAYLOAD: u8 = 40;
 /// Bytes of a header.
 pub(crate) const HEADER_BYTES: usize = 19;
 /// Bytes of a checksum.
-const CHECKSUM_BYTES: usize = 4;
+pub(crate) const CHECKSUM_BYTES: usize = 4;
 /// Header flag: the file was not closed; dropped before the checksum is computed.
 const FLAG_IN_USE: u16 = 0x01;
 /// Header flag: made up by the dump thread, not in the file.
@@ -42,8 +44,7 @@ pub(crate) struct Header {
 }
 
 impl Header {
-    /// Reads a header of a binlog file.
-    #[cfg(test)]
+    /// Reads a header.
     pub(crate) fn read(cursor: &mut Cursor<'_>) -> Result<Header> {
         Ok(Header {
             time_s: cursor.u32()?,
@@ -205,6 +206,7 @@ pub(crate) fn parse<'a>(header: &Header, body: &'a [u8], format: &Format) -> Res
     let cursor = Cursor::new(body);
     match header.kind {
         2 => query::parse(cursor).map(Event::Query),
+        165 => query::parse_compressed(cursor).map(Event::Query),
         4 => rotate(cursor),
         15 => format_description(cursor).map(Event::Format),
         16 => Ok(Event::Xid),
@@ -221,15 +223,10 @@ pub(crate) fn parse<'a>(header: &Header, body: &'a [u8], format: &Format) -> Res
         162 => mariadb_gtid(header, cursor),
         kind if passed_over(kind) => Ok(Event::Nothing),
         38 => Err(unsupported("a two-phase XA transaction", "commit without XA on this server")),
-        40 => Err(unsupported(
-            "a compressed transaction (TRANSACTION_PAYLOAD_EVENT)",
-            "set binlog_transaction_compression = OFF on the source",
-        )),
+        TRANSACTION_PAYLOAD => {
+            Err(Error::new(Kind::Malformed, "a compressed transaction inside another"))
+        }
         164 => Err(unsupported("an encrypted binlog (START_ENCRYPTION_EVENT)", "")),
-        165 => Err(unsupported(
-            "a compressed statement (QUERY_COMPRESSED_EVENT)",
-            "set log_bin_compress = OFF on the source",
-        )),
         9 | 17 | 18 => Err(unsupported(
             "LOAD DATA in statement format",
             "set binlog_format = ROW on the source",
@@ -255,6 +252,8 @@ fn unsupported(what: &str, hint: &str) -> Error {
 pub(crate) fn name(kind: u8) -> String {
     let name = match kind {
         2 => "QUERY_EVENT",
+        165 => "QUERY_COMPRESSED_EVENT",
+        TRANSACTION_PAYLOAD => "TRANSACTION_PAYLOAD_EVENT",
         4 => "ROTATE_EVENT",
         15 => "FORMAT_DESCRIPTION_EVENT",
         16 => "XID_EVENT",

@@ -7,6 +7,7 @@
 //! server itself says that it may be ignored.
 //! Sources: MySQL "Binary Log Event"; MariaDB "Replication Protocol".
 
+pub(crate) mod compressed;
 pub(crate) mod cursor;
 pub(crate) mod event;
 pub(crate) mod gtid;
@@ -15,6 +16,7 @@ pub(crate) mod query;
 pub(crate) mod rows;
 pub(crate) mod table_map;
 
+pub(crate) use compressed::Payload;
 pub(crate) use cursor::Cursor;
 pub(crate) use event::{Checksum, Event, Format, Header, parse};
 pub(crate) use query::Query;

@@ -4,6 +4,9 @@
 //! set are kept; they come early, so that reading stops after them, or at one that is not known.
 //! Sources: MySQL `Query_event`; MariaDB "QUERY_EVENT".
 
+use std::borrow::Cow;
+
+use super::compressed;
 use super::cursor::Cursor;
 use crate::error::Result;
 
@@ -13,12 +16,12 @@ const ANSI_QUOTES: u64 = 1 << 2;
 const NO_BACKSLASH_ESCAPES: u64 = 1 << 20;
 
 /// A statement.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Query<'a> {
     /// The session's default database.
     pub(crate) schema: &'a [u8],
     /// The statement, in the session's character set.
-    pub(crate) text: &'a [u8],
+    pub(crate) text: Cow<'a, [u8]>,
     /// A collation of the session's character set; `None` where the event does not say.
     pub(crate) collation: Option<u16>,
     sql_mode: u64,
@@ -28,7 +31,7 @@ impl<'a> Query<'a> {
     /// A statement of a session with this collation and `sql_mode`.
     #[cfg(test)]
     pub(crate) fn new(schema: &'a str, text: &'a [u8], collation: u16, sql_mode: u64) -> Self {
-        Query { schema: schema.as_bytes(), text, collation: Some(collation), sql_mode }
+        Query { schema: schema.as_bytes(), text: text.into(), collation: Some(collation), sql_mode }
     }
 
     /// Whether double quotes hold names.
@@ -52,7 +55,14 @@ pub(super) fn parse(mut cursor: Cursor<'_>) -> Result<Query<'_>> {
     settings(Cursor::new(cursor.bytes(status_bytes)?), &mut query)?;
     query.schema = cursor.bytes(schema_bytes)?;
     cursor.u8()?;
-    query.text = cursor.rest();
+    query.text = cursor.rest().into();
+    Ok(query)
+}
+
+/// Reads a statement's event whose text MariaDB has compressed.
+pub(super) fn parse_compressed(cursor: Cursor<'_>) -> Result<Query<'_>> {
+    let mut query = parse(cursor)?;
+    query.text = compressed::event_body(&query.text)?.into();
     Ok(query)
 }
 
@@ -96,7 +106,7 @@ mod tests {
         event.extend(&status);
         event.extend(*b"shop\0COMMIT");
         let query = parse(Cursor::new(&event)).expect("a statement");
-        assert_eq!((query.schema, query.text), (&b"shop"[..], &b"COMMIT"[..]));
+        assert_eq!((query.schema, &*query.text), (&b"shop"[..], &b"COMMIT"[..]));
         assert_eq!(query.collation, Some(8));
         assert!(query.ansi_quotes() && query.plain_backslash());
     }

@@ -1,13 +1,19 @@
 //! Rows events: which table, which columns are present, and the bytes of the rows.
 //!
 //! Only the fixed part is read at first, so that rows of tables nobody replicates are passed over
-//! by their table id, whatever they hold. Forms that weir does not support (partial JSON, MariaDB
-//! compressed) become errors when their images are asked for, that is, for planned tables only.
+//! by their table id, whatever they hold. Compressed images of MariaDB are unpacked when they are
+//! asked for, that is, for planned tables only.
 //! Sources: MySQL `Rows_event`; MariaDB "Rows_event_v1/v2".
 
+use std::borrow::Cow;
+
+use super::compressed;
 use super::cursor::Cursor;
-use super::event::{Format, name};
+use super::event::Format;
 use crate::error::{Error, Kind, Result};
+
+/// Type of MySQL's updates with partial JSON.
+const PARTIAL_UPDATE: u8 = 39;
 
 /// What a rows event does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +36,7 @@ pub(crate) struct LoggedRows<'a> {
 }
 
 /// Where the images of a rows event are.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Images<'a> {
     /// What happened.
     pub(crate) kind: RowsKind,
@@ -40,8 +46,10 @@ pub(crate) struct Images<'a> {
     pub(crate) before: &'a [u8],
     /// One bit per column: present in after images (empty for deletes).
     pub(crate) after: &'a [u8],
+    /// Whether after images say which JSON columns they hold only the differences of.
+    pub(crate) partial_json: bool,
     /// The images, one after the other.
-    pub(crate) rows: &'a [u8],
+    pub(crate) rows: Cow<'a, [u8]>,
 }
 
 /// Reads the fixed part of a rows event.
@@ -52,7 +60,7 @@ pub(super) fn parse<'a>(
 ) -> Result<LoggedRows<'a>> {
     let table_id = table_id(&mut cursor, event_kind, format)?;
     cursor.u16()?;
-    if matches!(event_kind, 30..=32 | 39 | 169..=171) {
+    if matches!(event_kind, 30..=32 | PARTIAL_UPDATE | 169..=171) {
         let extra = usize::from(cursor.u16()?).checked_sub(2);
         let extra = extra.ok_or_else(|| malformed("the extra data of a rows event"))?;
         cursor.bytes(extra)?;
@@ -73,13 +81,16 @@ impl<'a> LoggedRows<'a> {
     /// Finds the images.
     ///
     /// # Errors
-    /// `Unsupported` by name for forms that weir does not support, `Malformed` for wrong bytes.
+    /// `Malformed` for wrong bytes, `Unsupported` for another compression than zlib.
     pub(crate) fn images(&self) -> Result<Images<'a>> {
-        let kind = match self.event_kind {
-            23 | 30 => RowsKind::Insert,
-            24 | 31 => RowsKind::Update,
-            25 | 32 => RowsKind::Delete,
-            kind => return Err(unsupported(kind)),
+        let (kind, compressed) = match self.event_kind {
+            23 | 30 => (RowsKind::Insert, false),
+            24 | 31 | PARTIAL_UPDATE => (RowsKind::Update, false),
+            25 | 32 => (RowsKind::Delete, false),
+            166 | 169 => (RowsKind::Insert, true),
+            167 | 170 => (RowsKind::Update, true),
+            168 | 171 => (RowsKind::Delete, true),
+            _ => return Err(malformed("a rows event of another type")),
         };
         let mut cursor = self.body;
         let columns = usize::try_from(cursor.packed()?)
@@ -93,7 +104,12 @@ impl<'a> LoggedRows<'a> {
             RowsKind::Update => (first, cursor.bytes(bitmap_bytes)?),
             RowsKind::Delete => (first, &[][..]),
         };
-        Ok(Images { kind, columns, before, after, rows: cursor.rest() })
+        let rows = match compressed {
+            true => compressed::event_body(cursor.rest())?.into(),
+            false => cursor.rest().into(),
+        };
+        let partial_json = self.event_kind == PARTIAL_UPDATE;
+        Ok(Images { kind, columns, before, after, partial_json, rows })
     }
 
     /// Whether the event, of a table that was not described, is the server's filler for a statement
@@ -102,14 +118,6 @@ impl<'a> LoggedRows<'a> {
         matches!(self.table_id, 0xFF_FFFF | 0xFFFF_FFFF_FFFF)
             && self.images().is_ok_and(|images| images.rows.is_empty())
     }
-}
-
-fn unsupported(kind: u8) -> Error {
-    let hint = match kind {
-        39 => "set binlog_row_value_options = '' on the source",
-        _ => "set log_bin_compress = OFF on the source",
-    };
-    Error::new(Kind::Unsupported, format!("the log holds {}", name(kind))).hint(hint)
 }
 
 /// Whether bit `index` of a bitmap is set; false beyond its end.

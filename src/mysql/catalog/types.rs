@@ -1,8 +1,8 @@
 //! The logical type of a MySQL or MariaDB column, from what `information_schema` says of it. Pure.
 //!
-//! Types outside the base set, character sets that weir does not decode and columns stored
-//! compressed are [`Type::Unsupported`], with a name that says why. Enum labels are read exactly
-//! as `COLUMN_TYPE` escapes them.
+//! Types outside the base set and character sets that weir does not decode are
+//! [`Type::Unsupported`], with a name that says why. A column that MariaDB stores compressed is what
+//! it is without that. Enum labels are read exactly as `COLUMN_TYPE` escapes them.
 
 use crate::model::Type;
 use crate::model::schema::{DecimalSize, JsonKind};
@@ -34,10 +34,6 @@ pub(super) struct Described<'a> {
 /// The logical type, and the native type's name for messages.
 pub(super) fn logical(column: &Described<'_>) -> (Type, String) {
     let native = column.column_type.to_owned();
-    let labelled = matches!(column.data_type, "enum" | "set");
-    if !labelled && column.column_type.contains("COMPRESSED") {
-        return (Type::Unsupported, format!("{} compressed", column.data_type));
-    }
     if let Some(charset) = column.charset
         && !CHARSETS.contains(&charset)
     {
@@ -184,7 +180,7 @@ mod tests {
             length: Some(100),
             ..Described::default()
         };
-        assert_eq!(logical(&compressed), (Type::Unsupported, "varchar compressed".to_owned()));
+        assert_eq!(logical(&compressed).0, Type::Text { chars: Some(100), bytes: None });
         let foreign = Described { column_type: "varchar(9)", charset: Some("gbk"), ..compressed };
         let native = "varchar(9) character set gbk".to_owned();
         assert_eq!(logical(&foreign), (Type::Unsupported, native));

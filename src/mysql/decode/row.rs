@@ -10,7 +10,7 @@ use super::shape::{Form, Reader, Shape};
 use super::{decimal, json, temporal};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Row, Value};
-use crate::mysql::binlog::{Cursor, Wire, rows::bit};
+use crate::mysql::binlog::{Cursor, Wire, compressed, rows::bit};
 
 /// One image.
 #[derive(Debug)]
@@ -48,6 +48,51 @@ impl Shape {
         present: &[u8],
         event: &Bytes,
     ) -> Result<Image> {
+        self.read_image(cursor, present, &[], event)
+    }
+
+    /// As [`Shape::image`], where values of JSON columns may be differences to those before; such a
+    /// value is `Unchanged`. Says whether every planned value is whole.
+    ///
+    /// # Errors
+    /// As [`Shape::image`].
+    pub(crate) fn partial_image(
+        &self,
+        cursor: &mut Cursor<'_>,
+        present: &[u8],
+        event: &Bytes,
+    ) -> Result<(Image, bool)> {
+        const PARTIAL_JSON: u64 = 1;
+        let options = cursor.packed()?;
+        if options & !PARTIAL_JSON != 0 {
+            let what = format!("the log holds rows with value options {options}");
+            return Err(Error::new(Kind::Unsupported, what));
+        }
+        let documents = |(_, reader): &(usize, &Reader)| matches!(reader.wire, Wire::Json { .. });
+        let documents: Vec<_> = self.columns.iter().enumerate().filter(documents).collect();
+        let bits = match options {
+            PARTIAL_JSON => cursor.bytes(documents.len().div_ceil(8))?,
+            _ => &[],
+        };
+        let differs = documents.iter().enumerate().filter(|(place, _)| bit(bits, *place));
+        let differs: Vec<usize> = differs.map(|(_, (index, _))| *index).collect();
+        let image = self.read_image(cursor, present, &differs, event)?;
+        let planned = |index: &usize| {
+            let reader = self.columns.get(*index);
+            bit(present, *index) && reader.is_some_and(|reader| reader.target.is_some())
+        };
+        let whole = !differs.iter().any(planned);
+        Ok((image, whole))
+    }
+
+    /// Reads one image; the columns at `differs` are passed over.
+    fn read_image(
+        &self,
+        cursor: &mut Cursor<'_>,
+        present: &[u8],
+        differs: &[usize],
+        event: &Bytes,
+    ) -> Result<Image> {
         let mut values = vec![Value::Unchanged; self.width];
         let memory = self.shares.then_some(event);
         let there = (0..self.columns.len()).filter(|index| bit(present, *index)).count();
@@ -59,7 +104,8 @@ impl Shape {
             }
             let null = bit(nulls, place);
             place += 1;
-            let value = match (&reader.target, null) {
+            let target = reader.target.as_ref().filter(|_| !differs.contains(&index));
+            let value = match (target, null) {
                 (None, true) => continue,
                 (None, false) => {
                     skip(reader.wire, cursor)?;
@@ -69,7 +115,7 @@ impl Shape {
                 (Some((_, form)), false) => read(reader, form, cursor, memory)
                     .map_err(|error| error.within(format_args!("column {}", index + 1)))?,
             };
-            if let Some(slot) = reader.target.as_ref().and_then(|(at, _)| values.get_mut(*at)) {
+            if let Some(slot) = target.and_then(|(at, _)| values.get_mut(*at)) {
                 *slot = value;
             }
         }
@@ -151,7 +197,17 @@ fn read(
             Ok(Value::Json(json::text(sized(cursor, length_bytes)?)?.into()))
         }
         Wire::Enum { bytes } => label(cursor.uint(usize::from(bytes))?, form),
-        Wire::Set { .. } | Wire::Opaque { .. } | Wire::Compressed { .. } => {
+        Wire::Compressed { length_bytes } => {
+            let bytes = sized(cursor, length_bytes)?;
+            match bytes.split_first() {
+                None => string(bytes, form, memory),
+                Some((_, stored)) => match compressed::column_value(bytes)? {
+                    Some(unpacked) => string(&unpacked, form, None),
+                    None => string(stored, form, memory),
+                },
+            }
+        }
+        Wire::Set { .. } | Wire::Opaque { .. } => {
             Err(Error::new(Kind::Internal, "a value of a type that the shape refuses"))
         }
     }

@@ -251,7 +251,9 @@ fn same_type(planned: &Type, logged: &EventColumn) -> bool {
             Ok(logged) => labels.iter().map(String::as_str).eq(logged.iter().map(|label| &**label)),
             Err(_) => true,
         },
-        (Type::Unsupported, _) | (_, Wire::Compressed { .. }) => true,
+        (Type::Text { .. }, Wire::Compressed { .. }) => text,
+        (Type::Bytes { .. }, Wire::Compressed { .. }) => !text,
+        (Type::Unsupported, _) => true,
         _ => false,
     }
 }
@@ -303,16 +305,17 @@ fn form(planned: &Column, logged: &EventColumn) -> Result<Form> {
             Charset::Binary => Form::Bytes(usize::from(bytes)),
             charset => Form::Trimmed(charset),
         },
-        Wire::Variable { .. } | Wire::Blob { .. } => match supported_charset(logged)? {
-            Charset::Binary => Form::Bytes(0),
-            charset if matches!(planned.ty, Type::Json(_)) => Form::JsonText(charset),
-            charset => Form::Text(charset),
-        },
+        Wire::Variable { .. } | Wire::Blob { .. } | Wire::Compressed { .. } => {
+            match supported_charset(logged)? {
+                Charset::Binary => Form::Bytes(0),
+                charset if matches!(planned.ty, Type::Json(_)) => Form::JsonText(charset),
+                charset => Form::Text(charset),
+            }
+        }
         Wire::Enum { .. } => Form::Enum(enum_labels(logged)?),
         Wire::Bit { .. } => return Err(unsupported("BIT of more than one bit")),
         Wire::Set { .. } => return Err(unsupported("SET")),
         Wire::Opaque { name, .. } => return Err(unsupported(name)),
-        Wire::Compressed { .. } => return Err(unsupported("a COMPRESSED column")),
         _ => Form::Plain,
     })
 }

@@ -1,0 +1,13 @@
+SET GLOBAL log_bin_compress = ON; SET GLOBAL log_bin_compress_min_len = 10;
+INSERT INTO p VALUES (2, 'one', 'two', REPEAT('three', 1000)), (3, '', '', ''), (4, NULL, NULL, NULL), (5, 'ä€😀', x'00ff', 'x');
+INSERT INTO p SELECT seq, REPEAT(seq, 20), REPEAT(CHAR(seq MOD 256), 300), REPEAT('j', seq) FROM seq_10_to_3000;
+BEGIN; UPDATE p SET v = CONCAT(v, '!') WHERE id < 50; INSERT INTO q VALUES (1, 'in the same'); DELETE FROM p WHERE id BETWEEN 60 AND 90; COMMIT;
+SET SESSION column_compression_zlib_wrap = ON, column_compression_threshold = 0;
+INSERT INTO p VALUES (4000, REPEAT('wrapped', 50), REPEAT('wrapped', 5000), 'x');
+UPDATE p SET j = REPEAT('wrapped', 50) WHERE id = 4;
+SET SESSION column_compression_zlib_level = 0;
+INSERT INTO p VALUES (4001, REPEAT('stored', 50), REPEAT('stored', 5000), 'x');
+CREATE TABLE r (id int, a_long_name_to_make_the_statement_long int); DROP TABLE r;
+SET SESSION binlog_row_image = 'NOBLOB'; UPDATE p SET v = 'noblob' WHERE id = 4001; INSERT INTO p (id, v) VALUES (4002, 'no blob');
+SET SESSION binlog_row_image = 'MINIMAL'; UPDATE p SET b = 'minimal' WHERE id = 4001; DELETE FROM p WHERE id = 100;
+SET GLOBAL log_bin_compress = OFF; SET GLOBAL log_bin_compress_min_len = 256;

@@ -1,0 +1,18 @@
+SET SESSION cte_max_recursion_depth = 100000;
+SET SESSION binlog_transaction_compression = ON;
+INSERT INTO p VALUES (2, 'one', 'two', '{"k": [1, 2]}');
+INSERT INTO p SELECT n, REPEAT(n, 20), REPEAT(CHAR(n MOD 256), 300), JSON_OBJECT('n', n) FROM (WITH RECURSIVE s AS (SELECT 10 AS n UNION ALL SELECT n + 1 FROM s WHERE n < 3000) SELECT n FROM s) AS x;
+BEGIN; UPDATE p SET v = CONCAT(v, '!') WHERE id < 50; SAVEPOINT s; DELETE FROM p; ROLLBACK TO s; INSERT INTO q VALUES (1, 'in the same'); DELETE FROM p WHERE id BETWEEN 60 AND 90; COMMIT;
+SET SESSION binlog_transaction_compression_level_zstd = 22;
+INSERT INTO q VALUES (2, 'at level 22');
+CREATE TABLE r (id int); DROP TABLE r;
+SET SESSION binlog_row_image = 'MINIMAL';
+INSERT INTO q (id) VALUES (3);
+SET SESSION binlog_row_image = 'FULL', binlog_row_value_options = 'PARTIAL_JSON';
+UPDATE p SET j = JSON_SET(j, '$.a', 2) WHERE id = 1;
+UPDATE p SET j = JSON_REPLACE(JSON_REMOVE(j, '$.list[1]'), '$.long', REPEAT('y', 300)), v = 'after' WHERE id = 1;
+UPDATE p SET j = JSON_SET(j, '$."a key"', JSON_ARRAY(1.5, NULL, TRUE)), id = id + 100000 WHERE id IN (1, 2);
+SET SESSION binlog_row_image = 'MINIMAL';
+UPDATE p SET j = JSON_ARRAY_APPEND(j, '$.k', 3) WHERE id = 100002;
+SET SESSION binlog_transaction_compression = OFF;
+UPDATE p SET j = JSON_SET(j, '$.n', 0) WHERE id = 20;
