@@ -12,6 +12,8 @@
 mod foreign_keys;
 mod types;
 
+pub(super) use types::set_labels;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::history;
@@ -346,6 +348,7 @@ fn column(
         (_, None) | (Flavor::Mariadb, Some("NULL")) => false,
         (_, Some(_)) => true,
     };
+    let is_labelled = matches!(text(3), "enum" | "set");
     let is_text = matches!(ty, Type::Char { .. } | Type::Text { .. });
     // CHAR never keeps trailing blanks, so that padding makes no two values equal there.
     let exact = |name: &str| match ty {
@@ -357,7 +360,7 @@ fn column(
         .any(|kind| extra.contains(kind));
     Column {
         exact_collation: !is_text || field(5).is_some_and(exact),
-        charset: field(4).filter(|_| is_text || matches!(ty, Type::Enum { .. })).map(str::to_owned),
+        charset: field(4).filter(|_| is_text || is_labelled).map(str::to_owned),
         name,
         ty,
         native,

@@ -50,7 +50,13 @@ impl Form {
             Type::Date => Form::Date,
             Type::Time { digits } => Form::Time(*digits),
             Type::Timestamp { digits } | Type::Instant { digits } => Form::DateTime(*digits),
-            Type::Native { .. } | Type::Unsupported => return None,
+            Type::Native { name, .. } => match name.as_str() {
+                "bit" => Form::UInt,
+                "inet4" | "inet6" => Form::Text,
+                set if set.starts_with("set(") => Form::Text,
+                _ => Form::Bytes,
+            },
+            Type::Unsupported => return None,
         })
     }
 

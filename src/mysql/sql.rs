@@ -10,6 +10,7 @@
 
 use std::fmt::Write as _;
 
+use super::encode::Form;
 use super::session::Flavor;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Column, TableName, Type};
@@ -384,6 +385,10 @@ fn carried(column: &Column) -> String {
         Type::Int { unsigned: true, .. } => "CAST(? AS UNSIGNED)".into(),
         Type::F32 | Type::F64 => "CAST(? AS DOUBLE)".into(),
         Type::Binary { .. } | Type::Bytes { .. } => "CAST(? AS BINARY)".into(),
+        Type::Native { name, .. } if name == "bit" => "CAST(? AS UNSIGNED)".into(),
+        Type::Native { .. } if Form::of(&column.ty) == Some(Form::Bytes) => {
+            "CAST(? AS BINARY)".into()
+        }
         _ => "CONVERT(? USING utf8mb4)".into(),
     }
 }

@@ -51,6 +51,7 @@ pub fn convert(conversion: &Conversion, value: &Value) -> Result<Value, Reason> 
         (Fit::Json(fit), value) => document(fit, value),
         (Fit::Enum { labels }, value) => label(labels, value),
         (Fit::EnumText(fit), value) => label_text(fit, value),
+        (Fit::Same, value) => Ok(value.clone()),
         (_, _) => Err(Reason::PairNeedsRule),
     }
 }

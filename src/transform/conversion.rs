@@ -87,6 +87,8 @@ pub enum Fit {
     },
     /// An enum label as text.
     EnumText(TextFit),
+    /// The type is the same on both sides: any value, as it is.
+    Same,
 }
 
 /// Limits of a decimal column.

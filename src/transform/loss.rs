@@ -87,7 +87,7 @@ pub(crate) fn loss(source: &Column, dialect: Dialect, conversion: &Conversion) -
         (Type::Time { digits }, Fit::Time { digits: target, .. }) => {
             LossClass::of(postgres && digits <= target, digits == target)
         }
-        (Type::Uuid, _) => LossClass::Exact,
+        (Type::Uuid, _) | (_, Fit::Same) => LossClass::Exact,
         (Type::Json(_), Fit::Json(fit)) if fit.unchecked && fit.bytes_max.is_none() => {
             LossClass::Exact
         }

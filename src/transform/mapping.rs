@@ -103,13 +103,17 @@ impl Sides<'_> {
             (Type::Native { .. }, Type::Native { .. })
                 if source.ty == target.ty
                     && source.native == target.native
-                    && self.source_dialect == self.target_dialect =>
+                    && self.targets_postgres()
+                    && self.same_family() =>
             {
                 Ok(Some(Fit::Text(self.text()?)))
             }
-            (Type::Native { .. }, Type::Native { .. })
-                if self.source_dialect == self.target_dialect =>
+            (Type::Native { name, .. }, Type::Native { .. })
+                if source.ty == target.ty && self.both_know(name) =>
             {
+                Ok(Some(Fit::Same))
+            }
+            (Type::Native { .. }, Type::Native { .. }) if self.same_family() => {
                 Err(self.needs_rule("the two are different types"))
             }
             (Type::Native { .. }, _) => {
@@ -120,6 +124,14 @@ impl Sides<'_> {
             }
             _ => Ok(None),
         }
+    }
+
+    /// Whether a native type of MySQL or MariaDB is one and the same on both sides.
+    fn both_know(&self, name: &str) -> bool {
+        let alone = matches!(name, "inet4" | "inet6" | "vector");
+        !self.targets_postgres()
+            && self.same_family()
+            && (!alone || self.source_dialect == self.target_dialect)
     }
 
     fn fit(&self) -> Result<Fit, String> {

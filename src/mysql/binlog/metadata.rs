@@ -1,7 +1,7 @@
 //! The optional metadata of table maps (`binlog_row_metadata`): fields of type, length and value.
 //!
 //! Signedness has one bit per numeric column, character sets are counted over character columns
-//! only, and labels over enum columns only; so each field is laid over the columns whose wire
+//! only, and labels over enum or set columns only; so each field is laid over the columns whose wire
 //! forms are already known. Unknown fields are passed over: they describe, they hold no rows.
 //! Source: MySQL `Table_map_event::Optional_metadata_field_type`.
 
@@ -26,7 +26,8 @@ pub(super) fn read(
             2 => default_collation(&mut value, columns, character)?,
             3 => each_collation(&mut value, columns, character)?,
             4 => names(&mut value, columns)?,
-            6 => labels(&mut value, columns)?,
+            5 => labels(&mut value, columns, |wire| matches!(wire, Wire::Set { .. }))?,
+            6 => labels(&mut value, columns, |wire| matches!(wire, Wire::Enum { .. }))?,
             10 => default_collation(&mut value, columns, labelled)?,
             11 => each_collation(&mut value, columns, labelled)?,
             _ => {}
@@ -94,9 +95,13 @@ fn names(value: &mut Cursor<'_>, columns: &mut [EventColumn]) -> Result<()> {
     Ok(())
 }
 
-/// For each enum column: how many labels, then the labels.
-fn labels(value: &mut Cursor<'_>, columns: &mut [EventColumn]) -> Result<()> {
-    for column in columns.iter_mut().filter(|column| matches!(column.wire, Wire::Enum { .. })) {
+/// For each column that is counted: how many labels, then the labels.
+fn labels(
+    value: &mut Cursor<'_>,
+    columns: &mut [EventColumn],
+    counted: impl Fn(Wire) -> bool,
+) -> Result<()> {
+    for column in columns.iter_mut().filter(|column| counted(column.wire)) {
         let count = value.packed_len()?;
         let mut labels = Vec::with_capacity(count);
         for _ in 0..count {

@@ -35,7 +35,7 @@ pub(crate) struct EventColumn {
     pub(crate) name: Option<String>,
     /// Collation id of text, enum and set columns; 63 is binary.
     pub(crate) collation: Option<u32>,
-    /// Enum labels in definition order, in the column's character set.
+    /// Labels of an enum or set in definition order, in the column's character set.
     pub(crate) labels: Option<Vec<Vec<u8>>>,
 }
 

@@ -81,6 +81,14 @@ pub(super) fn definition(
         Type::Uuid => Definition::plain("char(36) CHARACTER SET ascii COLLATE ascii_bin", 36),
         Type::Json(_) => Definition::plain("json", 12),
         Type::Enum { labels } => enumeration(labels, key_bytes),
+        Type::Native { name, modifier } if !from_postgres => Definition::plain(
+            match name.as_str() {
+                "bit" => format!("bit({modifier})"),
+                "vector" => column.native.clone(),
+                name => name.to_owned(),
+            },
+            12,
+        ),
         Type::Native { .. } | Type::Unsupported => return Err("its type cannot cross"),
     })
 }

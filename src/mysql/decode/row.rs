@@ -4,6 +4,8 @@
 //! `Unchanged`. Text and bytes share the memory of the event they came in, unless that may hold much
 //! besides them.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+
 use bytes::Bytes;
 
 use super::shape::{Form, Reader, Shape};
@@ -172,7 +174,13 @@ fn read(
         Wire::Medium => Ok(integer(cursor, 3, form)?),
         Wire::Long => Ok(integer(cursor, 4, form)?),
         Wire::LongLong => Ok(integer(cursor, 8, form)?),
-        Wire::Bit { bits } => Ok(boolean(cursor.uint_be(usize::from(bits.div_ceil(8)))? as i64)),
+        Wire::Bit { bits } => {
+            let number = cursor.uint_be(usize::from(bits.div_ceil(8)))?;
+            Ok(match form {
+                Form::Bool => boolean(number as i64),
+                _ => Value::from_u64(number),
+            })
+        }
         Wire::Float => Ok(Value::F32(f32::from_bits(cursor.u32()?))),
         Wire::Double => Ok(Value::F64(f64::from_bits(cursor.u64()?))),
         Wire::Decimal { precision, scale } => {
@@ -189,6 +197,9 @@ fn read(
         Wire::OldTime => temporal::read_old_time(cursor),
         Wire::OldDatetime => temporal::read_old_datetime(cursor),
         Wire::OldTimestamp => temporal::read_old_timestamp(cursor),
+        Wire::Fixed { bytes } if matches!(form, Form::Address) => {
+            address(sized(cursor, length_bytes(bytes))?, bytes)
+        }
         Wire::Fixed { bytes } | Wire::Variable { bytes } => {
             string(sized(cursor, length_bytes(bytes))?, form, memory)
         }
@@ -207,9 +218,8 @@ fn read(
                 },
             }
         }
-        Wire::Set { .. } | Wire::Opaque { .. } => {
-            Err(Error::new(Kind::Internal, "a value of a type that the shape refuses"))
-        }
+        Wire::Set { bytes } => members(cursor.uint(usize::from(bytes))?, form),
+        Wire::Opaque { length_bytes, .. } => string(sized(cursor, length_bytes)?, form, memory),
     }
 }
 
@@ -244,6 +254,31 @@ fn label(index: u64, form: &Form) -> Result<Value> {
             .map(|label| Value::Enum(label.clone()))
             .ok_or_else(|| Error::new(Kind::Malformed, "an enum index without a label")),
     }
+}
+
+/// The labels of a set whose bits are set, as the servers print them.
+fn members(bits: u64, form: &Form) -> Result<Value> {
+    let Form::Set(labels) = form else {
+        return Err(Error::new(Kind::Internal, "a set without labels"));
+    };
+    let known = labels.len().min(64) as u32;
+    if bits.checked_shr(known).unwrap_or(0) != 0 {
+        return Err(Error::new(Kind::Malformed, "a bit of a set without a label"));
+    }
+    let chosen = labels.iter().enumerate().filter(|(at, _)| bits >> at & 1 == 1);
+    let chosen: Vec<&str> = chosen.map(|(_, label)| &**label).collect();
+    Ok(Value::Text(chosen.join(",").into()))
+}
+
+/// An internet address of four or sixteen bytes as text.
+fn address(bytes: &[u8], width: u16) -> Result<Value> {
+    let bytes = padded(bytes, usize::from(width));
+    let text = match (<[u8; 4]>::try_from(&*bytes), <[u8; 16]>::try_from(&*bytes)) {
+        (Ok(bytes), _) => Ipv4Addr::from(bytes).to_string(),
+        (_, Ok(bytes)) => Ipv6Addr::from(bytes).to_string(),
+        _ => return Err(Error::new(Kind::Malformed, "an internet address of another width")),
+    };
+    Ok(Value::Text(text.into()))
 }
 
 /// Text or bytes. `bytes` lies inside `memory`, where the value is to share that.

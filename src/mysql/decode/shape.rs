@@ -14,6 +14,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::schema::{DecimalSize, JsonKind};
 use crate::model::{Column, Table, Type};
 use crate::mysql::binlog::{EventColumn, TableMap, Wire};
+use crate::mysql::catalog::set_labels;
 use crate::plan::TablePlan;
 
 /// How rows of a table are read.
@@ -63,6 +64,10 @@ pub(super) enum Form {
     Uuid,
     /// A label by its index, which starts at 1.
     Enum(Box<[ByteString]>),
+    /// Labels by their bits, lowest first.
+    Set(Box<[ByteString]>),
+    /// An internet address, as text.
+    Address,
 }
 
 impl Shape {
@@ -253,7 +258,31 @@ fn same_type(planned: &Type, logged: &EventColumn) -> bool {
         },
         (Type::Text { .. }, Wire::Compressed { .. }) => text,
         (Type::Bytes { .. }, Wire::Compressed { .. }) => !text,
+        (Type::Native { name, modifier }, wire) => same_native(name, *modifier, wire, logged),
         (Type::Unsupported, _) => true,
+        _ => false,
+    }
+}
+
+/// The same for a type that crosses only into itself.
+fn same_native(name: &str, modifier: i32, wire: Wire, logged: &EventColumn) -> bool {
+    match wire {
+        Wire::Bit { bits } => name == "bit" && modifier == i32::from(bits),
+        Wire::Set { .. } => match (set_labels(name), enum_labels(logged)) {
+            (Some(planned), Ok(logged)) => {
+                planned.iter().map(String::as_str).eq(logged.iter().map(|label| &**label))
+            }
+            (planned, _) => planned.is_some(),
+        },
+        // The log does not tell one geometry type from another.
+        Wire::Opaque { name: "GEOMETRY", .. } => {
+            !["bit", "inet4", "inet6", "vector"].contains(&name) && !name.starts_with("set(")
+        }
+        Wire::Opaque { .. } => name == "vector",
+        Wire::Fixed { bytes } => {
+            let wanted = if name == "inet4" { 4 } else { 16 };
+            name.starts_with("inet") && bytes == wanted && charset(logged) == Some(Charset::Binary)
+        }
         _ => false,
     }
 }
@@ -301,6 +330,7 @@ fn form(planned: &Column, logged: &EventColumn) -> Result<Form> {
             Form::Number { unsigned: logged.unsigned }
         }
         Wire::Fixed { .. } if planned.ty == Type::Uuid => Form::Uuid,
+        Wire::Fixed { .. } if matches!(planned.ty, Type::Native { .. }) => Form::Address,
         Wire::Fixed { bytes } => match supported_charset(logged)? {
             Charset::Binary => Form::Bytes(usize::from(bytes)),
             charset => Form::Trimmed(charset),
@@ -313,9 +343,9 @@ fn form(planned: &Column, logged: &EventColumn) -> Result<Form> {
             }
         }
         Wire::Enum { .. } => Form::Enum(enum_labels(logged)?),
-        Wire::Bit { .. } => return Err(unsupported("BIT of more than one bit")),
-        Wire::Set { .. } => return Err(unsupported("SET")),
-        Wire::Opaque { name, .. } => return Err(unsupported(name)),
+        Wire::Bit { .. } => Form::Number { unsigned: true },
+        Wire::Set { .. } => Form::Set(enum_labels(logged)?),
+        Wire::Opaque { .. } => Form::Bytes(0),
         _ => Form::Plain,
     })
 }

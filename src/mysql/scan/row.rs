@@ -1,6 +1,8 @@
 //! One table's rows as statements read them: select list, exact condition on the match key, and
 //! the answer's values, equal to those that the stream yields.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+
 use mysql_async::{Row as Answer, Value as Cell};
 
 use crate::error::{Error, Kind, Result};
@@ -151,6 +153,7 @@ fn value(column: &Column, cell: Cell, index: Option<Cell>) -> Result<Value> {
         }
         (Type::Bytes { .. }, Cell::Bytes(bytes)) => Value::Bytes(bytes.into()),
         (Type::Uuid, Cell::Bytes(bytes)) => uuid(&text(bytes)?)?,
+        (Type::Native { name, .. }, cell) => native(name, cell)?,
         (Type::Date, Cell::Date(year, month, day, ..)) => temporal::date(year, month, day),
         (Type::Timestamp { .. }, cell @ Cell::Date(..)) => moment(cell, temporal::timestamp)?,
         (Type::Instant { .. }, cell @ Cell::Date(..)) => moment(cell, temporal::instant_of_fields)?,
@@ -159,6 +162,25 @@ fn value(column: &Column, cell: Cell, index: Option<Cell>) -> Result<Value> {
             let us = temporal::time_us(hours, minutes.into(), seconds.into(), us.into());
             Value::Time(if negative { -us } else { us })
         }
+        _ => return Err(internal("a value of another type than planned")),
+    })
+}
+
+/// A value of a type that crosses only into itself.
+fn native(name: &str, cell: Cell) -> Result<Value> {
+    let address = |error| Error::new(Kind::Value, "an address that is none").caused_by(error);
+    Ok(match (name, cell) {
+        ("bit", cell) => whole(cell)?,
+        ("inet4", Cell::Bytes(bytes)) => {
+            let parsed = text(bytes)?.parse::<Ipv4Addr>().map_err(address)?;
+            Value::Text(parsed.to_string().into())
+        }
+        ("inet6", Cell::Bytes(bytes)) => {
+            let parsed = text(bytes)?.parse::<Ipv6Addr>().map_err(address)?;
+            Value::Text(parsed.to_string().into())
+        }
+        (name, Cell::Bytes(bytes)) if name.starts_with("set(") => Value::Text(text(bytes)?.into()),
+        (_, Cell::Bytes(bytes)) => Value::Bytes(bytes.into()),
         _ => return Err(internal("a value of another type than planned")),
     })
 }

@@ -1,0 +1,8 @@
+INSERT INTO s VALUES (1, 'ö,a', b'1000000001', b'1111111111111111111111111111111111111111111111111111111111111111', ST_GeomFromText('LINESTRING(0 0, 1.5 2)'), ST_GeomFromText('POINT(-1 1e10)'), 2155, '-838:59:59.000000', 18446744073709551615, x'0100', x'00ff00', 'z', 1);
+INSERT INTO s VALUES (2, '', 0, 0, ST_GeomFromText('GEOMETRYCOLLECTION(POINT(1 1), POLYGON((0 0, 0 1, 1 1, 0 0)))', 4326), NULL, 0, '-00:00:00.000001', 0, '', '', 'x', 2), (3, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+UPDATE s SET s = 'b''c', b10 = b10 + 1, g = pt WHERE id = 1;
+SET SESSION binlog_row_image = 'MINIMAL';
+INSERT INTO s (id, s, b64, g, t) VALUES (4, 'a,b''c,ö', 1, ST_GeomFromText('POINT(3 4)'), '00:00:00.5');
+SET SESSION binlog_row_image = 'FULL';
+INSERT INTO k VALUES (b'0', 'zero'), (b'111111111', 'all'), (b'1', 'one'); UPDATE k SET v = 'new' WHERE b = 1; UPDATE k SET b = 3 WHERE b = 1; DELETE FROM k WHERE b = 0;
+INSERT INTO big VALUES (1, '64,1'), (2, ''), (3, 18446744073709551615), (4, '33');

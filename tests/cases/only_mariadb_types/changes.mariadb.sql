@@ -1,0 +1,4 @@
+INSERT INTO v VALUES (1, '::1', '1.2.3.4', '123e4567-e89b-12d3-a456-426655440000', ST_GeomFromText('GEOMETRYCOLLECTION(POINT(1 1))'), 1), (2, '2001:db8::', '0.0.0.0', '00000000-0000-0000-0000-000000000000', NULL, 2), (3, '::ffff:192.0.2.1', '255.255.255.0', NULL, NULL, NULL), (4, '::', NULL, NULL, NULL, NULL);
+UPDATE v SET a = 'ff00::', b = '10.0.0.0' WHERE id = 1;
+SET SESSION binlog_row_image = 'MINIMAL';
+INSERT INTO v (id, a, b) VALUES (5, 'fe80::1', '9.9.9.9');

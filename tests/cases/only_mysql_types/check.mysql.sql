@@ -1,0 +1,1 @@
+SELECT id, hex(v), hex(w), hex(g), n FROM {space}.v ORDER BY id
