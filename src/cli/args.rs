@@ -55,6 +55,8 @@ pub struct Global {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
+    /// Look at two live databases and write a configuration for them, with what is wrong
+    Init(Box<InitArgs>),
     /// Look at both databases of every link and say what would keep weir from working; changes nothing
     Check(CheckArgs),
     /// Print who owns what and how each column is converted, with its loss class
@@ -71,8 +73,108 @@ pub enum Verb {
     Status(StatusArgs),
     /// Let a halted link go on
     Resume(ResumeArgs),
+    /// Print the completion script of a shell
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write one page for each verb
+    Man(ManArgs),
     /// Start two throw-away databases, replicate a live workload and compare both sides
     Demo(DemoArgs),
+}
+
+/// `weir init`.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// The source: mysql://user@host:port/database, mariadb://… or postgres://…, without a password
+    #[arg(long, value_name = "URL")]
+    pub from: String,
+    /// The target, likewise
+    #[arg(long, value_name = "URL")]
+    pub to: String,
+    /// Name of this installation
+    #[arg(long, default_value = "main")]
+    pub name: String,
+    /// What the source is called in the configuration [default: its database's name]
+    #[arg(long, value_name = "NAME")]
+    pub from_name: Option<String>,
+    /// What the target is called in the configuration [default: its database's name]
+    #[arg(long, value_name = "NAME")]
+    pub to_name: Option<String>,
+    /// Environment variable with the source's password [default: NAME_PASSWORD, if it is set]
+    #[arg(long, value_name = "VARIABLE", group = "from_password")]
+    pub from_password_env: Option<String>,
+    /// File with the source's password
+    #[arg(long, value_name = "FILE", group = "from_password")]
+    pub from_password_file: Option<PathBuf>,
+    /// Program, and arguments after blanks, that prints the source's password
+    #[arg(long, value_name = "COMMAND", group = "from_password")]
+    pub from_password_command: Option<String>,
+    /// Environment variable with the target's password [default: NAME_PASSWORD, if it is set]
+    #[arg(long, value_name = "VARIABLE", group = "to_password")]
+    pub to_password_env: Option<String>,
+    /// File with the target's password
+    #[arg(long, value_name = "FILE", group = "to_password")]
+    pub to_password_file: Option<PathBuf>,
+    /// Program, and arguments after blanks, that prints the target's password
+    #[arg(long, value_name = "COMMAND", group = "to_password")]
+    pub to_password_command: Option<String>,
+    /// Certificates (PEM) of the authorities that sign the source's certificate
+    #[arg(long, value_name = "FILE")]
+    pub from_tls_ca: Option<PathBuf>,
+    /// Certificates (PEM) of the authorities that sign the target's certificate
+    #[arg(long, value_name = "FILE")]
+    pub to_tls_ca: Option<PathBuf>,
+    /// Patterns of source tables, schema.table with `*` [default: all]
+    #[arg(long, value_name = "PATTERN", num_args = 1.., value_delimiter = ',')]
+    pub tables: Vec<String>,
+    /// The file to write [default: the one of --config, else ./weir.toml]
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Replace the file if it is there
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// What `weir init` was told of one database.
+#[derive(Clone, Copy, Debug)]
+pub struct InitEnd<'a> {
+    /// Its url.
+    pub url: &'a String,
+    /// Its name in the configuration.
+    pub name: Option<&'a String>,
+    /// The variable of its password.
+    pub env: Option<&'a String>,
+    /// The file of its password.
+    pub file: Option<&'a PathBuf>,
+    /// The command that prints its password.
+    pub command: Option<&'a String>,
+    /// The authorities of its certificate.
+    pub tls_ca: Option<&'a PathBuf>,
+}
+
+impl InitArgs {
+    /// The source.
+    pub fn source(&self) -> InitEnd<'_> {
+        InitEnd {
+            url: &self.from,
+            name: self.from_name.as_ref(),
+            env: self.from_password_env.as_ref(),
+            file: self.from_password_file.as_ref(),
+            command: self.from_password_command.as_ref(),
+            tls_ca: self.from_tls_ca.as_ref(),
+        }
+    }
+
+    /// The target.
+    pub fn target(&self) -> InitEnd<'_> {
+        InitEnd {
+            url: &self.to,
+            name: self.to_name.as_ref(),
+            env: self.to_password_env.as_ref(),
+            file: self.to_password_file.as_ref(),
+            command: self.to_password_command.as_ref(),
+            tls_ca: self.to_tls_ca.as_ref(),
+        }
+    }
 }
 
 /// `weir check`.
@@ -159,6 +261,21 @@ pub struct ResumeArgs {
     /// The change of a table was reviewed, and made on the target too
     #[arg(long)]
     pub schema_reviewed: bool,
+}
+
+/// `weir completions`.
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    pub shell: clap_complete::Shell,
+}
+
+/// `weir man`.
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// Write weir.1 and one page for each verb into this directory [default: weir.1 is printed]
+    #[arg(long, value_name = "DIRECTORY")]
+    pub dir: Option<PathBuf>,
 }
 
 /// `weir demo`.

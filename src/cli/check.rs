@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer};
 use crate::cli::args::{CheckArgs, Global};
 use crate::cli::context::{Ends, links, load};
 use crate::cli::exit;
+use crate::cli::hint;
 use crate::cli::output::say;
 use crate::config::{Database, Start, TlsMode, is_loopback};
 use crate::error::{Error, Kind, Result};
@@ -103,13 +104,7 @@ fn met(subject: &str, error: &Error) -> Finding {
         kind: error.kind(),
         subject: subject.to_owned(),
         message: error.chain(),
-        // weir would try again by itself, as these kinds' own hints say; here nobody does.
-        hint: match (error.own_hint(), error.kind()) {
-            (None, Kind::Connection | Kind::Timeout | Kind::Unavailable) => {
-                "make sure that the server is up and reachable".to_owned()
-            }
-            _ => error.operator_hint().to_owned(),
-        },
+        hint: hint(error).to_owned(),
     }
 }
 

@@ -3,12 +3,15 @@
 
 mod args;
 mod check;
+mod completions;
 mod context;
 pub mod control;
 mod ddl;
 mod demo;
 pub mod exit;
 mod explain;
+mod init;
+mod man;
 mod notify;
 mod output;
 mod resume;
@@ -46,6 +49,7 @@ pub async fn main(cli: Cli) -> ExitCode {
 async fn dispatch(cli: &Cli) -> Result<ExitCode> {
     let global = &cli.global;
     match &cli.verb {
+        Verb::Init(args) => Box::pin(init::run(global, args)).await,
         Verb::Check(args) => check::run(global, args).await,
         Verb::Explain(args) => explain::run(global, args).await,
         Verb::Ddl(args) => ddl::run(global, args).await,
@@ -54,6 +58,8 @@ async fn dispatch(cli: &Cli) -> Result<ExitCode> {
         Verb::Run(args) => Box::pin(run::run(global, args)).await,
         Verb::Status(args) => status::run(global, args).await,
         Verb::Resume(args) => resume::run(global, args).await,
+        Verb::Completions(args) => completions::run(args),
+        Verb::Man(args) => man::run(args),
         Verb::Demo(args) => Box::pin(demo::run(args)).await,
     }
 }
@@ -61,7 +67,18 @@ async fn dispatch(cli: &Cli) -> Result<ExitCode> {
 /// Prints an error for a person.
 fn report(error: &Error) {
     complain!("weir: {}", error.chain());
-    complain!("  hint: {}", error.operator_hint());
+    complain!("  hint: {}", hint(error));
+}
+
+/// What to do about an error that ends a verb. A link would try again by itself, as the hints of these
+/// kinds say; here nobody does.
+fn hint(error: &Error) -> &str {
+    match (error.own_hint(), error.kind()) {
+        (None, Kind::Connection | Kind::Timeout | Kind::Unavailable) => {
+            "make sure that the server is up and reachable"
+        }
+        _ => error.operator_hint(),
+    }
 }
 
 /// Prints JSON for machines, one document.

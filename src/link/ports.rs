@@ -188,8 +188,8 @@ pub struct Creation {
     pub refused: Option<String>,
     /// What it does without, in words.
     pub left_out: Vec<String>,
-    /// The columns among that, by their names at the target.
-    pub columns_left_out: Vec<String>,
+    /// The columns among that, by their places in the blueprint, with the reason.
+    pub columns_left_out: Vec<(usize, String)>,
 }
 
 impl Creation {
@@ -203,9 +203,9 @@ impl Creation {
         self.left_out.push(format!("{what} {name}: {why}"));
     }
 
-    pub(crate) fn leave_out_column(&mut self, column: &Column, why: &str) {
+    pub(crate) fn leave_out_column(&mut self, at: usize, column: &Column, why: &str) {
         self.leave_out("column", &format!("{} ({})", column.name, column.native), why);
-        self.columns_left_out.push(column.name.clone());
+        self.columns_left_out.push((at, why.to_owned()));
     }
 }
 

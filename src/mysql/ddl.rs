@@ -152,7 +152,7 @@ impl<'a> Maker<'a> {
                         creation.leave_out("AUTO_INCREMENT of", &column.name, "not first in a key");
                     }
                 }
-                Err(why) => creation.leave_out_column(column, why),
+                Err(why) => creation.leave_out_column(at, column, why),
             }
         }
         for unique in &table.uniques {

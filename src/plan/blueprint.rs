@@ -35,7 +35,8 @@ impl Blueprint {
     pub fn of(source: &Table, name: TableName) -> Blueprint {
         Blueprint {
             source: source.name.clone(),
-            table: Table { name, ..source.clone() },
+            // Whatever partitions the source has, one plain table holds their rows.
+            table: Table { name, partitions: Vec::new(), ..source.clone() },
             exists: false,
             refused: None,
             left_out: Vec::new(),

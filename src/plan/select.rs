@@ -329,7 +329,8 @@ impl<'a> Places<'a> {
     }
 }
 
-fn default_place(database: &Database) -> &str {
+/// Where the tables of a database are when nothing says otherwise.
+pub(crate) fn default_place(database: &Database) -> &str {
     match database.dialect {
         Dialect::Postgres => "public",
         Dialect::Mysql | Dialect::Mariadb => &database.database,

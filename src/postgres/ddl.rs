@@ -2,9 +2,10 @@
 //!
 //! Made are the schema, the table with its columns, primary key and unique keys, enum types, and
 //! foreign keys: with the table where its parent is made before it, else after all tables. They are
-//! deferrable, which weir makes use of. Left out, and said so, is what weir does not know enough of:
-//! columns of types that cannot cross, computed columns, unique indexes over expressions. Defaults
-//! are not copied; AUTO_INCREMENT becomes an identity that takes given values. Pure.
+//! judged at commit, since weir writes a transaction's rows in another order. Left out, and said so,
+//! is what weir does not know enough of: columns of types that cannot cross, computed columns, unique
+//! indexes over expressions. Defaults are not copied; AUTO_INCREMENT becomes an identity that takes
+//! given values. Pure.
 
 use std::collections::HashSet;
 
@@ -80,13 +81,13 @@ impl<'a> Maker<'a> {
             return creation;
         }
         let mut lines = Vec::new();
-        for column in &table.columns {
+        for (at, column) in table.columns.iter().enumerate() {
             match self.definition(table, column) {
                 Ok(Definition { ty, check, create_type }) => {
                     creation.statements.extend(create_type);
                     lines.push(line(column, &ty, check));
                 }
-                Err(why) => creation.leave_out_column(column, why),
+                Err(why) => creation.leave_out_column(at, column, why),
             }
         }
         for unique in &table.uniques {
@@ -204,7 +205,8 @@ impl<'a> Maker<'a> {
         let list =
             |names: &[String]| names.iter().map(|name| quote(name)).collect::<Vec<_>>().join(", ");
         Ok(format!(
-            "CONSTRAINT {} FOREIGN KEY ({}) REFERENCES {} ({}) ON DELETE {} ON UPDATE {} DEFERRABLE",
+            "CONSTRAINT {} FOREIGN KEY ({}) REFERENCES {} ({}) ON DELETE {} ON UPDATE {} \
+             DEFERRABLE INITIALLY DEFERRED",
             quote(&shorten(&key.name)),
             list(&key.columns),
             quote_name(&key.parent),

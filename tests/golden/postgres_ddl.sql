@@ -25,7 +25,7 @@ CREATE TABLE "public"."customers" (
   CONSTRAINT "customers_pkey" PRIMARY KEY ("Id")
 );
 
-ALTER TABLE "public"."orders" ADD CONSTRAINT "fk" FOREIGN KEY ("id") REFERENCES "public"."customers" ("Id") ON DELETE NO ACTION ON UPDATE NO ACTION DEFERRABLE;
+ALTER TABLE "public"."orders" ADD CONSTRAINT "fk" FOREIGN KEY ("id") REFERENCES "public"."customers" ("Id") ON DELETE NO ACTION ON UPDATE NO ACTION DEFERRABLE INITIALLY DEFERRED;
 
 DO $weir$ BEGIN IF NOT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'copy') THEN CREATE SCHEMA "copy"; END IF; END $weir$;
 CREATE TYPE "copy"."every_mood_enum" AS ENUM ('a', 'b');

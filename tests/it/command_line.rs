@@ -77,6 +77,66 @@ fn one_cause_one_exit_code() {
     }
 }
 
+/// Broken if a shell refused the completions, or a verb had no line and no page in the manual.
+#[test]
+fn shells_and_man_know_every_verb() {
+    let dir = tempfile::Builder::new().prefix("weir-it-").tempdir().expect("temp dir");
+    let run = |arguments: &[&str]| {
+        let output = weir(dir.path(), arguments).output().expect("starts");
+        expect(&output, 0, "");
+        String::from_utf8(output.stdout).expect("text")
+    };
+    let help = run(&["--help"]);
+    let verbs = help.lines().skip_while(|line| !line.starts_with("Commands:")).skip(1);
+    // Descriptions go on in further lines, which stand further in.
+    let verbs =
+        verbs.take_while(|line| !line.is_empty()).filter_map(|line| line.strip_prefix("  "));
+    let verbs = verbs.filter(|line| !line.starts_with(' '));
+    let verbs: Vec<&str> = verbs.filter_map(|line| line.split(' ').next()).collect();
+    assert!(verbs.contains(&"init") && verbs.contains(&"run"), "{verbs:?}");
+    let script = dir.path().join("weir.bash");
+    for shell in ["bash", "zsh", "fish"] {
+        let text = run(&["completions", shell]);
+        assert!(verbs.iter().all(|verb| text.contains(verb)), "{shell}");
+        std::fs::write(&script, text).expect("script");
+        if shell == "bash" {
+            let bash = Command::new("bash").arg("-n").arg(&script).output().expect("bash");
+            expect(&bash, 0, "");
+        }
+    }
+    let page = run(&["man"]);
+    run(&["man", "--dir", "."]);
+    for verb in verbs.iter().filter(|verb| **verb != "help") {
+        assert!(page.contains(&format!("weir\\-{verb}(1)")), "{verb}: {page}");
+        let own = dir.path().join(format!("weir-{verb}.1"));
+        assert!(std::fs::read_to_string(own).expect("page").contains("weir"), "{verb}");
+    }
+}
+
+/// Broken if `weir init` replaced a file unasked, took a password on the command line, or left half a
+/// file behind where a database is not to be had.
+#[test]
+fn init_writes_whole_or_not_at_all() {
+    let dir = folder("");
+    let file = dir.path().join("weir.toml");
+    let before = std::fs::read_to_string(&file).expect("weir.toml");
+    let init = |more: &[&str]| {
+        let to = ["init", "--to", "postgres://u@127.0.0.1:1/dwh"];
+        weir(dir.path(), &[&to[..], more].concat()).output().expect("starts")
+    };
+    let from = ["--from", "mysql://u@127.0.0.1:1/shop"];
+    expect(&init(&from), 2, "exists already");
+    assert_eq!(std::fs::read_to_string(&file).expect("weir.toml"), before);
+    let secret = init(&["--from", "mysql://u:hush@127.0.0.1:1/shop", "-o", "new.toml"]);
+    expect(&secret, 2, "the url holds a password");
+    assert!(!String::from_utf8_lossy(&secret.stderr).contains("hush"));
+    let unset = [&from[..], &["--from-password-env", "NO_SUCH_A", "-o", "new.toml"]].concat();
+    expect(&init(&unset), 2, "`NO_SUCH_A` is not set");
+    let refused = init(&[&from[..], &["-o", "new.toml"]].concat());
+    expect(&refused, 1, "make sure that the server is up and reachable");
+    assert!(!dir.path().join("new.toml").exists());
+}
+
 /// Broken if every reason not to get a port were called another process.
 #[test]
 fn an_address_that_is_not_ours_is_named() {

@@ -15,6 +15,7 @@ mod crash;
 mod docker;
 mod faults;
 mod harness;
+mod init;
 mod load;
 mod metrics;
 mod mysql_source;

@@ -1,0 +1,220 @@
+//! `weir init`: writes a configuration from two live databases, with what was found wrong in them.
+//!
+//! Both databases are only read. What can cross is proposed; what cannot is left out by name, with the
+//! reason beside it in the file and at the end of the output. The planner has the last word: what it
+//! would refuse is not proposed. Nothing is written unless everything could be looked at, and no file
+//! is ever replaced unasked. A password stands neither in the url nor in the file.
+
+mod file;
+mod judge;
+mod propose;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use crate::cli::args::{Global, InitArgs, InitEnd};
+use crate::cli::check;
+use crate::cli::context::{Catalogs, Ends};
+use crate::cli::exit;
+use crate::config::{self, Config, Dialect, LinkName};
+use crate::error::{Error, Kind, Result};
+use crate::link::ports::Finding;
+use crate::model::TableName;
+use crate::plan::{LinkPlan, Selection, Wanted};
+use file::{Head, Written};
+use propose::{Proposal, Rows};
+
+/// Longest name of a database.
+const NAME_CHARS_MAX: usize = 16;
+
+/// Runs the verb.
+pub(super) async fn run(global: &Global, args: &InitArgs) -> Result<ExitCode> {
+    let named = args.output.as_deref().or(global.config.as_deref());
+    let named = named.unwrap_or(Path::new("weir.toml"));
+    let output = std::path::absolute(named).unwrap_or_else(|_| named.to_owned());
+    refuse_to_replace(&output, args.force)?;
+    let head = head(args, &output);
+    let link = LinkName { source: head.from.name.clone(), target: head.to.name.clone() };
+    let draft = parse(&file::render(&head, None), &output)?;
+    let ends = Ends::of(&draft, &link, &draft.name)?;
+    let versions = (
+        ends.source_room().version(ends.source).await?,
+        ends.target_room().version(ends.target).await?,
+    );
+    let catalogs = read(&ends, &args.tables).await?;
+    let mut proposal = propose::propose(&ends, &catalogs, &args.tables);
+    let config = parse(&file::render(&head, Some(&proposal)), &output)?;
+    judge::exclude(&config, &link, &catalogs, &mut proposal);
+    proposal.rows = rows(&ends, &proposal).await;
+    let text = file::render(&head, Some(&proposal));
+    let config = parse(&text, &output)?;
+    let findings = findings(&config, &link, &catalogs).await?;
+    file::write(&output, &text, args.force)?;
+    let written = Written { path: named, versions, proposal: &proposal };
+    written.tell(&ends, &findings);
+    Ok(ExitCode::from(exit::GOOD))
+}
+
+fn refuse_to_replace(path: &Path, force: bool) -> Result<()> {
+    if force || path.symlink_metadata().is_err() {
+        return Ok(());
+    }
+    let context = format!("{} exists already", path.display());
+    Err(Error::new(Kind::Configuration, context)
+        .hint("name another file with --output, or replace it with --force"))
+}
+
+/// What is known before anything is looked at.
+fn head(args: &InitArgs, output: &Path) -> Head {
+    let from = end(&args.source(), "source");
+    let mut to = end(&args.target(), "target");
+    if to.name == from.name {
+        let kept: String = to.name.chars().take(NAME_CHARS_MAX - 3).collect();
+        to.name = format!("{kept}_to");
+    }
+    // Beside a file in /etc, weir's state has no place.
+    let state_dir = match output.starts_with("/etc") {
+        true => "/var/lib/weir",
+        false => "weir-state",
+    };
+    Head { name: args.name.clone(), state_dir: state_dir.to_owned(), from, to }
+}
+
+fn end(end: &InitEnd<'_>, fallback: &str) -> file::End {
+    let name = match end.name {
+        Some(name) => name.clone(),
+        None => database_name(end.url, fallback),
+    };
+    let absolute = |path: &PathBuf| {
+        std::path::absolute(path).unwrap_or_else(|_| path.clone()).display().to_string()
+    };
+    let variable = format!("{}_PASSWORD", name.to_uppercase());
+    let password = match (end.env, end.file, end.command) {
+        (Some(env), ..) => Some(file::Password::Env(env.clone())),
+        (_, Some(path), _) => Some(file::Password::File(absolute(path))),
+        (.., Some(command)) => {
+            Some(file::Password::Command(command.split_whitespace().map(str::to_owned).collect()))
+        }
+        _ => std::env::var_os(&variable)
+            .filter(|value| !value.is_empty())
+            .map(|_| file::Password::Env(variable)),
+    };
+    let tls_ca = end.tls_ca.map(absolute);
+    file::End { name, url: end.url.clone(), password, tls_ca }
+}
+
+/// The name of a database from its url: a-z, 0-9 and _, a letter first.
+fn database_name(url: &str, fallback: &str) -> String {
+    let path = url.split('?').next().unwrap_or_default();
+    let database = path.rsplit_once('/').map_or("", |(_, database)| database).to_lowercase();
+    let fitting = |c: char| if c.is_ascii_lowercase() || c.is_ascii_digit() { c } else { '_' };
+    let name: String = database.chars().map(fitting).take(NAME_CHARS_MAX).collect();
+    let name = name.trim_start_matches(|c: char| !c.is_ascii_lowercase()).trim_end_matches('_');
+    if name.is_empty() { fallback.to_owned() } else { name.to_owned() }
+}
+
+fn parse(text: &str, output: &Path) -> Result<Config> {
+    let directory = output.parent().unwrap_or(Path::new("/"));
+    config::parse(&[("what init writes", text)], directory).map_err(Error::from)
+}
+
+/// Both catalogs: of the source what is asked for, of the target what could be the same tables.
+async fn read(ends: &Ends<'_>, patterns: &[String]) -> Result<Catalogs> {
+    let all = |database: &config::Database| match database.dialect {
+        Dialect::Postgres => "*.*".to_owned(),
+        Dialect::Mysql | Dialect::Mariadb => format!("{}.*", database.database),
+    };
+    let include = if patterns.is_empty() { vec![all(ends.source)] } else { patterns.to_vec() };
+    let wanted = Selection { include, exclude: Vec::new() };
+    let source = ends.source_room().catalog(ends.source, ends.source.dialect, &wanted).await?;
+    if source.is_empty() {
+        return Err(no_tables(ends, &wanted).await);
+    }
+    let mut include = vec![all(ends.target)];
+    include.extend(source.iter().map(|table| format!("{}.*", table.name.schema)));
+    include.sort_unstable();
+    include.dedup();
+    let place = Selection { include, exclude: Vec::new() };
+    let target = ends.target_room().catalog(ends.target, ends.target.dialect, &place).await?;
+    Ok(Catalogs { source, target })
+}
+
+/// MySQL and MariaDB hide tables from users without rights on them.
+async fn no_tables(ends: &Ends<'_>, wanted: &Selection) -> Error {
+    let context = format!(
+        "no table of {} that weir can see matches {}",
+        ends.link().source,
+        wanted.include.join(", ")
+    );
+    let halves = wanted.include.iter().filter_map(|pattern| pattern.split_once('.'));
+    let schemas: Vec<&str> = halves.map(|(schema, _)| schema).collect();
+    let room = ends.source_room();
+    let hint = match room.account(ends.source).await {
+        Ok(account) => {
+            let grants = room.setup_entry(ends.source, &account, &schemas, "SELECT");
+            format!("correct the url or --tables, or let weir look: {};", grants.join("; "))
+        }
+        Err(_) => "correct the url or --tables".to_owned(),
+    };
+    Error::new(Kind::Mapping, context).hint(hint)
+}
+
+/// Which tables hold rows; what weir may not read yet is not known.
+async fn rows(ends: &Ends<'_>, proposal: &Proposal<'_>) -> Rows {
+    let names = |pick: &dyn Fn(&propose::Proposed<'_>) -> Option<TableName>| -> Vec<TableName> {
+        proposal.carried().filter_map(pick).collect()
+    };
+    let sources = names(&|table| Some(table.source.name.clone()));
+    let targets = names(&|table| table.found.map(|_| table.target.clone()));
+    let (source, target) = (ends.source_room(), ends.target_room());
+    Rows {
+        source: source.non_empty(ends.source, &sources).await.ok(),
+        target: target.non_empty(ends.target, &targets).await.ok(),
+    }
+}
+
+/// What the planner and the servers' preflights say of what is about to be written. What `weir ddl`
+/// and `weir setup` make is not worth a word yet.
+async fn findings(config: &Config, link: &LinkName, catalogs: &Catalogs) -> Result<Vec<Finding>> {
+    let ends = Ends::of(config, link, &config.name)?;
+    let mut findings = Vec::new();
+    let plan = match ends.plan(catalogs) {
+        Ok(plan) => plan,
+        Err(refusals) => {
+            findings.extend(refusals);
+            LinkPlan {
+                link: link.clone(),
+                source_dialect: ends.source.dialect,
+                target_dialect: ends.target.dialect,
+                tables: Vec::new(),
+                wanted: Wanted::default(),
+                overlap: Vec::new(),
+            }
+        }
+    };
+    findings.extend(check::preflight(&ends, &plan).await);
+    let later = ["weir setup", "weir ddl"];
+    findings.retain(|finding| !later.iter().any(|verb| finding.hint.contains(verb)));
+    Ok(findings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Broken if a database got a name that the configuration refuses.
+    #[test]
+    fn databases_are_named_after_themselves() {
+        for (url, expected) in [
+            ("mysql://u@h/shop", "shop"),
+            ("postgres://u@h:1/My-Shop.2?sslmode=off", "my_shop_2"),
+            ("mysql://u@h/9lives", "lives"),
+            ("mysql://u@h/%C3%A4", "c3_a4"),
+            ("mysql://u@h/", "source"),
+            ("nonsense", "source"),
+            ("mysql://u@h/a_very_long_database_name", "a_very_long_data"),
+        ] {
+            assert_eq!(database_name(url, "source"), expected, "{url}");
+        }
+    }
+}
