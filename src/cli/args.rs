@@ -1,10 +1,11 @@
 //! The command line, as clap reads it. Only verbs that work are listed.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::config::LinkName;
+use crate::config::{LinkName, parse_duration};
 use crate::observe::logging::LogFormat;
 
 /// Change data capture between PostgreSQL, MySQL and MariaDB, with one master per column.
@@ -71,8 +72,12 @@ pub enum Verb {
     Run(RunArgs),
     /// Show each link: state, position, lag, and what to do where it is halted
     Status(StatusArgs),
-    /// Let a halted link go on
+    /// Stop links at a commit until they are resumed; the source keeps their log
+    Pause(PauseArgs),
+    /// Let halted or paused links go on
     Resume(ResumeArgs),
+    /// Return once everything committed on the source before the call is applied on the target
+    Wait(WaitArgs),
     /// Print the completion script of a shell
     Completions(CompletionsArgs),
     /// Print the manual page, or write one page for each verb
@@ -250,14 +255,37 @@ pub struct StatusArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+    /// Show it again every so many seconds until Ctrl-C; one line a link
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    pub watch: Option<u64>,
+}
+
+/// `weir pause`.
+#[derive(Debug, Args)]
+pub struct PauseArgs {
+    /// The links
+    #[arg(value_name = "SOURCE:TARGET", value_parser = parse_link, required = true)]
+    pub links: Vec<LinkName>,
+}
+
+/// `weir wait`.
+#[derive(Debug, Args)]
+pub struct WaitArgs {
+    /// The links
+    #[arg(value_name = "SOURCE:TARGET", value_parser = parse_link, required = true)]
+    pub links: Vec<LinkName>,
+    /// Exit with 1 if it takes longer, such as 500ms, 60s, 5m
+    #[arg(long, default_value = "60s", value_parser = parse_period)]
+    pub timeout: Duration,
 }
 
 /// `weir resume`.
 #[derive(Debug, Args)]
 pub struct ResumeArgs {
-    /// The link
-    #[arg(value_name = "SOURCE:TARGET", value_parser = parse_link)]
-    pub link: LinkName,
+    /// The links
+    #[arg(value_name = "SOURCE:TARGET", value_parser = parse_link, required = true)]
+    pub links: Vec<LinkName>,
     /// The change of a table was reviewed, and made on the target too
     #[arg(long)]
     pub schema_reviewed: bool,
@@ -286,6 +314,9 @@ pub struct DemoArgs {
     pub seconds: Option<u64>,
 }
 
+/// The longest period that a verb takes.
+const PERIOD_MAX: Duration = Duration::from_secs(30 * 86_400);
+
 /// Reads `source:target`.
 fn parse_link(text: &str) -> Result<LinkName, String> {
     match text.split_once(':') {
@@ -294,4 +325,10 @@ fn parse_link(text: &str) -> Result<LinkName, String> {
         }
         _ => Err("a link is written source:target, for example crm:billing".to_owned()),
     }
+}
+
+/// Reads a period of time as configuration files have it.
+fn parse_period(text: &str) -> Result<Duration, String> {
+    let period = parse_duration(text).filter(|period| *period <= PERIOD_MAX);
+    period.ok_or_else(|| "a period is written like 500ms, 60s, 5m, and 30d at most".to_owned())
 }

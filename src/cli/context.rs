@@ -1,11 +1,16 @@
 //! What the verbs share: the configuration, the links asked for, both catalogs and the plan of a
 //! link.
 
+use std::collections::BTreeMap;
+
 use crate::cli::args::Global;
-use crate::config::{self, Config, Database, LinkName};
+use crate::config::{
+    self, ApplyOptions, Config, Database, LinkName, Secret, show_duration, show_size,
+};
 use crate::error::{Error, Kind, Result};
 use crate::link::ports::{LinkContext, Room};
 use crate::model::Table;
+use crate::plan::explain::digest_of;
 use crate::plan::{self, Finding, LinkPlan};
 use crate::rooms::room;
 
@@ -93,6 +98,64 @@ impl<'a> Ends<'a> {
     pub(super) fn plan(&self, catalogs: &Catalogs) -> Result<LinkPlan, Vec<Finding>> {
         plan::plan(self.config, self.link(), &catalogs.source, &catalogs.target)
     }
+}
+
+/// The options of a link and what is written of its two ends, to be told from those of another
+/// configuration. Secrets are not in it: only where they are found.
+pub(super) fn settings(config: &Config, link: &LinkName) -> BTreeMap<String, String> {
+    // Where a link starts is of no account once it has started. All others are named, so that none
+    // can be forgotten here.
+    let ApplyOptions {
+        start: _,
+        batch_rows_max,
+        batch_bytes_max,
+        queue_bytes_max,
+        streaming,
+        spool_bytes_max,
+        lock_timeout,
+        retry_initial,
+        retry_max,
+        idle_witness_every,
+    } = config.options(link);
+    let mut settings = BTreeMap::new();
+    let mut set = |key: String, value: String| {
+        settings.insert(key, value);
+    };
+    for (key, value) in [
+        ("batch_rows_max", batch_rows_max.to_string()),
+        ("batch_bytes_max", show_size(*batch_bytes_max)),
+        ("queue_bytes_max", show_size(*queue_bytes_max)),
+        ("streaming", format!("{streaming:?}").to_lowercase()),
+        ("spool_bytes_max", show_size(*spool_bytes_max)),
+        ("lock_timeout", show_duration(*lock_timeout)),
+        ("retry_initial", show_duration(*retry_initial)),
+        ("retry_max", show_duration(*retry_max)),
+        ("idle_witness_every", show_duration(*idle_witness_every)),
+    ] {
+        set(key.to_owned(), value);
+    }
+    for database in [&link.source, &link.target].into_iter().filter_map(|n| config.databases.get(n))
+    {
+        let Database { name, dialect, user, database: place, tls, .. } = database;
+        let at = format!("{dialect} {user}@{}/{place}", database.listens_at());
+        set(format!("database {name}"), at);
+        set(format!("tls of {name}"), format!("{} {:?} {:?}", tls.mode, tls.ca, tls.identity));
+        let password = match &database.password {
+            None => "none".to_owned(),
+            Some(Secret::Env(variable)) => format!("variable {variable}"),
+            Some(Secret::File(path)) => format!("file {}", path.display()),
+            // Its arguments may be nobody's business.
+            Some(Secret::Command(words)) => {
+                format!("command {}", digest_of(words.iter().map(String::as_str)))
+            }
+        };
+        set(format!("password of {name}"), password);
+    }
+    if let Some(first) = config.databases.get(&link.source).and_then(|source| source.server_id) {
+        let id = first.saturating_add(number_among_siblings(config, link));
+        set("server_id".to_owned(), id.to_string());
+    }
+    settings
 }
 
 /// How many links of the same source come before this one: each has a capture of its own, and

@@ -40,13 +40,43 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 pub enum Request {
     /// The state of every link.
     Status,
-    /// Let a halted link go on.
+    /// Let a halted or paused link go on.
     Resume {
         /// `source:target`.
         link: String,
         /// Whether a schema change was reviewed.
         schema_reviewed: bool,
     },
+    /// Drain a link and keep it paused.
+    Pause {
+        /// `source:target`.
+        link: String,
+    },
+    /// The source's head as it is after this was asked; none while it cannot be told.
+    Head {
+        /// `source:target`.
+        link: String,
+    },
+    /// Whether everything up to a position is applied.
+    Reached {
+        /// `source:target`.
+        link: String,
+        /// What [`Request::Head`] told.
+        position: String,
+    },
+}
+
+impl Request {
+    /// The link that it is about.
+    pub fn link(&self) -> &str {
+        match self {
+            Request::Status => "",
+            Request::Resume { link, .. }
+            | Request::Pause { link }
+            | Request::Head { link }
+            | Request::Reached { link, .. } => link,
+        }
+    }
 }
 
 /// The running weir's answer: a JSON value, or what went wrong.
@@ -248,7 +278,7 @@ mod tests {
         async fn respond(&self, request: Request) -> Answer {
             match request {
                 Request::Status => Answer::Ok(serde_json::json!({"links": 1})),
-                Request::Resume { link, .. } => Answer::failed(link, "do this"),
+                other => Answer::failed(other.link(), "do this"),
             }
         }
     }

@@ -14,12 +14,15 @@ mod init;
 mod man;
 mod notify;
 mod output;
+mod responder;
 mod resume;
 mod run;
 mod setup;
 mod signals;
 mod state;
 mod status;
+mod wait;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -57,7 +60,9 @@ async fn dispatch(cli: &Cli) -> Result<ExitCode> {
         Verb::Teardown(args) => setup::tear_down(global, args).await,
         Verb::Run(args) => Box::pin(run::run(global, args)).await,
         Verb::Status(args) => status::run(global, args).await,
-        Verb::Resume(args) => resume::run(global, args).await,
+        Verb::Pause(args) => resume::pause(global, args).await,
+        Verb::Resume(args) => resume::resume(global, args).await,
+        Verb::Wait(args) => wait::run(global, args).await,
         Verb::Completions(args) => completions::run(args),
         Verb::Man(args) => man::run(args),
         Verb::Demo(args) => Box::pin(demo::run(args)).await,

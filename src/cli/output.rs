@@ -4,10 +4,13 @@
 
 use std::fmt::Arguments;
 use std::io::{self, ErrorKind, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::error::{Error, Kind, Result};
 
+/// Whether whoever read standard output has gone.
+static GONE: AtomicBool = AtomicBool::new(false);
 /// Why standard output is incomplete.
 static LOST: Mutex<Option<io::Error>> = Mutex::new(None);
 
@@ -44,10 +47,17 @@ pub(super) fn finish() -> Result<()> {
     }
 }
 
+/// Whether somebody still reads standard output; for a verb that would go on for ever.
+pub(super) fn has_listener() -> bool {
+    !GONE.load(Ordering::Relaxed)
+}
+
 fn keep(written: io::Result<()>) {
-    if let Err(cause) = written
-        && cause.kind() != ErrorKind::BrokenPipe
-    {
-        LOST.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(cause);
+    match written {
+        Ok(()) => {}
+        Err(cause) if cause.kind() == ErrorKind::BrokenPipe => GONE.store(true, Ordering::Relaxed),
+        Err(cause) => {
+            LOST.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(cause);
+        }
     }
 }

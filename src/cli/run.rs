@@ -13,19 +13,20 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::args::{Global, RunArgs};
 use crate::cli::check::preflight;
-use crate::cli::context::{Ends, links, load, refused};
-use crate::cli::control::{self, Answer, Request, Respond};
+use crate::cli::context::{Ends, links, load, refused, settings};
+use crate::cli::control;
+use crate::cli::exit;
 use crate::cli::notify::Notify;
 use crate::cli::output::complain;
+use crate::cli::responder::Responder;
 use crate::cli::signals::Signals;
-use crate::cli::{exit, status};
 use crate::config::{ApplyOptions, Config, LinkName, Streaming};
 use crate::error::{Kind, Result};
 use crate::link::ends::RoomEnds;
 use crate::link::ledger::Ledger;
 use crate::link::ports::SpoolPlace;
 use crate::link::status::LinkState;
-use crate::link::supervisor::{LinkHandle, LinkSpec, Shared, Supervisor};
+use crate::link::supervisor::{LinkHandle, LinkSpec, Links, Shared, Supervisor};
 use crate::observe::http;
 use crate::observe::metrics::{Metrics, Watched};
 use crate::plan::LinkPlan;
@@ -81,15 +82,15 @@ async fn replicate(
         links = names.len(),
         "weir is up"
     );
-    let handles: Arc<[LinkHandle]> = supervisor.links().into();
+    let links = supervisor.links();
     let watched =
         |handle: &LinkHandle| Watched { link: handle.link.clone(), status: handle.watch() };
-    metrics.watch(handles.iter().map(watched).collect());
-    let responder = Arc::new(Responder(Arc::clone(&handles)));
+    metrics.watch(links.borrow().iter().map(watched).collect());
+    let responder = Arc::new(Responder { links: links.clone() });
     services.spawn(socket.serve(responder, stop.clone()));
     let mut notify = Notify::from_environment();
     notify.ready();
-    let signal = until_ended(&mut supervisor, &handles, signals, &mut notify).await;
+    let signal = until_ended(&mut supervisor, signals, &mut notify).await;
     stop.cancel();
     let answered = async { while services.join_next().await.is_some() {} };
     if tokio::time::timeout(ANSWERS_MAX, answered).await.is_err() {
@@ -97,7 +98,7 @@ async fn replicate(
     }
     supervisor.shutdown().start();
     supervisor.finished().await;
-    Ok(signal.map_or_else(|| verdict(&handles), |signal| stopped(signal, args)))
+    Ok(signal.map_or_else(|| verdict(&links), |signal| stopped(signal, args)))
 }
 
 /// The exit code after a signal: good once everything is drained, also with a link that was halted
@@ -133,12 +134,11 @@ async fn serve_http(
 /// is halted and none of them waits for a decision that `weir resume` can bring.
 async fn until_ended(
     supervisor: &mut Supervisor,
-    handles: &[LinkHandle],
     mut signals: Signals,
     notify: &mut Notify,
 ) -> Option<&'static str> {
     let mut look = tokio::time::interval(LOOK_EVERY);
-    let shutdown = supervisor.shutdown();
+    let (shutdown, links) = (supervisor.shutdown(), supervisor.links());
     let mut stopping = None;
     loop {
         tokio::select! {
@@ -151,8 +151,9 @@ async fn until_ended(
                 stopping = Some(signal);
             }
             _ = look.tick() => {
+                let handles = links.borrow().clone();
                 if stopping.is_none() {
-                    notify.links(handles);
+                    notify.links(&handles);
                 }
                 if handles.iter().all(is_hopeless) {
                     tracing::error!("every link has halted; weir ends until a person has acted");
@@ -170,18 +171,24 @@ fn is_hopeless(handle: &LinkHandle) -> bool {
     status.state == LinkState::Halted && !decidable.contains(&status.error_kind())
 }
 
-/// The exit code; what halted is said once more, for a person.
-fn verdict(handles: &[LinkHandle]) -> ExitCode {
+/// The exit code; what halted or is paused is said once more, for a person.
+fn verdict(links: &Links) -> ExitCode {
     let mut kinds = Vec::new();
-    for handle in handles {
+    let mut paused = false;
+    for handle in links.borrow().iter() {
         let status = handle.status();
-        if let (LinkState::Halted, Some(trouble)) = (status.state, &status.error) {
-            complain!("weir: link {} is halted: {}", handle.link, trouble.text);
+        let link = &handle.link;
+        if status.state == LinkState::Paused {
+            complain!("weir: link {link} is paused, and has not caught up");
+            complain!("  hint: `weir resume {link}`, then run it again");
+            paused = true;
+        } else if let (LinkState::Halted, Some(trouble)) = (status.state, &status.error) {
+            complain!("weir: link {link} is halted: {}", trouble.text);
             complain!("  hint: {}", trouble.hint);
             kinds.push(trouble.kind);
         }
     }
-    ExitCode::from(exit::after(kinds, exit::HALTED))
+    if paused { exit::HALTED.into() } else { exit::after(kinds, exit::HALTED).into() }
 }
 
 /// The folder of what is kept of open transactions, below the state directory.
@@ -210,6 +217,7 @@ fn spool_place(config: &Config, link: &LinkName, options: &ApplyOptions) -> Opti
 fn spec(config: &Arc<Config>, link: &LinkName, installation: &str) -> Result<LinkSpec> {
     let ends = Ends::of(config, link, installation)?;
     let options = config.options(link).clone();
+    let settings = settings(config, link);
     let context = ends.context.clone();
     let spool = spool_place(config, link, &options);
     let (config, link, seed) = (Arc::clone(config), link.clone(), installation.to_owned());
@@ -228,7 +236,7 @@ fn spec(config: &Arc<Config>, link: &LinkName, installation: &str) -> Result<Lin
             Box::pin(async move { replan(&config, &link, &seed, &told).await.map(Arc::new) })
         }),
     };
-    Ok(LinkSpec { context, options, ends: Arc::new(ends) })
+    Ok(LinkSpec { context, options, ends: Arc::new(ends), settings })
 }
 
 /// Reads both catalogs, compiles the plan and looks at both servers again. Warnings are logged once
@@ -252,36 +260,4 @@ async fn replan(
         }
     }
     Ok(plan)
-}
-
-/// Answers the other verbs.
-struct Responder(Arc<[LinkHandle]>);
-
-impl Respond for Responder {
-    async fn respond(&self, request: Request) -> Answer {
-        match request {
-            Request::Status => {
-                let links: Vec<_> = self
-                    .0
-                    .iter()
-                    .map(|handle| status::Line::of(&handle.link, &handle.status()))
-                    .collect();
-                match serde_json::to_value(&links) {
-                    Ok(links) => Answer::Ok(serde_json::json!({ "running": true, "links": links })),
-                    Err(cause) => Answer::failed(cause.to_string(), Kind::Internal.hint()),
-                }
-            }
-            Request::Resume { link, schema_reviewed } => {
-                let Some(handle) = self.0.iter().find(|handle| handle.link.to_string() == link)
-                else {
-                    let hint = "the running weir started with another configuration: restart it";
-                    return Answer::failed(format!("there is no link {link}"), hint);
-                };
-                match handle.resume(schema_reviewed).await {
-                    Ok(()) => Answer::Ok(serde_json::Value::Null),
-                    Err(error) => Answer::failed(error.chain(), error.operator_hint()),
-                }
-            }
-        }
-    }
 }

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use crate::config::{Config, LinkName};
 use crate::error::{Error, Kind, Result};
 use crate::link::ledger::{Checkpoint, Ledger};
-use crate::position::Position;
 use crate::state::{self, Store};
 
 /// What is remembered of every link; nothing if weir has never run here. Reads only, so that any
@@ -28,17 +27,8 @@ pub(super) async fn hold(config: &Config) -> Result<Option<Store>> {
     }
 }
 
-/// Accepts the tables of a link as they are now, up to `head`.
-pub(super) async fn accept(config: &Config, link: &LinkName, head: Position) -> Result<()> {
-    change(config, link, |checkpoint| {
-        checkpoint.reviewed_until = Some(head);
-        checkpoint.shapes = Default::default();
-        checkpoint.halt = None;
-    })
-    .await
-}
-
-async fn change(
+/// Changes what is remembered of a link.
+pub(super) async fn change(
     config: &Config,
     link: &LinkName,
     change: impl FnOnce(&mut Checkpoint),

@@ -2,6 +2,7 @@
 //! running weir; without one, tells what the state directory remembers.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -9,8 +10,8 @@ use crate::cli::args::{Global, StatusArgs};
 use crate::cli::context::{links, load};
 use crate::cli::control::{Answer, Request, ask};
 use crate::cli::output::say;
-use crate::cli::{exit, print_json, state};
-use crate::config::LinkName;
+use crate::cli::{exit, print_json, state, watch};
+use crate::config::{Config, LinkName};
 use crate::error::{Error, Kind, Result};
 use crate::link::lag::lag_seconds;
 use crate::link::ledger::{Checkpoint, HaltRecord};
@@ -19,29 +20,31 @@ use crate::link::status::{LinkState, LinkStatus, now_us};
 /// One link, as it is printed and as JSON.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Line {
-    link: String,
-    state: String,
-    since_us: i64,
-    position: Option<String>,
+    pub(super) link: String,
+    pub(super) state: String,
+    pub(super) since_us: i64,
+    pub(super) position: Option<String>,
     seq: Option<u64>,
-    lag_seconds: Option<f64>,
-    lag_bytes: Option<u64>,
+    pub(super) lag_seconds: Option<f64>,
+    pub(super) lag_bytes: Option<u64>,
+    #[serde(default)]
+    pub(super) lag_transactions: Option<u64>,
     last_applied_us: Option<i64>,
     transactions: u64,
-    changes: u64,
+    pub(super) changes: u64,
     rows: u64,
     missed: u64,
     refetched: u64,
     retries: u64,
-    error: Option<Trouble>,
+    pub(super) error: Option<Trouble>,
 }
 
 /// Why a link is retrying or halted.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Trouble {
-    kind: String,
-    text: String,
-    hint: String,
+pub(super) struct Trouble {
+    pub(super) kind: String,
+    pub(super) text: String,
+    pub(super) hint: String,
     since_us: i64,
 }
 
@@ -67,6 +70,7 @@ impl Line {
             seq: status.seq,
             lag_seconds: lag_seconds(&status.lag, now_us()),
             lag_bytes: status.lag_bytes,
+            lag_transactions: status.lag_transactions,
             last_applied_us: status.lag.last_applied_us,
             transactions: status.counters.transactions,
             changes: status.counters.changes,
@@ -79,21 +83,47 @@ impl Line {
     }
 
     /// A link of a weir that does not run.
-    fn remembered(link: &LinkName, checkpoint: Option<&Checkpoint>) -> Line {
+    pub(super) fn remembered(link: &LinkName, checkpoint: Option<&Checkpoint>) -> Line {
         let halt = checkpoint.and_then(|checkpoint| checkpoint.halt.as_ref());
         let progress = checkpoint.and_then(|checkpoint| checkpoint.progress.as_ref());
-        let state = if halt.is_some() { LinkState::Halted } else { LinkState::Stopped };
+        let paused = checkpoint.and_then(|checkpoint| checkpoint.paused_since_us);
+        let state = match (paused, halt) {
+            (Some(_), _) => LinkState::Paused,
+            (None, Some(_)) => LinkState::Halted,
+            (None, None) => LinkState::Stopped,
+        };
         Line {
             link: link.to_string(),
             state: state.name().to_owned(),
-            since_us: halt.map_or_else(
-                || checkpoint.map_or(0, |checkpoint| checkpoint.recorded_at_us),
-                |halt| halt.since_us,
-            ),
+            since_us: paused
+                .or(halt.map(|halt| halt.since_us))
+                .unwrap_or_else(|| checkpoint.map_or(0, |checkpoint| checkpoint.recorded_at_us)),
             position: progress.map(|progress| progress.position.to_string()),
             seq: progress.map(|progress| progress.seq),
             error: halt.map(Trouble::from),
             ..Line::default()
+        }
+    }
+
+    /// Whether it waits for a person.
+    pub(super) fn is_standing(&self) -> bool {
+        [LinkState::Halted, LinkState::Paused].iter().any(|state| self.state == state.name())
+    }
+
+    /// State, position and trouble in one line.
+    pub(super) fn describe(&self) -> String {
+        let position = self.position.as_deref().unwrap_or("no position yet");
+        let lag = self.lag_seconds.map_or(String::new(), |lag| format!(", {lag:.1} s behind"));
+        let trouble =
+            self.error.as_ref().map_or(String::new(), |error| format!(": {}", error.text));
+        format!("{} at {position}{lag}{trouble}", self.state)
+    }
+
+    /// What a person does to let it go on.
+    pub(super) fn way_on(&self) -> String {
+        match &self.error {
+            Some(trouble) if self.state != LinkState::Paused.name() => trouble.hint.clone(),
+            _ => format!("`weir resume {}`", self.link),
         }
     }
 }
@@ -101,23 +131,10 @@ impl Line {
 /// Runs the verb. Exit code 4 when a link is halted.
 pub(super) async fn run(global: &Global, args: &StatusArgs) -> Result<ExitCode> {
     let config = load(global)?;
-    let (running, lines) = match ask(&config.state_dir, &Request::Status).await? {
-        Some(Answer::Ok(mut status)) => {
-            let lines = serde_json::from_value(status["links"].take()).map_err(|cause| {
-                Error::new(Kind::Io, "the running weir is of another version").caused_by(cause)
-            })?;
-            (true, lines)
-        }
-        Some(Answer::Failed { text, hint }) => {
-            return Err(Error::new(Kind::Io, text).hint(hint));
-        }
-        None => {
-            let known = state::checkpoints(&config)?;
-            let all = links(&config, &[])?;
-            (false, all.iter().map(|link| Line::remembered(link, known.get(link))).collect())
-        }
-    };
-    let lines: Vec<Line> = lines;
+    if let Some(seconds) = args.watch {
+        return watch::run(&config, Duration::from_secs(seconds), args.json).await;
+    }
+    let (running, lines) = look(&config).await?;
     if args.json {
         print_json(&serde_json::json!({ "running": running, "links": lines }))?;
     } else {
@@ -128,6 +145,26 @@ pub(super) async fn run(global: &Global, args: &StatusArgs) -> Result<ExitCode> 
     }
     let halted = lines.iter().any(|line| line.state == LinkState::Halted.name());
     Ok(ExitCode::from(if halted { exit::HALTED } else { exit::GOOD }))
+}
+
+/// Every link, and whether a running weir told of it.
+pub(super) async fn look(config: &Config) -> Result<(bool, Vec<Line>)> {
+    Ok(match ask(&config.state_dir, &Request::Status).await? {
+        Some(Answer::Ok(mut status)) => {
+            let lines = serde_json::from_value(status["links"].take()).map_err(|cause| {
+                Error::new(Kind::Io, "the running weir is of another version").caused_by(cause)
+            })?;
+            (true, lines)
+        }
+        Some(Answer::Failed { text, hint }) => {
+            return Err(Error::new(Kind::Io, text).hint(hint));
+        }
+        None => {
+            let known = state::checkpoints(config)?;
+            let all = links(config, &[])?;
+            (false, all.iter().map(|link| Line::remembered(link, known.get(link))).collect())
+        }
+    })
 }
 
 fn print(line: &Line) {
@@ -145,13 +182,16 @@ fn print(line: &Line) {
             line.rows
         );
     }
+    if line.state == LinkState::Paused.name() {
+        say!("  its log is kept at the source until `weir resume {}`", line.link);
+    }
     if let Some(trouble) = &line.error {
         say!("  {}: {}", trouble.kind, trouble.text);
         say!("  hint: {}", trouble.hint);
     }
 }
 
-fn duration(seconds: i64) -> String {
+pub(super) fn duration(seconds: i64) -> String {
     match seconds {
         0..=119 => format!("{seconds} s"),
         120..=7_199 => format!("{} min", seconds / 60),

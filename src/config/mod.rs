@@ -31,4 +31,5 @@ pub use settings::{
     ApplyOptions, Config, Database, Deletes, Dialect, DroppedPartitions, Http, LinkName, Replicate,
     Secret, Start, Streaming, TableMapping, TableSeries, Tls, TlsMode, Truncates,
 };
+pub(crate) use units::{parse_duration, show_duration, show_size};
 pub use url::{is_loopback, is_socket};

@@ -77,6 +77,7 @@ impl Applier {
         let mut draining: Option<usize> = None;
         loop {
             self.refetch_between_batches().await?;
+            self.report.refetching(!self.refetch.is_done());
             if let Some(finish) = self.finished(draining) {
                 self.write_progress().await?;
                 return Ok(finish);

@@ -3,13 +3,17 @@
 //! Everything is read anew: catalogs, witness, identities. So whatever ended the attempt before,
 //! also a commit whose outcome is unknown, the witness in the target says what is applied.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::sync::watch;
 
 use crate::config::{ApplyOptions, LinkName, Start};
 use crate::error::{Error, Kind, Result};
 use crate::link::apply::Finish;
 use crate::link::ends::Ends;
+use crate::link::joining;
 use crate::link::ledger::{Checkpoint, Ledger, Progress};
 use crate::link::observer::Observer;
 use crate::link::ports::{LinkContext, Origin, Scan, Source, Target};
@@ -19,27 +23,39 @@ use crate::link::shutdown::Shutdown;
 use crate::link::status::Board;
 use crate::link::stream::{self, Streaming};
 use crate::model::{TableName, Witness};
-use crate::plan::LinkPlan;
+use crate::plan::{LinkPlan, Outline};
 use crate::position::Position;
 
 /// Longest time of any step before the stream. Making a slot is not one of them: it waits for
 /// transactions that are open at the source.
 const ANSWER_MAX: Duration = Duration::from_secs(120);
 
+/// One link as it is configured.
+pub struct LinkSpec {
+    /// Who it is.
+    pub context: LinkContext,
+    /// Its options.
+    pub options: ApplyOptions,
+    /// What it connects.
+    pub ends: Arc<dyn Ends>,
+    /// Options and ends as they are written, to be told from those of another configuration.
+    pub settings: BTreeMap<String, String>,
+}
+
 /// What a link is made of, for all its attempts.
 pub(super) struct Link {
-    pub(super) context: LinkContext,
-    pub(super) options: ApplyOptions,
-    pub(super) ends: Arc<dyn Ends>,
+    pub(super) spec: LinkSpec,
     pub(super) ledger: Arc<dyn Ledger>,
     pub(super) observer: Arc<dyn Observer>,
     pub(super) board: Board,
     pub(super) shutdown: Shutdown,
+    /// How many times somebody has asked for the source's head.
+    pub(super) marks: watch::Receiver<u64>,
 }
 
 impl Link {
     pub(super) fn name(&self) -> &LinkName {
-        &self.context.link
+        &self.spec.context.link
     }
 
     /// What is remembered of the link.
@@ -73,6 +89,8 @@ pub(super) struct Orders {
     pub(super) head: Option<Position>,
     /// A person has reviewed the schema: accept the shapes as they are now.
     pub(super) schema_reviewed: bool,
+    /// Tables that a person lets join although they hold rows.
+    pub(super) accepted: BTreeSet<String>,
     /// Whether the stream was reached.
     pub(super) streamed: bool,
     /// The plan of the last attempt that came so far.
@@ -90,8 +108,8 @@ struct Connected {
     origins: Vec<Origin>,
 }
 
-/// One attempt, from connecting to its end.
-pub(super) async fn run(link: &Link, orders: &mut Orders) -> Result<Finish> {
+/// One attempt, from connecting to its end; `stop` ends it at a commit.
+pub(super) async fn run(link: &Link, orders: &mut Orders, stop: &Shutdown) -> Result<Finish> {
     orders.streamed = false;
     let mut ends = connect(link, orders).await?;
     let mut checkpoint = link.checkpoint();
@@ -127,15 +145,16 @@ pub(super) async fn run(link: &Link, orders: &mut Orders) -> Result<Finish> {
     tracing::info!(link = %link.name(), position = %witness.position, "streaming");
     let streaming =
         Streaming { plan, source, scan, target, origins, unfinished, witness, checkpoint, head };
-    stream::run(link, streaming).await
+    stream::run(link, streaming, stop).await
 }
 
 async fn connect(link: &Link, orders: &mut Orders) -> Result<Connected> {
-    let plan = answered("describe the tables", link.ends.plan()).await?;
+    let ends = &link.spec.ends;
+    let plan = answered("describe the tables", ends.plan()).await?;
     orders.plan = Some(Arc::clone(&plan));
-    let source = answered("open the source", link.ends.source(Arc::clone(&plan))).await?;
-    let mut scan = answered("open the side reader", link.ends.scan(Arc::clone(&plan))).await?;
-    let mut target = answered("open the target", link.ends.target(Arc::clone(&plan))).await?;
+    let source = answered("open the source", ends.source(Arc::clone(&plan))).await?;
+    let mut scan = answered("open the side reader", ends.scan(Arc::clone(&plan))).await?;
+    let mut target = answered("open the target", ends.target(Arc::clone(&plan))).await?;
     refuse_itself(&plan, scan.as_mut(), target.as_mut()).await?;
     let origins = answered("tell where the tables' changes come from", scan.origins()).await?;
     Ok(Connected { plan, source, scan, target, origins })
@@ -168,9 +187,9 @@ async fn answered<T>(what: &str, step: impl Future<Output = Result<T>>) -> Resul
     })
 }
 
-/// Compares the shapes with the accepted ones; accepts them where a person has said so. That word
-/// is good once, for tables that are the same before and after the log's end is read, and is kept at
-/// once: what is altered later needs another.
+/// Compares the shapes with the accepted ones, and what is carried with what was; accepts them where
+/// a person has said so. That word is good once, for tables that are the same before and after the
+/// log's end is read, and is kept at once: what is altered later needs another.
 async fn accept_shapes(
     link: &Link,
     ends: &mut Connected,
@@ -179,43 +198,45 @@ async fn accept_shapes(
     begun: bool,
 ) -> Result<()> {
     let mut shapes = review::shapes(&ends.plan, &ends.origins);
+    let outline = Outline::of(&ends.plan, link.spec.settings.clone());
+    let ran = if begun { checkpoint.ran(&outline) } else { outline.clone() };
+    let in_question = outline.in_question(&ran);
+    let decided = begun && (orders.schema_reviewed || !orders.accepted.is_empty());
+    if !in_question.is_empty() {
+        joining::outlast(ends.scan.as_mut()).await?;
+    }
     if !begun {
         // Nothing was read yet, so nothing can have been missed.
         orders.schema_reviewed = false;
-        checkpoint.shapes = Arc::new(shapes);
-        return Ok(());
-    }
-    if orders.schema_reviewed {
+    } else if orders.schema_reviewed {
         let head = answered("tell the end of its log", ends.scan.head()).await?;
-        let plan = answered("describe the tables", link.ends.plan()).await?;
+        let plan = answered("describe the tables", link.spec.ends.plan()).await?;
         orders.schema_reviewed = false;
         let again = review::shapes(&plan, &ends.origins);
         if let Some(changed) = review::difference(&shapes, &again, &plan.wanted) {
             return Err(changed);
         }
         checkpoint.reviewed_until = Some(head);
-        checkpoint.shapes = Arc::new(shapes);
-        return link.record(checkpoint).await;
+    } else {
+        review::carry(&ends.plan, &checkpoint.shapes, &mut shapes);
+        if let Some(changed) = review::difference(&checkpoint.shapes, &shapes, &ends.plan.wanted) {
+            return Err(changed);
+        }
+        let filled = filled(link, joining::named(&ends.plan, &in_question)).await?;
+        let filled = filled.iter().map(ToString::to_string).collect();
+        let differences = outline.differences(&ran, &filled);
+        if let Some(refusal) = joining::refusal(&differences, &orders.accepted) {
+            return Err(refusal);
+        }
+        for difference in differences {
+            tracing::info!(link = %link.name(), "changed: {difference}");
+        }
+        refuse_strays(ends, checkpoint).await?;
     }
-    review::carry(&ends.plan, &checkpoint.shapes, &mut shapes);
-    if let Some(changed) = review::difference(&checkpoint.shapes, &shapes, &ends.plan.wanted) {
-        return Err(changed);
-    }
-    refuse_unfilled(link, &ends.plan, checkpoint).await?;
-    refuse_strays(ends, checkpoint).await?;
+    orders.accepted.clear();
     checkpoint.shapes = Arc::new(shapes);
-    Ok(())
-}
-
-/// A table that joins a link on its way must be empty: of what it holds, the log before the witness
-/// may have told while nobody listened.
-async fn refuse_unfilled(link: &Link, plan: &LinkPlan, checkpoint: &Checkpoint) -> Result<()> {
-    let added = review::added(&checkpoint.shapes, plan);
-    if added.is_empty() {
-        return Ok(());
-    }
-    let filled = answered("look for rows", link.ends.non_empty(&added)).await?;
-    if filled.is_empty() { Ok(()) } else { Err(review::unfilled(&filled)) }
+    checkpoint.outline = Some(Arc::new(outline));
+    if decided { link.record(checkpoint).await } else { Ok(()) }
 }
 
 /// A partition that joins a table on its way must have come without rows.
@@ -274,9 +295,9 @@ async fn resume(
 
 /// The first start: intent in the ledger, slot at the source, witness in the target, in this order.
 async fn begin(link: &Link, ends: &mut Connected, checkpoint: &mut Checkpoint) -> Result<Witness> {
-    let empty = link.options.start != Some(Start::Now);
+    let empty = link.spec.options.start != Some(Start::Now);
     if empty {
-        refuse_rows(link, filled(link, &ends.plan).await?)?;
+        refuse_rows(link, filled(link, planned(&ends.plan)).await?)?;
     }
     if !checkpoint.starting {
         ends.source.check_untouched().await?;
@@ -294,7 +315,7 @@ async fn begin(link: &Link, ends: &mut Connected, checkpoint: &mut Checkpoint) -
         return Err(refused);
     }
     let witness = Witness {
-        name: link.context.name.clone(),
+        name: link.spec.context.name.clone(),
         link: link.name().to_string(),
         part: 0,
         installation: checkpoint.installation.clone(),
@@ -311,9 +332,16 @@ async fn begin(link: &Link, ends: &mut Connected, checkpoint: &mut Checkpoint) -
     Ok(witness)
 }
 
-async fn filled(link: &Link, plan: &LinkPlan) -> Result<Vec<TableName>> {
-    let names: Vec<_> = plan.tables.iter().map(|table| table.source.name.clone()).collect();
-    answered("look for rows", link.ends.non_empty(&names)).await
+fn planned(plan: &LinkPlan) -> Vec<TableName> {
+    plan.tables.iter().map(|table| table.source.name.clone()).collect()
+}
+
+/// Which of these source tables hold rows.
+async fn filled(link: &Link, names: Vec<TableName>) -> Result<Vec<TableName>> {
+    if names.is_empty() {
+        return Ok(names);
+    }
+    answered("look for rows", link.spec.ends.non_empty(&names)).await
 }
 
 /// Looks once more: rows of transactions that ended before the position was fixed are not in the log
@@ -322,7 +350,7 @@ async fn refuse_rows_before(link: &Link, ends: &mut Connected) -> Result<()> {
     let before = answered("look for rows", ends.source.rows_before()).await?;
     let before = match before {
         Some(before) => before,
-        None => filled(link, &ends.plan).await?,
+        None => filled(link, planned(&ends.plan)).await?,
     };
     refuse_rows(link, before)
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::config::LinkName;
 use crate::error::{Error, Kind};
 use crate::link::ports::Pending;
+use crate::plan::Outline;
 use crate::position::Position;
 
 /// The lines that describe one table at both ends, as a person accepted them.
@@ -33,11 +34,32 @@ pub struct Checkpoint {
     pub halt: Option<HaltRecord>,
     /// A first start was begun: the slot may exist although there is no witness yet.
     pub starting: bool,
+    /// Since when a person has paused the link, microseconds since 1970; it is until he resumes it.
+    pub paused_since_us: Option<i64>,
     /// Shapes in the log up to here were reviewed by a person.
     pub reviewed_until: Option<Position>,
     /// The accepted shape of each table, by source `schema.table`; empty until first recorded.
     /// Shared, because a checkpoint is recorded many times a second and shapes seldom change.
     pub shapes: Arc<BTreeMap<String, Shape>>,
+    /// What the link carries and how, as it was when it last began to stream.
+    pub outline: Option<Arc<Outline>>,
+}
+
+impl Checkpoint {
+    /// What ran before `now`: as it was recorded. What was not recorded is taken to be as it is now:
+    /// every table whose shape is known, and all of them where no shape is.
+    pub fn ran(&self, now: &Outline) -> Outline {
+        if self.shapes.is_empty() {
+            return now.clone();
+        }
+        let known = self.outline.as_deref().cloned();
+        let mut ran = known
+            .unwrap_or_else(|| Outline { settings: now.settings.clone(), ..Outline::default() });
+        for (name, table) in now.tables.iter().filter(|(name, _)| self.shapes.contains_key(*name)) {
+            ran.tables.entry(name.clone()).or_insert_with(|| table.clone());
+        }
+        ran
+    }
 }
 
 /// How far a witness was.

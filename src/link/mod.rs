@@ -9,6 +9,7 @@ mod capture;
 mod deferral;
 pub mod ends;
 mod isolate;
+pub mod joining;
 pub mod lag;
 pub mod ledger;
 pub mod observer;

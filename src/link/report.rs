@@ -24,6 +24,7 @@ pub(super) struct Report {
     progress: watch::Sender<Progress>,
     rows: Vec<RowCount>,
     began: Instant,
+    refetching: Option<bool>,
 }
 
 impl Report {
@@ -34,7 +35,8 @@ impl Report {
         board: Board,
         progress: watch::Sender<Progress>,
     ) -> Self {
-        Report { link, observer, board, progress, rows: Vec::new(), began: Instant::now() }
+        let (rows, began) = (Vec::new(), Instant::now());
+        Report { link, observer, board, progress, rows, began, refetching: None }
     }
 
     /// A batch begins; its oldest commit is not later than now.
@@ -150,8 +152,17 @@ impl Report {
         );
     }
 
-    /// Updates found no row.
-    pub(super) fn missed(&self, rows: usize) {
+    /// Whether rows that updates did not find may be missing still.
+    pub(super) fn refetching(&mut self, now: bool) {
+        if self.refetching != Some(now) {
+            self.refetching = Some(now);
+            self.board.update(|status| status.refetching = now);
+        }
+    }
+
+    /// Updates found no row. Told before the commit that leaves them out.
+    pub(super) fn missed(&mut self, rows: usize) {
+        self.refetching(true);
         self.observer.missed(&self.link, rows as u64);
         self.board.update(|status| {
             status.counters.missed += rows as u64;

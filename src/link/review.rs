@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use crate::error::{Error, Kind};
 use crate::link::ledger::Shape;
 use crate::link::ports::Origin;
-use crate::model::{Table, TableName, schema::Type};
+use crate::model::{Table, schema::Type};
 use crate::plan::{LinkPlan, Wanted};
 
 /// What a detail that the log depends on begins with.
@@ -134,7 +134,7 @@ fn altered(table: &str, before: &[String], now: &[String]) -> Option<String> {
 }
 
 /// What differs from the accepted shapes, as the error that halts the link. `wanted` is what the
-/// configuration asks for: what it no longer does may be gone. New tables are told by [`added`].
+/// configuration asks for: what it no longer does may be gone. New tables are for `joining` to judge.
 pub(super) fn difference(
     accepted: &BTreeMap<String, Shape>,
     now: &BTreeMap<String, Shape>,
@@ -161,28 +161,6 @@ pub(super) fn difference(
         lost.map(|table| format!("table {table} is no longer there, or weir may no longer see it"));
     changed.extend(lost);
     (!changed.is_empty()).then(|| partitions::hinted(Error::new(kind, changed.join(". "))))
-}
-
-/// Tables that came into the plan of a link that has been running: what was written to them before
-/// now was not carried.
-pub(super) fn added(accepted: &BTreeMap<String, Shape>, plan: &LinkPlan) -> Vec<TableName> {
-    if accepted.is_empty() {
-        return Vec::new();
-    }
-    let names = plan.tables.iter().map(|table| &table.source.name);
-    names.filter(|name| !accepted.contains_key(&name.to_string())).cloned().collect()
-}
-
-/// The error for added tables that hold rows.
-pub(super) fn unfilled(tables: &[TableName]) -> Error {
-    let names: Vec<_> = tables.iter().map(ToString::to_string).collect();
-    let context = format!(
-        "tables are new on this link and hold rows already, which it may not have carried: {}",
-        names.join(", ")
-    );
-    Error::new(Kind::SchemaChanged, context).hint(
-        "copy their rows to the target, then `weir resume LINK --schema-reviewed`; or exclude them",
-    )
 }
 
 #[cfg(test)]

@@ -1,7 +1,13 @@
 //! The life of one link: attempt after attempt, with a backoff between those that may pass, and a
-//! stop until a person has acted after those that may not. Other links are not concerned.
+//! stop until a person has acted after those that may not, or where a person has paused it. Other
+//! links are not concerned.
+//!
+//! What a person asks of a link that streams is done when it has drained, at a commit. Between two
+//! attempts nothing of it is connected, so there it is paused, resumed and configured anew.
 
-use std::collections::VecDeque;
+mod standing;
+
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
@@ -9,218 +15,204 @@ use tokio::time::Instant;
 
 use crate::error::{Disposition, Error, Kind, Result};
 use crate::link::apply::Finish;
-use crate::link::attempt::{self, Link, Orders};
+use crate::link::attempt::{self, Link, LinkSpec, Orders};
 use crate::link::backoff::Backoff;
-use crate::link::ledger::HaltRecord;
 use crate::link::repeats::Repeats;
-use crate::link::side;
-use crate::link::status::{LinkState, now_us};
+use crate::link::shutdown::Shutdown;
+use crate::link::status::LinkState;
+
+/// Told what came of a command.
+type Answer = oneshot::Sender<Result<()>>;
 
 /// What a person asks of a link.
-#[derive(Debug)]
 pub(super) enum Command {
-    /// Go on after a halt, or at once instead of waiting.
+    /// Go on after a halt or a pause, or at once instead of waiting.
     Resume {
         /// The schema was reviewed: accept it as it is.
         schema_reviewed: bool,
         /// Told what came of it.
-        answer: oneshot::Sender<Result<()>>,
+        answer: Answer,
     },
+    /// Drain, and stand still until resumed.
+    Pause(Answer),
+    /// Drain, and go on with another configuration.
+    Configure {
+        /// The link as it is configured now.
+        spec: Box<LinkSpec>,
+        /// Tables that may join although they hold rows.
+        accepted: BTreeSet<String>,
+        /// Told when it has drained.
+        answer: Answer,
+    },
+}
+
+impl Command {
+    fn answer(self, result: Result<()>) {
+        let (Command::Resume { answer, .. }
+        | Command::Pause(answer)
+        | Command::Configure { answer, .. }) = self;
+        // Whoever asked may have gone.
+        let _gone = answer.send(result);
+    }
 }
 
 /// A witness moved by someone else this often within [`FENCED_WITHIN`] is another weir.
 const FENCED_MAX: usize = 5;
 const FENCED_WITHIN: Duration = Duration::from_secs(600);
 
-/// Lives until the link is stopped or, if it is to stop when caught up, until it has come to an end.
-pub(super) async fn run(link: Link, mut commands: mpsc::Receiver<Command>, until_caught_up: bool) {
-    let options = &link.options;
-    let mut backoff = Backoff::new(options.retry_initial, options.retry_max, fastrand::u64(..));
-    let mut orders = Orders { until_caught_up, ..Orders::default() };
-    let mut fenced = VecDeque::new();
-    let mut repeats = Repeats::default();
-    loop {
-        link.board.enter(LinkState::Starting, link.board.get().error);
-        let before = link.board.get().seq;
-        let error = match attempt_once(&link, &mut orders, &mut commands).await {
-            Ok(finish) => {
-                tracing::info!(link = %link.name(), ?finish, "the link has stopped");
-                break;
-            }
-            Err(error) => judge(error, &orders, &mut fenced),
-        };
-        if link.shutdown.has_started() {
-            tracing::info!(link = %link.name(), error = error.chain(), "stopped");
-            break;
-        }
-        link.observer.failed(link.name(), error.kind());
-        if before.is_some() && link.board.get().seq != before {
-            backoff.reset();
-            orders.silences = 0;
-        }
-        if orders.streamed && error.kind() == Kind::Timeout {
-            orders.silences = orders.silences.saturating_add(1);
-        }
-        let go_on = match error.disposition() {
-            Disposition::Retry => {
-                wait(&link, &error, &mut backoff, &mut repeats, &mut commands, &mut orders).await
-            }
-            Disposition::Park | Disposition::Halt => {
-                halt(&link, &error, &mut commands, &mut orders).await
-            }
-        };
-        if !go_on {
-            // A halted link stays shown as halted, also when it is stopped.
-            if link.board.get().state == LinkState::Halted {
-                return;
-            }
-            break;
-        }
-        link.board.update(|status| status.counters.retries += 1);
-    }
-    link.board.enter(LinkState::Stopped, None);
+/// How an attempt ended, and what was asked meanwhile that is to be done now.
+type Ended = (Result<Finish>, Option<Command>);
+
+struct Life {
+    link: Link,
+    commands: mpsc::Receiver<Command>,
+    orders: Orders,
+    backoff: Backoff,
+    repeats: Repeats,
+    fenced: VecDeque<Instant>,
 }
 
-/// One attempt; commands that make no sense meanwhile are answered.
-async fn attempt_once(
-    link: &Link,
-    orders: &mut Orders,
-    commands: &mut mpsc::Receiver<Command>,
-) -> Result<Finish> {
-    let streaming = attempt::run(link, orders);
-    let mut attempt = std::pin::pin!(streaming);
-    loop {
-        tokio::select! {
-            biased;
-            finish = &mut attempt => return finish,
-            () = link.shutdown.overdue() => {
-                tracing::warn!(
-                    link = %link.name(),
-                    "the queue was not applied in time; what is left comes again at the next start"
-                );
-                return Ok(Finish::Drained);
-            }
-            () = connecting_is_useless(link) => return Ok(Finish::Drained),
-            Some(Command::Resume { answer, .. }) = commands.recv() => {
-                // Whoever asked may have gone.
-                let _gone = answer.send(Err(Error::new(
-                    Kind::Configuration,
-                    format!("the link {} is not halted", link.name()),
-                )
-                .hint("there is nothing to resume; see `weir status`")));
-            }
+/// Lives until the link is stopped or, if it is to stop when caught up, until it has come to an end.
+pub(super) async fn run(link: Link, commands: mpsc::Receiver<Command>, until_caught_up: bool) {
+    let backoff = backoff(&link.spec);
+    let orders = Orders { until_caught_up, ..Orders::default() };
+    let (repeats, fenced) = (Repeats::default(), VecDeque::new());
+    Life { link, commands, orders, backoff, repeats, fenced }.run().await;
+}
+
+fn backoff(spec: &LinkSpec) -> Backoff {
+    Backoff::new(spec.options.retry_initial, spec.options.retry_max, fastrand::u64(..))
+}
+
+impl Life {
+    async fn run(mut self) {
+        while self.once().await {}
+        // A link that stands halted or paused stays shown so, also when it is stopped.
+        let state = self.link.board.get().state;
+        if !matches!(state, LinkState::Halted | LinkState::Paused) {
+            self.link.board.enter(LinkState::Stopped, None);
         }
+    }
+
+    /// One attempt and what follows it; whether there is to be another.
+    async fn once(&mut self) -> bool {
+        if let Some(since_us) = self.link.checkpoint().paused_since_us
+            && !self.stand_paused(since_us).await
+        {
+            return false;
+        }
+        let known = self.link.board.get();
+        self.link.board.enter(LinkState::Starting, known.error);
+        let (ended, asked) = self.attempt().await;
+        if let Some(asked) = asked
+            && !self.link.shutdown.has_started()
+            && !matches!(ended, Ok(Finish::CaughtUp))
+        {
+            let error = ended.err().map(|error| error.chain());
+            tracing::info!(link = %self.link.name(), error, "the link was stopped for a moment");
+            self.execute(asked).await;
+            return true;
+        }
+        let error = match ended {
+            Ok(finish) => {
+                tracing::info!(link = %self.link.name(), ?finish, "the link has stopped");
+                return false;
+            }
+            Err(error) => self.judge(error),
+        };
+        if self.link.shutdown.has_started() {
+            tracing::info!(link = %self.link.name(), error = error.chain(), "stopped");
+            return false;
+        }
+        self.link.observer.failed(self.link.name(), error.kind());
+        if known.seq.is_some() && self.link.board.get().seq != known.seq {
+            self.backoff.reset();
+            self.orders.silences = 0;
+        }
+        if self.orders.streamed && error.kind() == Kind::Timeout {
+            self.orders.silences = self.orders.silences.saturating_add(1);
+        }
+        let go_on = match error.disposition() {
+            Disposition::Retry => self.wait(&error).await,
+            Disposition::Park | Disposition::Halt => self.halt(&error).await,
+        };
+        if go_on {
+            self.link.board.update(|status| status.counters.retries += 1);
+        }
+        go_on
+    }
+
+    /// One attempt. What is asked meanwhile ends it at a commit; what makes no sense is answered.
+    async fn attempt(&mut self) -> Ended {
+        let stop = self.link.shutdown.child();
+        let (link, commands) = (&self.link, &mut self.commands);
+        let streaming = attempt::run(link, &mut self.orders, &stop);
+        let mut attempt = std::pin::pin!(streaming);
+        let mut asked = None;
+        let finish = loop {
+            tokio::select! {
+                biased;
+                finish = &mut attempt => break finish,
+                () = stop.overdue() => {
+                    tracing::warn!(
+                        link = %link.name(),
+                        "the queue was not applied in time; what is left comes again"
+                    );
+                    break Ok(Finish::Drained);
+                }
+                () = connecting_is_useless(link, &stop) => break Ok(Finish::Drained),
+                Some(command) = commands.recv() => match command {
+                    Command::Resume { answer, .. } => {
+                        let _gone = answer.send(Err(nothing_to_resume(link)));
+                    }
+                    command if asked.is_some() => command.answer(Err(busy(link))),
+                    command => {
+                        asked = Some(command);
+                        stop.start();
+                    }
+                },
+            }
+        };
+        (finish, asked)
+    }
+
+    /// A witness that someone else has moved may be our own older connection whose commit went
+    /// through after all: it is read anew. If it moves again and again, another weir is at work.
+    fn judge(&mut self, error: Error) -> Error {
+        if error.kind() != Kind::Witness || !self.orders.streamed {
+            return error;
+        }
+        let now = Instant::now();
+        self.fenced.push_back(now);
+        while self.fenced.front().is_some_and(|at| now.duration_since(*at) > FENCED_WITHIN) {
+            self.fenced.pop_front();
+        }
+        if self.fenced.len() >= FENCED_MAX {
+            return error.hint(
+                "another weir with the same `name` and state writes this link: stop one of them",
+            );
+        }
+        let text = error.to_string();
+        Error::new(Kind::Contention, text)
+            .hint("weir reads the witness again and goes on from it")
+            .caused_by(error)
     }
 }
 
 /// A link that is still connecting when the stop is asked for has nothing to drain.
-async fn connecting_is_useless(link: &Link) {
-    link.shutdown.started().await;
+async fn connecting_is_useless(link: &Link, stop: &Shutdown) {
+    stop.started().await;
     if link.board.get().state == LinkState::Running {
         std::future::pending::<()>().await;
     }
 }
 
-/// A witness that someone else has moved may be our own older connection whose commit went through
-/// after all: look again, a few times.
-fn judge(error: Error, orders: &Orders, fenced: &mut VecDeque<Instant>) -> Error {
-    if error.kind() != Kind::Witness || !orders.streamed {
-        return error;
-    }
-    let now = Instant::now();
-    fenced.push_back(now);
-    while fenced.front().is_some_and(|at| now.duration_since(*at) > FENCED_WITHIN) {
-        fenced.pop_front();
-    }
-    if fenced.len() >= FENCED_MAX {
-        return error.hint(
-            "another weir with the same `name` and state writes this link: stop one of them",
-        );
-    }
-    let text = error.to_string();
-    Error::new(Kind::Contention, text)
-        .hint("weir reads the witness again and goes on from it")
-        .caused_by(error)
+fn nothing_to_resume(link: &Link) -> Error {
+    let context = format!("the link {} is neither halted nor paused", link.name());
+    Error::new(Kind::Configuration, context).hint("there is nothing to resume; see `weir status`")
 }
 
-/// Waits for the backoff; false when the link is to stop.
-async fn wait(
-    link: &Link,
-    error: &Error,
-    backoff: &mut Backoff,
-    repeats: &mut Repeats,
-    commands: &mut mpsc::Receiver<Command>,
-    orders: &mut Orders,
-) -> bool {
-    let pause = backoff.next_wait();
-    let text = error.chain();
-    if let Some(kept_back) = repeats.say(&text, Instant::now()) {
-        tracing::warn!(
-            link = %link.name(),
-            kind = error.kind().name(),
-            error = text,
-            hint = error.operator_hint(),
-            attempt = backoff.attempts(),
-            kept_back,
-            wait_ms = pause.as_millis() as u64,
-            "the link failed and will be tried again"
-        );
-    }
-    // A trouble that lasts shows since when.
-    let known = link.board.get().error.filter(|known| known.kind == error.kind());
-    let since_us = known.map_or_else(now_us, |known| known.since_us);
-    link.board.enter(LinkState::Retrying, Some(HaltRecord::of(error, since_us)));
-    let watch = side::watch_the_log(link.ends.as_ref(), orders.plan.clone(), &link.board);
-    tokio::select! {
-        biased;
-        () = link.shutdown.started() => false,
-        Some(Command::Resume { schema_reviewed, answer }) = commands.recv() => {
-            orders.schema_reviewed |= schema_reviewed;
-            let _gone = answer.send(Ok(()));
-            true
-        }
-        () = tokio::time::sleep(pause) => true,
-        never = watch => match never {},
-    }
-}
-
-/// Stands still until a person resumes the link; false when it is to stop.
-async fn halt(
-    link: &Link,
-    error: &Error,
-    commands: &mut mpsc::Receiver<Command>,
-    orders: &mut Orders,
-) -> bool {
-    tracing::error!(
-        link = %link.name(),
-        kind = error.kind().name(),
-        error = error.chain(),
-        hint = error.operator_hint(),
-        "the link has halted and needs a person"
-    );
-    let record = HaltRecord::of(error, now_us());
-    let mut checkpoint = link.checkpoint();
-    checkpoint.halt = Some(record.clone());
-    if let Err(error) = link.record(&checkpoint).await {
-        tracing::warn!(link = %link.name(), error = error.chain(), "the halt is not recorded");
-    }
-    link.board.enter(LinkState::Halted, Some(record));
-    if orders.until_caught_up {
-        return false;
-    }
-    // Another server's log says nothing of the link's.
-    let plan = orders.plan.clone().filter(|_| error.kind() != Kind::Identity);
-    let watch = side::watch_the_log(link.ends.as_ref(), plan, &link.board);
-    tokio::select! {
-        biased;
-        () = link.shutdown.started() => false,
-        never = watch => match never {},
-        command = commands.recv() => {
-            let Some(Command::Resume { schema_reviewed, answer }) = command else { return false };
-            orders.schema_reviewed = schema_reviewed;
-            let _gone = answer.send(Ok(()));
-            tracing::info!(link = %link.name(), schema_reviewed, "the link is resumed");
-            true
-        }
-    }
+fn busy(link: &Link) -> Error {
+    let context = format!("the link {} is draining for another command", link.name());
+    Error::new(Kind::Unavailable, context).hint("ask again in a moment")
 }

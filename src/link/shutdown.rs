@@ -7,14 +7,20 @@ use tokio_util::sync::CancellationToken;
 /// Everything queued is applied within this, or rolled back.
 pub const DRAIN_MAX: Duration = Duration::from_secs(10);
 
-/// Tells the links to stop.
+/// Tells the links, one link, or one attempt of a link to stop.
 #[derive(Clone, Debug, Default)]
 pub struct Shutdown {
     drain: CancellationToken,
 }
 
 impl Shutdown {
-    /// Asks all links to drain and stop.
+    /// One that ends with this one, and may end before it.
+    #[must_use]
+    pub fn child(&self) -> Shutdown {
+        Shutdown { drain: self.drain.child_token() }
+    }
+
+    /// Asks them to drain and stop.
     pub fn start(&self) {
         self.drain.cancel();
     }

@@ -7,7 +7,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use crate::error::{Disposition, Result};
@@ -56,6 +56,8 @@ pub(super) struct Side {
     pub(super) board: Board,
     /// Of the queue between reading and applying.
     pub(super) fill: Fill,
+    /// How many times somebody has asked for the source's head.
+    pub(super) marks: watch::Receiver<u64>,
 }
 
 impl Side {
@@ -67,6 +69,8 @@ impl Side {
     ) -> Result<()> {
         let mut look = tokio::time::interval(LOOK_EVERY);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        // What was asked of an attempt before is answered by this one.
+        self.marks.mark_changed();
         loop {
             tokio::select! {
                 biased;
@@ -77,6 +81,7 @@ impl Side {
                         return Ok(());
                     }
                 }
+                Ok(()) = self.marks.changed() => self.mark().await,
                 _ = look.tick() => {
                     let queued = self.fill.bytes();
                     self.board.update(|status| status.queue_bytes = Some(queued));
@@ -84,6 +89,18 @@ impl Side {
                     self.look_at_origins().await?;
                 }
             }
+        }
+    }
+
+    /// Tells the source's head to whoever asked. One that cannot be read now is asked for again.
+    async fn mark(&mut self) {
+        let asked = *self.marks.borrow_and_update();
+        if asked == 0 {
+            return;
+        }
+        match self.scan.head().await {
+            Ok(head) => self.board.update(|status| status.mark = Some((asked, head))),
+            Err(error) => tracing::debug!(error = error.chain(), "the head cannot be told"),
         }
     }
 

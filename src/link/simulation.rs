@@ -9,13 +9,14 @@ mod ends;
 mod lives;
 mod world;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::config::{ApplyOptions, LinkName, Start};
-use crate::link::attempt::Link;
+use crate::link::attempt::{Link, LinkSpec};
 use crate::link::ledger::{Checkpoint, Ledger};
 use crate::link::observer::Unobserved;
 use crate::link::ports::{LinkContext, Pending};
@@ -88,13 +89,17 @@ async fn live(world: &Shared, ledger: Arc<Memory>) -> Option<LinkStatus> {
     let (board, status) = Board::new();
     let link = LinkName { source: "a".to_owned(), target: "b".to_owned() };
     let link = Link {
-        context: LinkContext { name: "sim".to_owned(), link, server_id: 1 },
-        options: options(),
-        ends: Arc::new(FakeEnds(Arc::clone(world))),
+        spec: LinkSpec {
+            context: LinkContext { name: "sim".to_owned(), link, server_id: 1 },
+            options: options(),
+            ends: Arc::new(FakeEnds(Arc::clone(world))),
+            settings: BTreeMap::new(),
+        },
         ledger,
         observer: Arc::new(Unobserved),
         board,
         shutdown: Shutdown::default(),
+        marks: watch::channel(0).1,
     };
     let (_commands, received) = mpsc::channel(1);
     let crash = Arc::clone(&world.lock().expect("lock").crash);

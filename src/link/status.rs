@@ -21,17 +21,20 @@ pub enum LinkState {
     Retrying,
     /// Until a person has acted.
     Halted,
+    /// Until a person who paused it resumes it.
+    Paused,
     /// Ended as asked.
     Stopped,
 }
 
 impl LinkState {
     /// Every state, in the order of a link's life.
-    pub const ALL: [LinkState; 5] = [
+    pub const ALL: [LinkState; 6] = [
         LinkState::Starting,
         LinkState::Running,
         LinkState::Retrying,
         LinkState::Halted,
+        LinkState::Paused,
         LinkState::Stopped,
     ];
 
@@ -42,6 +45,7 @@ impl LinkState {
             LinkState::Running => "running",
             LinkState::Retrying => "retrying",
             LinkState::Halted => "halted",
+            LinkState::Paused => "paused",
             LinkState::Stopped => "stopped",
         }
     }
@@ -73,12 +77,16 @@ pub struct LinkStatus {
     pub state: LinkState,
     /// Since when it is in that state, microseconds since 1970.
     pub since_us: i64,
-    /// The error behind `Retrying` or `Halted`.
+    /// The error behind `Retrying` or `Halted`; behind `Paused`, the one that it was paused with.
     pub error: Option<HaltRecord>,
     /// Position of the witness.
     pub applied: Option<Position>,
     /// Up to here nothing is left to apply; beyond the witness only without changes.
     pub seen: Option<Position>,
+    /// Rows that an update did not find may be missing still: they are being read again.
+    pub refetching: bool,
+    /// The source's head as it was asked for last, and the number of that question.
+    pub mark: Option<(u64, Position)>,
     /// `seq` of the witness.
     pub seq: Option<u64>,
     /// Inputs of [`lag_seconds`](crate::link::lag::lag_seconds).

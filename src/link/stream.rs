@@ -21,6 +21,7 @@ use crate::link::ledger::{Checkpoint, Progress};
 use crate::link::ports::{Origin, Scan, Source, Target};
 use crate::link::refetch::Refetch;
 use crate::link::report::Report;
+use crate::link::shutdown::Shutdown;
 use crate::link::side::Side;
 use crate::link::status::LinkState;
 use crate::link::{queue, settle};
@@ -63,10 +64,10 @@ enum Task {
 type Tasks = JoinSet<(Task, Result<()>)>;
 
 /// Streams until an error or a reason to finish.
-pub(super) async fn run(link: &Link, streaming: Streaming) -> Result<Finish> {
+pub(super) async fn run(link: &Link, streaming: Streaming, ordered: &Shutdown) -> Result<Finish> {
     let mut tasks = Tasks::new();
     let stop = CancellationToken::new();
-    let (mut applier, side) = start(link, streaming, &mut tasks, &stop);
+    let (mut applier, side) = start(link, streaming, ordered, &mut tasks, &stop);
     link.board.enter(LinkState::Running, None);
     let outcome = drive(&mut applier, &mut tasks).await;
     // The apply task's end of the progress channel goes with it: settling then comes to its end.
@@ -88,12 +89,13 @@ pub(super) async fn run(link: &Link, streaming: Streaming) -> Result<Finish> {
 fn start(
     link: &Link,
     streaming: Streaming,
+    ordered: &Shutdown,
     tasks: &mut Tasks,
     stop: &CancellationToken,
 ) -> (Applier, AbortHandle) {
     let Streaming { plan, source, scan, target, origins, unfinished, .. } = streaming;
     let Streaming { witness, checkpoint, head, .. } = streaming;
-    let (sender, parts) = queue::channel(link.options.queue_bytes_max);
+    let (sender, parts) = queue::channel(link.spec.options.queue_bytes_max);
     let (frontier, durable) = watch::channel(witness.position.clone());
     let newest = Progress { seq: witness.seq, position: witness.position.clone() };
     let (progress, settled) = watch::channel(newest);
@@ -112,7 +114,8 @@ fn start(
     let ledger = Arc::clone(&link.ledger);
     let settle = settle::run(ledger, link.name().clone(), checkpoint, settled, frontier);
     tasks.spawn(async move { (Task::Settle, settle.await) });
-    let side = Side { scan, plan: Arc::clone(&plan), origins, board: link.board.clone(), fill };
+    let (board, marks) = (link.board.clone(), link.marks.clone());
+    let side = Side { scan, plan: Arc::clone(&plan), origins, board, fill, marks };
     let side = side.run(requested, answer);
     let side = tasks.spawn(async move { (Task::Side, side.await) });
     let observer = Arc::clone(&link.observer);
@@ -121,7 +124,7 @@ fn start(
     let backoff = Backoff::new(WINDOW_WAIT.0, WINDOW_WAIT.1, fastrand::u64(..));
     let applier = Applier {
         plan,
-        options: link.options.clone(),
+        options: link.spec.options.clone(),
         target,
         parts,
         seen: witness.position.clone(),
@@ -129,7 +132,7 @@ fn start(
         refetch: Refetch::new(requests, answers, unfinished, backoff),
         report,
         until: head,
-        drain: link.shutdown.drain(),
+        drain: ordered.drain(),
         written_at: Instant::now(),
     };
     (applier, side)

@@ -1,31 +1,21 @@
-//! Starts the links, each in a task of its own, and hands out what is needed to watch, resume and
-//! stop them. One link's trouble never reaches another.
+//! Starts the links, each in a task of its own, and hands out what is needed to watch, command and
+//! stop them. One link's trouble never reaches another. Links may come and go while others run.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
-use crate::config::{ApplyOptions, LinkName};
+use crate::config::LinkName;
 use crate::error::{Error, Kind, Result};
 use crate::link::attempt::Link;
-use crate::link::ends::Ends;
+pub use crate::link::attempt::LinkSpec;
 use crate::link::ledger::{HaltRecord, Ledger};
 use crate::link::observer::Observer;
-use crate::link::ports::LinkContext;
 use crate::link::runner::{self, Command};
 use crate::link::shutdown::Shutdown;
 use crate::link::status::{Board, LinkState, LinkStatus, now_us};
-
-/// One link to run.
-pub struct LinkSpec {
-    /// Who it is.
-    pub context: LinkContext,
-    /// Its options.
-    pub options: ApplyOptions,
-    /// What it connects.
-    pub ends: Arc<dyn Ends>,
-}
 
 /// What all links share.
 pub struct Shared {
@@ -44,6 +34,8 @@ pub struct LinkHandle {
     pub link: LinkName,
     status: watch::Receiver<LinkStatus>,
     commands: mpsc::Sender<Command>,
+    marks: watch::Sender<u64>,
+    stop: Shutdown,
 }
 
 impl LinkHandle {
@@ -57,24 +49,62 @@ impl LinkHandle {
         self.status.clone()
     }
 
-    /// Lets a halted link go on; with `schema_reviewed`, the tables are accepted as they are now.
-    /// An error says that there is nothing to resume.
+    /// Lets a halted or paused link go on; with `schema_reviewed`, the tables are accepted as they
+    /// are now. An error says that there is nothing to resume.
     pub async fn resume(&self, schema_reviewed: bool) -> Result<()> {
+        self.command(|answer| Command::Resume { schema_reviewed, answer }).await
+    }
+
+    /// Drains the link and pauses it, durably, until it is resumed.
+    pub async fn pause(&self) -> Result<()> {
+        self.command(Command::Pause).await
+    }
+
+    /// Drains the link, and lets it go on as `spec` says; of the tables that join it, `accepted` may
+    /// hold rows. Whether it can go on is seen in its status.
+    pub async fn configure(&self, spec: LinkSpec, accepted: BTreeSet<String>) -> Result<()> {
+        let spec = Box::new(spec);
+        self.command(|answer| Command::Configure { spec, accepted, answer }).await
+    }
+
+    /// Drains the link and ends it; returns when it has ended.
+    pub async fn end(&self) {
+        self.stop.start();
+        self.commands.closed().await;
+    }
+
+    /// Asks for the source's head: [`LinkStatus::mark`] with this number or a later one is a head
+    /// that was read after this call.
+    pub fn ask_head(&self) -> u64 {
+        let mut number = 0;
+        self.marks.send_modify(|asked| {
+            *asked += 1;
+            number = *asked;
+        });
+        number
+    }
+
+    async fn command(
+        &self,
+        command: impl FnOnce(oneshot::Sender<Result<()>>) -> Command,
+    ) -> Result<()> {
         let ended = || {
             Error::new(Kind::Configuration, format!("the link {} has ended", self.link))
                 .hint("start weir again")
         };
         let (answer, answered) = oneshot::channel();
-        let command = Command::Resume { schema_reviewed, answer };
-        self.commands.send(command).await.map_err(|_| ended())?;
+        self.commands.send(command(answer)).await.map_err(|_| ended())?;
         answered.await.map_err(|_| ended())?
     }
 }
 
+/// The links of a process, in the order in which they were started.
+pub type Links = watch::Receiver<Arc<[LinkHandle]>>;
+
 /// All links of a process.
-#[derive(Debug)]
 pub struct Supervisor {
-    handles: Vec<LinkHandle>,
+    shared: Shared,
+    handles: watch::Sender<Arc<[LinkHandle]>>,
     boards: Vec<(tokio::task::Id, Board)>,
     tasks: JoinSet<()>,
     shutdown: Shutdown,
@@ -83,32 +113,55 @@ pub struct Supervisor {
 impl Supervisor {
     /// Starts every link.
     pub fn start(links: Vec<LinkSpec>, shared: Shared) -> Supervisor {
-        let shutdown = Shutdown::default();
-        let mut tasks = JoinSet::new();
-        let (mut handles, mut boards) = (Vec::new(), Vec::new());
-        for LinkSpec { context, options, ends } in links {
-            let (board, status) = Board::new();
-            let (commands, received) = mpsc::channel(4);
-            handles.push(LinkHandle { link: context.link.clone(), status, commands });
-            let link = Link {
-                context,
-                options,
-                ends,
-                ledger: Arc::clone(&shared.ledger),
-                observer: Arc::clone(&shared.observer),
-                board: board.clone(),
-                shutdown: shutdown.clone(),
-            };
-            link.recall();
-            let task = tasks.spawn(runner::run(link, received, shared.until_caught_up));
-            boards.push((task.id(), board));
-        }
-        Supervisor { handles, boards, tasks, shutdown }
+        let mut supervisor = Supervisor {
+            shared,
+            handles: watch::channel(Arc::from([])).0,
+            boards: Vec::new(),
+            tasks: JoinSet::new(),
+            shutdown: Shutdown::default(),
+        };
+        links.into_iter().for_each(|link| supervisor.add(link));
+        supervisor
     }
 
-    /// The links, in the order given.
-    pub fn links(&self) -> &[LinkHandle] {
-        &self.handles
+    /// Starts one more link.
+    pub fn add(&mut self, spec: LinkSpec) {
+        let (board, status) = Board::new();
+        let (commands, received) = mpsc::channel(4);
+        let (marks, asked) = watch::channel(0);
+        let stop = self.shutdown.child();
+        let name = spec.context.link.clone();
+        let link = Link {
+            spec,
+            ledger: Arc::clone(&self.shared.ledger),
+            observer: Arc::clone(&self.shared.observer),
+            board: board.clone(),
+            shutdown: stop.clone(),
+            marks: asked,
+        };
+        link.recall();
+        let task = self.tasks.spawn(runner::run(link, received, self.shared.until_caught_up));
+        self.boards.push((task.id(), board));
+        let handle = LinkHandle { link: name, status, commands, marks, stop };
+        self.handles.send_modify(|handles| {
+            *handles = handles.iter().cloned().chain([handle]).collect();
+        });
+    }
+
+    /// Drains a link, ends it and forgets it.
+    pub async fn remove(&mut self, link: &LinkName) {
+        let handles = Arc::clone(&self.handles.borrow());
+        if let Some(handle) = handles.iter().find(|handle| handle.link == *link) {
+            handle.end().await;
+        }
+        self.handles.send_modify(|handles| {
+            *handles = handles.iter().filter(|handle| handle.link != *link).cloned().collect();
+        });
+    }
+
+    /// The links as they come and go.
+    pub fn links(&self) -> Links {
+        self.handles.subscribe()
     }
 
     /// Asks every link to drain and stop; [`Supervisor::finished`] says when they have.
@@ -117,7 +170,7 @@ impl Supervisor {
     }
 
     /// Resolves when every link has ended: stopped, caught up, or (if they are to stop when caught
-    /// up) halted. Cancel-safe.
+    /// up) halted or paused. Cancel-safe.
     pub async fn finished(&mut self) {
         while let Some(ended) = self.tasks.join_next_with_id().await {
             let Err(cause) = ended else { continue };

@@ -80,18 +80,19 @@ pub fn explain(plan: &LinkPlan) -> Explained {
 /// A digest of what the log shows of a table: its name, and names and native types of its columns.
 /// The same on every machine and in every version of weir.
 pub fn digest(table: &Table) -> String {
+    let columns = table.columns.iter().flat_map(|column| [&column.name, &column.native]);
+    let names = [&table.name.schema, &table.name.table].into_iter();
+    digest_of(names.chain(columns).map(String::as_str))
+}
+
+/// A digest of some texts in their order. The same on every machine and in every version of weir.
+pub fn digest_of<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
     let mut first = Fnv::new(0xcbf2_9ce4_8422_2325);
     let mut second = Fnv::new(0x6c62_272e_07bb_0142);
-    for hasher in [&mut first, &mut second] {
-        let mut field = |text: &str| {
+    for text in texts {
+        for hasher in [&mut first, &mut second] {
             hasher.write(&(text.len() as u64).to_le_bytes());
             hasher.write(text.as_bytes());
-        };
-        field(&table.name.schema);
-        field(&table.name.table);
-        for column in &table.columns {
-            field(&column.name);
-            field(&column.native);
         }
     }
     format!("{:016x}{:016x}", first.finish(), second.finish())

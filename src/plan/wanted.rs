@@ -5,6 +5,7 @@
 //! silence: this says whether the configuration means it.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use crate::error::{Error, Kind};
 use crate::model::TableName;
@@ -47,6 +48,23 @@ impl Wanted {
             named: names(&self.named),
             elsewhere: names(&self.elsewhere),
         }
+    }
+}
+
+/// As the configuration says it: patterns, names, and what is left out.
+impl fmt::Display for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut parts: Vec<String> = Vec::new();
+        for rule in &self.rules {
+            let left_out = match rule.exclude.as_slice() {
+                [] => String::new(),
+                exclude => format!(" without {}", exclude.join(" ")),
+            };
+            parts.push(format!("{}{left_out}", rule.include.join(" ")));
+        }
+        parts.extend(self.named.iter().map(ToString::to_string));
+        parts.extend(self.elsewhere.iter().map(|name| format!("not {name}")));
+        f.write_str(&parts.join(", "))
     }
 }
 

@@ -1,8 +1,8 @@
 //! A checkpoint as stored: one JSON object, and the keys under which the last ones of a link lie.
 //!
 //! Keys rise with every write (`c`, link, NUL, counter), so the newest valid record wins and a torn
-//! last write falls back to the one before. Shapes of tables are stored apart (`schema`): they are
-//! larger and change seldom.
+//! last write falls back to the one before. Shapes of tables and the link's outline are stored apart
+//! (`schema`): they are larger and change seldom.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,7 @@ use crate::link::ledger::{Checkpoint, HaltRecord, Progress};
 /// Records kept per link.
 pub(super) const KEPT_PER_LINK: u64 = 16;
 
-/// The stored form of a [`Checkpoint`], without its shapes.
+/// The stored form of a [`Checkpoint`], without its shapes and its outline.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Stored {
     installation: String,
@@ -28,6 +28,8 @@ pub(super) struct Stored {
     halt: Option<StoredHalt>,
     #[serde(default)]
     starting: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    paused_since_us: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reviewed_until: Option<String>,
 }
@@ -57,6 +59,7 @@ impl Stored {
                 since_us: halt.since_us,
             }),
             starting: checkpoint.starting,
+            paused_since_us: checkpoint.paused_since_us,
             reviewed_until: checkpoint.reviewed_until.as_ref().map(ToString::to_string),
         }
     }
@@ -80,8 +83,10 @@ impl Stored {
             recorded_at_us: self.recorded_at_us,
             halt: self.halt.map(StoredHalt::record),
             starting: self.starting,
+            paused_since_us: self.paused_since_us,
             reviewed_until,
             shapes: Default::default(),
+            outline: None,
         })
     }
 }
@@ -145,8 +150,10 @@ mod tests {
                 since_us: 9,
             }),
             starting: true,
+            paused_since_us: Some(11),
             reviewed_until: Some("lsn:0/1".parse().expect("lsn")),
             shapes: Default::default(),
+            outline: None,
         };
         let text = serde_json::to_string(&Stored::of(&checkpoint)).expect("json");
         let stored: Stored = serde_json::from_str(&text).expect("json");

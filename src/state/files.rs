@@ -12,6 +12,7 @@ use std::sync::Arc;
 use crate::config::LinkName;
 use crate::error::{Error, Kind, Result};
 use crate::link::ledger::Shape;
+use crate::plan::Outline;
 
 use super::checkpoint::{self, Stored};
 use super::directory::{Directory, held, state_error};
@@ -119,6 +120,7 @@ fn load(database: &sled::Db, path: &Path) -> std::result::Result<(Contents, Numb
     let mut contents = Contents::default();
     let mut numbers = Numbers::new();
     let mut shapes = Vec::new();
+    let mut outlines = Vec::new();
     for entry in database.iter() {
         let (key, value) = entry?;
         if let Some((link, number)) = checkpoint::parse_key(&key) {
@@ -134,6 +136,11 @@ fn load(database: &sled::Db, path: &Path) -> std::result::Result<(Contents, Numb
                 Some(shape) => shapes.push((link, table, shape)),
                 None => tracing::error!(%link, table, "an accepted shape is torn and is not used"),
             }
+        } else if let Some(link) = schema::parse_outline_key(&key) {
+            match readable::<Outline>(&value, path)? {
+                Some(outline) => outlines.push((link, outline)),
+                None => tracing::error!(%link, "the link's outline is torn and is not used"),
+            }
         } else if &*key == INSTALLATION_KEY {
             contents.installation = readable(&value, path)?.unwrap_or_default();
         }
@@ -141,6 +148,11 @@ fn load(database: &sled::Db, path: &Path) -> std::result::Result<(Contents, Numb
     for (link, table, shape) in shapes {
         if let Some(checkpoint) = contents.links.get_mut(&link) {
             Arc::make_mut(&mut checkpoint.shapes).insert(table, shape);
+        }
+    }
+    for (link, outline) in outlines {
+        if let Some(checkpoint) = contents.links.get_mut(&link) {
+            checkpoint.outline = Some(Arc::new(outline));
         }
     }
     Ok((contents, numbers))

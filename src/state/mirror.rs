@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::LinkName;
 use crate::error::{Error, Kind, Result};
 use crate::link::ledger::{Checkpoint, Shape};
+use crate::plan::Outline;
 
 use super::checkpoint::{Stored, parse_link};
 use super::directory::{Directory, state_error};
@@ -42,6 +43,8 @@ struct Entry {
     checkpoint: Stored,
     #[serde(default)]
     shapes: Arc<BTreeMap<String, Shape>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    outline: Option<Arc<Outline>>,
 }
 
 const VERSION: u16 = 1;
@@ -52,7 +55,8 @@ pub(super) const NAME: &str = "checkpoints.json";
 pub(super) fn write(directory: &Directory, contents: &Contents) -> io::Result<()> {
     let links = contents.links.iter().map(|(link, checkpoint)| {
         let shapes = Arc::clone(&checkpoint.shapes);
-        (link.to_string(), Entry { checkpoint: Stored::of(checkpoint), shapes })
+        let outline = checkpoint.outline.clone();
+        (link.to_string(), Entry { checkpoint: Stored::of(checkpoint), shapes, outline })
     });
     let file = File {
         version: VERSION,
@@ -108,6 +112,7 @@ fn load(path: &Path) -> Result<Option<Contents>> {
             continue;
         };
         checkpoint.shapes = entry.shapes;
+        checkpoint.outline = entry.outline;
         links.insert(link, checkpoint);
     }
     Ok(Some(Contents { installation: file.installation, links }))
@@ -128,6 +133,7 @@ mod tests {
             installation: "a".repeat(32),
             progress: Some(Progress { seq: 3, position: "mariadb:0-1-5".parse().expect("gtid") }),
             shapes: Arc::new(BTreeMap::from([("a.b".to_owned(), vec!["id int".to_owned()])])),
+            outline: Some(Arc::default()),
             ..Checkpoint::default()
         };
         let link = parse_link("crm:billing").expect("link");

@@ -3,6 +3,8 @@
 //! A shape is the list of lines that describe the table at both ends; a link whose catalogs show
 //! another one halts until a person has reviewed it (`link::review`). Lost shapes are recorded anew
 //! from the catalogs.
+//!
+//! Beside them lies the link's outline (`o`, link, NUL), in one record: what the link carries and how.
 
 use std::collections::BTreeMap;
 
@@ -20,6 +22,16 @@ pub(super) fn key(link: &LinkName, table: &str) -> Vec<u8> {
 pub(super) fn parse_key(key: &[u8]) -> Option<(LinkName, String)> {
     let (link, table) = std::str::from_utf8(key.strip_prefix(b"s")?).ok()?.split_once('\0')?;
     Some((parse_link(link)?, table.to_owned()))
+}
+
+/// The key of a link's outline.
+pub(super) fn outline_key(link: &LinkName) -> Vec<u8> {
+    format!("o{link}\0").into_bytes()
+}
+
+/// The link of an outline's key.
+pub(super) fn parse_outline_key(key: &[u8]) -> Option<LinkName> {
+    parse_link(std::str::from_utf8(key.strip_prefix(b"o")?.strip_suffix(b"\0")?).ok()?)
 }
 
 /// Which tables' records must be written (`Some`) or removed (`None`) to get from `old` to `new`.
@@ -52,6 +64,7 @@ mod tests {
             BTreeMap::from([("a.same".to_owned(), shape("2")), ("a.other".to_owned(), shape("4"))]);
         assert_eq!(difference(&old, &new), vec![("a.gone", None), ("a.other", Some(&shape("4")))]);
         let link = parse_link("crm:billing").expect("link");
+        assert_eq!(parse_outline_key(&outline_key(&link)), Some(link.clone()));
         assert_eq!(parse_key(&key(&link, "a.b c")), Some((link, "a.b c".to_owned())));
     }
 }

@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 use crate::config::LinkName;
 use crate::error::{Error, Kind, Result};
 use crate::link::ledger::Checkpoint;
+use crate::plan::Outline;
 
 use super::checkpoint::{self, KEPT_PER_LINK, Stored};
 use super::directory::{Directory, state_error};
@@ -228,6 +229,12 @@ impl Writer {
             batch.remove(checkpoint::key(link, oldest));
         }
         let old = self.contents.links.get(link);
+        let same = |old: &Arc<Outline>, new| Arc::ptr_eq(old, new) || old == new;
+        match (old.and_then(|old| old.outline.as_ref()), &checkpoint.outline) {
+            (Some(old), Some(new)) if same(old, new) => {}
+            (_, Some(new)) => batch.insert(schema::outline_key(link), sealed(new)?),
+            (_, None) => batch.remove(schema::outline_key(link)),
+        }
         let old = old.map(|old| Arc::clone(&old.shapes)).unwrap_or_default();
         if Arc::ptr_eq(&old, &checkpoint.shapes) {
             return Ok(());
@@ -243,6 +250,7 @@ impl Writer {
 
     fn remove_one(&mut self, link: &LinkName, batch: &mut sled::Batch) -> Result<()> {
         self.numbers.remove(link);
+        batch.remove(schema::outline_key(link));
         for prefix in [checkpoint::prefix(link), schema::key(link, "")] {
             for key in self.sled()?.scan_prefix(prefix).keys() {
                 batch.remove(key.map_err(broken)?);

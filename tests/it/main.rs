@@ -11,6 +11,7 @@
 
 mod cases;
 mod command_line;
+mod control;
 mod crash;
 mod docker;
 mod faults;

@@ -24,6 +24,7 @@ fn start(world: &Shared, options: ApplyOptions) -> Supervisor {
         context: LinkContext { name: "sim".to_owned(), link, server_id: 1 },
         options,
         ends: Arc::new(FakeEnds(Arc::clone(world))),
+        settings: Default::default(),
     };
     let common = Common {
         ledger: Arc::new(Memory::new(world, 1, None)),
@@ -34,7 +35,7 @@ fn start(world: &Shared, options: ApplyOptions) -> Supervisor {
 }
 
 async fn until(supervisor: &Supervisor, wanted: impl FnMut(&LinkStatus) -> bool) -> LinkStatus {
-    let mut status: watch::Receiver<LinkStatus> = supervisor.links()[0].watch();
+    let mut status: watch::Receiver<LinkStatus> = supervisor.links().borrow()[0].watch();
     let seen = timeout(Duration::from_secs(10), status.wait_for(wanted)).await;
     seen.expect("in time").expect("alive").clone()
 }
@@ -52,7 +53,29 @@ async fn a_start_on_filled_tables_must_be_said() {
     assert!(world.lock().expect("lock").committed.witness.is_none());
     supervisor.shutdown().start();
     timeout(Duration::from_secs(5), supervisor.finished()).await.expect("in time");
-    assert_eq!(supervisor.links()[0].status().state, LinkState::Halted, "and it stays so");
+    assert_eq!(supervisor.links().borrow()[0].status().state, LinkState::Halted, "and it stays so");
+}
+
+/// Broken if a link could not be paused while it streams, went on by itself, or applied what came
+/// meanwhile twice or not at all.
+#[tokio::test]
+async fn a_paused_link_stands_still_until_resumed() {
+    let world = World::shared(3);
+    let mut supervisor = start(&world, options());
+    let handle = supervisor.links().borrow()[0].clone();
+    until(&supervisor, |status| status.state == LinkState::Running).await;
+    for _ in 0..2 {
+        handle.pause().await.expect("paused");
+        assert_eq!(handle.status().state, LinkState::Paused);
+    }
+    let seq = handle.status().seq;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!((handle.status().state, handle.status().seq), (LinkState::Paused, seq));
+    handle.resume(false).await.expect("resumed");
+    until(&supervisor, |status| status.state == LinkState::Running).await;
+    supervisor.shutdown().start();
+    timeout(Duration::from_secs(20), supervisor.finished()).await.expect("in time");
+    assert_eq!(handle.status().state, LinkState::Stopped);
 }
 
 /// Broken if an altered table were streamed on without a person, if the halt could not be left, or
@@ -61,7 +84,7 @@ async fn a_start_on_filled_tables_must_be_said() {
 async fn an_altered_table_halts_until_reviewed() {
     let world = World::shared(2);
     let supervisor = start(&world, options());
-    let handle = supervisor.links()[0].clone();
+    let handle = supervisor.links().borrow()[0].clone();
     until(&supervisor, |status| status.state == LinkState::Running).await;
     assert!(handle.resume(false).await.is_err());
     let alters = Arc::clone(&world.lock().expect("lock").altered);
@@ -85,7 +108,7 @@ async fn an_altered_table_halts_until_reviewed() {
 async fn a_review_is_good_once() {
     let world = World::shared(5);
     let supervisor = start(&world, options());
-    let handle = supervisor.links()[0].clone();
+    let handle = supervisor.links().borrow()[0].clone();
     until(&supervisor, |status| status.state == LinkState::Running).await;
     let (altered, unreachable) = {
         let world = world.lock().expect("lock");
@@ -157,7 +180,7 @@ async fn a_stop_drains() {
     until(&supervisor, |status| status.applied.as_ref().is_some_and(|is| at(is) >= end)).await;
     supervisor.shutdown().start();
     timeout(Duration::from_secs(5), supervisor.finished()).await.expect("in time");
-    assert_eq!(supervisor.links()[0].status().state, LinkState::Stopped);
+    assert_eq!(supervisor.links().borrow()[0].status().state, LinkState::Stopped);
     let world = world.lock().expect("lock");
     assert_eq!(world.acknowledged, at(&world.committed.witness.as_ref().expect("there").position));
     world.check(4);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::link::ledger::Progress;
+use crate::plan::Outline;
 use crate::state::checkpoint::{self, parse_link};
 
 /// A folder that is open to nobody else, as weir demands.
@@ -26,6 +27,10 @@ fn at(seq: u64) -> Checkpoint {
             "a.b".to_owned(),
             vec![format!("id int {}", seq / 100)],
         )])),
+        outline: Some(Arc::new(Outline {
+            settings: BTreeMap::from([("rows".to_owned(), (seq / 100).to_string())]),
+            ..Outline::default()
+        })),
         ..Checkpoint::default()
     }
 }
@@ -52,7 +57,8 @@ async fn the_newest_checkpoint_survives() {
     let store = Store::open(&path).await.expect("opens again");
     assert!(!store.is_fresh());
     assert_eq!(seq(&store), Some(40));
-    assert_eq!(store.load(&link()).expect("there").shapes, at(40).shapes);
+    let known = store.load(&link()).expect("there");
+    assert_eq!((known.shapes, known.outline), (at(40).shapes, at(40).outline));
     assert_eq!(store.installation(), "ab".repeat(16));
     store.close().await;
 

@@ -1,0 +1,94 @@
+//! What the running weir answers to the other verbs.
+
+use std::time::Duration;
+
+use crate::cli::control::{Answer, Request, Respond};
+use crate::cli::status::Line;
+use crate::error::{Kind, Result};
+use crate::link::supervisor::{LinkHandle, Links};
+use crate::position::Position;
+
+/// How long a source is waited for to tell the end of its log; whoever asked asks again.
+const HEAD_MAX: Duration = Duration::from_secs(2);
+
+/// Answers the other verbs.
+pub(super) struct Responder {
+    pub(super) links: Links,
+}
+
+impl Respond for Responder {
+    async fn respond(&self, request: Request) -> Answer {
+        match request {
+            Request::Status => {
+                let links = self.links.borrow().clone();
+                let lines: Vec<Line> = links.iter().map(line).collect();
+                ok(serde_json::json!({ "running": true, "links": lines }))
+            }
+            Request::Resume { link, schema_reviewed } => {
+                self.with(&link, async |handle| done(handle.resume(schema_reviewed).await)).await
+            }
+            Request::Pause { link } => {
+                self.with(&link, async |handle| done(handle.pause().await)).await
+            }
+            Request::Head { link } => self.with(&link, async |handle| head(&handle).await).await,
+            Request::Reached { link, position } => {
+                self.with(&link, async |handle| reached(&handle, &position)).await
+            }
+        }
+    }
+}
+
+impl Responder {
+    async fn with(&self, link: &str, answer: impl AsyncFnOnce(LinkHandle) -> Answer) -> Answer {
+        let links = self.links.borrow().clone();
+        match links.iter().find(|handle| handle.link.to_string() == link) {
+            Some(handle) => answer(handle.clone()).await,
+            None => {
+                let hint = "the running weir has another configuration: `weir reload`";
+                Answer::failed(format!("there is no link {link}"), hint)
+            }
+        }
+    }
+}
+
+fn ok(value: serde_json::Value) -> Answer {
+    Answer::Ok(value)
+}
+
+fn done(result: Result<()>) -> Answer {
+    match result {
+        Ok(()) => ok(serde_json::Value::Null),
+        Err(error) => Answer::failed(error.chain(), error.operator_hint()),
+    }
+}
+
+fn line(handle: &LinkHandle) -> Line {
+    Line::of(&handle.link, &handle.status())
+}
+
+/// The source's head, read after this was asked.
+async fn head(handle: &LinkHandle) -> Answer {
+    let asked = handle.ask_head();
+    let mut status = handle.watch();
+    let told =
+        status.wait_for(|status| status.mark.as_ref().is_some_and(|(number, _)| *number >= asked));
+    let head = match tokio::time::timeout(HEAD_MAX, told).await {
+        Ok(Ok(status)) => status.mark.as_ref().map(|(_, head)| head.to_string()),
+        Ok(Err(_)) | Err(_) => None,
+    };
+    ok(serde_json::json!({ "head": head, "link": line(handle) }))
+}
+
+/// Whether nothing up to `position` is missing on the target, rows that are read again included.
+fn reached(handle: &LinkHandle, position: &str) -> Answer {
+    let position: Position = match position.parse() {
+        Ok(position) => position,
+        Err(cause) => {
+            return Answer::failed(format!("{cause}"), Kind::Internal.hint());
+        }
+    };
+    let status = handle.status();
+    let reached =
+        !status.refetching && status.seen.as_ref().is_some_and(|seen| seen.reaches(&position));
+    ok(serde_json::json!({ "reached": reached, "link": Line::of(&handle.link, &status) }))
+}

@@ -1,0 +1,159 @@
+//! A link between two attempts: waiting for the next try, halted, or paused. What a person asks is
+//! done here.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Answer, Command, Life, backoff};
+use crate::error::{Error, Kind, Result};
+use crate::link::ledger::HaltRecord;
+use crate::link::side;
+use crate::link::status::{LinkState, now_us};
+use crate::plan::LinkPlan;
+
+impl Life {
+    /// Waits for the backoff; false when the link is to stop.
+    pub(super) async fn wait(&mut self, error: &Error) -> bool {
+        let pause = self.backoff.next_wait();
+        let text = error.chain();
+        if let Some(kept_back) = self.repeats.say(&text, Instant::now()) {
+            tracing::warn!(
+                link = %self.link.name(),
+                kind = error.kind().name(),
+                error = text,
+                hint = error.operator_hint(),
+                attempt = self.backoff.attempts(),
+                kept_back,
+                wait_ms = pause.as_millis() as u64,
+                "the link failed and will be tried again"
+            );
+        }
+        // A trouble that lasts shows since when.
+        let known = self.link.board.get().error.filter(|known| known.kind == error.kind());
+        let since_us = known.map_or_else(now_us, |known| known.since_us);
+        self.link.board.enter(LinkState::Retrying, Some(HaltRecord::of(error, since_us)));
+        let plan = self.orders.plan.clone();
+        self.stand(Some(pause), plan).await
+    }
+
+    /// Stands still until a person resumes the link; false when it is to stop.
+    pub(super) async fn halt(&mut self, error: &Error) -> bool {
+        tracing::error!(
+            link = %self.link.name(),
+            kind = error.kind().name(),
+            error = error.chain(),
+            hint = error.operator_hint(),
+            "the link has halted and needs a person"
+        );
+        let record = HaltRecord::of(error, now_us());
+        let mut checkpoint = self.link.checkpoint();
+        checkpoint.halt = Some(record.clone());
+        if let Err(error) = self.link.record(&checkpoint).await {
+            tracing::warn!(link = %self.link.name(), error = error.chain(), "the halt is not recorded");
+        }
+        self.link.board.enter(LinkState::Halted, Some(record));
+        // What was said before was said of something else.
+        self.orders.schema_reviewed = false;
+        // Another server's log says nothing of the link's.
+        let plan = self.orders.plan.clone().filter(|_| error.kind() != Kind::Identity);
+        !self.orders.until_caught_up && self.stand(None, plan).await
+    }
+
+    /// Stands still until a person resumes the link that one has paused; false when it is to stop.
+    pub(super) async fn stand_paused(&mut self, since_us: i64) -> bool {
+        self.show_paused(since_us);
+        tracing::info!(link = %self.link.name(), "the link is paused; its log is kept at the source");
+        while !self.orders.until_caught_up && self.stand(None, self.orders.plan.clone()).await {
+            if self.link.checkpoint().paused_since_us.is_none() {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Until a command that lets the link go on, or for `limit`; false when it is to stop. Meanwhile
+    /// the source's log is watched, where there is a plan to look at it with.
+    async fn stand(&mut self, limit: Option<Duration>, plan: Option<Arc<LinkPlan>>) -> bool {
+        let until = limit.map(|limit| Instant::now() + limit);
+        loop {
+            let (ends, board) = (self.link.spec.ends.as_ref(), &self.link.board);
+            let command = tokio::select! {
+                biased;
+                () = self.link.shutdown.started() => return false,
+                command = self.commands.recv() => command,
+                () = due(until) => return true,
+                never = side::watch_the_log(ends, plan.clone(), board) => match never {},
+            };
+            let Some(command) = command else { return false };
+            if self.execute(command).await {
+                return true;
+            }
+        }
+    }
+
+    /// Does what was asked while nothing is connected; whether the link is to go on.
+    pub(super) async fn execute(&mut self, command: Command) -> bool {
+        match command {
+            Command::Resume { schema_reviewed, answer } => {
+                let resumed = self.mark_paused(None).await;
+                let done = resumed.is_ok();
+                if done {
+                    self.orders.schema_reviewed |= schema_reviewed;
+                    tracing::info!(link = %self.link.name(), schema_reviewed, "the link is resumed");
+                }
+                tell(answer, resumed);
+                done
+            }
+            Command::Pause(answer) => {
+                let paused = self.mark_paused(Some(now_us())).await;
+                let done = paused.is_ok();
+                if let Some(since_us) = self.link.checkpoint().paused_since_us {
+                    self.show_paused(since_us);
+                }
+                tell(answer, paused);
+                done
+            }
+            Command::Configure { spec, accepted, answer } => {
+                self.backoff = backoff(&spec);
+                self.link.spec = *spec;
+                self.orders.accepted = accepted;
+                self.orders.plan = None;
+                tracing::info!(link = %self.link.name(), "the link is configured anew");
+                tell(answer, Ok(()));
+                true
+            }
+        }
+    }
+
+    /// Shown together with the trouble that it was paused with.
+    fn show_paused(&self, since_us: i64) {
+        let halt = self.link.checkpoint().halt;
+        let error = self.link.board.get().error.or(halt);
+        self.link.board.enter(LinkState::Paused, error);
+        self.link.board.update(|status| status.since_us = since_us);
+    }
+
+    /// Makes durable since when the link is paused, or that it no longer is.
+    async fn mark_paused(&self, since_us: Option<i64>) -> Result<()> {
+        let mut checkpoint = self.link.checkpoint();
+        if checkpoint.paused_since_us.is_some() == since_us.is_some() {
+            return Ok(());
+        }
+        checkpoint.paused_since_us = since_us;
+        self.link.record(&checkpoint).await
+    }
+}
+
+/// Whoever asked may have gone.
+fn tell(answer: Answer, result: Result<()>) {
+    let _gone = answer.send(result);
+}
+
+async fn due(until: Option<Instant>) {
+    match until {
+        Some(until) => tokio::time::sleep_until(until).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,293 @@
+//! What a link carries and how, as far as the configuration decides it: kept with the checkpoint, so
+//! that a changed configuration is compared with what runs, and not with a file that is gone.
+//!
+//! Types and conversions are not in it: they follow from the catalogs, whose changes are for
+//! `link::review`. What a change causes is judged here alone, for `weir plan`, for `weir reload` and
+//! for a link that starts with changed files. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::{Deletes, Truncates};
+use crate::plan::{LinkPlan, TablePlan};
+
+/// What a link carries and how.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outline {
+    /// Its tables, by `schema.table` at the source.
+    pub tables: BTreeMap<String, TableOutline>,
+    /// Its options and both its ends, as they are written; no secrets.
+    pub settings: BTreeMap<String, String>,
+}
+
+/// How one table is carried.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableOutline {
+    /// `schema.table` at the target.
+    pub target: String,
+    /// Source columns of the match key.
+    pub key: Vec<String>,
+    /// What deletes do.
+    pub deletes: String,
+    /// What TRUNCATE does.
+    pub truncate: String,
+    /// The columns that are written: the source's name and the target's.
+    pub columns: BTreeMap<String, String>,
+}
+
+/// Whether a change may be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// It takes effect from now on.
+    FromNow,
+    /// Only where a person has decided so.
+    Decision,
+    /// Not without copying the table again.
+    Refused,
+}
+
+/// One difference between what runs and what is configured.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Difference {
+    /// The table at the source; `None`: the link.
+    pub table: Option<String>,
+    /// Whether it may be made.
+    pub verdict: Verdict,
+    /// What differs, a phrase.
+    pub what: String,
+    /// What that causes, a phrase.
+    pub effect: String,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.table {
+            Some(table) => write!(f, "table {table}: {}; {}", self.what, self.effect),
+            None => write!(f, "{}; {}", self.what, self.effect),
+        }
+    }
+}
+
+impl Outline {
+    /// The outline of a compiled plan under these settings.
+    pub fn of(plan: &LinkPlan, settings: BTreeMap<String, String>) -> Outline {
+        let tables = plan.tables.iter();
+        let tables = tables.map(|table| (table.source.name.to_string(), TableOutline::of(table)));
+        let mut outline = Outline { tables: tables.collect(), settings };
+        let rules = plan.wanted.to_string();
+        outline.settings.insert("tables".to_owned(), rules);
+        outline
+    }
+
+    /// Its digest, to be compared by people.
+    pub fn digest(&self) -> String {
+        let text = serde_json::to_string(self).unwrap_or_default();
+        super::explain::digest_of([text.as_str()])
+    }
+
+    /// The tables of which it matters whether they hold rows, if this comes after `before`.
+    pub fn in_question(&self, before: &Outline) -> BTreeSet<String> {
+        let moved = |name: &String, table: &TableOutline| {
+            before.tables.get(name).is_none_or(|old| old.target != table.target)
+        };
+        let tables = self.tables.iter().filter(|(name, table)| moved(name, table));
+        tables.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Everything that differs from `before`, and what it causes. Of the tables [in
+    /// question](Self::in_question), `filled` hold rows at the source.
+    pub fn differences(&self, before: &Outline, filled: &BTreeSet<String>) -> Vec<Difference> {
+        let mut differences = Vec::new();
+        for (name, table) in &self.tables {
+            let mut found = match before.tables.get(name) {
+                Some(old) => table.differences(old, filled.contains(name)),
+                None => vec![added(table, filled.contains(name))],
+            };
+            found.iter_mut().for_each(|found| found.table = Some(name.clone()));
+            differences.append(&mut found);
+        }
+        let removed = before.tables.iter().filter(|(name, _)| !self.tables.contains_key(*name));
+        differences.extend(removed.map(|(name, old)| Difference {
+            table: Some(name.clone()),
+            verdict: Verdict::FromNow,
+            what: "is no longer carried".to_owned(),
+            effect: format!("its changes are passed over; the rows of {} stay", old.target),
+        }));
+        let keys: BTreeSet<_> = self.settings.keys().chain(before.settings.keys()).collect();
+        for key in keys {
+            let (old, new) = (before.settings.get(key), self.settings.get(key));
+            if old != new {
+                let text =
+                    |value: Option<&String>| value.map_or("unset", String::as_str).to_owned();
+                differences.push(from_now(format!("{key} was {}, is {}", text(old), text(new))));
+            }
+        }
+        differences
+    }
+}
+
+impl TableOutline {
+    fn of(table: &TablePlan) -> TableOutline {
+        let name = |column: &crate::plan::ColumnPlan| {
+            let source = table.source.columns.get(column.source)?.name.clone();
+            Some((source, table.target.columns.get(column.target)?.name.clone()))
+        };
+        let key = table.key.iter().filter_map(|index| name(table.columns.get(*index)?));
+        TableOutline {
+            target: table.target.name.to_string(),
+            key: key.map(|(source, _)| source).collect(),
+            deletes: match table.deletes {
+                Deletes::Apply => "apply",
+                Deletes::Ignore => "ignore",
+            }
+            .to_owned(),
+            truncate: match table.truncate {
+                Truncates::Halt => "halt",
+                Truncates::Apply => "apply",
+            }
+            .to_owned(),
+            columns: table.columns.iter().filter_map(name).collect(),
+        }
+    }
+
+    fn differences(&self, before: &TableOutline, filled: bool) -> Vec<Difference> {
+        let mut differences = Vec::new();
+        if self.key != before.key {
+            differences.push(Difference {
+                table: None,
+                verdict: Verdict::Refused,
+                what: format!(
+                    "its match key was ({}), is ({})",
+                    before.key.join(", "),
+                    self.key.join(", ")
+                ),
+                effect: "rows that are there would not be found: copy the table again".to_owned(),
+            });
+        }
+        if self.target != before.target {
+            let verdict = if filled { Verdict::Decision } else { Verdict::FromNow };
+            let (old, new) = (&before.target, &self.target);
+            differences.push(Difference {
+                table: None,
+                verdict,
+                what: format!("goes to {new} instead of {old}"),
+                effect: format!(
+                    "{new} gets what changes from now on; the rows of {old} stay there"
+                ),
+            });
+        }
+        for (what, old, new) in [
+            ("deletes", &before.deletes, &self.deletes),
+            ("truncate", &before.truncate, &self.truncate),
+        ] {
+            if old != new {
+                differences.push(from_now(format!("{what} was \"{old}\", is \"{new}\"")));
+            }
+        }
+        let columns: BTreeSet<_> = self.columns.keys().chain(before.columns.keys()).collect();
+        for column in columns {
+            let difference = match (before.columns.get(column), self.columns.get(column)) {
+                (Some(old), Some(new)) if old == new => continue,
+                (Some(old), Some(new)) => Difference {
+                    effect: format!(
+                        "{new} gets what changes from now on; the values of {old} stay there"
+                    ),
+                    ..from_now(format!("column {column} goes to {new} instead of {old}"))
+                },
+                (None, _) => Difference {
+                    effect: "rows get it as they change from now on".to_owned(),
+                    ..from_now(format!("column {column} is carried"))
+                },
+                (_, None) => Difference {
+                    effect: "its values on the target stay".to_owned(),
+                    ..from_now(format!("column {column} is no longer carried"))
+                },
+            };
+            differences.push(difference);
+        }
+        differences
+    }
+}
+
+fn added(table: &TableOutline, filled: bool) -> Difference {
+    let (verdict, effect) = if filled {
+        let effect = "rows that it holds already are not copied, nor changes made before now; copy \
+                      them to the target yourself";
+        (Verdict::Decision, effect)
+    } else {
+        (Verdict::FromNow, "it is empty: every row of it is carried")
+    };
+    let what = format!("is new, and goes to {}", table.target);
+    Difference { table: None, verdict, what, effect: effect.to_owned() }
+}
+
+fn from_now(what: String) -> Difference {
+    let effect = "from now on".to_owned();
+    Difference { table: None, verdict: Verdict::FromNow, what, effect }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(target: &str, key: &str, columns: &[&str]) -> TableOutline {
+        TableOutline {
+            target: target.to_owned(),
+            key: vec![key.to_owned()],
+            deletes: "apply".to_owned(),
+            truncate: "halt".to_owned(),
+            columns: columns.iter().map(|name| ((*name).to_owned(), (*name).to_owned())).collect(),
+        }
+    }
+
+    fn outline(tables: &[(&str, TableOutline)]) -> Outline {
+        let tables = tables.iter().map(|(name, table)| ((*name).to_owned(), table.clone()));
+        Outline { tables: tables.collect(), settings: BTreeMap::new() }
+    }
+
+    fn verdicts(before: &Outline, after: &Outline, filled: &[&str]) -> Vec<(String, Verdict)> {
+        let filled = filled.iter().map(|name| (*name).to_owned()).collect();
+        let found = after.differences(before, &filled).into_iter();
+        found.map(|one| (one.table.unwrap_or_default(), one.verdict)).collect()
+    }
+
+    /// Broken if a table that holds rows joined, or was led elsewhere, without anybody's decision; if
+    /// another match key passed; or if a rule that harms nobody asked for one.
+    #[test]
+    fn what_a_change_causes() {
+        use Verdict::{Decision, FromNow, Refused};
+        let of = |name: &str, table| outline(&[(name, table)]);
+        let before = of("s.a", table("t.a", "id", &["id", "n"]));
+        assert!(verdicts(&before, &before, &["s.a"]).is_empty());
+        let both = outline(&[
+            ("s.a", table("t.a", "id", &["id", "n"])),
+            ("s.b", table("t.b", "id", &["id"])),
+        ]);
+        assert_eq!(both.in_question(&before), BTreeSet::from(["s.b".to_owned()]));
+        assert_eq!(verdicts(&before, &both, &["s.b"]), [("s.b".to_owned(), Decision)]);
+        assert_eq!(verdicts(&before, &both, &[]), [("s.b".to_owned(), FromNow)]);
+        assert_eq!(verdicts(&both, &before, &[]), [("s.b".to_owned(), FromNow)]);
+        for (after, filled, expected) in [
+            (table("t.z", "id", &["id", "n"]), true, vec![Decision]),
+            (table("t.z", "id", &["id", "n"]), false, vec![FromNow]),
+            (table("t.a", "n", &["id", "n"]), true, vec![Refused]),
+            (table("t.a", "id", &["id"]), true, vec![FromNow]),
+            (
+                TableOutline { deletes: "ignore".to_owned(), ..table("t.a", "id", &["id", "n"]) },
+                true,
+                vec![FromNow],
+            ),
+        ] {
+            let filled: &[&str] = if filled { &["s.a"] } else { &[] };
+            let found = verdicts(&before, &of("s.a", after), filled);
+            assert_eq!(found.into_iter().map(|(_, verdict)| verdict).collect::<Vec<_>>(), expected);
+        }
+        let mut optioned = before.clone();
+        optioned.settings.insert("batch_rows_max".to_owned(), "7".to_owned());
+        assert_eq!(verdicts(&before, &optioned, &[]), [(String::new(), FromNow)]);
+        assert_ne!(optioned.digest(), before.digest());
+    }
+}
