@@ -11,11 +11,11 @@ use crate::error::{Error, Kind, Result};
 use crate::link::ends::Ends;
 use crate::link::ports::{Applied, MissedKey, Pending, Scan, Scanned, Slice, Source, Target};
 use crate::link::queue::PartSender;
-use crate::model::{Commit, Part, Row, Step, TableName, Value, Verb, Witness};
+use crate::model::{Commit, Op, Part, Row, Step, TableName, Value, Verb, Witness};
 use crate::plan::{LinkPlan, TablePlan};
 use crate::position::Position;
 
-use super::world::{Committed, Shared, Transaction, World, at, int, lsn, plan, row};
+use super::world::{Committed, Shared, Transaction, World, at, int, is_altered, lsn, plan, row};
 
 pub(super) struct FakeEnds(pub(super) Shared);
 
@@ -38,9 +38,9 @@ impl Ends for FakeEnds {
         Box::pin(async { Ok(names) })
     }
 
-    fn source(&self, _: Arc<LinkPlan>) -> Pending<'_, Box<dyn Source>> {
-        let world = Arc::clone(&self.0);
-        Box::pin(async { Ok(Box::new(FakeSource(world)) as Box<dyn Source>) })
+    fn source(&self, plan: Arc<LinkPlan>) -> Pending<'_, Box<dyn Source>> {
+        let source = FakeSource { world: Arc::clone(&self.0), altered: is_altered(&plan) };
+        Box::pin(async { Ok(Box::new(source) as Box<dyn Source>) })
     }
 
     fn scan(&self, _: Arc<LinkPlan>) -> Pending<'_, Box<dyn Scan>> {
@@ -54,25 +54,53 @@ impl Ends for FakeEnds {
     }
 }
 
-struct FakeSource(Shared);
+struct FakeSource {
+    world: Shared,
+    /// The plan is of the altered table.
+    altered: bool,
+}
 
 impl FakeSource {
     /// What the link publishes as durable is what the source may forget.
     fn acknowledge(&self, durable: &watch::Receiver<Position>) {
         let durable = durable.borrow().clone();
-        let mut world = self.0.lock().expect("lock");
+        let mut world = self.world.lock().expect("lock");
         let witness = world.committed.witness.as_ref().expect("a witness before any ack");
         assert!(witness.position.reaches(&durable), "acknowledged beyond the witness");
+        assert!(at(&durable) <= world.recorded, "acknowledged beyond the checkpoint");
         world.acknowledged = world.acknowledged.max(at(&durable));
+    }
+
+    /// Halts at a shape that is not the plan's, unless a person has reviewed the log up to there: then
+    /// the altered column is not found in older rows, and has them read again.
+    fn reshape(&self, transaction: &mut Transaction, reviewed: Option<&Position>) -> Result<()> {
+        let mut world = self.world.lock().expect("lock");
+        let new = transaction.end > world.altered_at;
+        world.brought = world.brought.max(transaction.end);
+        if new == self.altered {
+            return Ok(());
+        }
+        if new || reviewed.is_none_or(|reviewed| at(reviewed) < transaction.end) {
+            return Err(Error::new(Kind::SchemaChanged, "a row of another shape"));
+        }
+        for change in &mut transaction.changes {
+            if let Op::Insert { after } | Op::Update { after, .. } = &mut change.op {
+                after.0[2] = Value::Unchanged;
+                change.reshaped = true;
+                world.meet("row reshaped");
+            }
+        }
+        Ok(())
     }
 
     async fn send(&self, queue: &PartSender, transaction: Transaction) -> Result<bool> {
         let Transaction { end, mut changes } = transaction;
+        let idle = changes.is_empty() && end % 2 == 0;
         let commit = Commit { position: lsn(end), time_us: end as i64, xid: Some(end as u32) };
         loop {
-            World::step(&self.0).await?;
+            World::step(&self.world).await?;
             let size = {
-                let mut world = self.0.lock().expect("lock");
+                let mut world = self.world.lock().expect("lock");
                 world.connection(200)?;
                 world.random.usize(1..6)
             };
@@ -82,7 +110,7 @@ impl FakeSource {
                 bytes: changes.len() * 100,
                 changes,
                 commit: last.then(|| commit.clone()),
-                idle: false,
+                idle,
             };
             if queue.send(part).await.is_err() {
                 return Ok(false);
@@ -106,15 +134,15 @@ impl Source for FakeSource {
 
     fn begin(&mut self) -> Pending<'_, Position> {
         Box::pin(async {
-            World::step(&self.0).await?;
+            World::step(&self.world).await?;
             Ok(lsn(50))
         })
     }
 
     fn check_resume<'a>(&'a mut self, witness: &'a Position) -> Pending<'a, ()> {
         Box::pin(async move {
-            World::step(&self.0).await?;
-            let acknowledged = self.0.lock().expect("lock").acknowledged;
+            World::step(&self.world).await?;
+            let acknowledged = self.world.lock().expect("lock").acknowledged;
             assert!(at(witness) >= acknowledged, "the log is gone before the witness");
             Ok(())
         })
@@ -123,21 +151,22 @@ impl Source for FakeSource {
     fn stream<'a>(
         &'a mut self,
         from: Position,
-        _: Option<Position>,
+        reviewed: Option<Position>,
         queue: PartSender,
         durable: watch::Receiver<Position>,
         stop: CancellationToken,
     ) -> Pending<'a, ()> {
         Box::pin(async move {
-            let log = self.0.lock().expect("lock").log.clone();
-            for transaction in log.into_iter().filter(|one| one.end > at(&from)) {
+            let log = self.world.lock().expect("lock").log.clone();
+            for mut transaction in log.into_iter().filter(|one| one.end > at(&from)) {
+                self.reshape(&mut transaction, reviewed.as_ref())?;
                 if stop.is_cancelled() || !self.send(&queue, transaction).await? {
                     return Ok(());
                 }
                 self.acknowledge(&durable);
             }
             let mut durable = durable;
-            let cut = Arc::clone(&self.0.lock().expect("lock").cut);
+            let cut = Arc::clone(&self.world.lock().expect("lock").cut);
             loop {
                 tokio::select! {
                     biased;
@@ -169,6 +198,10 @@ impl Scan for FakeScan {
         })
     }
 
+    fn unfinished(&mut self) -> Pending<'_, Vec<u32>> {
+        Box::pin(async { Ok(self.0.lock().expect("lock").waiting()) })
+    }
+
     fn lag_bytes<'a>(&'a mut self, _: &'a Position) -> Pending<'a, Option<u64>> {
         Box::pin(async { Ok(None) })
     }
@@ -178,17 +211,24 @@ impl Scan for FakeScan {
             World::step(&self.0).await?;
             let mut world = self.0.lock().expect("lock");
             world.connection(30)?;
-            // Any moment of the source; one before the window opened must be found too early.
-            let moments = world.models.len();
-            let moment = world.random.usize(..moments + 3).min(moments - 1);
-            let model = &world.models[moment];
+            // Some moment of the source; one before the window opened must be found too early, and
+            // so must one that hides what the window is about.
+            let last = world.models.len() - 1;
+            world.finished = (world.finished + world.random.usize(..4)).min(last);
+            let (seen, end) =
+                (world.finished, (world.finished + world.random.usize(..3)).min(last));
+            if world.log[seen].end < world.brought {
+                world.meet("read too early");
+            }
+            let in_progress = world.log[seen + 1..=end].iter().map(|one| one.end as u32).collect();
+            let model = &world.models[seen];
             let rows = keys.iter().map(|key| {
                 let key = int(key.first());
                 model.get(&key).map(|values| row(key, *values))
             });
             let rows = rows.collect();
-            let end = lsn(world.log[moment].end);
-            Ok(Scanned { low: end.clone(), high: end, in_progress: Vec::new(), rows })
+            let end = lsn(world.log[end].end);
+            Ok(Scanned { low: end.clone(), high: end, in_progress, rows })
         })
     }
 }
@@ -201,6 +241,7 @@ struct FakeTarget {
 impl FakeTarget {
     fn begin(&mut self, expected: &Witness) -> Result<()> {
         let mut world = self.world.lock().expect("lock");
+        world.lock_witness();
         world.foreign_writes();
         let mut copy = world.committed.clone();
         match &mut copy.witness {
@@ -231,6 +272,7 @@ impl FakeTarget {
             self.begin(witness)?;
         }
         if refuses {
+            self.world.lock().expect("lock").meet("slice refused");
             self.open = undo;
             return Err(Error::new(Kind::Constraint, "the dice refuse a row"));
         }
@@ -238,6 +280,7 @@ impl FakeTarget {
         let mut missed = Vec::new();
         slice.steps.iter().for_each(|step| apply(open, step, &mut missed));
         open.missed.extend(missed.iter().copied());
+        missed.iter().for_each(|_| self.world.lock().expect("lock").meet("row missed"));
         let settled: Vec<i64> = slice.settled.iter().map(|note| int(note.key.first())).collect();
         open.missed.retain(|key| !settled.contains(key));
         if let Some(position) = slice.close {
@@ -250,13 +293,17 @@ impl FakeTarget {
     fn commit(&mut self, position: &Position) -> Result<()> {
         let mut open = self.open.take().expect("an open transaction");
         let mut world = self.world.lock().expect("lock");
-        world.connection(30)?;
+        let lost = world.connection(30);
         let witness = open.witness.as_mut().expect("a witness");
         assert!(position.reaches(&witness.position), "the witness went back");
         let ends = |one: &Transaction| lsn(one.end) == *position;
         assert!(at(position) == 50 || world.log.iter().any(ends), "not at a source commit");
         witness.position = position.clone();
-        world.committed = open;
+        if lost.is_err() {
+            world.delay(open);
+            return lost;
+        }
+        world.commit(open);
         // Committed, and nobody is told.
         world.connection(30)
     }
@@ -325,7 +372,9 @@ impl Target for FakeTarget {
             let mut world = self.world.lock().expect("lock");
             assert!(world.committed.witness.is_none(), "a witness twice");
             world.connection(5)?;
-            world.committed.witness = Some(witness.clone());
+            let witness = Some(witness.clone());
+            let committed = Committed { witness, ..world.committed.clone() };
+            world.commit(committed);
             world.connection(5)
         })
     }

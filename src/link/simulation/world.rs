@@ -2,7 +2,7 @@
 //! dice that decide where things break.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
@@ -16,8 +16,13 @@ use crate::plan::{ColumnPlan, LinkPlan, TablePlan, UpsertStrategy, Wanted};
 use crate::position::{Lsn, Position};
 use crate::transform;
 
+/// How often what happened.
+pub(super) type Met = BTreeMap<&'static str, u64>;
 pub(super) type Shared = Arc<Mutex<World>>;
 type Rows = BTreeMap<i64, (i64, i64)>;
+
+/// Native type of a column that was altered.
+const ALTERED: &str = "int";
 
 /// Keys are few, so that changes of one key meet in one batch.
 const KEYS: i64 = 12;
@@ -60,6 +65,27 @@ pub(super) struct World {
     pub(super) poison: Option<i64>,
     /// Ends streams once.
     pub(super) cut: Arc<Notify>,
+    /// The process is asked to stop.
+    pub(super) stop: Arc<Notify>,
+    /// Transactions of the log up to here had their old shape, once the table is altered.
+    pub(super) altered_at: u64,
+    /// End of the newest transaction that a stream has brought.
+    pub(super) brought: u64,
+    /// The transactions of the log up to this one are visible at the source; later ones may be in the
+    /// log and wait, for a standby say.
+    pub(super) finished: usize,
+    /// What the process remembers durably of how far the witness was.
+    pub(super) recorded: u64,
+    /// What has happened so far.
+    pub(super) met: Met,
+    /// A commit that was sent when its connection was lost: it may go through after all, for as long
+    /// as it holds the witness's row.
+    late: Option<Committed>,
+    late_left: u32,
+    /// States of the target that a backup may hold.
+    backups: Vec<Committed>,
+    steps_to_stop: u32,
+    steps_to_alter: u32,
     /// No dice: nothing breaks by itself.
     calm: bool,
     steps_to_crash: u32,
@@ -104,6 +130,17 @@ impl World {
             second_writer: 0,
             poison: None,
             cut: Arc::default(),
+            stop: Arc::default(),
+            altered_at: u64::MAX,
+            brought: 0,
+            finished: 0,
+            recorded: 0,
+            met: Met::new(),
+            late: None,
+            late_left: 0,
+            backups: Vec::new(),
+            steps_to_stop: if random.u8(..3) == 0 { random.u32(1..200) } else { 0 },
+            steps_to_alter: if random.u8(..3) == 0 { random.u32(1..400) } else { 0 },
             calm: false,
             steps_to_crash: random.u32(1..60),
             crashes_left: random.u32(0..12),
@@ -117,6 +154,8 @@ impl World {
     pub(super) fn calm_down(&mut self) {
         self.calm = true;
         self.crashes_left = 0;
+        (self.steps_to_stop, self.steps_to_alter) = (0, 0);
+        self.finished = self.models.len() - 1;
     }
 
     /// Whether nothing breaks by itself.
@@ -151,17 +190,112 @@ impl World {
         self.cut.notify_one();
     }
 
+    /// Something happened.
+    pub(super) fn meet(&mut self, what: &'static str) {
+        *self.met.entry(what).or_default() += 1;
+    }
+
     /// The next life begins.
     pub(super) fn crashed(&mut self) {
+        self.meet("crash");
+        // Of more than a few within minutes weir thinks that they are another's.
+        self.late_left = 3;
         self.crash = Arc::new(Notify::new());
         self.crashes_left = self.crashes_left.saturating_sub(1);
         self.steps_to_crash = self.random.u32(1..120);
+        if self.random.u8(..8) == 0 {
+            self.restore();
+        }
     }
 
-    /// A step of any task: now and then the process dies here.
+    /// The target is set back to a backup from which the source's log still goes on.
+    fn restore(&mut self) {
+        let acknowledged = self.acknowledged;
+        let reaches = |backup: &Committed| {
+            backup.witness.as_ref().is_some_and(|witness| at(&witness.position) >= acknowledged)
+        };
+        self.backups.retain(reaches);
+        if !self.backups.is_empty() {
+            self.meet("target set back");
+            self.late = None;
+            let chosen = self.random.usize(..self.backups.len());
+            self.backups.truncate(chosen + 1);
+            self.committed = self.backups[chosen].clone();
+        }
+    }
+
+    /// A commit was sent, and its connection lost.
+    pub(super) fn delay(&mut self, committed: Committed) {
+        if self.late_left > 0 && self.random.bool() {
+            self.late_left -= 1;
+            self.late = Some(committed);
+        }
+    }
+
+    /// Another transaction wants the witness's row: what held it has committed or is undone.
+    pub(super) fn lock_witness(&mut self) {
+        if let Some(late) = self.late.take()
+            && self.random.bool()
+        {
+            self.meet("commit late");
+            self.commit(late);
+        }
+    }
+
+    /// The target has committed.
+    pub(super) fn commit(&mut self, committed: Committed) {
+        self.check_rows(&committed);
+        self.backups.push(committed.clone());
+        self.committed = committed;
+    }
+
+    /// Every row is as it was at the source at the witness's position; but for those that are noted, and
+    /// those that somebody else has deleted.
+    fn check_rows(&self, committed: &Committed) {
+        let witness = committed.witness.as_ref().expect("a witness");
+        let end = at(&witness.position);
+        let Some(moment) = self.log.iter().position(|one| one.end == end) else { return };
+        for (key, values) in &committed.rows {
+            if !committed.missed.contains(key) {
+                assert_eq!(self.models[moment].get(key), Some(values), "row {key} at {end}");
+            }
+        }
+    }
+
+    /// Whether everything has arrived.
+    pub(super) fn is_done(&self) -> bool {
+        let last = lsn(self.log.last().expect("a log").end);
+        let witness = self.committed.witness.as_ref();
+        witness.is_some_and(|witness| witness.position.reaches(&last))
+            && self.committed.missed.is_empty()
+    }
+
+    /// Transactions whose commit a stream has brought, and that are not visible yet.
+    pub(super) fn waiting(&self) -> Vec<u32> {
+        let waiting = self.log.iter().skip(self.finished + 1);
+        waiting.filter(|one| one.end <= self.brought).map(|one| one.end as u32).collect()
+    }
+
+    /// Counts down; whether it is time.
+    fn due(steps: &mut u32) -> bool {
+        let is_due = *steps == 1;
+        *steps = steps.saturating_sub(1);
+        is_due
+    }
+
+    /// A step of any task: now and then the process dies here, is asked to stop, or the table is
+    /// altered.
     pub(super) async fn step(world: &Shared) -> Result<()> {
         let dies = {
             let mut world = world.lock().expect("lock");
+            world.meet("step");
+            if World::due(&mut world.steps_to_stop) {
+                world.stop.notify_one();
+            }
+            if World::due(&mut world.steps_to_alter) {
+                world.altered_at = world.brought;
+                world.altered.store(true, Ordering::Relaxed);
+            }
             world.steps_to_crash = world.steps_to_crash.saturating_sub(1);
             let dies = world.crashes_left > 0 && world.steps_to_crash == 0;
             if dies {
@@ -281,6 +415,11 @@ impl World {
     }
 }
 
+/// Whether a plan is of the altered table.
+pub(super) fn is_altered(plan: &LinkPlan) -> bool {
+    plan.tables[0].source.columns[1].native == ALTERED
+}
+
 /// A plan of one table with a key and two numbers; `altered` changes a type at the source.
 pub(super) fn plan(altered: bool) -> Arc<LinkPlan> {
     let column = |name: &str| Column {
@@ -308,7 +447,7 @@ pub(super) fn plan(altered: bool) -> Arc<LinkPlan> {
     };
     let (mut source, target) = (table("public"), table("shop"));
     if altered {
-        source.columns[1].native = "int".to_owned();
+        source.columns[1].native = ALTERED.to_owned();
     }
     let crossing = |index: usize| {
         let (from, to) = (&source.columns[index], &target.columns[index]);
