@@ -13,7 +13,7 @@ use std::fmt::Write as _;
 use super::encode::Form;
 use super::session::Flavor;
 use crate::error::{Error, Kind, Result};
-use crate::model::{Column, TableName, Type};
+use crate::model::{Column, Table, TableName, Type};
 use crate::plan::TablePlan;
 
 /// How many rows a statement takes at once.
@@ -66,6 +66,27 @@ pub(crate) fn quote(name: &str) -> String {
 /// A text literal: quotes doubled, backslashes escaped (`NO_BACKSLASH_ESCAPES` is never set).
 pub(crate) fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
+}
+
+/// Ends the references between rows of one table, where they may be absent, so that its rows can go
+/// in any order: InnoDB judges row by row. `None` where there are none.
+pub(crate) fn unlink(table: &Table) -> Option<String> {
+    let own = table.foreign_keys.iter().filter(|key| key.parent == table.name);
+    let absent = own.filter_map(|key| {
+        let column = |name: &String| table.columns.get(table.column_index(name)?);
+        let mut columns = key.columns.iter().filter_map(column);
+        columns.find(|column| column.nullable && !column.generated)
+    });
+    let mut names: Vec<String> = absent.map(|column| quote(&column.name)).collect();
+    names.sort_unstable();
+    names.dedup();
+    let set: Vec<String> = names.iter().map(|name| format!("{name} = NULL")).collect();
+    let linked: Vec<String> = names.iter().map(|name| format!("{name} IS NOT NULL")).collect();
+    let text = || {
+        let name = quote_table(&table.name);
+        format!("UPDATE {name} SET {} WHERE {}", set.join(", "), linked.join(" OR "))
+    };
+    (!names.is_empty()).then(text)
 }
 
 /// A table's quoted full name.

@@ -27,6 +27,11 @@ use crate::position::{Lsn, Position};
 /// of queues count only what is kept.
 const SHARE_BYTES_MIN: usize = 256 << 10;
 
+/// What to do about a table whose log told too little for a while.
+const KEY_LOST: &str = "give the table back a replica identity that holds the match key; deletes and \
+    key changes since then cannot be followed: copy the table again, then \
+    `weir resume LINK --schema-reviewed`";
+
 /// Turns messages into parts. Fed in log order from the start of a stream.
 #[derive(Debug)]
 pub(crate) struct Assembler {
@@ -230,7 +235,8 @@ impl Assembler {
                     let name = &self.plan(*table)?.source.name;
                     let differences = layout.differences.join("; ");
                     let context = format!("table {name} has changed: {differences}");
-                    return Err(Error::new(Kind::SchemaChanged, context));
+                    let error = Error::new(Kind::SchemaChanged, context);
+                    return Err(if layout.lacks_key { error.hint(KEY_LOST) } else { error });
                 }
                 Ok(Some((*table, layout)))
             }
@@ -324,6 +330,10 @@ impl Assembler {
                 tables.push(table);
             }
         }
+        // Children first, as the foreign keys of the target want it. The log lists parents first.
+        tables.sort_by_key(|table| {
+            std::cmp::Reverse(self.plan.tables.get(*table).map_or(0, |plan| plan.rank))
+        });
         for table in tables {
             self.part.changes.push(Change { table, op: Op::Truncate, reshaped: false });
         }

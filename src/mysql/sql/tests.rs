@@ -6,8 +6,8 @@ use std::path::Path;
 use super::*;
 use crate::config::{Deletes, DroppedPartitions, Truncates};
 use crate::model::schema::DecimalSize;
-use crate::model::schema::JsonKind;
-use crate::model::{Identity, Table, Unique};
+use crate::model::schema::{JsonKind, Rule};
+use crate::model::{ForeignKey, Identity, Table, Unique};
 use crate::plan::{ColumnPlan, UpsertStrategy};
 use crate::transform::{Conversion, Fit};
 
@@ -62,6 +62,30 @@ fn plan(name: &str, columns: Vec<Column>, key: usize) -> TablePlan {
         truncate: Truncates::Apply,
         dropped_partitions: DroppedPartitions::Halt,
     }
+}
+
+/// Broken if rows that refer to each other kept a table from being emptied, or others were touched.
+#[test]
+fn references_within_a_table_end_before_its_rows() {
+    let int = Type::Int { bits: 32, unsigned: false };
+    let optional = |name: &str| Column { nullable: true, ..column(name, int.clone()) };
+    let columns = vec![column("id", int.clone()), optional("u`p"), optional("other")];
+    let mut table = plan("node", columns, 1).target;
+    assert_eq!(unlink(&table), None);
+    let key = |parent: &str, columns: &[&str]| ForeignKey {
+        name: "k".to_owned(),
+        parent: TableName::new("app", parent),
+        columns: columns.iter().map(|name| (*name).to_owned()).collect(),
+        parent_columns: vec!["id".to_owned()],
+        on_delete: Rule::Refuse,
+        on_update: Rule::Refuse,
+        logged: true,
+    };
+    table.foreign_keys = vec![key("parent", &["other"]), key("node", &["id"])];
+    assert_eq!(unlink(&table), None, "what must be there cannot go");
+    table.foreign_keys.push(key("node", &["id", "u`p"]));
+    let text = "UPDATE `app`.`node` SET `u``p` = NULL WHERE `u``p` IS NOT NULL";
+    assert_eq!(unlink(&table).as_deref(), Some(text));
 }
 
 fn text(name: &str) -> Column {

@@ -16,7 +16,7 @@ use super::super::catalog;
 use super::super::encode::Form;
 use super::super::failure::classify;
 use super::super::session::{Session, within};
-use super::super::sql::{Batch, Statement, TableSql, own};
+use super::super::sql::{Batch, Statement, TableSql, own, unlink};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Row, Type};
 use crate::plan::{LinkPlan, TablePlan};
@@ -132,8 +132,12 @@ impl Writer {
     /// Removes all rows of a table.
     pub(super) async fn truncate(&mut self, prepared: &Prepared) -> Result<()> {
         let context = format!("empty {}", prepared.plan.target.name);
-        let call = self.session.conn().query_drop(prepared.sql.truncate());
-        within(TRUNCATE_TIMEOUT, &context, call).await
+        let unlink = unlink(&prepared.plan.target);
+        for statement in unlink.into_iter().chain([prepared.sql.truncate()]) {
+            let call = self.session.conn().query_drop(statement);
+            within(TRUNCATE_TIMEOUT, &context, call).await?;
+        }
+        Ok(())
     }
 
     /// What is needed to write to a table; read at the first time.

@@ -1,0 +1,5 @@
+CREATE TABLE parent (id INT PRIMARY KEY, a VARCHAR(10));
+CREATE TABLE child (id INT PRIMARY KEY, parent_id INT NOT NULL, n INT, FOREIGN KEY (parent_id) REFERENCES parent (id));
+CREATE TABLE grandchild (id INT PRIMARY KEY, child_id INT, FOREIGN KEY (child_id) REFERENCES child (id));
+CREATE TABLE node (id INT PRIMARY KEY, up INT, FOREIGN KEY (up) REFERENCES node (id));
+CREATE TABLE other (id INT PRIMARY KEY, a VARCHAR(10));
