@@ -231,6 +231,9 @@ pub enum Identity {
     Columns(Vec<usize>),
     /// None: updates and deletes cannot be replicated.
     Nothing,
+    /// The image would hold computed columns, so the server refuses updates and deletes of the table,
+    /// those of applications too, once its changes are to be sent (PostgreSQL from version 18 on).
+    Unsendable,
 }
 
 /// One table of one database.

@@ -378,6 +378,8 @@ impl Draft<'_> {
             Identity::Full => true,
             Identity::Columns(columns) => key.iter().all(|index| columns.contains(index)),
             Identity::Nothing => false,
+            // Told apart below.
+            Identity::Unsendable => true,
         };
         let partitions = &self.source.partitions;
         let unknown = if partitions.is_empty() {
@@ -394,6 +396,22 @@ impl Draft<'_> {
                      not be found"
                 ),
                 self.before_image_hint(name),
+            ));
+        }
+        let members = partitions.iter().map(|partition| (&partition.name, &partition.identity));
+        let own = partitions.is_empty().then_some((&self.source.name, &self.source.identity));
+        let mut judged = members.chain(own);
+        if let Some((name, _)) = judged.find(|(_, identity)| **identity == Identity::Unsendable) {
+            findings.push(self.finding(
+                Kind::Mapping,
+                format!(
+                    "once it is published, the server would refuse every UPDATE and DELETE of it: \
+                     the replica identity of {name} holds computed columns"
+                ),
+                format!(
+                    "ALTER TABLE {name} REPLICA IDENTITY DEFAULT, or USING INDEX with a unique \
+                     index over plain columns"
+                ),
             ));
         }
     }

@@ -130,6 +130,8 @@ struct Relation {
     /// The table that it is a partition of.
     parent: Option<u32>,
     replica_identity: i8,
+    /// The server refuses changes of a published table whose identity holds computed columns.
+    judges_generated: bool,
     /// It holds rows; a view does not, and a foreign table's rows are elsewhere.
     is_table: bool,
     is_partitioned: bool,
@@ -140,7 +142,8 @@ const RELATIONS: &str = "
 SELECT c.oid, n.nspname::text, c.relname::text, c.relkind, c.relreplident, c.relpersistence,
        EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = c.oid) AS has_children,
        (SELECT i.inhparent FROM pg_inherits i
-        WHERE i.inhrelid = c.oid AND c.relispartition LIMIT 1) AS parent
+        WHERE i.inhrelid = c.oid AND c.relispartition LIMIT 1) AS parent,
+       current_setting('server_version_num')::int4 >= 180000 AS judges_generated
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relpersistence <> 't'
   AND n.nspname NOT IN ('information_schema', 'weir') AND n.nspname !~ '^pg_'
@@ -155,6 +158,7 @@ async fn relations(session: &Session) -> Result<Vec<Relation>, tokio_postgres::E
             name: TableName::new(row.get::<_, String>(1), row.get::<_, String>(2)),
             parent: row.get("parent"),
             replica_identity: row.get(4),
+            judges_generated: row.get("judges_generated"),
             is_table: [b'r', b'p'].contains(&(row.get::<_, i8>(3) as u8)),
             is_partitioned: row.get::<_, i8>(3) as u8 == b'p',
             unsupported: no_table(row.get(3), row.get(5), row.get(6)).map(str::to_owned),
@@ -258,6 +262,17 @@ WHERE k.conrelid = ANY($1) AND k.contype = 'f' AND NOT EXISTS (
   SELECT FROM pg_constraint o WHERE o.oid = k.conparentid AND o.conrelid = k.conrelid)
 ORDER BY k.conrelid, k.conname COLLATE \"C\"";
 
+/// Whether computed columns are part of a replica identity.
+fn holds_generated(identity: &Identity, columns: &[(i16, Column)]) -> bool {
+    match identity {
+        Identity::Full => columns.iter().any(|(_, column)| column.generated),
+        Identity::Columns(held) => {
+            held.iter().any(|at| columns.get(*at).is_some_and(|(_, column)| column.generated))
+        }
+        Identity::Nothing | Identity::Unsendable => false,
+    }
+}
+
 fn build(
     relation: Relation,
     columns: Vec<(i16, Column)>,
@@ -297,21 +312,15 @@ fn build(
         b'i' => by_index.map_or(Identity::Nothing, Identity::Columns),
         _ => Identity::Nothing,
     };
-    let foreign_keys = foreign_keys
-        .iter()
-        .map(|row| ForeignKey {
-            name: row.get(1),
-            parent: TableName::new(row.get::<_, String>(2), row.get::<_, String>(3)),
-            columns: row.get("columns"),
-            parent_columns: row.get("parent_columns"),
-            on_delete: rule(row.get("on_delete")),
-            on_update: rule(row.get("on_update")),
-            // Triggers do it, whose rows are logged as any.
-            logged: true,
-        })
-        .collect();
+    let judge = |held: Identity| match relation.judges_generated && holds_generated(&held, &columns)
+    {
+        true => Identity::Unsendable,
+        false => held,
+    };
+    let identity = judge(identity);
+    let foreign_keys = foreign_keys.iter().map(foreign_key).collect();
     let names: Vec<&str> = columns.iter().map(|(_, column)| column.name.as_str()).collect();
-    let (incomplete, partitions) = parts.over(&names);
+    let (incomplete, partitions) = parts.over(&names, judge);
     Ok(Table {
         name,
         columns: columns.into_iter().map(|(_, column)| column).collect(),
@@ -323,6 +332,19 @@ fn build(
         unsupported: relation.unsupported.or(incomplete),
         partitions,
     })
+}
+
+fn foreign_key(row: &Row) -> ForeignKey {
+    ForeignKey {
+        name: row.get(1),
+        parent: TableName::new(row.get::<_, String>(2), row.get::<_, String>(3)),
+        columns: row.get("columns"),
+        parent_columns: row.get("parent_columns"),
+        on_delete: rule(row.get("on_delete")),
+        on_update: rule(row.get("on_update")),
+        // Triggers do it, whose rows are logged as any.
+        logged: true,
+    }
 }
 
 fn rule(code: i8) -> Rule {

@@ -33,6 +33,8 @@ pub(super) struct Layout {
     pub(super) key: Box<[bool]>,
     /// What differs from the plan, in words.
     pub(super) differences: Vec<String>,
+    /// The match key is not in what the log says of an old row.
+    pub(super) lacks_key: bool,
 }
 
 impl Layout {
@@ -82,9 +84,11 @@ pub(super) fn layout(
             differences.push(format!("column `{}` is gone", column.name));
         }
     }
-    differences.extend(identity_difference(relation, plan));
+    let identity = identity_difference(relation, plan);
+    let lacks_key = identity.is_some();
+    differences.extend(identity);
     let key = relation.columns.iter().map(|wire| wire.key).collect();
-    Layout { columns: columns.into(), key, differences }
+    Layout { columns: columns.into(), key, differences, lacks_key }
 }
 
 fn type_difference(

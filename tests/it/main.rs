@@ -16,6 +16,7 @@ mod crash;
 mod docker;
 mod faults;
 mod harness;
+mod identities;
 mod init;
 mod load;
 mod metrics;

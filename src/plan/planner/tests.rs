@@ -102,7 +102,7 @@ fn a_named_table_comes_before_a_pattern() {
 #[test]
 fn tables_that_cannot_be_replicated_are_refused_by_name() {
     type Change = fn(&mut Table, &mut Table);
-    let cases: [(&str, Change); 15] = [
+    let cases: [(&str, Change); 16] = [
         ("orders is missing at the target", |source, _| {
             source.columns.push(column("orders", TEXT, "text"));
         }),
@@ -112,6 +112,7 @@ fn tables_that_cannot_be_replicated_are_refused_by_name() {
         ("has no primary key", |source, _| source.uniques.clear()),
         ("not in the before image", |source, _| source.identity = Identity::Columns(vec![1])),
         ("not in the before image", |source, _| source.identity = Identity::Nothing),
+        ("refuse every UPDATE and DELETE", |source, _| source.identity = Identity::Unsendable),
         ("no unique index of the target table is over the match key (id)", |_, target| {
             target.uniques.clear();
         }),

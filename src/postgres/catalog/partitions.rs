@@ -133,16 +133,21 @@ pub(super) async fn read(
 }
 
 impl Parts {
-    /// Why the root cannot be replicated, and its partitions over its own columns, `names`.
-    pub(super) fn over(self, names: &[&str]) -> (Option<String>, Vec<Partition>) {
+    /// Why the root cannot be replicated, and its partitions over its own columns, `names`; `judge`
+    /// says what an identity is worth.
+    pub(super) fn over(
+        self,
+        names: &[&str],
+        judge: impl Fn(Identity) -> Identity,
+    ) -> (Option<String>, Vec<Partition>) {
         let place = |name: &String| names.iter().position(|known| known == name);
         let partitions = self.partitions.into_iter().map(|part| Partition {
             name: part.name,
-            identity: match part.identity {
+            identity: judge(match part.identity {
                 None => Identity::Full,
                 Some(columns) if columns.is_empty() => Identity::Nothing,
                 Some(columns) => Identity::Columns(columns.iter().filter_map(place).collect()),
-            },
+            }),
         });
         (self.unsupported, partitions.collect())
     }
@@ -158,6 +163,7 @@ mod tests {
             name: TableName::new("public", name),
             parent,
             replica_identity: b'd' as i8,
+            judges_generated: false,
             is_table: true,
             is_partitioned: false,
             unsupported: None,

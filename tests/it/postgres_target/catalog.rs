@@ -32,6 +32,9 @@ CREATE TABLE shop.whole (a int); ALTER TABLE shop.whole REPLICA IDENTITY FULL;
 CREATE TABLE shop.none (id int PRIMARY KEY); ALTER TABLE shop.none REPLICA IDENTITY NOTHING;
 CREATE TABLE shop.keyless (a int);
 CREATE TABLE shop.late_key (id int PRIMARY KEY DEFERRABLE);
+CREATE TABLE shop.computed_key (a int, g int GENERATED ALWAYS AS (a + 1) STORED PRIMARY KEY);
+CREATE TABLE shop.computed_whole (a int, g int GENERATED ALWAYS AS (a + 1) STORED);
+ALTER TABLE shop.computed_whole REPLICA IDENTITY FULL;
 CREATE TABLE shop.root (id int) PARTITION BY RANGE (id);
 CREATE TABLE shop.leaf PARTITION OF shop.root DEFAULT;
 CREATE VIEW shop.view AS SELECT 1 AS a;
@@ -52,9 +55,10 @@ async fn tables_are_described_as_they_are() {
             names,
             [
                 "shop.by_index",
+                "shop.computed_key",
+                "shop.computed_whole",
                 "shop.keyless",
                 "shop.late_key",
-                "shop.leaf",
                 "shop.none",
                 "shop.parent",
                 "shop.root",
@@ -100,11 +104,24 @@ async fn tables_are_described_as_they_are() {
         assert_eq!(t.odd_unique_indexes, ["coarser", "computed", "late", "partly"]);
         assert_eq!(t.foreign_keys[0].parent, TableName::new("shop", "parent"));
         assert_identities(&find);
-        for (name, plain) in
-            [("root", false), ("leaf", false), ("view", false), ("unlogged", false), ("t", true)]
-        {
+        assert_computed(&site, &find).await;
+        for (name, plain) in [("root", true), ("view", false), ("unlogged", false), ("t", true)] {
             assert_eq!(find(name).unsupported.is_none(), plain, "{name}");
         }
+        assert_eq!(find("root").partitions[0].name, TableName::new("shop", "leaf"));
+    }
+}
+
+/// What the server judges of identities with computed columns, as it judges it.
+async fn assert_computed<'a>(site: &Site, find: &impl Fn(&str) -> &'a Table) {
+    let tables = ["computed_whole", "computed_key"];
+    let published = tables.map(|table| format!("shop.{table}")).join(", ");
+    site.execute(&format!("CREATE PUBLICATION p FOR TABLE {published}")).await;
+    for table in tables {
+        site.execute(&format!("INSERT INTO shop.{table} (a) VALUES (1)")).await;
+        let updated = site.server.execute(&format!("UPDATE shop.{table} SET a = 2")).await;
+        let refused = find(table).identity == Identity::Unsendable;
+        assert_eq!(updated.is_err(), refused, "{:?}: {table}", site.server.kind());
     }
 }
 
