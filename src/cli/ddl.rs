@@ -39,26 +39,41 @@ pub(super) async fn run(global: &Global, args: &DdlArgs) -> Result<ExitCode> {
         }
         for creation in &creations {
             say!("{}", creation.to_string().trim_end());
-            refusals += usize::from(creation.refused.is_some());
-            if args.apply && creation.refused.is_none() {
-                make(&ends, creation).await?;
-            }
+            let made = match &creation.refused {
+                Some(_) => false,
+                None => !args.apply || make(&ends, creation).await?,
+            };
+            refusals += usize::from(!made);
         }
     }
     match refusals {
         count @ 1.. if args.apply => Err(Error::new(
             Kind::Mapping,
-            format!("{count} of the tables cannot be made, as said above"),
+            format!("{count} of the tables and foreign keys could not be made, as said above"),
         )
-        .hint("leave them out with `exclude`, or do what is said there")),
+        .hint("do what is said there and run it again, or leave tables out with `exclude`")),
         _ => Ok(ExitCode::from(exit::GOOD)),
     }
 }
 
-/// Makes one table, or one foreign key.
-async fn make(ends: &Ends<'_>, creation: &Creation) -> Result<()> {
+/// Makes one table, or one foreign key. What the server says of a single one keeps no other from being
+/// made; any other failure would meet them all.
+async fn make(ends: &Ends<'_>, creation: &Creation) -> Result<bool> {
     let room = ends.target_room();
-    room.execute(ends.target, "ddl", &creation.statements).await?;
-    say!("-- made {}", creation.what);
-    Ok(())
+    match room.execute(ends.target, "ddl", &creation.statements).await {
+        Ok(()) => say!("-- made {}", creation.what),
+        Err(error) => match error.kind() {
+            Kind::Statement
+            | Kind::Mapping
+            | Kind::Value
+            | Kind::Constraint
+            | Kind::Unsupported => {
+                let why = error.chain().replace(char::is_control, " ");
+                say!("-- {} is refused: {why}", creation.what);
+                return Ok(false);
+            }
+            _ => return Err(error),
+        },
+    }
+    Ok(true)
 }

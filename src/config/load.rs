@@ -64,7 +64,7 @@ fn find(
         None => Err(Problems::of_file(
             "weir.toml",
             "there is no configuration",
-            "weir looks at --config, WEIR_CONFIG, ./weir.toml and /etc/weir/weir.toml",
+            "`weir init` writes one; weir looks at --config, WEIR_CONFIG, ./weir.toml and /etc/weir/weir.toml",
         )),
     }
 }

@@ -15,6 +15,7 @@ use crate::link::ports::Creation;
 use crate::model::schema::Rule;
 use crate::model::{Column, ForeignKey, Table, TableName, Type, Unique};
 use crate::plan::Blueprint;
+use crate::transform::pair;
 
 mod keys;
 mod types;
@@ -37,7 +38,8 @@ pub fn create_tables(
     source_dialect: Dialect,
     dialect: Dialect,
 ) -> Vec<Creation> {
-    let drawn = blueprints.iter().map(|blueprint| Drawn::of(blueprint, source_dialect)).collect();
+    let dialects = (source_dialect, dialect);
+    let drawn = blueprints.iter().map(|blueprint| Drawn::of(blueprint, dialects)).collect();
     let mut maker =
         Maker { drawn, dialect, made: HashSet::new(), names: HashSet::new(), later: Vec::new() };
     let mut databases = HashSet::new();
@@ -74,7 +76,7 @@ struct Drawn<'a> {
 }
 
 impl<'a> Drawn<'a> {
-    fn of(blueprint: &'a Blueprint, dialect: Dialect) -> Self {
+    fn of(blueprint: &'a Blueprint, (dialect, target): (Dialect, Dialect)) -> Self {
         let table = &blueprint.table;
         let keys = Keys::of(blueprint, dialect);
         let mut seen = HashSet::new();
@@ -90,6 +92,12 @@ impl<'a> Drawn<'a> {
                 }
                 if !seen.insert(column.name.to_lowercase()) {
                     return Err("its name differs from another one's by case only");
+                }
+                // MySQL and MariaDB have some of each other's types.
+                if matches!(column.ty, Type::Native { .. })
+                    && pair(column, dialect, column, target).is_err()
+                {
+                    return Err("its type cannot cross");
                 }
                 definition(column, dialect, keys.bytes(at))
             })

@@ -98,7 +98,8 @@ pub async fn execute(database: &Database, verb: &str, statements: &[String]) -> 
     for statement in statements {
         match session.run(&format!("run `{statement}`"), statement).await {
             Err(error) if error.kind() == Kind::Mapping && statement.starts_with(DELETE_OWN) => {}
-            Err(error) if error.kind() == Kind::Privilege => {
+            // The server says of a GRANT what it says of a login.
+            Err(error) if matches!(error.kind(), Kind::Privilege | Kind::Authentication) => {
                 return Err(error.hint(format!(
                     "run what is printed as an administrator of that server: \
                      `weir {verb} --on {} | mysql …`",

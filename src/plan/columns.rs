@@ -84,14 +84,13 @@ impl Draft<'_> {
 
     fn missing_at_target(&self, column: &Column, name: Option<&str>) -> Finding {
         let (from, to) = self.dialects;
-        let native = matches!(column.ty, Type::Native { .. }) && from != to;
-        if native || column.ty == Type::Unsupported {
+        // A type that has no like there cannot be added either.
+        if matches!(column.ty, Type::Native { .. } | Type::Unsupported)
+            && let Err(why) = pair(column, from, column, to)
+        {
             return self.finding(
                 Kind::Unsupported,
-                format!(
-                    "column {} cannot be replicated: {from} type {} is not supported yet",
-                    column.name, column.native
-                ),
+                format!("column {} cannot be replicated: {why}", column.name),
                 format!("add \"{}\" to `ignore`", column.name),
             );
         }

@@ -8,11 +8,12 @@ use std::hash::Hasher;
 
 use serde::Serialize;
 
-use crate::config::{Deletes, DroppedPartitions, Truncates};
-use crate::model::{Column, Table, Type};
+use crate::config::{Deletes, Dialect, DroppedPartitions, Truncates};
+use crate::model::{Column, ForeignKey, Table, Type, Unique};
 use crate::plan::rank::cycle_of;
 use crate::plan::{LinkPlan, TablePlan, UpsertStrategy};
 use crate::transform::loss::loss;
+use crate::transform::refused::refused;
 
 /// A link's plan in words.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -34,6 +35,8 @@ pub struct ExplainedTable {
     pub source: String,
     /// Name at the target.
     pub target: String,
+    /// The database that owns the rows and every column that is written.
+    pub owner: String,
     /// Source columns of the match key.
     pub key: Vec<String>,
     /// How inserts are written.
@@ -63,6 +66,8 @@ pub struct ExplainedColumn {
     pub target_type: String,
     /// `exact`, `widening` or `range-checked`.
     pub loss: String,
+    /// What is refused, in words; nothing unless it is `range-checked`.
+    pub refused: Vec<String>,
 }
 
 /// Explains a plan.
@@ -138,12 +143,14 @@ fn explain_table(
             target: to.name.clone(),
             target_type: to.native.clone(),
             loss: loss(from, plan.source_dialect, &column.conversion).to_string(),
+            refused: refused(from, plan.source_dialect, &column.conversion),
         });
     }
     let key = table.key.iter().filter_map(|index| columns.get(*index));
     ExplainedTable {
         source: table.source.name.to_string(),
         target: table.target.name.to_string(),
+        owner: plan.link.source.clone(),
         key: key.map(|column| column.source.clone()).collect(),
         upsert: match table.upsert {
             UpsertStrategy::Native => "insert or update in one statement".to_owned(),
@@ -158,12 +165,12 @@ fn explain_table(
             Truncates::Apply => "apply".to_owned(),
         },
         rank: table.rank,
-        notes: notes(table, targets, index),
+        notes: notes(plan, table, targets, index),
         columns,
     }
 }
 
-fn notes(table: &TablePlan, targets: &[&Table], index: usize) -> Vec<String> {
+fn notes(plan: &LinkPlan, table: &TablePlan, targets: &[&Table], index: usize) -> Vec<String> {
     let mut notes = Vec::new();
     if !table.source.partitions.is_empty() {
         let gone = match table.dropped_partitions {
@@ -184,6 +191,7 @@ fn notes(table: &TablePlan, targets: &[&Table], index: usize) -> Vec<String> {
     let written = |index: usize| table.columns.iter().any(|column| column.target == index);
     notes.extend(left_out(&table.source, &read, "source"));
     notes.extend(left_out(&table.target, &written, "target"));
+    notes.extend(keys_of_the_target(plan, table));
     let cycle = cycle_of(targets, index);
     if !cycle.is_empty() {
         let names: Vec<String> = cycle.iter().map(ToString::to_string).collect();
@@ -202,6 +210,30 @@ fn notes(table: &TablePlan, targets: &[&Table], index: usize) -> Vec<String> {
         {
             notes.push(format!("column {} holds UTC", target.name));
         }
+    }
+    notes
+}
+
+/// What the target refuses or takes for one by keys of its own.
+fn keys_of_the_target(plan: &LinkPlan, table: &TablePlan) -> Vec<String> {
+    let target = &table.target;
+    let key = table.key.iter().filter_map(|at| table.columns.get(*at));
+    let key: Vec<usize> = key.map(|column| column.target).collect();
+    let over_key = |unique: &&Unique| {
+        unique.columns.len() == key.len() && unique.columns.iter().all(|at| key.contains(at))
+    };
+    let others = target.uniques.iter().filter(|unique| !over_key(unique));
+    let others = others.map(|unique| &unique.name).chain(&target.odd_unique_indexes);
+    let mut notes: Vec<String> =
+        others.map(|name| format!("refuses what unique index {name} has already")).collect();
+    for ForeignKey { name, parent, .. } in &target.foreign_keys {
+        notes.push(format!("refuses rows without their parent in {parent} (foreign key {name})"));
+    }
+    if plan.target_dialect != Dialect::Postgres {
+        let columns = key.iter().filter_map(|at| target.columns.get(*at));
+        notes.extend(columns.filter(|column| !column.exact_collation).map(|column| {
+            format!("refuses keys that the collation of {} takes for one", column.name)
+        }));
     }
     notes
 }
@@ -253,10 +285,14 @@ impl fmt::Display for ExplainedTable {
 
 impl ExplainedColumn {
     fn cells(&self) -> [String; 3] {
+        let loss = match self.refused.as_slice() {
+            [] => self.loss.clone(),
+            refused => format!("{}, refuses {}", self.loss, refused.join("; ")),
+        };
         [
             format!("{} {}", self.source, self.source_type),
             format!("{} {}", self.target, self.target_type),
-            self.loss.clone(),
+            loss,
         ]
     }
 }

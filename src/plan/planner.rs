@@ -119,7 +119,7 @@ fn missing(
         findings.push(about_table(
             chosen,
             format!("table {} does not exist at the target {}", chosen.target, link.target),
-            format!("create it: `weir ddl {link}` prints the statement"),
+            format!("create it: `weir ddl {link}` prints the statement, and with --apply runs it"),
         ));
     }
 }

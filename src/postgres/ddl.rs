@@ -26,7 +26,9 @@ const KEYS_FOLLOWED_MAX: u8 = 8;
 
 /// What creates the tables that do not exist yet, in order.
 pub fn create_tables(blueprints: &[Blueprint], dialect: Dialect) -> Vec<Creation> {
-    let mut maker = Maker { blueprints, dialect, made: HashSet::new(), later: Vec::new() };
+    // Tables and indexes of a schema share their names.
+    let names = blueprints.iter().map(|blueprint| blueprint.table.name.clone()).collect();
+    let mut maker = Maker { blueprints, dialect, names, made: HashSet::new(), later: Vec::new() };
     let mut schemas = HashSet::from(["public"]);
     let mut creations = Vec::new();
     for blueprint in blueprints.iter().filter(|blueprint| !blueprint.exists) {
@@ -59,6 +61,8 @@ fn create_schema(name: &str) -> String {
 struct Maker<'a> {
     blueprints: &'a [Blueprint],
     dialect: Dialect,
+    /// Names that are taken.
+    names: HashSet<TableName>,
     /// Tables that a foreign key can refer to by now.
     made: HashSet<&'a TableName>,
     /// Foreign keys whose parents come after them.
@@ -85,6 +89,12 @@ impl<'a> Maker<'a> {
             match self.definition(table, column) {
                 Ok(Definition { ty, check, create_type }) => {
                     creation.statements.extend(create_type);
+                    if let Type::Native { name, .. } = &column.ty
+                        && name.contains('.')
+                    {
+                        let what = format!("{name} of column {}", column.name);
+                        creation.leave_out("type", &what, "make it before, or its extension");
+                    }
                     lines.push(line(column, &ty, check));
                 }
                 Err(why) => creation.leave_out_column(at, column, why),
@@ -155,7 +165,7 @@ impl<'a> Maker<'a> {
         self.blueprints.iter().find(|blueprint| blueprint.table.name == *name)
     }
 
-    fn unique(&self, table: &Table, unique: &Unique) -> Result<String, &'static str> {
+    fn unique(&mut self, table: &Table, unique: &Unique) -> Result<String, &'static str> {
         let mut columns = Vec::new();
         for at in &unique.columns {
             let column = table.columns.get(*at).ok_or("it names a column that is not there")?;
@@ -167,15 +177,25 @@ impl<'a> Maker<'a> {
         let columns = columns.join(", ");
         let own = &table.name.table;
         if unique.primary {
-            let constraint = quote(&shorten(&format!("{own}_pkey")));
-            return Ok(format!("CONSTRAINT {constraint} PRIMARY KEY ({columns})"));
+            let constraint = self.free_name(table, &format!("{own}_pkey"));
+            return Ok(format!("CONSTRAINT {} PRIMARY KEY ({columns})", quote(&constraint)));
         }
         // Index names are unique per schema here, and tables have them too; per table elsewhere.
         let constraint = match self.dialect {
-            Dialect::Postgres if unique.name.starts_with(own.as_str()) => shorten(&unique.name),
-            _ => shorten(&format!("{own}_{}_key", unique.name)),
+            Dialect::Postgres if unique.name.starts_with(own.as_str()) => unique.name.clone(),
+            _ => format!("{own}_{}_key", unique.name),
         };
+        let constraint = self.free_name(table, &constraint);
         Ok(format!("CONSTRAINT {} UNIQUE ({columns})", quote(&constraint)))
+    }
+
+    /// A name that nothing else of the table's schema has.
+    fn free_name(&mut self, table: &Table, name: &str) -> String {
+        let mut free = shorten(name);
+        while !self.names.insert(TableName::new(&table.name.schema, &free)) {
+            free = shorten(&format!("{free}_{:08x}", crc32fast::hash(name.as_bytes())));
+        }
+        free
     }
 
     /// The line of a foreign key, where both sides can have it.

@@ -25,7 +25,7 @@ const DAY_US: i64 = 86_400_000_000;
 const CLOCK_MIN: i64 = DATE_MIN as i64 * DAY_US;
 const CLOCK_MAX: i64 = (DATE_MAX as i64 + 1) * DAY_US - 1;
 /// TIMESTAMP of MySQL and MariaDB: 1970-01-01 00:00:01 to 2038-01-19 03:14:07.999999 UTC.
-const TIMESTAMP_MIN: i64 = 1_000_000 - crate::model::value::UNIX_TO_2000_US;
+pub(crate) const TIMESTAMP_MIN: i64 = 1_000_000 - crate::model::value::UNIX_TO_2000_US;
 const TIMESTAMP_MAX: i64 = 2_147_483_647_999_999 - crate::model::value::UNIX_TO_2000_US;
 /// TIME of MySQL and MariaDB ends at 838:59:59.
 const DURATION_MAX: i64 = (838 * 3600 + 59 * 60 + 59) * 1_000_000;

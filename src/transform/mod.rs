@@ -11,6 +11,7 @@ pub mod json;
 pub mod loss;
 pub mod mapping;
 pub mod reason;
+pub mod refused;
 pub mod text;
 
 pub use coerce::convert;

@@ -30,6 +30,8 @@ CREATE TABLE a_name_of_sixty_four_characters_is_one_more_than_postgres_takesx
   (a_column_of_sixty_four_characters_is_one_more_than_postgres_does int PRIMARY KEY, v int);
 CREATE TABLE no_key (a int, b int);
 CREATE TABLE unique_only (a int NOT NULL, b varchar(10) NOT NULL, c int, UNIQUE KEY (b, a));
+CREATE TABLE one (id int PRIMARY KEY, c int, UNIQUE KEY way_c (c));
+CREATE TABLE one_way (id int PRIMARY KEY, c int, UNIQUE KEY c (c));
 CREATE TABLE `dot.ted` (id int PRIMARY KEY)";
 
 const MYSQL_ROWS: &str = "

@@ -16,9 +16,9 @@ use crate::cli::args::{Global, InitArgs, InitEnd};
 use crate::cli::check;
 use crate::cli::context::{Catalogs, Ends};
 use crate::cli::exit;
-use crate::config::{self, Config, Dialect, LinkName};
+use crate::config::{self, Config, Database, Dialect, LinkName};
 use crate::error::{Error, Kind, Result};
-use crate::link::ports::Finding;
+use crate::link::ports::{Finding, Room};
 use crate::model::TableName;
 use crate::plan::{LinkPlan, Selection, Wanted};
 use file::{Head, Written};
@@ -26,6 +26,10 @@ use propose::{Proposal, Rows};
 
 /// Longest name of a database.
 const NAME_CHARS_MAX: usize = 16;
+
+/// What lets weir look at the tables of a source, and make and write those of a target.
+const SOURCE_RIGHTS: &str = "SELECT";
+const TARGET_RIGHTS: &str = "SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, INDEX, REFERENCES";
 
 /// Runs the verb.
 pub(super) async fn run(global: &Global, args: &InitArgs) -> Result<ExitCode> {
@@ -38,8 +42,8 @@ pub(super) async fn run(global: &Global, args: &InitArgs) -> Result<ExitCode> {
     let draft = parse(&file::render(&head, None), &output)?;
     let ends = Ends::of(&draft, &link, &draft.name)?;
     let versions = (
-        ends.source_room().version(ends.source).await?,
-        ends.target_room().version(ends.target).await?,
+        version(ends.source_room(), ends.source, SOURCE_RIGHTS).await?,
+        version(ends.target_room(), ends.target, TARGET_RIGHTS).await?,
     );
     let catalogs = read(&ends, &args.tables).await?;
     let mut proposal = propose::propose(&ends, &catalogs, &args.tables);
@@ -53,6 +57,18 @@ pub(super) async fn run(global: &Global, args: &InitArgs) -> Result<ExitCode> {
     let written = Written { path: named, versions, proposal: &proposal };
     written.tell(&ends, &findings);
     Ok(ExitCode::from(exit::GOOD))
+}
+
+/// The version of a server; where it does not let weir in, how an administrator does.
+async fn version(room: &dyn Room, database: &Database, rights: &str) -> Result<String> {
+    match room.version(database).await {
+        Err(error) if error.kind() == Kind::Privilege => {
+            let account = room.account(database).await?;
+            let grants = room.setup_entry(database, &account, &[], rights).join("; ");
+            Err(error.hint(format!("have an administrator run: {grants}")))
+        }
+        looked => looked,
+    }
 }
 
 fn refuse_to_replace(path: &Path, force: bool) -> Result<()> {
@@ -120,7 +136,7 @@ fn parse(text: &str, output: &Path) -> Result<Config> {
 
 /// Both catalogs: of the source what is asked for, of the target what could be the same tables.
 async fn read(ends: &Ends<'_>, patterns: &[String]) -> Result<Catalogs> {
-    let all = |database: &config::Database| match database.dialect {
+    let all = |database: &Database| match database.dialect {
         Dialect::Postgres => "*.*".to_owned(),
         Dialect::Mysql | Dialect::Mariadb => format!("{}.*", database.database),
     };
@@ -151,7 +167,7 @@ async fn no_tables(ends: &Ends<'_>, wanted: &Selection) -> Error {
     let room = ends.source_room();
     let hint = match room.account(ends.source).await {
         Ok(account) => {
-            let grants = room.setup_entry(ends.source, &account, &schemas, "SELECT");
+            let grants = room.setup_entry(ends.source, &account, &schemas, SOURCE_RIGHTS);
             format!("correct the url or --tables, or let weir look: {};", grants.join("; "))
         }
         Err(_) => "correct the url or --tables".to_owned(),

@@ -1,0 +1,325 @@
+//! What a column pair may refuse, in words, as `weir explain` prints it beside `range-checked`.
+//!
+//! Said of the compiled limits alone; that a value is refused is decided in `coerce`. Pure.
+
+use crate::config::Dialect;
+use crate::model::{Column, Type};
+use crate::transform::conversion::{
+    Blanks, BytesFit, Charset, ClockFit, Conversion, DecimalFit, Fit, FloatFit, JsonFit, Numbers,
+    SpecialFit, TextFit, Turn,
+};
+use crate::transform::loss::{LossClass, loss};
+use crate::transform::mapping::{TIMESTAMP_MIN, int_fit};
+
+/// Labels that one text names at most.
+const LABELS_MAX: usize = 4;
+
+/// What values of `source`, a column of `dialect`, do not cross; nothing where all of them do.
+pub(crate) fn refused(source: &Column, dialect: Dialect, conversion: &Conversion) -> Vec<String> {
+    if loss(source, dialect, conversion) != LossClass::RangeChecked {
+        return Vec::new();
+    }
+    let said = Said { source, postgres: dialect == Dialect::Postgres };
+    let mut texts = said.of(&conversion.fit);
+    if source.nullable && !conversion.nullable {
+        texts.insert(0, "NULL".to_owned());
+    }
+    if texts.is_empty() {
+        texts.push("what does not fit".to_owned());
+    }
+    texts
+}
+
+struct Said<'a> {
+    source: &'a Column,
+    postgres: bool,
+}
+
+impl Said<'_> {
+    fn of(&self, fit: &Fit) -> Vec<String> {
+        match fit {
+            Fit::Bool => vec!["numbers but 0 and 1".to_owned()],
+            Fit::Int { min, max } => self.integers(*min, *max),
+            Fit::Year => vec!["years but 0 and 1901 to 2155".to_owned()],
+            Fit::Decimal(fit) => self.decimals(fit),
+            Fit::DecimalText { chars_max } => too_long(*chars_max),
+            Fit::F32(fit) => self.floats(fit, true),
+            Fit::F64(fit) => self.floats(fit, false),
+            Fit::Text(fit) => self.texts(fit),
+            Fit::EnumText(fit) => {
+                let mut said = vec!["the invalid value of an ENUM".to_owned()];
+                said.extend(self.texts(fit));
+                said
+            }
+            Fit::Bytes(fit) => bytes(fit),
+            Fit::Date { infinity, .. } => self.dates(*infinity, false),
+            Fit::Time { min, digits, .. } => self.times(*min, *digits),
+            Fit::Clock(fit) => self.clocks(fit),
+            Fit::UuidFromText { .. } => vec!["texts that are no UUID".to_owned()],
+            Fit::Uuid | Fit::UuidFromBytes | Fit::UuidText | Fit::UuidBytes | Fit::Same => {
+                Vec::new()
+            }
+            Fit::Json(fit) => documents(fit),
+            Fit::Enum { labels } => self.labels(labels),
+        }
+    }
+
+    fn integers(&self, min: i64, max: u64) -> Vec<String> {
+        match &self.source.ty {
+            Type::Int { bits, unsigned }
+                if int_fit(*bits, *unsigned) == (Fit::Int { min, max }) =>
+            {
+                Vec::new()
+            }
+            _ => vec![format!("numbers outside {min} to {max}")],
+        }
+    }
+
+    fn decimals(&self, fit: &DecimalFit) -> Vec<String> {
+        let mut said = Vec::new();
+        let narrower = |whole: i32, scale: i32| match &self.source.ty {
+            Type::Decimal(Some(size)) => {
+                i32::from(size.precision) - i32::from(size.scale) > whole
+                    || i32::from(size.scale) > scale
+            }
+            Type::Int { .. } | Type::Decimal(None) => true,
+            _ => false,
+        };
+        if let Some(size) = fit.size.filter(|size| narrower(size.whole_max, size.scale)) {
+            said.push(format!(
+                "more than {} digits before the point or {} after it",
+                size.whole_max.max(0),
+                size.scale.max(0)
+            ));
+        }
+        if self.postgres {
+            match fit.special {
+                SpecialFit::Nothing => said.push("NaN and infinities".to_owned()),
+                SpecialFit::NaN => said.push("infinities".to_owned()),
+                SpecialFit::All => {}
+            }
+        }
+        said.extend(negative(fit.negative));
+        said
+    }
+
+    fn floats(&self, fit: &FloatFit, single: bool) -> Vec<String> {
+        let mut said = Vec::new();
+        if single && self.source.ty == Type::F64 {
+            said.push("numbers that 32 bits do not hold exactly".to_owned());
+        }
+        if self.postgres && !fit.special {
+            said.push("NaN and infinities".to_owned());
+        }
+        said.extend(negative(fit.negative));
+        said
+    }
+
+    fn texts(&self, fit: &TextFit) -> Vec<String> {
+        let (own_chars, own_bytes) = match &self.source.ty {
+            Type::Char { chars } => (Some(u64::from(*chars)), None),
+            Type::Text { chars, bytes } => (chars.map(u64::from), *bytes),
+            _ => (None, None),
+        };
+        let longer = |own: Option<u64>, max: &u64| own.is_none_or(|own| own > *max);
+        let own_chars = own_chars.or(own_bytes);
+        let mut said = too_long(fit.chars_max.filter(|max| longer(own_chars, max)));
+        // A character takes four bytes at most.
+        let own_bytes = own_bytes.or(own_chars.map(|chars| chars.saturating_mul(4)));
+        if let Some(max) = fit.bytes_max.filter(|max| longer(own_bytes, max)) {
+            said.push(format!("more than {max} bytes"));
+        }
+        match fit.charset {
+            Charset::Utf8 => {}
+            Charset::Utf8mb3 => said.push("characters beyond U+FFFF".to_owned()),
+            Charset::Latin1 => said.push("characters that latin1 lacks".to_owned()),
+            Charset::Ascii => said.push("characters that ASCII lacks".to_owned()),
+        }
+        if !fit.nul && !self.postgres {
+            said.push("the character U+0000".to_owned());
+        }
+        if fit.blanks == Blanks::Refuse {
+            said.push("blanks at the end".to_owned());
+        }
+        said
+    }
+
+    /// What a calendar of the source has and the target has not.
+    fn dates(&self, infinity: bool, moment: bool) -> Vec<String> {
+        match (self.postgres, infinity) {
+            (true, true) => Vec::new(),
+            (true, false) => vec!["infinity and years outside 1 to 9999".to_owned()],
+            (false, _) if moment => vec!["the zero date".to_owned()],
+            (false, _) => vec!["zero dates and days that no calendar has".to_owned()],
+        }
+    }
+
+    fn times(&self, min: i64, digits: u8) -> Vec<String> {
+        let mut said = Vec::new();
+        if min == 0 && !self.postgres {
+            said.push("less than 0 or more than 24 hours".to_owned());
+        }
+        said.extend(self.fraction(digits));
+        said
+    }
+
+    fn fraction(&self, digits: u8) -> Option<String> {
+        let own = match self.source.ty {
+            Type::Time { digits } | Type::Timestamp { digits } | Type::Instant { digits } => digits,
+            _ => 0,
+        };
+        (own > digits).then(|| format!("more than {digits} digits of a second's fraction"))
+    }
+
+    fn clocks(&self, fit: &ClockFit) -> Vec<String> {
+        let mut said = self.dates(fit.infinity, fit.turn == Turn::Moment);
+        if fit.min == TIMESTAMP_MIN && self.postgres {
+            said =
+                vec!["what is not from 1970-01-01 00:00:01 to 2038-01-19 03:14:07 UTC".to_owned()];
+        }
+        said.extend(self.fraction(fit.digits));
+        said
+    }
+
+    fn labels(&self, labels: &[Box<str>]) -> Vec<String> {
+        let lacks = |label: &&String| {
+            labels.binary_search_by(|other| other.as_ref().cmp(label.as_str())).is_err()
+        };
+        let mut said = Vec::new();
+        match &self.source.ty {
+            Type::Enum { labels } => {
+                let missing: Vec<&str> =
+                    labels.iter().filter(lacks).take(LABELS_MAX).map(String::as_str).collect();
+                if !missing.is_empty() {
+                    said.push(format!("labels that the target lacks ({})", missing.join(", ")));
+                }
+                if !self.postgres {
+                    said.push("the invalid value of an ENUM".to_owned());
+                }
+            }
+            _ => said.push("what is none of the labels".to_owned()),
+        }
+        said
+    }
+}
+
+fn negative(fits: bool) -> Option<String> {
+    (!fits).then(|| "negative numbers".to_owned())
+}
+
+fn too_long(chars_max: Option<u64>) -> Vec<String> {
+    chars_max.map(|max| format!("more than {max} characters")).into_iter().collect()
+}
+
+fn bytes(fit: &BytesFit) -> Vec<String> {
+    match (fit.bytes_exact, fit.bytes_max) {
+        (Some(exact), _) => vec![format!("any length but {exact} bytes")],
+        (None, Some(max)) => vec![format!("more than {max} bytes")],
+        (None, None) => Vec::new(),
+    }
+}
+
+fn documents(fit: &JsonFit) -> Vec<String> {
+    let mut said = Vec::new();
+    if !fit.unchecked {
+        said.push(format!("more than {} levels", fit.depth_max));
+        for (refused, what) in [
+            (fit.unique_names, "a name twice in an object"),
+            (fit.no_nul, "\\u0000"),
+            (fit.no_lone_surrogates, "lone surrogates"),
+            (
+                fit.numbers == Numbers::Mysql,
+                "numbers that neither 64 bits nor a double hold exactly",
+            ),
+        ] {
+            said.extend(refused.then(|| what.to_owned()));
+        }
+    }
+    if let Some(max) = fit.bytes_max {
+        said.push(format!("more than {max} bytes"));
+    }
+    said
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::schema::JsonKind;
+    use crate::plan::fixtures::column;
+    use crate::transform::pair;
+
+    /// Broken if `explain` promised that a value crosses which does not, or warned of what no value is.
+    #[test]
+    fn limits_are_told_in_words() {
+        let text = |chars| Type::Text { chars, bytes: None };
+        let int = |bits, unsigned| Type::Int { bits, unsigned };
+        let zero_dates = &["zero dates and days that no calendar has"][..];
+        for (from, to, source, target, expected) in [
+            (Dialect::Mysql, Dialect::Postgres, int(32, true), int(64, false), &[][..]),
+            (
+                Dialect::Mysql,
+                Dialect::Postgres,
+                int(64, true),
+                int(64, false),
+                &["numbers outside -9223372036854775808 to 9223372036854775807"],
+            ),
+            (
+                Dialect::Mysql,
+                Dialect::Postgres,
+                text(Some(9)),
+                text(Some(9)),
+                &["the character U+0000"],
+            ),
+            (
+                Dialect::Postgres,
+                Dialect::Mysql,
+                text(None),
+                text(Some(9)),
+                &["more than 9 characters"],
+            ),
+            (Dialect::Postgres, Dialect::Mysql, text(Some(5)), text(Some(9)), &[]),
+            (Dialect::Mysql, Dialect::Postgres, Type::Date, Type::Date, zero_dates),
+            (
+                Dialect::Mysql,
+                Dialect::Postgres,
+                Type::Timestamp { digits: 6 },
+                Type::Timestamp { digits: 0 },
+                &[
+                    "zero dates and days that no calendar has",
+                    "more than 0 digits of a second's fraction",
+                ],
+            ),
+            (
+                Dialect::Mysql,
+                Dialect::Postgres,
+                Type::Instant { digits: 0 },
+                Type::Instant { digits: 0 },
+                &["the zero date"],
+            ),
+            (
+                Dialect::Postgres,
+                Dialect::Mysql,
+                Type::Instant { digits: 0 },
+                Type::Instant { digits: 0 },
+                &["what is not from 1970-01-01 00:00:01 to 2038-01-19 03:14:07 UTC"],
+            ),
+            (Dialect::Postgres, Dialect::Mysql, Type::F64, Type::F64, &["NaN and infinities"]),
+            (
+                Dialect::Postgres,
+                Dialect::Mysql,
+                Type::Json(JsonKind::Binary),
+                Type::Json(JsonKind::Mysql),
+                &[
+                    "more than 100 levels",
+                    "lone surrogates",
+                    "numbers that neither 64 bits nor a double hold exactly",
+                ],
+            ),
+            (Dialect::Mysql, Dialect::Postgres, Type::Bool, Type::Bool, &["numbers but 0 and 1"]),
+        ] {
+            let (source, target) = (column("c", source, "tinyint(1)"), column("c", target, ""));
+            let (conversion, _) = pair(&source, from, &target, to).unwrap();
+            assert_eq!(refused(&source, from, &conversion), expected, "{source:?} {target:?}");
+        }
+    }
+}
