@@ -51,7 +51,12 @@ pub fn plan(
             tables
                 .push(table_plan(&Draft { link, dialects, chosen, source, target }, &mut findings));
         } else {
-            missing(link, chosen, found.0.is_none(), found.1.is_none(), &mut findings);
+            if found.0.is_none() {
+                findings.push(missing_at_source(link, chosen));
+            }
+            if found.1.is_none() {
+                findings.push(missing_at_target(link, chosen, target_tables));
+            }
         }
     }
     let crosses = |table: &TableName| chosen.iter().any(|chosen| chosen.source == *table);
@@ -101,26 +106,30 @@ fn about_table(chosen: &Chosen<'_>, message: String, hint: String) -> Finding {
     }
 }
 
-fn missing(
-    link: &LinkName,
-    chosen: &Chosen<'_>,
-    at_source: bool,
-    at_target: bool,
-    findings: &mut Vec<Finding>,
-) {
-    if at_source {
-        findings.push(about_table(
+fn missing_at_source(link: &LinkName, chosen: &Chosen<'_>) -> Finding {
+    about_table(
+        chosen,
+        format!("table {} does not exist at the source {}", chosen.source, link.source),
+        "correct the name, or grant weir the right to see the table".to_owned(),
+    )
+}
+
+/// A server that does not tell names by case (`lower_case_table_names`) may hold it under another one.
+fn missing_at_target(link: &LinkName, chosen: &Chosen<'_>, target_tables: &[Table]) -> Finding {
+    let (wanted, database) = (&chosen.target, &link.target);
+    let message = format!("table {wanted} does not exist at the target {database}");
+    let folded = wanted.folded();
+    match target_tables.iter().find(|table| table.name.folded() == folded) {
+        Some(Table { name, .. }) => about_table(
             chosen,
-            format!("table {} does not exist at the source {}", chosen.source, link.source),
-            "correct the name, or grant weir the right to see the table".to_owned(),
-        ));
-    }
-    if at_target {
-        findings.push(about_table(
+            format!("{message} (there is {name}, which differs by case)"),
+            format!("if it is meant: `rename = {{ \"{}\" = \"{}\" }}`", chosen.source, name.table),
+        ),
+        None => about_table(
             chosen,
-            format!("table {} does not exist at the target {}", chosen.target, link.target),
+            message,
             format!("create it: `weir ddl {link}` prints the statement, and with --apply runs it"),
-        ));
+        ),
     }
 }
 

@@ -89,12 +89,7 @@ impl<'a> Maker<'a> {
             match self.definition(table, column) {
                 Ok(Definition { ty, check, create_type }) => {
                     creation.statements.extend(create_type);
-                    if let Type::Native { name, .. } = &column.ty
-                        && name.contains('.')
-                    {
-                        let what = format!("{name} of column {}", column.name);
-                        creation.leave_out("type", &what, "make it before, or its extension");
-                    }
+                    foreign_type(column, &mut creation);
                     lines.push(line(column, &ty, check));
                 }
                 Err(why) => creation.leave_out_column(at, column, why),
@@ -246,6 +241,16 @@ impl<'a> Maker<'a> {
             "numeric" => "numeric".to_owned(),
             _ => ty,
         })
+    }
+}
+
+/// Says which type of a column's is not PostgreSQL's own, and so not sure to be there.
+fn foreign_type(column: &Column, creation: &mut Creation) {
+    if let Type::Native { name, .. } = &column.ty
+        && name.contains('.')
+    {
+        let what = format!("{name} of column {}", column.name);
+        creation.leave_out("type", &what, "make it before, or its extension");
     }
 }
 

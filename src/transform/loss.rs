@@ -84,8 +84,10 @@ pub(crate) fn loss(source: &Column, dialect: Dialect, conversion: &Conversion) -
         (Type::F32, Fit::F64(fit)) => floats(postgres, fit, false),
         (Type::Char { .. } | Type::Text { .. }, Fit::Text(fit)) => texts(source, postgres, fit),
         (Type::Binary { .. } | Type::Bytes { .. }, Fit::Bytes(fit)) => bytes(&source.ty, fit),
-        (Type::Time { digits }, Fit::Time { digits: target, .. }) => {
-            LossClass::of(postgres && digits <= target, digits == target)
+        (Type::Time { digits }, Fit::Time { digits: target, min, .. }) => {
+            // A duration, unless the target has times of day only.
+            let covers = postgres || *min < 0;
+            LossClass::of(covers && digits <= target, digits == target)
         }
         (Type::Uuid, _) | (_, Fit::Same) => LossClass::Exact,
         (Type::Json(_), Fit::Json(fit)) if fit.unchecked && fit.bytes_max.is_none() => {

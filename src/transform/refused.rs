@@ -251,75 +251,39 @@ mod tests {
     /// Broken if `explain` promised that a value crosses which does not, or warned of what no value is.
     #[test]
     fn limits_are_told_in_words() {
-        let text = |chars| Type::Text { chars, bytes: None };
-        let int = |bits, unsigned| Type::Int { bits, unsigned };
-        let zero_dates = &["zero dates and days that no calendar has"][..];
-        for (from, to, source, target, expected) in [
-            (Dialect::Mysql, Dialect::Postgres, int(32, true), int(64, false), &[][..]),
-            (
-                Dialect::Mysql,
-                Dialect::Postgres,
-                int(64, true),
-                int(64, false),
-                &["numbers outside -9223372036854775808 to 9223372036854775807"],
-            ),
-            (
-                Dialect::Mysql,
-                Dialect::Postgres,
-                text(Some(9)),
-                text(Some(9)),
-                &["the character U+0000"],
-            ),
-            (
-                Dialect::Postgres,
-                Dialect::Mysql,
-                text(None),
-                text(Some(9)),
-                &["more than 9 characters"],
-            ),
-            (Dialect::Postgres, Dialect::Mysql, text(Some(5)), text(Some(9)), &[]),
-            (Dialect::Mysql, Dialect::Postgres, Type::Date, Type::Date, zero_dates),
-            (
-                Dialect::Mysql,
-                Dialect::Postgres,
-                Type::Timestamp { digits: 6 },
-                Type::Timestamp { digits: 0 },
-                &[
-                    "zero dates and days that no calendar has",
-                    "more than 0 digits of a second's fraction",
-                ],
-            ),
-            (
-                Dialect::Mysql,
-                Dialect::Postgres,
-                Type::Instant { digits: 0 },
-                Type::Instant { digits: 0 },
-                &["the zero date"],
-            ),
-            (
-                Dialect::Postgres,
-                Dialect::Mysql,
-                Type::Instant { digits: 0 },
-                Type::Instant { digits: 0 },
-                &["what is not from 1970-01-01 00:00:01 to 2038-01-19 03:14:07 UTC"],
-            ),
-            (Dialect::Postgres, Dialect::Mysql, Type::F64, Type::F64, &["NaN and infinities"]),
-            (
-                Dialect::Postgres,
-                Dialect::Mysql,
-                Type::Json(JsonKind::Binary),
-                Type::Json(JsonKind::Mysql),
-                &[
-                    "more than 100 levels",
-                    "lone surrogates",
-                    "numbers that neither 64 bits nor a double hold exactly",
-                ],
-            ),
-            (Dialect::Mysql, Dialect::Postgres, Type::Bool, Type::Bool, &["numbers but 0 and 1"]),
-        ] {
+        let check = |from, to, source: Type, target: Type, expected: &[&str]| {
             let (source, target) = (column("c", source, "tinyint(1)"), column("c", target, ""));
             let (conversion, _) = pair(&source, from, &target, to).unwrap();
             assert_eq!(refused(&source, from, &conversion), expected, "{source:?} {target:?}");
-        }
+        };
+        let text = |chars| Type::Text { chars, bytes: None };
+        let int = |bits, unsigned| Type::Int { bits, unsigned };
+        let wall = |digits| Type::Timestamp { digits };
+        let moment = || Type::Instant { digits: 0 };
+
+        let mysql = |source, target, expected: &[&str]| {
+            check(Dialect::Mysql, Dialect::Postgres, source, target, expected);
+        };
+        let zero_dates = "zero dates and days that no calendar has";
+        mysql(int(32, true), int(64, false), &[]);
+        let range = "numbers outside -9223372036854775808 to 9223372036854775807";
+        mysql(int(64, true), int(64, false), &[range]);
+        mysql(text(Some(9)), text(Some(9)), &["the character U+0000"]);
+        mysql(Type::Date, Type::Date, &[zero_dates]);
+        mysql(wall(6), wall(0), &[zero_dates, "more than 0 digits of a second's fraction"]);
+        mysql(moment(), moment(), &["the zero date"]);
+        mysql(Type::Bool, Type::Bool, &["numbers but 0 and 1"]);
+
+        let postgres = |source, target, expected: &[&str]| {
+            check(Dialect::Postgres, Dialect::Mysql, source, target, expected);
+        };
+        postgres(text(None), text(Some(9)), &["more than 9 characters"]);
+        postgres(text(Some(5)), text(Some(9)), &[]);
+        let span = "what is not from 1970-01-01 00:00:01 to 2038-01-19 03:14:07 UTC";
+        postgres(moment(), moment(), &[span]);
+        postgres(Type::F64, Type::F64, &["NaN and infinities"]);
+        let (binary, own) = (Type::Json(JsonKind::Binary), Type::Json(JsonKind::Mysql));
+        let numbers = "numbers that neither 64 bits nor a double hold exactly";
+        postgres(binary, own, &["more than 100 levels", "lone surrogates", numbers]);
     }
 }

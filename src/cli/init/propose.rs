@@ -249,22 +249,26 @@ impl Proposed<'_> {
 /// For each of `ours`, the one of `theirs` that is meant: of the same name, or of the only one that is
 /// the same but for case, blanks and punctuation.
 fn meet<S: AsRef<str>>(ours: &[S], theirs: &[S]) -> Vec<Option<usize>> {
-    let same = |name: &S| theirs.iter().position(|other| other.as_ref() == name.as_ref());
-    let mut met: Vec<Option<usize>> = ours.iter().map(same).collect();
+    let by_name: BTreeMap<&str, usize> =
+        theirs.iter().enumerate().map(|(at, name)| (name.as_ref(), at)).collect();
+    let mut met: Vec<Option<usize>> =
+        ours.iter().map(|name| by_name.get(name.as_ref()).copied()).collect();
     let taken: BTreeSet<usize> = met.iter().flatten().copied().collect();
-    let free = |at: &usize| !taken.contains(at);
-    for (place, name) in ours.iter().enumerate() {
-        let own = folded(name.as_ref());
-        let is_like = |other: &S| !own.is_empty() && folded(other.as_ref()) == own;
-        let mut alike =
-            (0..theirs.len()).filter(free).filter(|at| theirs.get(*at).is_some_and(is_like));
-        let only = alike.next().filter(|_| alike.next().is_none());
-        // Two that could both be meant are neither.
-        let rivals = ours.iter().filter(|other| is_like(other)).count();
-        if let Some(slot) = met.get_mut(place).filter(|slot| slot.is_none())
-            && rivals == 1
+    // Those that are left, by what is common to their spellings.
+    let mut spellings: BTreeMap<String, (Vec<usize>, Vec<usize>)> = BTreeMap::new();
+    for (at, name) in ours.iter().enumerate() {
+        spellings.entry(folded(name.as_ref())).or_default().0.push(at);
+    }
+    for (at, name) in theirs.iter().enumerate().filter(|(at, _)| !taken.contains(at)) {
+        spellings.entry(folded(name.as_ref())).or_default().1.push(at);
+    }
+    for (spelling, alike) in spellings {
+        // Where two could be meant, neither is.
+        if let ([own], [other]) = (alike.0.as_slice(), alike.1.as_slice())
+            && !spelling.is_empty()
+            && let Some(slot @ None) = met.get_mut(*own)
         {
-            *slot = only;
+            *slot = Some(*other);
         }
     }
     met
