@@ -19,10 +19,11 @@ use crate::link::status::{Board, LinkStatus, now_us};
 use crate::link::steps;
 use crate::model::Row;
 use crate::plan::LinkPlan;
-use crate::position::Position;
 
 /// How often the source's log is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Of so many looks one is for how long the log is kept.
+const RETENTION_EVERY: u32 = 6;
 /// Pause before the first look of a link that waits: most waits are shorter.
 const LOOK_FIRST: Duration = Duration::from_secs(1);
 /// Longest pause after looks that failed, while the link does not run.
@@ -67,7 +68,7 @@ impl Side {
         mut requests: mpsc::Receiver<Request>,
         answers: mpsc::Sender<Answer>,
     ) -> Result<()> {
-        let mut look = tokio::time::interval(LOOK_EVERY);
+        let (mut look, mut looks) = (tokio::time::interval(LOOK_EVERY), Looks::default());
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         // What was asked of an attempt before is answered by this one.
         self.marks.mark_changed();
@@ -85,7 +86,7 @@ impl Side {
                 _ = look.tick() => {
                     let queued = self.fill.bytes();
                     self.board.update(|status| status.queue_bytes = Some(queued));
-                    look_at_log(self.scan.as_mut(), &self.board).await;
+                    looks.look(self.scan.as_mut(), &self.board).await;
                     self.look_at_origins().await?;
                 }
             }
@@ -165,7 +166,7 @@ pub(super) async fn watch_the_log(
     board: &Board,
 ) -> Infallible {
     let Some(plan) = plan else { return std::future::pending().await };
-    let mut scan = None;
+    let (mut scan, mut looks) = (None, Looks::default());
     let mut pause = LOOK_FIRST;
     loop {
         tokio::time::sleep(pause).await;
@@ -179,54 +180,61 @@ pub(super) async fn watch_the_log(
             continue;
         };
         pause = LOOK_EVERY;
-        if timeout(LOOK_MAX, look_at_log(open.as_mut(), board)).await.is_err() {
+        if timeout(LOOK_MAX, looks.look(open.as_mut(), board)).await.is_err() {
             board.update(LinkStatus::forget_the_log);
-            scan = None;
+            (scan, looks) = (None, Looks::default());
         }
     }
 }
 
-/// What one look at the source's log saw.
-struct Looked {
-    head: Position,
-    all_seen: bool,
-    lag_bytes: Option<u64>,
-    retention: Retention,
-}
+/// Looks at the source's log for the lag, and less often for how long it is kept, which makes the
+/// server list the files of its log.
+#[derive(Debug, Default)]
+struct Looks(u32);
 
-async fn look(scan: &mut dyn Scan, seen: &Position, applied_us: Option<i64>) -> Result<Looked> {
-    let head = scan.head().await?;
-    let all_seen = seen.reaches(&head);
-    let lag_bytes = scan.lag_bytes(seen).await?;
-    // What lies between is nothing that the link still reads.
-    let next = if all_seen { &head } else { seen };
-    let retention = scan.retention(next, applied_us).await?;
-    Ok(Looked { head, all_seen, lag_bytes, retention })
-}
-
-/// Not being able to look stops no link: what is not known is not shown, and the lag in seconds
-/// grows.
-async fn look_at_log(scan: &mut dyn Scan, board: &Board) {
-    let status = board.get();
-    let Some(seen) = status.seen else { return };
-    let looked_us = now_us();
-    match look(scan, &seen, status.lag.last_applied_us).await {
-        Ok(looked) => board.update(|status| {
-            status.lag_bytes = looked.lag_bytes;
-            status.lag_transactions = looked.head.transactions_since(&seen);
-            status.retention = looked.retention;
+impl Looks {
+    /// Not being able to look stops no link: what is not known is not shown, and the lag in seconds
+    /// grows.
+    async fn look(&mut self, scan: &mut dyn Scan, board: &Board) {
+        let status = board.get();
+        let Some(seen) = status.seen else { return };
+        let looked_us = now_us();
+        let looked = match scan.head().await {
+            Ok(head) => scan.lag_bytes(&seen).await.map(|bytes| (head, bytes)),
+            Err(error) => Err(error),
+        };
+        let (head, lag_bytes) = match looked {
+            Ok(looked) => looked,
+            Err(error) => {
+                tracing::debug!(error = error.chain(), "the source's log cannot be looked at");
+                self.0 = 0;
+                let queued = status.queue_bytes;
+                board.update(|status| {
+                    status.forget_the_log();
+                    status.queue_bytes = queued;
+                });
+                return;
+            }
+        };
+        let all_seen = seen.reaches(&head);
+        board.update(|status| {
+            status.lag_bytes = lag_bytes;
+            status.lag_transactions = head.transactions_since(&seen);
             let idle = status.lag.streaming && status.lag.oldest_unapplied_us.is_none();
-            if looked.all_seen && idle {
+            if all_seen && idle {
                 status.lag.caught_up_at_us = status.lag.caught_up_at_us.max(Some(looked_us));
             }
-        }),
-        Err(error) => {
-            tracing::debug!(error = error.chain(), "the source's log cannot be looked at");
-            board.update(|status| {
-                let queued = status.queue_bytes;
-                status.forget_the_log();
-                status.queue_bytes = queued;
+        });
+        if self.0.is_multiple_of(RETENTION_EVERY) {
+            // What lies between is nothing that the link still reads.
+            let next = if all_seen { &head } else { &seen };
+            let retention = scan.retention(next, status.lag.last_applied_us).await;
+            let retention = retention.unwrap_or_else(|error| {
+                tracing::debug!(error = error.chain(), "how long the log is kept cannot be told");
+                Retention::default()
             });
+            board.update(|status| status.retention = retention);
         }
+        self.0 = self.0.wrapping_add(1);
     }
 }

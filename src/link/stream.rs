@@ -99,6 +99,9 @@ fn start(
     let (frontier, durable) = watch::channel(witness.position.clone());
     let newest = Progress { seq: witness.seq, position: witness.position.clone() };
     let (progress, settled) = watch::channel(newest);
+    let observer = Arc::clone(&link.observer);
+    let report = Report::new(link.name().clone(), observer, link.board.clone(), progress);
+    report.moved(&witness);
     let (requests, requested) = mpsc::channel(1);
     let (answer, answers) = mpsc::channel(1);
     let fill = sender.fill();
@@ -118,9 +121,6 @@ fn start(
     let side = Side { scan, plan: Arc::clone(&plan), origins, board, fill, marks };
     let side = side.run(requested, answer);
     let side = tasks.spawn(async move { (Task::Side, side.await) });
-    let observer = Arc::clone(&link.observer);
-    let report = Report::new(link.name().clone(), observer, link.board.clone(), progress);
-    report.moved(&witness);
     let backoff = Backoff::new(WINDOW_WAIT.0, WINDOW_WAIT.1, fastrand::u64(..));
     let applier = Applier {
         plan,
