@@ -10,6 +10,7 @@
 use mysql_async::Value as Parameter;
 
 use crate::error::{Error, Kind, Result};
+use crate::model::value::InvalidDate;
 use crate::model::{Column, Type, Value};
 
 /// The wire form of all parameters of a column.
@@ -102,6 +103,7 @@ impl Form {
             },
             Form::Date => match value {
                 Value::Date(days) => Some(printed(date_text(i64::from(*days))?)),
+                Value::InvalidDate(date) => Some(printed(fields_text(date))),
                 _ => None,
             },
             Form::Time(digits) => match value {
@@ -111,6 +113,10 @@ impl Form {
             Form::DateTime(digits) => match value {
                 Value::Timestamp(us) | Value::Instant(us) => {
                     Some(printed(datetime_text(*us, digits)?))
+                }
+                Value::InvalidDate(date) => {
+                    let (date, time) = (fields_text(date), time_text(date.time_us, digits)?);
+                    Some(printed(format!("{date} {time}")))
                 }
                 _ => None,
             },
@@ -202,6 +208,11 @@ fn date_text(days: i64) -> Result<String> {
         return Err(Error::new(Kind::Value, "out_of_range: a date outside the years 0 to 9999"));
     }
     Ok(format!("{year:04}-{month:02}-{day:02}"))
+}
+
+/// `yyyy-mm-dd` of a date that is none.
+fn fields_text(date: &InvalidDate) -> String {
+    format!("{:04}-{:02}-{:02}", date.year, date.month, date.day)
 }
 
 /// `hh:mm:ss` and the fraction of microseconds of either sign.

@@ -26,8 +26,9 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_secs(60);
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
 /// Prepared statements kept per connection.
 const STATEMENTS_MAX: usize = 256;
-/// `sql_mode` of targets (type-mapping §0.7): nothing is bent in silence.
-const TARGET_SQL_MODE: &str = "STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,\
+/// `sql_mode` of targets (type-mapping §0.7): nothing is bent in silence. Dates that are none are
+/// those of a MySQL or MariaDB source; the fit check lets no others pass.
+const TARGET_SQL_MODE: &str = "STRICT_ALL_TABLES,ALLOW_INVALID_DATES,\
     ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION,NO_AUTO_VALUE_ON_ZERO";
 
 /// What a session is for.

@@ -36,7 +36,10 @@ pub fn convert(conversion: &Conversion, value: &Value) -> Result<Value, Reason> 
         (Fit::F64(fit), value) => double(fit, value),
         (Fit::Text(fit), Value::Text(value)) => text::fit(value, fit).map(Value::Text),
         (Fit::Bytes(fit), Value::Bytes(value)) => text::fit_bytes(value, fit).map(Value::Bytes),
-        (Fit::Date { min, max, infinity }, value) => date(*min, *max, *infinity, value),
+        (Fit::Date { invalid: true, .. }, Value::InvalidDate(date)) => {
+            Ok(Value::InvalidDate(*date))
+        }
+        (Fit::Date { min, max, infinity, .. }, value) => date(*min, *max, *infinity, value),
         (Fit::Time { min, max, digits }, Value::Time(us)) => time(*min, *max, *digits, *us),
         (Fit::Clock(fit), value) => clock(fit, value),
         (Fit::Uuid, Value::Uuid(uuid)) => Ok(Value::Uuid(*uuid)),
@@ -210,6 +213,7 @@ fn clock(fit: &ClockFit, value: &Value) -> Result<Value, Reason> {
         | (Value::Instant(us), Turn::Moment | Turn::MomentToUtc) => *us,
         (Value::Infinity | Value::NegativeInfinity, _) if fit.infinity => return Ok(value.clone()),
         (Value::Infinity | Value::NegativeInfinity, _) => return Err(Reason::Infinity),
+        (Value::InvalidDate(_), _) if fit.invalid => return Ok(value.clone()),
         (Value::InvalidDate(date), _) => return Err(why_invalid(date)),
         _ => return Err(Reason::PairNeedsRule),
     };

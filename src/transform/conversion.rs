@@ -53,6 +53,8 @@ pub enum Fit {
         max: i32,
         /// Whether the target has infinities.
         infinity: bool,
+        /// Whether the target holds dates that are none, as the source does.
+        invalid: bool,
     },
     /// A time of day or duration in these bounds.
     Time {
@@ -197,6 +199,8 @@ pub struct ClockFit {
     pub digits: u8,
     /// Whether the target has infinities.
     pub infinity: bool,
+    /// Whether the target holds dates that are none, as the source does.
+    pub invalid: bool,
     /// Whether the moment 1970-01-01 00:00:00 UTC is the source's zero date.
     pub zero_epoch: bool,
 }

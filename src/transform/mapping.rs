@@ -305,10 +305,11 @@ impl Sides<'_> {
         let postgres_only = is_postgres(self.source_dialect) && self.targets_postgres();
         match (&self.source.ty, &self.target.ty) {
             (Type::Date, Type::Date) if postgres_only => {
-                Ok(Fit::Date { min: i32::MIN, max: i32::MAX, infinity: true })
+                Ok(Fit::Date { min: i32::MIN, max: i32::MAX, infinity: true, invalid: false })
             }
             (Type::Date, Type::Date) => {
-                Ok(Fit::Date { min: DATE_MIN, max: DATE_MAX, infinity: false })
+                let invalid = self.same_family();
+                Ok(Fit::Date { min: DATE_MIN, max: DATE_MAX, infinity: false, invalid })
             }
             (Type::Time { .. }, Type::Time { digits }) => Ok(if self.targets_postgres() {
                 Fit::Time { min: 0, max: DAY_US, digits: *digits }
@@ -347,7 +348,9 @@ impl Sides<'_> {
         };
         let zero_epoch =
             !is_postgres(self.source_dialect) && matches!(self.source.ty, Type::Instant { .. });
-        Fit::Clock(ClockFit { turn, min, max, digits, infinity: postgres_only, zero_epoch })
+        let invalid = self.same_family() && !postgres_only;
+        let infinity = postgres_only;
+        Fit::Clock(ClockFit { turn, min, max, digits, infinity, invalid, zero_epoch })
     }
 
     fn uuids(&self) -> Result<Fit, String> {
