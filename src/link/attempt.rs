@@ -20,6 +20,7 @@ use crate::link::ports::{LinkContext, Origin, Scan, Source, Target};
 use crate::link::resume::{Decision, Facts, decide, explain_gap};
 use crate::link::review;
 use crate::link::shutdown::Shutdown;
+use crate::link::side::is_promotion;
 use crate::link::status::Board;
 use crate::link::stream::{self, Streaming};
 use crate::model::{TableName, Witness};
@@ -95,6 +96,8 @@ pub(super) struct Orders {
     pub(super) streamed: bool,
     /// The plan of the last attempt that came so far.
     pub(super) plan: Option<Arc<LinkPlan>>,
+    /// The source's identity before it was promoted while the link read from it.
+    pub(super) promoted_from: Option<String>,
     /// Attempts in a row that a silent source ended in the stream.
     pub(super) silences: u32,
 }
@@ -120,7 +123,7 @@ pub(super) async fn run(link: &Link, orders: &mut Orders, stop: &Shutdown) -> Re
     let begun = witness.is_some() || checkpoint.progress.is_some();
     accept_shapes(link, &mut ends, &mut checkpoint, orders, begun).await?;
     let witness = match witness {
-        Some(witness) => resume(link, &mut ends, &checkpoint, witness).await?,
+        Some(witness) => resume(link, &mut ends, &checkpoint, orders, witness).await?,
         None => match decide(facts(link, &ends, None, &checkpoint, "")) {
             Decision::Begin => begin(link, &mut ends, &mut checkpoint).await?,
             Decision::Halt(error) => return Err(error),
@@ -145,7 +148,11 @@ pub(super) async fn run(link: &Link, orders: &mut Orders, stop: &Shutdown) -> Re
     tracing::info!(link = %link.name(), position = %witness.position, "streaming");
     let streaming =
         Streaming { plan, source, scan, target, origins, unfinished, witness, checkpoint, head };
-    stream::run(link, streaming, stop).await
+    let identity = streaming.witness.source_identity.clone();
+    let ended = stream::run(link, streaming, stop).await;
+    orders.promoted_from =
+        ended.as_ref().err().filter(|error| is_promotion(error)).map(|_| identity);
+    ended
 }
 
 async fn connect(link: &Link, orders: &mut Orders) -> Result<Connected> {
@@ -274,10 +281,16 @@ async fn resume(
     link: &Link,
     ends: &mut Connected,
     checkpoint: &Checkpoint,
-    witness: Witness,
+    orders: &Orders,
+    mut witness: Witness,
 ) -> Result<Witness> {
     let installation = link.ledger.installation();
-    let note = match decide(facts(link, ends, Some(&witness), checkpoint, &installation)) {
+    let promoted = is_promoted(ends, orders, &witness).await?;
+    let mut facts = facts(link, ends, Some(&witness), checkpoint, &installation);
+    if promoted {
+        facts.source_identity = &witness.source_identity;
+    }
+    let note = match decide(facts) {
         Decision::Resume(resume) => resume.note,
         Decision::Halt(error) => return Err(error),
         Decision::Begin => {
@@ -290,7 +303,29 @@ async fn resume(
     }
     let check = answered("look for the witness in the log", ends.source.check_resume(from));
     check.await.map_err(|error| explain_gap(error, note))?;
+    if promoted {
+        let now = ends.source.identity().to_owned();
+        let adopt = ends.target.adopt_source(&witness, &now);
+        answered("write the source's identity", adopt).await?;
+        let was = std::mem::replace(&mut witness.source_identity, now);
+        witness.seq += 1;
+        let now = &witness.source_identity;
+        tracing::warn!(link = %link.name(), was, now, "the source was promoted; the link goes on");
+    }
     Ok(witness)
+}
+
+/// Whether the source goes on with the log of the server that the witness names. What was read from
+/// this very server while it was promoted lies beyond the place where it was.
+async fn is_promoted(ends: &mut Connected, orders: &Orders, witness: &Witness) -> Result<bool> {
+    let was = &witness.source_identity;
+    if was == ends.source.identity() {
+        return Ok(false);
+    }
+    let seen = orders.promoted_from.as_ref() == Some(was);
+    let position = witness.restart.as_ref().unwrap_or(&witness.position);
+    let check = ends.source.continues(was, (!seen).then_some(position));
+    answered("compare the source with the one before", check).await
 }
 
 /// The first start: intent in the ledger, slot at the source, witness in the target, in this order.

@@ -255,6 +255,17 @@ pub trait Source: Send {
     /// [`Origin::log`]: whose rows those of a partition are that is gone and still in the log.
     fn recall(&mut self, _partitions: Vec<(usize, String)>) {}
 
+    /// Whether this server goes on with the log of the server known as `identity`, which is not its
+    /// own, from before `position` on: a standby that was promoted. Without a position, whether it
+    /// does at all. False for any other server; an error says what a promotion has lost.
+    fn continues<'a>(
+        &'a mut self,
+        _identity: &'a str,
+        _position: Option<&'a Position>,
+    ) -> Pending<'a, bool> {
+        Box::pin(async { Ok(false) })
+    }
+
     /// How many attempts in a row ended because the server was silent in the stream: a server that
     /// passes over a long stretch needs more time than one that is dead.
     fn be_patient(&mut self, _silences: u32) {}
@@ -345,6 +356,11 @@ pub trait Scan: Send {
         Box::pin(async { Ok(Vec::new()) })
     }
 
+    /// Whether the server of the last call was a standby then and is none now.
+    fn promoted(&mut self) -> Pending<'_, bool> {
+        Box::pin(async { Ok(false) })
+    }
+
     /// The present end of the log.
     fn head(&mut self) -> Pending<'_, Position>;
 
@@ -409,6 +425,10 @@ pub trait Target: Send {
 
     /// Inserts the first witness of a link in a transaction of its own.
     fn create_witness<'a>(&'a mut self, witness: &'a Witness) -> Pending<'a, ()>;
+
+    /// Writes another identity of the source into the witness, and raises its `seq`, in a
+    /// transaction of its own. Errors as those of [`Target::apply`].
+    fn adopt_source<'a>(&'a mut self, witness: &'a Witness, identity: &'a str) -> Pending<'a, ()>;
 
     /// Executes a slice. If the compare-and-swap does not hit exactly one row the error is of kind
     /// `Witness` and the transaction is rolled back. An error of kind `Constraint` or `Value`

@@ -4,13 +4,14 @@
 //! too, while a link waits or is halted: then above all it must not run out unnoticed.
 
 use std::convert::Infallible;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
-use crate::error::{Disposition, Result};
+use crate::error::{Disposition, Error, Kind, Result};
 use crate::link::ends::Ends;
 use crate::link::ports::{Origin, Retention, Scan, Scanned};
 use crate::link::queue::Fill;
@@ -43,6 +44,23 @@ pub(super) struct Request {
     pub(super) keys: Vec<Row>,
     /// To be waited first.
     pub(super) delay: Duration,
+}
+
+/// The cause of an attempt's end: the source was a standby and is none any more.
+#[derive(Debug)]
+struct Promoted;
+
+impl fmt::Display for Promoted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a standby became a primary")
+    }
+}
+
+impl std::error::Error for Promoted {}
+
+/// Whether an attempt ended because its source was promoted.
+pub(super) fn is_promotion(error: &Error) -> bool {
+    std::error::Error::source(error).is_some_and(|cause| cause.is::<Promoted>())
 }
 
 /// What was read.
@@ -88,6 +106,7 @@ impl Side {
                     self.board.update(|status| status.queue_bytes = Some(queued));
                     looks.look(self.scan.as_mut(), &self.board).await;
                     self.look_at_origins().await?;
+                    self.look_for_promotion().await?;
                 }
             }
         }
@@ -102,6 +121,21 @@ impl Side {
         match self.scan.head().await {
             Ok(head) => self.board.update(|status| status.mark = Some((asked, head))),
             Err(error) => tracing::debug!(error = error.chain(), "the head cannot be told"),
+        }
+    }
+
+    /// A source that is promoted is another one from there on, which the next attempt writes down.
+    async fn look_for_promotion(&mut self) -> Result<()> {
+        match self.scan.promoted().await {
+            Ok(true) => {
+                Err(Error::new(Kind::Unavailable, "the source was promoted; connecting anew")
+                    .caused_by(Promoted))
+            }
+            Ok(false) => Ok(()),
+            Err(error) => {
+                tracing::debug!(error = error.chain(), "the source does not say what it is");
+                Ok(())
+            }
         }
     }
 

@@ -104,6 +104,10 @@ impl Target for MysqlTarget {
         Box::pin(witness::create(self.writer.session(), witness))
     }
 
+    fn adopt_source<'a>(&'a mut self, witness: &'a Witness, identity: &'a str) -> Pending<'a, ()> {
+        Box::pin(WitnessKey::of(witness).adopt(&mut self.writer, identity))
+    }
+
     fn apply<'a>(&'a mut self, slice: Slice<'a>) -> Pending<'a, Applied> {
         Box::pin(self.apply_slice(slice))
     }

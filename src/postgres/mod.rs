@@ -27,6 +27,7 @@ mod spool;
 pub mod sql;
 mod stream;
 pub mod target;
+mod timeline;
 mod transport;
 
 pub use room::Postgres;

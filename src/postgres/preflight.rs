@@ -20,6 +20,7 @@ use crate::link::ports::{Finding, Preflight};
 pub async fn check_source(preflight: Preflight<'_>) -> Result<Vec<Finding>> {
     let probe = Probe::connect(preflight).await?;
     let mut findings = source::settings(&probe).await?;
+    findings.extend(source::slot(&probe).await?);
     findings.extend(source::publication(&probe).await?);
     findings.extend(rights(&probe, &["SELECT"]).await?);
     probe.session.close().await;

@@ -49,14 +49,24 @@ const BEFORE: &str = "SELECT pg_current_wal_insert_lsn();
      WHERE locktype = 'transactionid' AND mode = 'ExclusiveLock' AND granted";
 const OPEN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
      SELECT pg_current_snapshot(); SELECT pg_current_wal_insert_lsn()";
+/// The same on a standby. What was replayed before the snapshot is visible in it, and who is in
+/// progress it cannot tell (correctness.md 8, k). The record that is being replayed may be visible
+/// before it counts as replayed, so the upper mark is what was received.
+const BEFORE_ON_STANDBY: &str = "SELECT pg_last_wal_replay_lsn()";
+const OPEN_ON_STANDBY: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+     SELECT pg_current_snapshot();
+     SELECT greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn());
+     SELECT pg_is_in_recovery()";
 
-/// A side reader of a PostgreSQL primary. Reconnects after an error.
+/// A side reader of a PostgreSQL server. Reconnects after an error.
 #[derive(Debug)]
 pub(crate) struct PostgresScan {
     context: LinkContext,
     database: Database,
     plan: Arc<LinkPlan>,
     session: Option<Session>,
+    /// Whether the server was a standby when the session began.
+    standby: bool,
     log: LogSizes,
 }
 
@@ -82,7 +92,7 @@ pub async fn open(
 ) -> Result<Box<dyn Scan>> {
     let log = LogSizes { page: 8 << 10, segment: 16 << 20 };
     let (context, database) = (context.clone(), database.clone());
-    let mut scan = PostgresScan { context, database, plan, session: None, log };
+    let mut scan = PostgresScan { context, database, plan, session: None, standby: false, log };
     scan.session().await?;
     Ok(Box::new(scan))
 }
@@ -97,20 +107,22 @@ impl PostgresScan {
         let settings = format!(
             "SET lock_timeout = '{LOCK_TIMEOUT}'; SET statement_timeout = '{STATEMENT_TIMEOUT}';
              SELECT setting FROM pg_settings WHERE name = 'wal_block_size';
-             SELECT setting FROM pg_settings WHERE name = 'wal_segment_size'"
+             SELECT setting FROM pg_settings WHERE name = 'wal_segment_size';
+             SELECT pg_is_in_recovery()"
         );
         let rows = simple(&session, &settings).await?;
         let size = |at: usize| -> Result<u64> {
             let text = rows.get(at).and_then(|row| row.get(0));
             text.and_then(|text| text.parse().ok()).filter(|size| *size > 0).ok_or_else(unexpected)
         };
+        self.standby = rows.get(2).and_then(|row| row.get(0)) == Some("t");
         self.log = LogSizes { page: size(0)?, segment: size(1)? };
         Ok(session)
     }
 
     async fn insert_lsn(&mut self) -> Result<Lsn> {
         let session = self.session().await?;
-        let rows = simple(&session, "SELECT pg_current_wal_insert_lsn()").await?;
+        let rows = simple(&session, &format!("SELECT {}", slot::END)).await?;
         let at = cell_lsn(rows.first(), self.log)?;
         self.session = Some(session);
         Ok(at)
@@ -118,12 +130,23 @@ impl PostgresScan {
 
     /// Begins a transaction that sees one snapshot, and returns its marks.
     async fn begin(&self, session: &Session) -> Result<Marks> {
-        let before = simple(session, BEFORE).await?;
+        let (before, open) = match self.standby {
+            true => (BEFORE_ON_STANDBY, OPEN_ON_STANDBY),
+            false => (BEFORE, OPEN),
+        };
+        let before = simple(session, before).await?;
         let low = cell_lsn(before.first(), self.log)?;
         let holders = before.iter().skip(1).filter_map(|row| row.get(0)?.parse().ok());
-        let opened = simple(session, OPEN).await?;
+        let opened = simple(session, open).await?;
         let snapshot = opened.first().and_then(|row| row.get(0)).ok_or_else(unexpected)?;
-        let in_progress = in_progress(snapshot, holders).ok_or_else(unexpected)?;
+        let promoted = opened.get(2).and_then(|row| row.get(0)) == Some("f");
+        let in_progress = match self.standby {
+            true if promoted => {
+                return Err(Error::new(Kind::Unavailable, "the source was promoted meanwhile"));
+            }
+            true => Vec::new(),
+            false => in_progress(snapshot, holders).ok_or_else(unexpected)?,
+        };
         let high = cell_lsn(opened.get(1), self.log)?;
         Ok(Marks { low, high, in_progress })
     }
@@ -211,6 +234,19 @@ impl Scan for PostgresScan {
 
     fn unfinished(&mut self) -> Pending<'_, Vec<u32>> {
         Box::pin(self.read_unfinished())
+    }
+
+    fn promoted(&mut self) -> Pending<'_, bool> {
+        Box::pin(async {
+            // A session that begins now may be another server's.
+            if !self.standby || self.session.is_none() {
+                return Ok(false);
+            }
+            let session = self.session().await?;
+            let rows = simple(&session, "SELECT pg_is_in_recovery()").await?;
+            self.session = Some(session);
+            Ok(rows.first().and_then(|row| row.get(0)) == Some("f"))
+        })
     }
 
     fn head(&mut self) -> Pending<'_, Position> {

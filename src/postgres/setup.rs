@@ -111,6 +111,12 @@ pub async fn execute(database: &Database, verb: &str, statements: &[String]) -> 
                      `weir {verb} --on {} | psql …`",
                     database.name
                 )),
+                Kind::ReadOnly => error.hint(format!(
+                    "database {} takes no writes; if it is a standby, run what is printed on its \
+                     primary: `weir {verb} --on {} | psql …`, and the rest with `--on` the other \
+                     database",
+                    database.name, database.name
+                )),
                 _ => error,
             }
         })?;

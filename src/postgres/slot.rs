@@ -27,8 +27,10 @@ pub(super) struct Slot {
     pub(super) active_pid: Option<i32>,
     /// `reserved`, `extended`, `unreserved`, `lost`.
     pub(super) wal_status: String,
-    /// Why the server gave it up (from version 17 on).
+    /// Why the server gave it up (from version 17 on; version 16: by a conflict on a standby).
     pub(super) invalidation: Option<String>,
+    /// It is a copy that the server, a standby, keeps of its primary's.
+    pub(super) copied: bool,
     /// Commits before this are never sent again.
     pub(super) confirmed: Option<Lsn>,
 }
@@ -36,8 +38,11 @@ pub(super) struct Slot {
 /// Reads the slot called `name`.
 pub(super) async fn read(session: &Client, name: &str) -> Result<Option<Slot>> {
     let sql = "SELECT coalesce(plugin::text, ''), coalesce(database::text, ''), active_pid,
-                      coalesce(wal_status, ''), to_jsonb(s) ->> 'invalidation_reason',
-                      confirmed_flush_lsn::text
+                      coalesce(wal_status, ''),
+                      coalesce(to_jsonb(s) ->> 'invalidation_reason',
+                               CASE WHEN to_jsonb(s) ->> 'conflicting' = 'true' THEN 'conflict' END),
+                      confirmed_flush_lsn::text,
+                      pg_is_in_recovery() AND coalesce(to_jsonb(s) ->> 'synced' = 'true', false)
                FROM pg_replication_slots s WHERE slot_name = $1::text";
     let row = session
         .query_opt(sql, &[&name])
@@ -50,6 +55,7 @@ pub(super) async fn read(session: &Client, name: &str) -> Result<Option<Slot>> {
         wal_status: row.get(3),
         invalidation: row.get(4),
         confirmed: row.get::<_, Option<&str>>(5).and_then(|lsn| lsn.parse().ok()),
+        copied: row.get(6),
     }))
 }
 
@@ -57,19 +63,21 @@ pub(super) async fn read(session: &Client, name: &str) -> Result<Option<Slot>> {
 /// written before the server gives it up (NULL where it never does).
 pub(super) fn retention(name: &str) -> String {
     format!(
-        "SELECT pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
-                                     ELSE pg_current_wal_insert_lsn() END, restart_lsn)::int8,
-                safe_wal_size
+        "SELECT pg_wal_lsn_diff({END}, restart_lsn)::int8, safe_wal_size
          FROM pg_replication_slots WHERE slot_name = {}",
         literal(name)
     )
 }
 
+/// The end of the log: of a standby, what it has replayed.
+pub(super) const END: &str = "CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
+    ELSE pg_current_wal_insert_lsn() END";
+
 /// An error if the log ends before `witness`: the stream would pass over what is written up to there.
 pub(super) async fn require_log_until(session: &Client, witness: Lsn) -> Result<()> {
-    let sql = "SELECT pg_current_wal_insert_lsn()::text";
+    let sql = format!("SELECT {END}::text");
     let row = session
-        .query_one(sql, &[])
+        .query_one(&sql, &[])
         .await
         .map_err(|error| classify(error, "tell the end of the log"))?;
     match row.get::<_, &str>(0).parse::<Lsn>() {
@@ -125,10 +133,21 @@ impl Slot {
             );
             return Err(Error::new(Kind::Identity, context));
         }
+        if slot.copied {
+            let context =
+                format!("slot {name} is a standby's copy and can be read once it is promoted");
+            return Err(Error::new(Kind::Unavailable, context).hint(
+                "promote the standby, or point the database at its primary; weir tries again",
+            ));
+        }
         let lost = slot.wal_status == "lost" || slot.confirmed.is_none();
         if lost || slot.invalidation.is_some() {
             let reason = slot.invalidation.as_deref().unwrap_or("its log was removed");
-            return gap(format!("can no longer be read: {reason}"));
+            let gone = gap(format!("can no longer be read: {reason}"));
+            return match reason {
+                "rows_removed" | "conflict" => gone.map_err(|error| error.hint(FEEDBACK)),
+                _ => gone,
+            };
         }
         match slot.confirmed {
             Some(confirmed) if confirmed > witness => {
@@ -150,16 +169,46 @@ impl Slot {
     }
 }
 
-/// Checks that the server is a primary with logical decoding, and that the publication carries
-/// every change of the planned tables.
-pub(super) async fn require_ready(session: &Client, name: &str, plan: &LinkPlan) -> Result<()> {
+/// Why a standby gives a slot up, and how that is prevented.
+const FEEDBACK: &str = "the primary removed what the slot on its standby still needed: copy the \
+    tables again, then `weir teardown` and start anew; hot_standby_feedback = on and a \
+    primary_slot_name on the standby prevent it";
+
+/// What the server is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Server {
+    /// As the server codes it: 180000.
+    pub(super) version: i32,
+    /// In recovery.
+    pub(super) standby: bool,
+}
+
+impl Server {
+    /// Whether slots made here may be copied to standbys.
+    pub(super) fn takes_failover(self) -> bool {
+        self.version >= 170_000 && !self.standby
+    }
+
+    /// Whether its log can be decoded.
+    pub(super) fn decodes(self) -> bool {
+        self.version >= 160_000 || !self.standby
+    }
+}
+
+/// Said of a standby whose log cannot be decoded.
+pub(super) const TOO_OLD: &str = "the server is a standby of a version before 16, whose log cannot \
+    be decoded";
+
+/// Checks that the server can decode its log, and that the publication carries every change of the
+/// planned tables.
+pub(super) async fn require_ready(session: &Client, name: &str, plan: &LinkPlan) -> Result<Server> {
     let failed = |error| classify(error, format!("look for publication {name}"));
-    let sql = "SELECT pg_is_in_recovery(), current_setting('wal_level')";
+    let sql = "SELECT pg_is_in_recovery(), current_setting('wal_level'),
+                      current_setting('server_version_num')::int4";
     let row = session.query_one(sql, &[]).await.map_err(failed)?;
-    if row.get(0) {
-        return Err(Error::new(Kind::Setting, "the source is a standby").hint(
-            "point the database at its primary; capture from a standby is not supported yet",
-        ));
+    let server = Server { version: row.get(2), standby: row.get(0) };
+    if !server.decodes() {
+        return Err(Error::new(Kind::Setting, TOO_OLD).hint("point the database at its primary"));
     }
     if row.get::<_, &str>(1) != "logical" {
         let context = format!("wal_level is `{}` and must be `logical`", row.get::<_, &str>(1));
@@ -192,7 +241,7 @@ pub(super) async fn require_ready(session: &Client, name: &str, plan: &LinkPlan)
             return setup(format!("table {} is not in publication {name}", held.table));
         }
     }
-    Ok(())
+    Ok(server)
 }
 
 /// A table and a publication.
@@ -256,6 +305,7 @@ mod tests {
             wal_status: "reserved".to_owned(),
             invalidation: None,
             confirmed: Some(Lsn(100)),
+            copied: false,
         }
     }
 
@@ -275,6 +325,8 @@ mod tests {
         assert_eq!(kind(Some(invalid), 200), Some(Kind::Gap));
         let other = Slot { database: "other".to_owned(), ..slot() };
         assert_eq!(kind(Some(other), 200), Some(Kind::Identity));
+        let copy = Slot { copied: true, ..slot() };
+        assert_eq!(kind(Some(copy), 200), Some(Kind::Unavailable));
         let active = Slot { active_pid: Some(7), ..slot() };
         assert_eq!(kind(Some(active), 200), Some(Kind::SourceBusy));
     }

@@ -16,10 +16,11 @@ use super::catalog;
 use super::follow::{Follow, Outcome, Pace, Progress, Resume};
 use super::members;
 use super::session::{self, Session};
-use super::slot::{self, Slot};
+use super::slot::{self, Server, Slot};
 use super::spool::Spool;
 use super::sql::literal;
 use super::stream::Replication;
+use super::timeline::{self, Course};
 use crate::config::Database;
 use crate::error::{Error, Kind, Result};
 use crate::link::ports::{LinkContext, Pending, Source, SpoolPlace};
@@ -33,9 +34,13 @@ use crate::position::{Lsn, Position};
 const SLOT_FREE_MAX: Duration = Duration::from_secs(120);
 const SLOT_FREE_EVERY: Duration = Duration::from_millis(500);
 /// How often the wait for a new slot is mentioned in the log.
-const SLOT_WAIT_NOTICE: Duration = Duration::from_secs(30);
+const SLOT_WAIT_NOTICE: Duration = Duration::from_secs(15);
+/// How long a standby may take to make a slot before the attempt is given up.
+const STANDBY_SLOT_MAX: Duration = Duration::from_secs(300);
+const STANDBY_WAIT: &str = "run `SELECT pg_log_standby_snapshot()` on the primary, and end long \
+    transactions there";
 
-/// A PostgreSQL primary as the source of a link.
+/// A PostgreSQL server as the source of a link.
 #[derive(Debug)]
 pub(crate) struct PostgresSource {
     context: LinkContext,
@@ -101,13 +106,31 @@ impl PostgresSource {
             "database {} is now served by {identity}, it was {}",
             self.database.name, self.identity
         );
-        Err(Error::new(Kind::Identity, context))
+        // Whether that one may go on is for the next attempt to say.
+        Err(Error::new(Kind::Unavailable, context))
+    }
+
+    async fn continues_log_of(&mut self, before: &str, position: Option<Lsn>) -> Result<bool> {
+        let identity = self.identity.clone();
+        let (Some(before), Some(now)) = (Course::parse(before), Course::parse(&identity)) else {
+            return Ok(false);
+        };
+        if before.system != now.system {
+            return Ok(false);
+        }
+        if before.timeline > now.timeline {
+            return Err(timeline::left_behind(before, now));
+        }
+        let mut replication = self.replication().await?;
+        let history = replication.history(now.timeline).await?;
+        self.replication = Some(replication);
+        timeline::goes_on(before, now, &history, position).map(|()| true)
     }
 
     async fn begin_now(&mut self) -> Result<Position> {
         let name = self.context.slot_name();
         let session = self.session().await?;
-        slot::require_ready(&session, &name, &self.plan).await?;
+        let server = slot::require_ready(&session, &name, &self.plan).await?;
         if let Some(leftover) = slot::read(&session, &name).await? {
             leftover.check_unused(&name)?;
             tracing::warn!(slot = name, "replacing the slot of a first start that did not finish");
@@ -115,21 +138,9 @@ impl PostgresSource {
         }
         session.close().await;
         let mut replication = self.replication().await?;
-        let made = {
-            let create = replication.create_slot(&name);
-            tokio::pin!(create);
-            loop {
-                match tokio::time::timeout(SLOT_WAIT_NOTICE, &mut create).await {
-                    Ok(made) => break made,
-                    Err(_) => tracing::warn!(
-                        slot = name,
-                        "still waiting for transactions that were open before the slot"
-                    ),
-                }
-            }
-        };
-        let (point, snapshot) =
-            made.map_err(|error| error.within(format!("create slot {name}")))?;
+        let (point, snapshot) = make_slot(&mut replication, &name, server)
+            .await
+            .map_err(|error| error.within(format!("create slot {name}")))?;
         self.replication = Some(replication);
         self.snapshot = Some(snapshot);
         Ok(Position::Postgres(point))
@@ -253,6 +264,34 @@ impl PostgresSource {
     }
 }
 
+/// Makes the slot, which waits for transactions that are open at the source. A standby waits besides
+/// for its primary to say which those are, which an idle one may not do; that wait is bounded.
+async fn make_slot(
+    replication: &mut Replication,
+    name: &str,
+    server: Server,
+) -> Result<(Lsn, String)> {
+    let began = Instant::now();
+    let create = replication.create_slot(name, server.takes_failover());
+    tokio::pin!(create);
+    loop {
+        if let Ok(made) = tokio::time::timeout(SLOT_WAIT_NOTICE, &mut create).await {
+            return made;
+        }
+        let hint =
+            if server.standby { STANDBY_WAIT } else { "end long transactions at the source" };
+        if server.standby && began.elapsed() >= STANDBY_SLOT_MAX {
+            let context = "the standby did not learn from its primary which transactions are open";
+            return Err(Error::new(Kind::Timeout, context).hint(hint));
+        }
+        tracing::warn!(
+            slot = name,
+            hint,
+            "still waiting for transactions that were open before the slot"
+        );
+    }
+}
+
 fn warn_without_spool(why: &Error) {
     tracing::warn!(
         error = why.chain(),
@@ -311,6 +350,17 @@ impl Source for PostgresSource {
 
     fn abandon(&mut self) -> Pending<'_, ()> {
         Box::pin(self.drop_slot())
+    }
+
+    fn continues<'a>(
+        &'a mut self,
+        identity: &'a str,
+        position: Option<&'a Position>,
+    ) -> Pending<'a, bool> {
+        Box::pin(async move {
+            let position = position.map(lsn).transpose()?;
+            self.continues_log_of(identity, position).await
+        })
     }
 
     fn recall(&mut self, partitions: Vec<(usize, String)>) {

@@ -252,6 +252,10 @@ pub mod witness {
     pub const MOVE: &str = "UPDATE weir.witness SET position = $5::text, \
         updated_at = clock_timestamp() WHERE name = $1::text AND link = $2::text AND part = 0 \
         AND installation = $3::text AND seq = $4::int8";
+    /// Another identity of the source. Parameters: name, link, installation, expected seq, identity.
+    pub const ADOPT: &str = "UPDATE weir.witness SET seq = seq + 1, source_identity = $5::text, \
+        updated_at = clock_timestamp() WHERE name = $1::text AND link = $2::text AND part = 0 \
+        AND installation = $3::text AND seq = $4::int8";
     /// Notes of misses. Parameters: name, link, table, keys.
     pub const NOTE: &str = "INSERT INTO weir.missed (name, link, table_name, key_values, noted_at) \
         SELECT $1::text, $2::text, $3::text, k, clock_timestamp() FROM unnest($4::text[]) AS k";

@@ -126,12 +126,27 @@ impl Replication {
         }
     }
 
+    /// TIMELINE_HISTORY: which timelines came before this one, and where they ended.
+    pub(crate) async fn history(&mut self, timeline: u32) -> Result<String> {
+        let row = self.0.query(&format!("TIMELINE_HISTORY {timeline}")).await?;
+        row.into_iter()
+            .nth(1)
+            .flatten()
+            .ok_or_else(|| Error::new(Kind::Malformed, "answer to TIMELINE_HISTORY"))
+    }
+
     /// Makes a permanent logical slot and returns its consistent point, with the name of a snapshot
     /// that sees what committed before it, until the next command. Waits for transactions that are
-    /// open at the source, however long they take.
-    pub(crate) async fn create_slot(&mut self, slot: &str) -> Result<(Lsn, String)> {
+    /// open at the source, however long they take. With `failover` standbys may keep a copy of it.
+    pub(crate) async fn create_slot(
+        &mut self,
+        slot: &str,
+        failover: bool,
+    ) -> Result<(Lsn, String)> {
         let slot = escape_identifier(slot);
-        let command = format!("CREATE_REPLICATION_SLOT {slot} LOGICAL pgoutput EXPORT_SNAPSHOT");
+        // Versions that know no list of options know no failover slots.
+        let options = if failover { "(SNAPSHOT 'export', FAILOVER)" } else { "EXPORT_SNAPSHOT" };
+        let command = format!("CREATE_REPLICATION_SLOT {slot} LOGICAL pgoutput {options}");
         let row = self.0.query(&command).await?;
         let point = row.get(1).and_then(|point| point.as_deref()?.parse().ok());
         let snapshot = row.get(2).cloned().flatten();

@@ -95,6 +95,10 @@ impl Target for PostgresTarget {
         Box::pin(self.create_witness(witness))
     }
 
+    fn adopt_source<'a>(&'a mut self, witness: &'a Witness, identity: &'a str) -> Pending<'a, ()> {
+        Box::pin(self.adopt_source(witness, identity))
+    }
+
     fn apply<'a>(&'a mut self, slice: Slice<'a>) -> Pending<'a, Applied> {
         Box::pin(self.apply(slice))
     }
@@ -144,6 +148,17 @@ impl PostgresTarget {
                 Err(Error::new(Kind::Witness, context))
             }
             Err(error) => Err(without_schema(classify(error, "create the witness"))),
+        }
+    }
+
+    async fn adopt_source(&mut self, witness: &Witness, identity: &str) -> Result<()> {
+        let seq = stored_seq(witness.seq)?;
+        let parameters: [&(dyn ToSql + Sync); 5] =
+            [&witness.name, &witness.link, &witness.installation, &seq, &identity];
+        let hit = in_time(self.session.execute(sql::ADOPT, &parameters)).await?;
+        match hit.map_err(|error| classify(error, "write the source's identity"))? {
+            1 => Ok(()),
+            _ => Err(Error::new(Kind::Witness, "the witness was moved by another session")),
         }
     }
 

@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::account::Account;
@@ -37,7 +38,16 @@ pub struct Running {
 
 /// Starts a server and waits until it answers; finds or downloads it first.
 pub async fn start(server: Server, options: Options) -> Result<Running> {
-    let mut running = blocking(move || Running::prepare(fetch::install(server)?, options)).await?;
+    let running = blocking(move || {
+        let running = Running::prepare(fetch::install(server)?, options)?;
+        running.fill()?;
+        Ok(running)
+    });
+    begin(running.await?).await
+}
+
+/// Starts a server whose data is there.
+pub(super) async fn begin(mut running: Running) -> Result<Running> {
     let mut tries = 1;
     loop {
         let result = match running.start_again().await {
@@ -184,8 +194,45 @@ impl Running {
         self.start_again().await
     }
 
-    /// Directory, data and configuration of a server that is not started yet. Blocking.
-    fn prepare(installed: Installed, mut options: Options) -> Result<Self> {
+    /// Data as the template has it, unless there is some already. Blocking.
+    fn fill(&self) -> Result<()> {
+        if is_empty(&self.data)? {
+            template::copy(&self.installed, self.account, &self.data)?;
+            if self.installed.server.is_postgres() {
+                identity::renew(&self.installed, self.account, &self.data)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Data copied from a server that is in the middle of a backup, without its slots. Password and
+    /// database are that server's. Blocking.
+    pub(super) fn fill_from(&mut self, primary: &Path) -> Result<()> {
+        let mut command = Command::new("cp");
+        command.args(["-a", "--reflink=auto", "--sparse=always"]).arg(primary.join("."));
+        template::run(command.arg(&self.data), "copy a server", Stdio::null())?;
+        let lost = |e| Error::io("make a standby", e);
+        for gone in ["postmaster.pid", "postmaster.opts"] {
+            match fs::remove_file(self.data.join(gone)) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(lost(e)),
+                _ => {}
+            }
+        }
+        let slots = self.data.join("pg_replslot");
+        fs::remove_dir_all(&slots).and_then(|()| fs::create_dir(&slots)).map_err(lost)?;
+        self.fresh = false;
+        self.account.own(&slots)
+    }
+
+    /// Writes a file into the data.
+    pub(super) fn add_to_data(&mut self, name: &str, text: &str) -> Result<()> {
+        let path = self.data.join(name);
+        fs::write(&path, text).map_err(|e| Error::io("make a standby", e))?;
+        self.account.own(&path)
+    }
+
+    /// Directory and configuration of a server that is not started yet. Blocking.
+    pub(super) fn prepare(installed: Installed, mut options: Options) -> Result<Self> {
         let account = Account::current();
         let password = options.password.take().map_or_else(workdir::password, Ok)?;
         let directory = workdir::create(account)?;
@@ -209,12 +256,6 @@ impl Running {
             pid: None,
             fresh: true,
         };
-        if is_empty(&running.data)? {
-            template::copy(&running.installed, account, &running.data)?;
-            if running.installed.server.is_postgres() {
-                identity::renew(&running.installed, account, &running.data)?;
-            }
-        }
         let temporary = running.directory.join("tmp");
         fs::create_dir(&temporary).map_err(|e| Error::io("create a directory", e))?;
         account.own(&temporary)?;

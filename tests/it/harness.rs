@@ -138,6 +138,15 @@ impl Weir {
         Weir { dir, passwords }
     }
 
+    /// Puts `server`, which has the source's password, behind the source's name.
+    pub fn point_source_at(&self, server: &Running) {
+        let text = std::fs::read_to_string(self.config()).expect("weir.toml");
+        let (before, after) = text.split_once("url = \"").expect("source url");
+        let (_, after) = after.split_once('"').expect("end of url");
+        let text = format!("{before}url = \"{}\"{after}", server.url());
+        std::fs::write(self.config(), text).expect("weir.toml");
+    }
+
     /// Adds to the configuration.
     pub fn append(&mut self, text: &str) {
         let config = std::fs::read_to_string(self.config()).expect("weir.toml");

@@ -32,6 +32,7 @@ mod random;
 mod refusals;
 mod sandbox;
 mod service;
+mod standby;
 mod stopping;
 mod tables;
 mod teardown;

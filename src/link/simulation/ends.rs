@@ -379,6 +379,10 @@ impl Target for FakeTarget {
         })
     }
 
+    fn adopt_source<'a>(&'a mut self, _: &'a Witness, _: &'a str) -> Pending<'a, ()> {
+        Box::pin(async { Err(Error::new(Kind::Internal, "the source is one server here")) })
+    }
+
     fn apply<'a>(&'a mut self, slice: Slice<'a>) -> Pending<'a, Applied> {
         Box::pin(async move {
             World::step(&self.world).await?;

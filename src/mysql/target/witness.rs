@@ -48,7 +48,9 @@ impl WitnessKey {
         position: Option<&Position>,
     ) -> Result<WitnessKey> {
         match position {
-            Some(position) => self.write(writer, own::SWAP_POSITION, Some(position)).await?,
+            Some(position) => {
+                self.write(writer, own::SWAP_POSITION, Some(position.to_string())).await?;
+            }
             None => self.write(writer, own::SWAP, None).await?,
         }
         Ok(WitnessKey { seq: self.seq + 1, ..self })
@@ -63,17 +65,19 @@ impl WitnessKey {
         writer: &mut Writer,
         position: &Position,
     ) -> Result<()> {
-        self.write(writer, own::POSITION, Some(position)).await
+        self.write(writer, own::POSITION, Some(position.to_string())).await
     }
 
-    async fn write(
-        &self,
-        writer: &mut Writer,
-        sql: &str,
-        position: Option<&Position>,
-    ) -> Result<()> {
-        let mut parameters: Vec<Parameter> =
-            position.map(|position| position.to_string().into()).into_iter().collect();
+    /// Writes another identity of the source, in a transaction of its own.
+    ///
+    /// # Errors
+    /// `Witness` where not exactly one row was hit.
+    pub(super) async fn adopt(self, writer: &mut Writer, identity: &str) -> Result<()> {
+        self.write(writer, own::ADOPT, Some(identity.to_owned())).await
+    }
+
+    async fn write(&self, writer: &mut Writer, sql: &str, value: Option<String>) -> Result<()> {
+        let mut parameters: Vec<Parameter> = value.map(Parameter::from).into_iter().collect();
         parameters.extend([
             self.name.as_str().into(),
             self.link.as_str().into(),

@@ -4,10 +4,13 @@ use super::Probe;
 use crate::error::{Kind, Result};
 use crate::link::ports::Finding;
 use crate::postgres::failure::classify;
-use crate::postgres::slot;
+use crate::postgres::slot::{self, Server};
 
 const SETTINGS: &str = "
 SELECT current_setting('wal_level') AS wal_level, pg_is_in_recovery() AS standby,
+       current_setting('server_version_num')::int4 AS version,
+       current_setting('hot_standby_feedback')::bool AS feedback,
+       current_setting('primary_slot_name', true) <> '' AS has_slot,
        EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1::text) AS started,
        current_setting('max_slot_wal_keep_size') AS keep,
        current_setting('max_replication_slots')::int8 AS slots_max,
@@ -33,9 +36,14 @@ pub(super) async fn settings(probe: &Probe<'_>) -> Result<Vec<Finding>> {
         if wal_level != "logical" {
             find(true, Kind::Setting, format!("wal_level is {wal_level}, not logical"), WAL_LEVEL);
         }
-        if row.get("standby") {
-            let message = "the server is a standby; reading from one is not supported yet";
-            find(true, Kind::Unsupported, message.to_owned(), "point the database at its primary");
+        let server = Server { version: row.get("version"), standby: row.get("standby") };
+        if !server.decodes() {
+            let hint = "point the database at its primary";
+            find(true, Kind::Unsupported, slot::TOO_OLD.to_owned(), hint);
+        } else if server.standby && !(row.get("feedback") && row.get("has_slot")) {
+            let message = "the server is a standby, and its primary may remove what the slot here \
+                           needs: that ends the link";
+            find(false, Kind::Setting, message.to_owned(), FEEDBACK);
         }
         let role: &str = row.get("role");
         if !row.get::<_, Option<bool>>("may_replicate").unwrap_or_default() {
@@ -71,6 +79,66 @@ pub(super) async fn settings(probe: &Probe<'_>) -> Result<Vec<Finding>> {
     }
     Ok(findings)
 }
+
+const FEEDBACK: &str = "run on the standby: ALTER SYSTEM SET hot_standby_feedback = on; and give it a \
+    primary_slot_name that exists on the primary; SELECT pg_reload_conf()";
+
+/// What may become of the slot `$1`; the columns that older versions lack read as NULL.
+const SLOT: &str = "
+SELECT coalesce(to_jsonb(s) ->> 'invalidation_reason',
+                CASE WHEN to_jsonb(s) ->> 'conflicting' = 'true' THEN 'conflict'
+                     WHEN wal_status = 'lost' THEN 'wal_removed' END) AS lost,
+       pg_is_in_recovery() AND to_jsonb(s) ->> 'synced' = 'true' AS copied, s.temporary,
+       NOT pg_is_in_recovery() AND to_jsonb(s) ->> 'failover' = 'false' AS stays,
+       NOT pg_is_in_recovery() AND to_jsonb(s) ->> 'failover' = 'true'
+       AND current_setting('synchronized_standby_slots', true) = '' AS ahead,
+       EXISTS (SELECT FROM pg_stat_replication r WHERE NOT EXISTS (
+         SELECT FROM pg_replication_slots o
+         WHERE o.active_pid = r.pid AND o.slot_type = 'logical')) AS has_standby
+FROM pg_replication_slots s WHERE slot_name = $1::text";
+
+/// The slot of a link on its way: whether it is lost, and whether it outlives a failover.
+pub(super) async fn slot(probe: &Probe<'_>) -> Result<Vec<Finding>> {
+    let name = probe.preflight.context.slot_name();
+    let mut findings = Vec::new();
+    for row in probe.rows(SLOT, &[&name]).await? {
+        let mut find = |fatal, kind, message: String, hint: &str| {
+            let (subject, hint) = (format!("slot {name}"), hint.to_owned());
+            findings.push(Finding { fatal, kind, subject, message, hint });
+        };
+        let is = |column: &str| row.get::<_, Option<bool>>(column).unwrap_or_default();
+        if let Some(reason) = row.get::<_, Option<String>>("lost") {
+            let hint = "copy the tables again, then `weir teardown` and start anew; on a standby, \
+                        hot_standby_feedback and a primary_slot_name keep it";
+            find(true, Kind::Gap, format!("it can no longer be read: {reason}"), hint);
+        } else if is("copied") && is("temporary") {
+            let message =
+                "the standby's copy of it is not complete: after a promotion now it is gone";
+            let hint =
+                "wait until it is, or write to the primary; see pg_replication_slots.temporary";
+            find(true, Kind::Unavailable, message.to_owned(), hint);
+        } else if is("copied") {
+            let message = "it is a standby's copy: it can be read once the standby is promoted";
+            find(true, Kind::Unavailable, message.to_owned(), "point the database at the primary");
+        }
+        if is("stays") && is("has_standby") {
+            let message = "no standby keeps a copy of it: a failover ends the link";
+            find(false, Kind::Setting, message.to_owned(), KEEP_COPY);
+        }
+        if is("ahead") && is("has_standby") {
+            let message = "weir may read ahead of the standbys: a failover that loses transactions \
+                           which it has applied ends the link";
+            find(false, Kind::Setting, message.to_owned(), STAND_BY);
+        }
+    }
+    Ok(findings)
+}
+
+const KEEP_COPY: &str = "run on a replication connection while weir is stopped: \
+    ALTER_REPLICATION_SLOT … (FAILOVER true); on the standby set sync_replication_slots = on, \
+    hot_standby_feedback = on, primary_slot_name, and a dbname in primary_conninfo";
+const STAND_BY: &str = "name the physical slot of the standby: ALTER SYSTEM SET \
+    synchronized_standby_slots = '…'; SELECT pg_reload_conf()";
 
 const WAL_LEVEL: &str = "run: ALTER SYSTEM SET wal_level = 'logical'; restart the server (Amazon \
     RDS: rds.logical_replication = 1; Cloud SQL: cloudsql.logical_decoding = on; Azure: \

@@ -1,0 +1,169 @@
+//! Standbys of PostgreSQL: a link that goes on after a failover exactly where nothing was lost, and one
+//! that reads from a standby, before and after it is promoted.
+
+use std::time::Duration;
+
+use weir::sandbox::{self, Options, Running, Server};
+
+use crate::harness::{Pair, Weir, execute_in, query_in, until};
+
+const SPACE: &str = "ha";
+const SOON: Duration = Duration::from_secs(40);
+const T: &str = "CREATE TABLE t (id INT PRIMARY KEY, v TEXT)";
+
+/// Both servers, a standby of the source, and weir, set up from the primary.
+struct Stage {
+    pair: Pair,
+    standby: Running,
+    weir: Weir,
+}
+
+impl Stage {
+    async fn new(source: Server, target: Server) -> Option<Stage> {
+        let pair = Pair::start(source, target).await?;
+        pair.create_space(SPACE).await;
+        execute_in(&pair.source, SPACE, T).await;
+        let options = Options::default().set("hot_standby_feedback", "on");
+        let standby = sandbox::standby(&pair.source, options).await.expect("a standby");
+        let weir = Weir::new(&pair, SPACE, SPACE, "");
+        let ddl = weir.run(&["ddl"]).await.expect_code(0).stdout;
+        execute_in(&pair.target, SPACE, &ddl).await;
+        weir.run(&["setup", "--apply"]).await.expect_code(0);
+        Some(Stage { pair, standby, weir })
+    }
+
+    async fn primary(&self, sql: &str) {
+        execute_in(&self.pair.source, SPACE, sql).await;
+    }
+
+    async fn promoted(&self, sql: &str) {
+        execute_in(&self.standby, SPACE, sql).await;
+    }
+
+    async fn caught_up(&self) {
+        self.weir.run(&["run", "--until-caught-up"]).await.expect_code(0);
+    }
+
+    async fn rows(&self) -> String {
+        query_in(&self.pair.target, SPACE, "SELECT id FROM {space}.t ORDER BY id").await.join(" ")
+    }
+
+    async fn arrive(&self, rows: &str) {
+        until(&format!("{rows} on the target"), SOON, async || self.rows().await == rows).await;
+    }
+
+    /// The standby has replayed all that the primary has written.
+    async fn standby_follows(&self) {
+        let head = "SELECT pg_current_wal_insert_lsn()";
+        let head = query_in(&self.pair.source, SPACE, head).await.remove(0);
+        let done = format!("SELECT pg_last_wal_replay_lsn() >= '{head}'");
+        until("the standby follows", SOON, async || {
+            query_in(&self.standby, SPACE, &done).await == ["t"]
+        })
+        .await;
+    }
+}
+
+/// Broken if a link did not go on with a standby that was promoted and has lost nothing, went on with
+/// one that has lost what the target holds, or took the old primary for the new one.
+#[tokio::test]
+async fn a_failover_goes_on_where_nothing_was_lost() {
+    let Some(mut stage) = Stage::new(Server::Postgres18, Server::MariaDb1011).await else { return };
+    stage.caught_up().await;
+    stage.primary("INSERT INTO t VALUES (1, 'a')").await;
+    stage.caught_up().await;
+    let failover = "SELECT failover FROM pg_replication_slots WHERE slot_type = 'logical'";
+    assert_eq!(query_in(&stage.pair.source, SPACE, failover).await, ["t"]);
+    stage.weir.run(&["check"]).await.expect_phrase("synchronized_standby_slots");
+    // A copy is complete once the slot has moved beyond where it was begun.
+    let mut child = stage.weir.spawn(&["run"]);
+    let sync = stage.standby.connect_pg().await.expect("a session that holds the copy");
+    until("the slot is copied", SOON, async || {
+        stage.primary("UPDATE t SET v = v || 'a'").await;
+        stage.primary("SELECT pg_log_standby_snapshot()").await;
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        stage.primary("SELECT pg_log_standby_snapshot()").await;
+        stage.standby_follows().await;
+        sync.batch_execute("SELECT pg_sync_replication_slots()").await.expect("sync");
+        let copied = "SELECT synced AND NOT temporary FROM pg_replication_slots";
+        query_in(&stage.standby, SPACE, copied).await == ["t"]
+    })
+    .await;
+    child.kill().await.expect("stopped");
+    // Behind the address before it is promoted, a copy is waited for.
+    stage.primary("INSERT INTO t VALUES (2, 'unread')").await;
+    stage.standby_follows().await;
+    stage.pair.source.kill().await.expect("kill");
+    stage.weir.point_source_at(&stage.standby);
+    stage.weir.run(&["check"]).await.expect_phrase("once the standby is promoted");
+    let mut child = stage.weir.spawn(&["run"]);
+    until("weir waits", SOON, async || stage.weir.log().contains("standby's copy")).await;
+    stage.standby.execute("SELECT pg_promote()").await.expect("promote");
+    stage.promoted("INSERT INTO t VALUES (3, 'new')").await;
+    stage.arrive("1 2 3").await;
+    child.kill().await.expect("stopped");
+    let witness = "SELECT source_identity FROM weir.witness";
+    assert!(query_in(&stage.pair.target, SPACE, witness).await[0].ends_with("/2"));
+    // The old primary comes back with what nobody else has.
+    stage.pair.source.start_again().await.expect("start");
+    stage.weir.point_source_at(&stage.pair.source);
+    let run = stage.weir.run(&["run", "--until-caught-up"]).await;
+    run.expect_code(4).expect_phrase("left behind by a failover");
+}
+
+/// Broken if a link went on with a promoted standby that lacks what the target has applied.
+#[tokio::test]
+async fn a_failover_that_lost_what_was_applied_halts() {
+    let Some(mut stage) = Stage::new(Server::Postgres15, Server::Postgres18).await else { return };
+    stage.caught_up().await;
+    stage.standby_follows().await;
+    stage.standby.stop().await.expect("stop");
+    stage.primary("INSERT INTO t VALUES (1, 'lost')").await;
+    stage.caught_up().await;
+    stage.pair.source.kill().await.expect("kill");
+    stage.standby.start_again().await.expect("start");
+    stage.weir.point_source_at(&stage.standby);
+    // The log of a standby can be decoded from version 16 on.
+    stage.weir.run(&["check"]).await.expect_phrase("version before 16");
+    stage.standby.execute("SELECT pg_promote()").await.expect("promote");
+    let run = stage.weir.run(&["run", "--until-caught-up"]).await;
+    run.expect_code(4).expect_phrase("that the source has lost");
+}
+
+/// Broken if a link could not read from a standby, waited for ever or without a word for its slot, or
+/// lost or refused what comes after the promotion of that standby.
+#[tokio::test]
+async fn a_standby_is_read_before_and_after_its_promotion() {
+    let Some(stage) = Stage::new(Server::Postgres18, Server::MySql97).await else { return };
+    stage.weir.point_source_at(&stage.standby);
+    let apply = stage.weir.run(&["setup", "--apply", "--on", "left"]).await;
+    apply.expect_code(1).expect_phrase("run what is printed on its primary");
+    let mut child = stage.weir.spawn(&["run"]);
+    until("the slot is made", SOON, async || {
+        stage.primary("SELECT pg_log_standby_snapshot()").await;
+        stage.weir.log().contains("streaming")
+    })
+    .await;
+    stage
+        .primary("INSERT INTO t VALUES (1, 'a'), (2, 'b'); UPDATE t SET id = 5 WHERE id = 2")
+        .await;
+    stage.arrive("1 5").await;
+    // A row that the target lacks is read again beside the stream.
+    execute_in(&stage.pair.target, SPACE, "DELETE FROM t WHERE id = 1").await;
+    stage.primary("UPDATE t SET v = 'again' WHERE id = 1").await;
+    stage.arrive("1 5").await;
+    stage.standby.execute("SELECT pg_promote()").await.expect("promote");
+    stage.promoted("INSERT INTO t VALUES (6, 'c')").await;
+    stage.arrive("1 5 6").await;
+    let witness = "SELECT source_identity FROM weir.witness";
+    until("the promotion is written down", SOON, async || {
+        query_in(&stage.pair.target, SPACE, witness).await[0].ends_with("/2")
+    })
+    .await;
+    stage.promoted("INSERT INTO t VALUES (7, 'd')").await;
+    stage.arrive("1 5 6 7").await;
+    child.kill().await.expect("stopped");
+    stage.promoted("INSERT INTO t VALUES (8, 'e')").await;
+    stage.caught_up().await;
+    assert_eq!(stage.rows().await, "1 5 6 7 8");
+}
