@@ -70,7 +70,8 @@ impl<'a> Ends<'a> {
             Some(first) => first.saturating_add(number_among_siblings(config, link)),
             None => replica_id(seed, link),
         };
-        let context = LinkContext { name: config.name.clone(), link: link.clone(), server_id };
+        let (name, link, installation) = (config.name.clone(), link.clone(), seed.to_owned());
+        let context = LinkContext { name, link, server_id, installation };
         Ok(Ends { config, context, source, target })
     }
 

@@ -17,7 +17,7 @@ use crate::link::joining;
 use crate::link::ledger::{Checkpoint, Ledger, Progress};
 use crate::link::observer::Observer;
 use crate::link::ports::{LinkContext, Origin, Scan, Source, Target};
-use crate::link::resume::{Decision, Facts, decide, explain_gap};
+use crate::link::resume::{Decision, Facts, Note, decide, differs, explain_gap};
 use crate::link::review;
 use crate::link::shutdown::Shutdown;
 use crate::link::side::is_promotion;
@@ -123,7 +123,7 @@ pub(super) async fn run(link: &Link, orders: &mut Orders, stop: &Shutdown) -> Re
     let begun = witness.is_some() || checkpoint.progress.is_some();
     accept_shapes(link, &mut ends, &mut checkpoint, orders, begun).await?;
     let witness = match witness {
-        Some(witness) => resume(link, &mut ends, &checkpoint, orders, witness).await?,
+        Some(witness) => resume(link, &mut ends, &mut checkpoint, orders, witness).await?,
         None => match decide(facts(link, &ends, None, &checkpoint, "")) {
             Decision::Begin => begin(link, &mut ends, &mut checkpoint).await?,
             Decision::Halt(error) => return Err(error),
@@ -280,52 +280,63 @@ fn facts<'a>(
 async fn resume(
     link: &Link,
     ends: &mut Connected,
-    checkpoint: &Checkpoint,
+    checkpoint: &mut Checkpoint,
     orders: &Orders,
-    mut witness: Witness,
+    witness: Witness,
 ) -> Result<Witness> {
     let installation = link.ledger.installation();
-    let promoted = is_promoted(ends, orders, &witness).await?;
-    let mut facts = facts(link, ends, Some(&witness), checkpoint, &installation);
-    if promoted {
-        facts.source_identity = &witness.source_identity;
-    }
-    let note = match decide(facts) {
-        Decision::Resume(resume) => resume.note,
+    let resume = match decide(facts(link, ends, Some(&witness), checkpoint, &installation)) {
+        Decision::Resume(resume) => resume,
         Decision::Halt(error) => return Err(error),
         Decision::Begin => {
             return Err(Error::new(Kind::Internal, "a link with a witness cannot begin anew"));
         }
     };
     let from = witness.restart.as_ref().unwrap_or(&witness.position);
-    if let Some(note) = note {
+    if let Some(note) = resume.note {
         tracing::warn!(link = %link.name(), position = %from, seq = witness.seq, "{}", note.text());
     }
-    let check = answered("look for the witness in the log", ends.source.check_resume(from));
-    check.await.map_err(|error| explain_gap(error, note))?;
-    if promoted {
-        let now = ends.source.identity().to_owned();
-        let adopt = ends.target.adopt_source(&witness, &now);
-        answered("write the source's identity", adopt).await?;
-        let was = std::mem::replace(&mut witness.source_identity, now);
-        witness.seq += 1;
-        let now = &witness.source_identity;
-        tracing::warn!(link = %link.name(), was, now, "the source was promoted; the link goes on");
+    if resume.moved {
+        let seen = orders.promoted_from.as_ref() == Some(&witness.source_identity);
+        return follow_successor(link, ends, checkpoint, witness, resume.note, seen).await;
     }
+    reached(ends.source.as_mut(), from, resume.note).await?;
     Ok(witness)
 }
 
-/// Whether the source goes on with the log of the server that the witness names. What was read from
-/// this very server while it was promoted lies beyond the place where it was.
-async fn is_promoted(ends: &mut Connected, orders: &Orders, witness: &Witness) -> Result<bool> {
-    let was = &witness.source_identity;
-    if was == ends.source.identity() {
-        return Ok(false);
+/// Whether the source's log still reaches back to `from`.
+async fn reached(source: &mut dyn Source, from: &Position, note: Option<Note>) -> Result<()> {
+    let check = answered("look for the witness in the log", source.check_resume(from));
+    check.await.map_err(|error| explain_gap(error, note))
+}
+
+/// Another server answers as the source. Where it provably goes on with the log of the one before,
+/// the witness takes its identity; what was remembered of places in the other log goes first. With
+/// `seen`, the attempt before was reading from this very server when it was promoted.
+async fn follow_successor(
+    link: &Link,
+    ends: &mut Connected,
+    checkpoint: &mut Checkpoint,
+    witness: Witness,
+    note: Option<Note>,
+    seen: bool,
+) -> Result<Witness> {
+    let (was, is) = (&witness.source_identity, ends.source.identity().to_owned());
+    let refused = |error: Error| error.within(differs("source", was, &is));
+    let mut moved = Witness { source_identity: is.clone(), ..witness.clone() };
+    for position in std::iter::once(&mut moved.position).chain(&mut moved.restart) {
+        let asked = answered("tell a successor", ends.source.successor(was, position, seen)).await;
+        *position = asked.map_err(refused)?.ok_or_else(|| differs("source", was, &is))?;
+        reached(ends.source.as_mut(), position, note).await.map_err(refused)?;
     }
-    let seen = orders.promoted_from.as_ref() == Some(was);
-    let position = witness.restart.as_ref().unwrap_or(&witness.position);
-    let check = ends.source.continues(was, (!seen).then_some(position));
-    answered("compare the source with the one before", check).await
+    checkpoint.reviewed_until = checkpoint.reviewed_until.take().map(Position::without_place);
+    link.record(checkpoint).await?;
+    answered("write the witness", ends.target.move_witness(&moved)).await?;
+    tracing::warn!(
+        link = %link.name(), was, is, position = %moved.position,
+        "another server answers as the source, and holds all that was applied: going on with its log"
+    );
+    Ok(Witness { seq: witness.seq + 1, ..moved })
 }
 
 /// The first start: intent in the ledger, slot at the source, witness in the target, in this order.

@@ -33,6 +33,8 @@ pub struct LinkContext {
     pub link: LinkName,
     /// MySQL/MariaDB: the replica server id to present.
     pub server_id: u32,
+    /// Id of this installation, which tells its readers from those of a copied configuration.
+    pub installation: String,
 }
 
 impl LinkContext {
@@ -255,17 +257,6 @@ pub trait Source: Send {
     /// [`Origin::log`]: whose rows those of a partition are that is gone and still in the log.
     fn recall(&mut self, _partitions: Vec<(usize, String)>) {}
 
-    /// Whether this server goes on with the log of the server known as `identity`, which is not its
-    /// own, from before `position` on: a standby that was promoted. Without a position, whether it
-    /// does at all. False for any other server; an error says what a promotion has lost.
-    fn continues<'a>(
-        &'a mut self,
-        _identity: &'a str,
-        _position: Option<&'a Position>,
-    ) -> Pending<'a, bool> {
-        Box::pin(async { Ok(false) })
-    }
-
     /// How many attempts in a row ended because the server was silent in the stream: a server that
     /// passes over a long stretch needs more time than one that is dead.
     fn be_patient(&mut self, _silences: u32) {}
@@ -277,6 +268,21 @@ pub trait Source: Send {
     /// Whether the log still reaches back to `witness`, with no gap; an error of kind `Gap`,
     /// `Identity` or `SourceBusy` says what is wrong and what to do.
     fn check_resume<'a>(&'a mut self, witness: &'a Position) -> Pending<'a, ()>;
+
+    /// Another server answers than `former`, which the witness knows: the position by which this one
+    /// is followed instead, if it can be a successor whose log goes on where that of `former` was
+    /// read. `None` where there is no such thing. Whether its log holds the position,
+    /// [`Source::check_resume`] is asked next; until that has agreed, nothing is written. `seen`: what
+    /// was read to the end came from this very server, which was `former` then. An error says what
+    /// the change has lost.
+    fn successor<'a>(
+        &'a mut self,
+        _former: &'a str,
+        _witness: &'a Position,
+        _seen: bool,
+    ) -> Pending<'a, Option<Position>> {
+        Box::pin(async { Ok(None) })
+    }
 
     /// Reads the log from `from` and hands parts to `queue`, until `stop` or an error. `durable`
     /// is the frontier: the newest position whose witness is committed in the target and whose
@@ -426,9 +432,9 @@ pub trait Target: Send {
     /// Inserts the first witness of a link in a transaction of its own.
     fn create_witness<'a>(&'a mut self, witness: &'a Witness) -> Pending<'a, ()>;
 
-    /// Writes another identity of the source into the witness, and raises its `seq`, in a
-    /// transaction of its own. Errors as those of [`Target::apply`].
-    fn adopt_source<'a>(&'a mut self, witness: &'a Witness, identity: &'a str) -> Pending<'a, ()>;
+    /// Writes position, restart and source identity of the link's witness, whose `seq` is the one that
+    /// is stored now, in a transaction of its own. An error as of [`Target::apply`].
+    fn move_witness<'a>(&'a mut self, witness: &'a Witness) -> Pending<'a, ()>;
 
     /// Executes a slice. If the compare-and-swap does not hit exactly one row the error is of kind
     /// `Witness` and the transaction is rolled back. An error of kind `Constraint` or `Value`

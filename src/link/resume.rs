@@ -46,6 +46,10 @@ pub enum Decision {
 pub struct Resume {
     /// Something that did not match but is understood; to be logged.
     pub note: Option<Note>,
+    /// Another server than the witness knows answers as the source: the link goes on only if that
+    /// server proves to be a successor
+    /// ([`Source::successor`](crate::link::ports::Source::successor)).
+    pub moved: bool,
 }
 
 /// What was found on the way, none of it a reason to stop.
@@ -105,7 +109,8 @@ pub fn decide(facts: Facts<'_>) -> Decision {
         }
         Some(_) => None,
     };
-    Decision::Resume(Resume { note })
+    let moved = witness.source_identity != facts.source_identity;
+    Decision::Resume(Resume { note, moved })
 }
 
 fn without_witness(facts: Facts<'_>) -> Decision {
@@ -157,16 +162,15 @@ fn foreign(facts: Facts<'_>, witness: &Witness) -> Option<Error> {
 }
 
 /// Another server answers at one of the ends.
+pub fn differs(end: &str, was: &str, is: &str) -> Error {
+    Error::new(
+        Kind::Identity,
+        format!("another server answers as the {end}: it was {was} and is now {is}"),
+    )
+}
+
+/// Another server answers as the target, or one that cannot be a successor as the source.
 fn elsewhere(facts: Facts<'_>, witness: &Witness) -> Option<Error> {
-    let differs = |end: &str, was: &str, is: &str| {
-        Error::new(
-            Kind::Identity,
-            format!("another server answers as the {end}: it was {was} and is now {is}"),
-        )
-    };
-    if witness.source_identity != facts.source_identity {
-        return Some(differs("source", &witness.source_identity, facts.source_identity));
-    }
     if witness.target_identity != facts.target_identity {
         return Some(differs("target", &witness.target_identity, facts.target_identity).hint(
             "point the database back at its own server; if the target was moved to a new server \
@@ -176,7 +180,7 @@ fn elsewhere(facts: Facts<'_>, witness: &Witness) -> Option<Error> {
     let same_log = matches!(
         (&witness.position, facts.source_dialect),
         (Position::Postgres(_), Dialect::Postgres)
-            | (Position::Mysql(..), Dialect::Mysql)
+            | (Position::Mysql(..) | Position::MysqlPlace(..), Dialect::Mysql)
             | (Position::Mariadb(..), Dialect::Mariadb)
     );
     if same_log {

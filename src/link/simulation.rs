@@ -163,7 +163,12 @@ async fn live(world: &Shared, ledger: Arc<Memory>) -> End {
     let shutdown = Shutdown::default();
     let link = Link {
         spec: LinkSpec {
-            context: LinkContext { name: "sim".to_owned(), link, server_id: 1 },
+            context: LinkContext {
+                name: "sim".to_owned(),
+                link,
+                server_id: 1,
+                installation: String::new(),
+            },
             options: options(),
             ends: Arc::new(FakeEnds(Arc::clone(world))),
             settings: BTreeMap::new(),

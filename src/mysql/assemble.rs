@@ -7,6 +7,7 @@
 //! table without rows in the log halts the link by name.
 
 mod place;
+mod position;
 mod rows;
 mod tables;
 
@@ -22,7 +23,7 @@ use crate::error::{Error, Kind, Result};
 use crate::link::queue::{PART_BYTES_MAX, PART_CHANGES_MAX};
 use crate::model::{Change, Commit, Op, Part, TableName};
 use crate::plan::{LinkPlan, TablePlan};
-use crate::position::Position;
+use crate::position::{Coordinates, Position};
 use place::Place;
 use tables::Tables;
 
@@ -35,6 +36,9 @@ pub(crate) struct Server {
     pub(crate) names_by_case: bool,
     /// Whether the log holds what foreign keys do.
     pub(crate) logs_cascades: bool,
+    /// Whether it is read by place (MySQL), so that every transaction after it comes, those that have
+    /// no GTID too.
+    pub(crate) by_place: bool,
 }
 
 /// Puts transactions together.
@@ -45,6 +49,13 @@ pub(crate) struct Assembler {
     format: Format,
     tables: Tables,
     place: Place,
+    /// The log is read by place, so that transactions may have no GTID.
+    by_place: bool,
+    /// Read by place: the GTIDs of all that comes before are known, and only transactions that have
+    /// one came since: their commits are positions by GTID.
+    gtids_only: bool,
+    /// Before this place, the position may hold more than the log up to the place that is read.
+    floor: Option<Coordinates>,
     executed: Position,
     reviewed_until: Option<Position>,
     open: Option<Transaction>,
@@ -79,12 +90,17 @@ impl Assembler {
         from: Position,
         reviewed_until: Option<Position>,
     ) -> Result<Self> {
+        let by_place = server.by_place;
+        let at = from.coordinates().cloned();
         Ok(Assembler {
             tables: Tables::new(&plan, server.names_by_case)?,
             plan,
             logs_cascades: server.logs_cascades,
             format: Format::unknown(server.flavor),
-            place: Place::new(from.coordinates().cloned()),
+            place: Place::new(at.clone().filter(|_| !by_place)),
+            by_place,
+            gtids_only: matches!(from, Position::Mysql(..)),
+            floor: at,
             executed: from,
             reviewed_until,
             open: None,
@@ -106,6 +122,9 @@ impl Assembler {
         let place = |error: Error, place: &Place| error.within(format_args!("log at {place}"));
         let event = parse(header, body, &self.format).map_err(|error| place(error, &self.place))?;
         self.place.pass(header);
+        if self.is_before_start(&event) {
+            return Ok(());
+        }
         self.event(header, event, ready).map_err(|error| place(error, &self.place))
     }
 
@@ -135,7 +154,10 @@ impl Assembler {
             event => event,
         };
         event
-            .and_then(|event| self.event(header, event, ready))
+            .and_then(|event| match self.is_before_start(&event) {
+                true => Ok(()),
+                false => self.event(header, event, ready),
+            })
             .map_err(|error| error.within(format_args!("log at {}", self.place)))
     }
 
@@ -146,18 +168,26 @@ impl Assembler {
                     self.give_up()?;
                 }
                 self.format = format;
+                self.place.begun(header.born());
+                self.gtids_only = false;
                 self.tables.forget();
             }
+            Event::PreviousGtids(set) => self.previous(set),
             Event::Rotate { file, position } => {
                 self.place.enter(file, position);
                 self.tables.forget();
             }
             Event::MysqlGtid(gtid) => {
-                let Position::Mysql(mut set, _) = self.executed.clone() else {
+                let mut executed = self.executed.clone();
+                let (Position::Mysql(set, _) | Position::MysqlPlace(set, _)) = &mut executed else {
                     return Err(other_dialect());
                 };
+                if self.by_place && set.contains(&gtid.origin, gtid.number) {
+                    let what = "a transaction comes a second time in the log: it was begun anew";
+                    return Err(Error::new(Kind::Identity, what));
+                }
                 set.add(&gtid.origin, gtid.number);
-                self.begin(Position::Mysql(set, None), gtid.time_us, false)?;
+                self.begin(executed, gtid.time_us, false)?;
             }
             Event::MariadbGtid { xa: true, .. } => return Err(two_phase()),
             Event::MariadbGtid { gtid, standalone, xa: false } => {
@@ -167,11 +197,13 @@ impl Assembler {
                 set.add(gtid);
                 self.begin(Position::Mariadb(set, None), None, !standalone)?;
             }
-            Event::Anonymous => {
-                return Err(Error::new(Kind::Setting, "the log holds a transaction without GTID")
-                    .hint(
-                        "set gtid_mode = ON on the source, then tear the link down and start anew",
-                    ));
+            Event::Anonymous { time_us } if self.by_place => {
+                self.gtids_only = false;
+                self.begin(self.executed.clone(), time_us, false)?;
+            }
+            Event::Anonymous { .. } => {
+                let what = "a transaction without GTID among those that are read by GTID";
+                return Err(Error::new(Kind::Malformed, what));
             }
             Event::Query(query) => self.query(header, &query, ready)?,
             Event::Xid => self.commit(header, ready)?,
@@ -204,6 +236,11 @@ impl Assembler {
         if self.open.is_some() {
             return Err(Error::new(Kind::Malformed, "a transaction starts inside another"));
         }
+        if self.by_place && self.place.coordinates().is_none() {
+            return Err(Error::new(Kind::Malformed, "a transaction in a file without a name"));
+        }
+        // The place lies inside the transaction now: a position that reaches it holds all of it.
+        let position = self.here(position, true);
         let reviewed = self.reviewed_until.as_ref().is_some_and(|until| until.reaches(&position));
         self.tables.begin();
         self.open = Some(Transaction {
@@ -227,12 +264,7 @@ impl Assembler {
     fn commit(&mut self, header: &Header, ready: &mut Vec<Part>) -> Result<()> {
         self.transaction()?;
         let Some(transaction) = self.open.take() else { return Ok(()) };
-        let at = self.place.coordinates();
-        let position = match transaction.position {
-            Position::Mysql(set, _) => Position::Mysql(set, at),
-            Position::Mariadb(set, _) => Position::Mariadb(set, at),
-            other => other,
-        };
+        let position = self.here(transaction.position, true);
         self.executed = position.clone();
         let time_us = transaction.time_us.unwrap_or(i64::from(header.time_s) * 1_000_000);
         let mut part = std::mem::take(&mut self.part);
@@ -247,11 +279,7 @@ impl Assembler {
             return;
         }
         self.place.idle_at(file, header);
-        let at = self.place.coordinates();
-        match &mut self.executed {
-            Position::Mysql(_, own) | Position::Mariadb(_, own) => *own = at.or(own.take()),
-            Position::Postgres(_) => {}
-        }
+        self.executed = self.here(self.executed.clone(), false);
         let commit = Commit { position: self.executed.clone(), time_us: 0, xid: None };
         ready.push(Part { commit: Some(commit), idle: true, ..Part::default() });
     }

@@ -63,6 +63,30 @@ const fn reason(code: u16) -> Option<&'static str> {
     }
 }
 
+/// The next step where a dump ended for a reason that only a person can take away.
+fn hint_of(server: &ServerError) -> Option<&'static str> {
+    match server.code {
+        4052 => Some(RIVAL_HINT),
+        1236 if server.message.contains("same server") => Some(RIVAL_HINT),
+        1236 if is_anonymous_where_on(&server.message) => Some(ANONYMOUS_HINT),
+        _ => None,
+    }
+}
+
+/// By place: the server keeps transactions without GTID back while its setting asks for GTIDs.
+fn is_anonymous_where_on(message: &str) -> bool {
+    message.contains("anonymous transaction") && message.contains("GTID_MODE = ON")
+}
+
+const ANONYMOUS_HINT: &str = "the log holds transactions from a time when gtid_mode was not ON: set it \
+    to ON_PERMISSIVE until weir has read them, then to ON again";
+
+/// The server ends the older of two readers with one identity; if both came back, they would end
+/// each other in turns.
+const RIVAL_HINT: &str = "another reader came with weir's own server id: most likely a second weir \
+    with a copied `state_dir` or the same `server_id`. Stop one of the two, or give it its own empty \
+    `state_dir` and `server_id`; then start weir again";
+
 fn classify_server(server: ServerError, context: String) -> Error {
     let kind = kind_of(&server);
     if matches!(kind, Kind::Constraint | Kind::Value) {
@@ -71,7 +95,12 @@ fn classify_server(server: ServerError, context: String) -> Error {
             Refused { code: server.code, object: object_of(&server), state: server.state };
         return Error::new(kind, context).caused_by(refused);
     }
-    Error::new(kind, context).caused_by(server)
+    let hint = hint_of(&server);
+    let error = Error::new(kind, context).caused_by(server);
+    match hint {
+        Some(hint) => error.hint(hint),
+        None => error,
+    }
 }
 
 fn kind_of_driver(error: &DriverError) -> Kind {
@@ -125,6 +154,7 @@ fn kind_of(error: &ServerError) -> Kind {
         1231 | 1193 => Kind::Setting,
         // the log
         1236 => kind_of_dump_refusal(&error.message),
+        4052 => Kind::Setting,
         _ => Kind::Statement,
     }
 }
@@ -132,15 +162,27 @@ fn kind_of(error: &ServerError) -> Kind {
 /// Error 1236 is one number for every reason a dump thread has to stop.
 fn kind_of_dump_refusal(message: &str) -> Kind {
     let says = |phrase: &str| message.contains(phrase);
-    if says("same server_uuid") || says("same server_id") {
-        Kind::SourceBusy
+    let same = says("same server_uuid") || says("same server_id");
+    if same || is_anonymous_where_on(message) || says("max_allowed_packet") {
+        Kind::Setting
+    } else if says("AUTO_POSITION") {
+        Kind::Unavailable
     } else if says("has more GTIDs") || says("diverged") || says("not in the master's binlog") {
         Kind::Identity
-    } else if says("max_allowed_packet") || says("GTID_MODE") {
-        Kind::Setting
     } else {
         Kind::Gap
     }
+}
+
+/// Whether a dump by GTID came to a transaction that has none.
+pub(crate) fn is_about_anonymous(error: &Error) -> bool {
+    let server = std::error::Error::source(error).and_then(|cause| cause.downcast_ref());
+    server.is_some_and(|server: &ServerError| {
+        let message = server.message.to_lowercase();
+        server.code == 1236
+            && message.contains("anonymous transaction")
+            && message.contains("auto_position")
+    })
 }
 
 /// The object a refusal is about, taken from fixed places of the message that come after any
@@ -191,9 +233,12 @@ mod tests {
         assert_eq!(kind(1030, "Got error 28 from storage engine"), Kind::DiskFull);
         assert_eq!(kind(1030, "Got error 1 from storage engine"), Kind::Statement);
         assert_eq!(kind(1236, "the source purged required binary logs"), Kind::Gap);
-        assert_eq!(kind(1236, "A replica with the same server_uuid/server_id"), Kind::SourceBusy);
+        assert_eq!(kind(1236, "A replica with the same server_uuid/server_id"), Kind::Setting);
         assert_eq!(kind(1236, "Slave has more GTIDs than the master has"), Kind::Identity);
-        assert_eq!(kind(1236, "this server has GTID_MODE = OFF instead of ON"), Kind::Setting);
+        assert_eq!(
+            kind(1236, "cannot start in AUTO_POSITION mode: this server has GTID_MODE = OFF"),
+            Kind::Unavailable
+        );
         assert_eq!(kind(1142, "SELECT command denied"), Kind::Privilege);
         assert_eq!(kind(9999, "new"), Kind::Statement);
         let closed = mysql_async::Error::Driver(DriverError::ConnectionClosed);

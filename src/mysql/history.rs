@@ -1,48 +1,106 @@
-//! What a server says about its log: its present end, what it has purged, whether a position lies
-//! in its history, and who else reads it.
+//! What a server says about its log: how it is written, its present end and its files; in
+//! `resume` whether a position lies in it, in `readers` who else reads it.
 //!
-//! MySQL answers with GTID sets. MariaDB keeps the last GTID per domain, and the GTIDs of any place
-//! in a file by `BINLOG_GTID_POS`.
+//! MySQL answers with GTID sets, or without GTIDs with places. MariaDB keeps the last GTID per
+//! domain, and the GTIDs of any place in a file by `BINLOG_GTID_POS`.
 //! Sources: MySQL "GTID System Variables"; MariaDB "Global Transaction ID".
 
-use std::time::Duration;
+mod readers;
+mod resume;
 
 use super::session::{Flavor, Session};
 use super::sql::literal;
-use super::stream::Replica;
 use crate::error::{Error, Kind, Result};
-use crate::position::gtid::MariadbGtid;
-use crate::position::{Coordinates, MariadbGtidSet, MysqlGtidSet, Position};
+use crate::position::{Coordinates, MariadbGtidSet, Position};
 
-/// A transaction can be in the log before it is in `gtid_executed`; this often and long the
-/// witness is looked for before another server is suspected.
-const EXECUTED_TRIES: u32 = 20;
-const EXECUTED_WAIT: Duration = Duration::from_millis(500);
+pub(crate) use readers::require_free_server_id;
+pub(crate) use resume::{Log, asked, check};
 
 /// Tries to read GTIDs and coordinates of one moment.
 const HEAD_TRIES: u32 = 5;
 
-/// Refuses a server that does not log, or logs without GTIDs.
+/// Refuses a server that does not log, or that is a replica and does not log what it applies: its
+/// log would be silent for ever.
 ///
 /// # Errors
 /// `Setting` by name.
 pub(crate) async fn require_log(session: &mut Session) -> Result<()> {
     let database = session.database().to_owned();
-    let setting = |name: &str, value: &str, wanted: &str| {
-        Error::new(Kind::Setting, format!("database `{database}`: {name} is {value}"))
-            .hint(format!("set {name} = {wanted} on the source and restart it"))
+    let setting = |name: &str, why: &str| {
+        Error::new(Kind::Setting, format!("database `{database}`: {name} is OFF{why}"))
+            .hint(format!("set {name} = ON on the source and restart it"))
     };
-    let log = text(session, "SELECT @@GLOBAL.log_bin").await?;
-    if log != "1" {
-        return Err(setting("log_bin", "OFF", "ON"));
+    if text(session, "SELECT @@GLOBAL.log_bin").await? != "1" {
+        return Err(setting("log_bin", ""));
     }
-    if session.flavor() == Flavor::Mysql {
-        let mode = text(session, "SELECT @@GLOBAL.gtid_mode").await?;
-        if mode != "ON" {
-            return Err(setting("gtid_mode", &mode, "ON"));
-        }
+    let named = session.flavor() == Flavor::Mysql && session.version() >= (8, 0, 26);
+    let name = if named { "log_replica_updates" } else { "log_slave_updates" };
+    let logs_all = text(session, &format!("SELECT @@GLOBAL.{name}")).await? == "1";
+    if !logs_all && is_replicating(session).await? {
+        return Err(setting(name, ", and it is a replica: its log misses what it applies"));
     }
     Ok(())
+}
+
+/// Whether every transaction has a GTID now: always on MariaDB.
+pub(crate) async fn has_gtids(session: &mut Session) -> Result<bool> {
+    Ok(session.flavor() == Flavor::Mariadb
+        || text(session, "SELECT @@GLOBAL.gtid_mode").await? == "ON")
+}
+
+/// Whether the server applies the log of another one; `false` where the user may not ask.
+pub(crate) async fn is_replicating(session: &mut Session) -> Result<bool> {
+    let (what, flavor) = ("read the replica's state", session.flavor());
+    if flavor == Flavor::Mariadb {
+        let row = session.texts(what, "SHOW GLOBAL STATUS LIKE 'Slaves_running'").await?.pop();
+        let running = row.and_then(|row| row.get(1).cloned().flatten());
+        return Ok(running.is_some_and(|running| running != "0"));
+    }
+    let renamed = session.version() >= (8, 0, 22);
+    let sql = if renamed { "SHOW REPLICA STATUS" } else { "SHOW SLAVE STATUS" };
+    let rows = match session.rows(what, sql).await {
+        Err(error) if error.kind() == Kind::Privilege => return Ok(false),
+        rows => rows?,
+    };
+    let running = |row: &mysql_async::Row| {
+        let columns = row.columns_ref().iter().enumerate();
+        let mut threads = columns.filter(|(_, column)| column.name_str().ends_with("_SQL_Running"));
+        threads.any(
+            |(at, _)| matches!(row.get_opt::<String, _>(at), Some(Ok(state)) if state == "Yes"),
+        )
+    };
+    Ok(rows.iter().any(running))
+}
+
+/// `position` as this server is to be asked for it: by place, where it now writes transactions that
+/// have no GTID.
+///
+/// # Errors
+/// `Setting` where only GTIDs are known of a position, and the server does without.
+pub(crate) async fn start(session: &mut Session, position: Position) -> Result<Position> {
+    if !matches!(position, Position::Mysql(..)) || has_gtids(session).await? {
+        return Ok(position);
+    }
+    let database = session.database().to_owned();
+    by_place(position).ok_or_else(|| {
+        Error::new(
+            Kind::Setting,
+            format!(
+                "gtid_mode of database `{database}` is no longer ON, and it is not known where in its \
+                 log the position by GTID lies"
+            ),
+        )
+        .hint("set gtid_mode = ON again until weir has read on, or tear the link down and start anew")
+    })
+}
+
+/// A position by GTID as one by place; `None` where it was not read from the log itself.
+pub(crate) fn by_place(position: Position) -> Option<Position> {
+    match position {
+        Position::Mysql(set, Some(at)) if at.born.is_some() => Some(Position::MysqlPlace(set, at)),
+        Position::MysqlPlace(..) => Some(position),
+        _ => None,
+    }
 }
 
 /// Whether table names are told apart by case.
@@ -71,7 +129,8 @@ where
     })
 }
 
-/// The present end of the log. MySQL: the executed transactions; MariaDB: the logged ones.
+/// The present end of the log. MySQL: the executed transactions, or the place where transactions may
+/// have no GTID; MariaDB: the logged ones.
 ///
 /// # Errors
 /// `Setting` where the server does not log, and whatever it says.
@@ -79,8 +138,11 @@ pub(crate) async fn head(session: &mut Session) -> Result<Position> {
     match session.flavor() {
         Flavor::Mysql => {
             let row = status(session).await?;
-            let set = row.get(4).cloned().flatten().unwrap_or_default();
-            Ok(Position::Mysql(parse(&set)?, coordinates(&row)?))
+            let set = parse(&row.get(4).cloned().flatten().unwrap_or_default())?;
+            Ok(match coordinates(&row)? {
+                Some(at) if !has_gtids(session).await? => Position::MysqlPlace(set, at),
+                at => Position::Mysql(set, at),
+            })
         }
         Flavor::Mariadb => {
             let mut at = coordinates(&status(session).await?)?;
@@ -99,6 +161,35 @@ pub(crate) async fn head(session: &mut Session) -> Result<Position> {
     }
 }
 
+/// MariaDB: where a snapshot that was just opened lies in the log: everything up to there is visible
+/// to it, and nothing after (correctness.md 8; what the server calls its end runs ahead of that).
+///
+/// # Errors
+/// `Unavailable` where the server does not tell.
+pub(crate) async fn snapshot(session: &mut Session) -> Result<Position> {
+    let what = "tell a snapshot's place in the log";
+    let rows = session.texts(what, "SHOW STATUS LIKE 'binlog_snapshot_%'").await?;
+    let status = |wanted: &str| {
+        let row = rows.iter().find(|row| {
+            let name = row.first().and_then(Option::as_deref);
+            name.is_some_and(|name| name.eq_ignore_ascii_case(wanted))
+        });
+        row.and_then(|row| row.get(1).cloned().flatten()).unwrap_or_default()
+    };
+    let position = status("binlog_snapshot_position").parse().unwrap_or(0);
+    let at = Coordinates::new(status("binlog_snapshot_file"), position);
+    match gtids_at(session, &at).await? {
+        Some(set) if !at.file.is_empty() => Ok(Position::Mariadb(set, Some(at))),
+        _ => Err(Error::new(
+            Kind::Unavailable,
+            format!(
+                "database `{}` gave a snapshot without its place in the log",
+                session.database()
+            ),
+        )),
+    }
+}
+
 /// The row of SHOW BINARY LOG STATUS: file, position, …
 async fn status(session: &mut Session) -> Result<Vec<Option<String>>> {
     let renamed = session.flavor() == Flavor::Mysql && session.version() >= (8, 2, 0);
@@ -114,7 +205,7 @@ fn coordinates(row: &[Option<String>]) -> Result<Option<Coordinates>> {
     let (Some(Some(file)), Some(Some(position))) = (row.first(), row.get(1)) else {
         return Ok(None);
     };
-    Ok(Some(Coordinates { file: file.clone(), position: parse(position)? }))
+    Ok(Some(Coordinates::new(file.clone(), parse(position)?)))
 }
 
 /// The log's files with their sizes in bytes, oldest first.
@@ -154,133 +245,6 @@ pub(crate) async fn clock(session: &mut Session) -> Result<u64> {
     parse(&text(session, "SELECT UNIX_TIMESTAMP()").await?)
 }
 
-/// MySQL: everything purged must be in the witness, the witness in what was executed, and its
-/// place in the log.
-///
-/// # Errors
-/// `Identity` and `Gap`, each naming the transactions or the place.
-pub(crate) async fn check_mysql(
-    session: &mut Session,
-    witness: &MysqlGtidSet,
-    at: Option<&Coordinates>,
-) -> Result<()> {
-    let database = session.database().to_owned();
-    let mut tries = 0;
-    loop {
-        let executed: MysqlGtidSet = parse(&text(session, "SELECT @@GLOBAL.gtid_executed").await?)?;
-        let unknown = witness.minus(&executed);
-        if unknown.is_empty() {
-            break;
-        }
-        tries += 1;
-        if tries >= EXECUTED_TRIES {
-            return Err(Error::new(
-                Kind::Identity,
-                format!("database `{database}` never executed {unknown}, which the target holds"),
-            )
-            .hint("another server answers, or this one lost commits: point the database back, or tear the link down and start anew"));
-        }
-        tokio::time::sleep(EXECUTED_WAIT).await;
-    }
-    let purged: MysqlGtidSet = parse(&text(session, "SELECT @@GLOBAL.gtid_purged").await?)?;
-    let missing = purged.minus(witness);
-    if !missing.is_empty() {
-        return Err(gap(&database, &missing));
-    }
-    let files = files(session).await?;
-    require_reached(&database, &files, at)
-}
-
-/// Refuses a log that ends before a place where it has been: it was begun anew since, or the server
-/// is a restored one. Its GTIDs can all be there again, given to other transactions.
-fn require_reached(
-    database: &str,
-    files: &[(String, u64)],
-    at: Option<&Coordinates>,
-) -> Result<()> {
-    let (Some(at), Some((newest, _))) = (at, files.last()) else { return Ok(()) };
-    let parts = |file: &str| {
-        let (base, number) = file.rsplit_once('.')?;
-        Some((base.to_owned(), number.parse::<u64>().ok()?))
-    };
-    let ahead = match (parts(&at.file), parts(newest)) {
-        (Some((base, number)), Some((own, last))) => base == own && number > last,
-        _ => false,
-    };
-    let short = |(file, size): &(String, u64)| *file == at.file && *size < at.position;
-    // Offsets above 4 GiB are not certain enough to accuse a server by.
-    if ahead || at.position < u64::from(u32::MAX) && files.iter().any(short) {
-        let context = format!(
-            "the log of database `{database}` ends before {at}, where it has been read: it was reset, or the server restored"
-        );
-        return Err(Error::new(Kind::Identity, context)
-            .hint("point the database back to the server with the whole log, or tear the link down, copy the tables again and start anew"));
-    }
-    Ok(())
-}
-
-fn gap(database: &str, missing: &dyn std::fmt::Display) -> Error {
-    Error::new(
-        Kind::Gap,
-        format!("database `{database}` has purged {missing} from its log, which the target lacks"),
-    )
-}
-
-/// MariaDB: the witness must lie in this server's history, the oldest file must not start after
-/// it, and its place in the log must hold its transactions.
-///
-/// # Errors
-/// `Identity` and `Gap`.
-pub(crate) async fn check_mariadb(
-    session: &mut Session,
-    witness: &MariadbGtidSet,
-    at: Option<&Coordinates>,
-) -> Result<()> {
-    let database = session.database().to_owned();
-    let state = text(session, "SELECT @@GLOBAL.gtid_binlog_state").await?;
-    let logged = state
-        .split(',')
-        .filter(|gtid| !gtid.trim().is_empty())
-        .map(|gtid| parse::<MariadbGtidSet>(gtid).map(|set| set.iter().collect::<Vec<_>>()))
-        .collect::<Result<Vec<_>>>()?
-        .concat();
-    let held = |gtid: &MariadbGtid| {
-        logged.iter().any(|own| {
-            own.domain == gtid.domain && own.server == gtid.server && own.sequence >= gtid.sequence
-        })
-    };
-    if let Some(gtid) = witness.iter().find(|gtid| !held(gtid)) {
-        let MariadbGtid { domain, server, sequence } = gtid;
-        return Err(elsewhere(&database, &format!("never logged {domain}-{server}-{sequence}")));
-    }
-    let files = files(session).await?;
-    if let Some((oldest, _)) = files.first() {
-        let start = Coordinates { file: oldest.clone(), position: 4 };
-        if let Some(purged) = gtids_at(session, &start).await?
-            && !witness.contains_set(&purged)
-        {
-            return Err(gap(&database, &format!("transactions up to {purged}")));
-        }
-    }
-    require_reached(&database, &files, at)?;
-    // Offsets above 4 GiB are not certain enough to accuse a server by.
-    let certain = |at: &&Coordinates| {
-        files.iter().any(|(file, size)| *file == at.file && *size < u64::from(u32::MAX))
-    };
-    if let Some(at) = at.filter(certain) {
-        let found = gtids_at(session, at).await?;
-        if found.as_ref() != Some(witness) {
-            return Err(elsewhere(&database, &format!("has other transactions before {at}")));
-        }
-    }
-    Ok(())
-}
-
-fn elsewhere(database: &str, what: &str) -> Error {
-    Error::new(Kind::Identity, format!("database `{database}` {what} than the target holds"))
-        .hint("another server answers, or this one lost its log: point the database back, or tear the link down and start anew")
-}
-
 /// MariaDB: the GTIDs of a place in the log, by reading the file up to it; `None` where the server
 /// does not know the place.
 pub(crate) async fn gtids_at(
@@ -290,72 +254,4 @@ pub(crate) async fn gtids_at(
     let sql = format!("SELECT BINLOG_GTID_POS({}, {})", literal(&at.file), at.position);
     let found = session.text("read the GTIDs of a place in the log", &sql).await?;
     found.as_deref().map(parse).transpose()
-}
-
-/// Refuses a server id that the server itself or another replica has.
-///
-/// # Errors
-/// `Setting` naming the holder.
-pub(crate) async fn require_free_server_id(session: &mut Session, replica: &Replica) -> Result<()> {
-    let id = replica.server_id.to_string();
-    let taken = |holder: &str| {
-        Error::new(Kind::Setting, format!("server id {id} is in use by {holder}"))
-            .hint("set another server_id for this database in weir.toml")
-    };
-    if text(session, "SELECT @@GLOBAL.server_id").await? == id {
-        return Err(taken("the source itself"));
-    }
-    let mysql = session.flavor() == Flavor::Mysql;
-    let sql =
-        if mysql && session.version() >= (8, 0, 22) { "SHOW REPLICAS" } else { "SHOW SLAVE HOSTS" };
-    let rows = match session.texts("list the source's replicas", sql).await {
-        Ok(rows) => rows,
-        Err(error) if error.kind() == Kind::Privilege => {
-            tracing::debug!(%error, "cannot tell whether the server id is free");
-            return Ok(());
-        }
-        Err(error) => return Err(error),
-    };
-    let column = |row: &[Option<String>], at: usize| row.get(at).cloned().flatten();
-    for row in rows.iter().filter(|row| column(row, 0).as_deref() == Some(id.as_str())) {
-        let ours = if mysql {
-            column(row, 4).is_some_and(|uuid| uuid.eq_ignore_ascii_case(&replica.uuid))
-        } else {
-            column(row, 1).is_some_and(|host| !host.is_empty() && replica.host.starts_with(&host))
-        };
-        if !ours {
-            let holder = column(row, 1).filter(|host| !host.is_empty());
-            return Err(taken(
-                &holder.map_or("another replica".to_owned(), |host| format!("the replica {host}")),
-            ));
-        }
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Broken if a log that was begun anew were taken for the one that was read, or a purged,
-    /// renamed or very large file for a log begun anew.
-    #[test]
-    fn a_log_that_ends_before_the_witness() {
-        let files = [("b.000008".to_owned(), 900), ("b.000009".to_owned(), 500)];
-        for (file, position, good) in [
-            ("b.000009", 500, true),
-            ("b.000009", 501, false),
-            ("b.000008", 900, true),
-            ("b.000008", 901, false),
-            ("b.000010", 4, false),
-            ("b.1000000", 4, false),
-            ("b.000007", 5_000, true),
-            ("other.000010", 4, true),
-            ("b.000009", 5 << 30, true),
-        ] {
-            let at = Coordinates { file: file.to_owned(), position };
-            assert_eq!(require_reached("a", &files, Some(&at)).is_ok(), good, "{at}");
-        }
-        assert!(require_reached("a", &files, None).is_ok());
-    }
 }

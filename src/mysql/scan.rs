@@ -1,11 +1,13 @@
 //! Reading beside the stream: the end of the log, the lag, and single rows with their marks.
 //!
 //! Rows come by the binary protocol, so floats are exact and times have their fields; their values
-//! equal those of the stream (`row` says how). Writes nothing; waits for a table lock 10 s at most.
+//! equal those of the stream (`row` says how). Writes nothing; waits for a lock 10 s at most.
 //!
-//! Marks (correctness.md 8). MySQL: `gtid_executed` before the snapshot opens is low, after the
-//! rows it is high; file and position run ahead of what is visible and are never used. MariaDB:
-//! the snapshot is opened together with the log's coordinates, whose GTIDs are both low and high.
+//! Marks (correctness.md 8). MySQL by GTID: `gtid_executed` before the snapshot opens is low, after
+//! the rows it is high. Without GTIDs: places run ahead of what is visible, so each row is read with a
+//! share lock, which waits for transactions that are in the log and not yet visible; the place before
+//! is low, the one after is high. MariaDB: the snapshot is opened together with the log's
+//! coordinates, whose GTIDs are both low and high.
 
 mod row;
 
@@ -72,7 +74,8 @@ impl MysqlScan {
         let name = &self.application_name;
         let mut session = session::connect(&self.database, name, Role::Source).await?;
         let what = "set a session up";
-        session.run(what, "SET SESSION lock_wait_timeout = 10").await?;
+        let waits = "SET SESSION lock_wait_timeout = 10, innodb_lock_wait_timeout = 10";
+        session.run(what, waits).await?;
         session.run(what, "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ").await?;
         Ok(session)
     }
@@ -104,18 +107,24 @@ impl MysqlScan {
 
     async fn read(&mut self, table: &TablePlan, keys: &[Row]) -> Result<Scanned> {
         let mut session = self.session().await?;
-        let (low, exact) = open_snapshot(&mut session).await?;
+        let marks = Marks::of(&mut session).await?;
+        let low = marks.low(&mut session).await?;
         let context =
             format!("read rows of {} in database `{}`", table.source.name, session.database());
         let select = row::Select::new(table)?;
         let text = format!(
-            "SELECT {} FROM {} WHERE {} LIMIT 2",
+            "SELECT {} FROM {} WHERE {} LIMIT 2{}",
             select.list(),
             quote_table(&table.source.name),
-            select.condition()
+            select.condition(),
+            if marks == Marks::Locks { " FOR SHARE" } else { "" }
         );
         let mut rows = Vec::with_capacity(keys.len());
         for key in keys {
+            if marks == Marks::Locks {
+                // Each row is a transaction of its own: its lock is held no longer than its read.
+                session.run("read a row", "START TRANSACTION READ ONLY").await?;
+            }
             let parameters = Params::Positional(select.parameters(key)?);
             let call = session.conn().exec::<Answer, _, _>(text.as_str(), parameters);
             let mut answers = within(ROW_TIMEOUT, &context, call).await?;
@@ -125,11 +134,57 @@ impl MysqlScan {
                     .hint("choose a match key that is unique at the source"));
             }
             rows.push(answers.pop().map(|answer| select.row(answer)).transpose()?);
+            if marks == Marks::Locks {
+                session.run("end a read", "COMMIT").await?;
+            }
         }
-        let high = if exact { low.clone() } else { executed(&mut session).await? };
+        let high = match marks {
+            Marks::Gtids => executed(&mut session).await?,
+            Marks::Locks => history::head(&mut session).await?,
+            Marks::Snapshot => low.clone(),
+        };
         session.run("end a snapshot", "COMMIT").await?;
         self.session = Some(session);
         Ok(Scanned { low, high, in_progress: Vec::new(), rows })
+    }
+}
+
+/// How a read is placed in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Marks {
+    /// MySQL: executed GTIDs around a snapshot.
+    Gtids,
+    /// MySQL without GTIDs: places around reads that lock each row for a moment.
+    Locks,
+    /// MariaDB: the snapshot knows its place.
+    Snapshot,
+}
+
+impl Marks {
+    async fn of(session: &mut Session) -> Result<Marks> {
+        Ok(match session.flavor() {
+            Flavor::Mariadb => Marks::Snapshot,
+            Flavor::Mysql if history::has_gtids(session).await? => Marks::Gtids,
+            Flavor::Mysql => Marks::Locks,
+        })
+    }
+
+    /// The low mark; what is read next sees everything up to it.
+    async fn low(self, session: &mut Session) -> Result<Position> {
+        let what = "open a snapshot";
+        match self {
+            Marks::Gtids => {
+                let low = executed(session).await?;
+                let sql = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY";
+                session.run(what, sql).await?;
+                Ok(low)
+            }
+            Marks::Locks => history::head(session).await,
+            Marks::Snapshot => {
+                session.run(what, "START TRANSACTION WITH CONSISTENT SNAPSHOT").await?;
+                history::snapshot(session).await
+            }
+        }
     }
 }
 
@@ -140,40 +195,6 @@ async fn executed(session: &mut Session) -> Result<Position> {
         Error::new(Kind::Malformed, "the executed GTIDs of the server").caused_by(error)
     })?;
     Ok(Position::Mysql(set, None))
-}
-
-/// Opens a snapshot and returns its low mark, and whether that is the high mark too.
-async fn open_snapshot(session: &mut Session) -> Result<(Position, bool)> {
-    let what = "open a snapshot";
-    if session.flavor() == Flavor::Mysql {
-        let low = executed(session).await?;
-        session.run(what, "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY").await?;
-        return Ok((low, false));
-    }
-    session.run(what, "START TRANSACTION WITH CONSISTENT SNAPSHOT").await?;
-    let rows = session.texts(what, "SHOW STATUS LIKE 'binlog_snapshot_%'").await?;
-    let status = |wanted: &str| {
-        let row = rows.iter().find(|row| {
-            row.first()
-                .and_then(Option::as_deref)
-                .is_some_and(|name| name.eq_ignore_ascii_case(wanted))
-        });
-        row.and_then(|row| row.get(1).cloned().flatten()).unwrap_or_default()
-    };
-    let at = Coordinates {
-        file: status("binlog_snapshot_file"),
-        position: status("binlog_snapshot_position").parse().unwrap_or(0),
-    };
-    match history::gtids_at(session, &at).await? {
-        Some(set) if !at.file.is_empty() => Ok((Position::Mariadb(set, Some(at)), true)),
-        _ => Err(Error::new(
-            Kind::Unavailable,
-            format!(
-                "database `{}` gave a snapshot without its place in the log",
-                session.database()
-            ),
-        )),
-    }
 }
 
 /// Bytes after `at` in the log's files; `None` where its file is gone.
@@ -260,7 +281,7 @@ mod tests {
     #[test]
     fn lag_counts_over_files() {
         let files = [("b.1".to_owned(), 100), ("b.2".to_owned(), 50)];
-        let at = |file: &str, position| Coordinates { file: file.to_owned(), position };
+        let at = |file: &str, position| Coordinates::new(file, position);
         assert_eq!(lag(&files, &at("b.1", 40)), Some(110));
         assert_eq!(lag(&files, &at("b.2", 50)), Some(0));
         assert_eq!(lag(&files, &at("b.0", 4)), None);
@@ -271,7 +292,7 @@ mod tests {
     #[test]
     fn a_file_is_kept_from_its_last_write_on() {
         let files: Vec<_> = ["b.1", "b.2", "b.3"].map(|file| (file.to_owned(), 100)).into();
-        let at = |file: &str| Coordinates { file: file.to_owned(), position: 4 };
+        let at = |file: &str| Coordinates::new(file, 4);
         let mut log = LogTimes::default();
         assert_eq!(log.kept_for(&files, &at("b.1"), None), None);
         assert_eq!(log.kept_for(&files, &at("b.1"), Some(7)), Some(7));

@@ -1,9 +1,11 @@
 //! The capture side of a link: where to begin, whether the log still reaches back, and the stream.
 //!
 //! A MySQL server is known by its `server_uuid`. MariaDB has none, so there it is the `server_id`,
-//! and a resume checks further that the witness lies in this server's history: its GTIDs are in
-//! `gtid_binlog_state`, and where the file of its coordinates still exists, that place in the file
-//! has exactly its GTIDs. On both, a log that ends before the witness's coordinates was reset. weir resumes by GTID; nothing is acknowledged to these servers.
+//! and a resume checks further that the witness lies in this server's history (`history`). weir
+//! resumes by GTID, and by file and position where a MySQL server writes transactions without one;
+//! which of the two, the server's setting and the witness say at each connect. Another server is
+//! followed only by GTID, and only if it knows all that was applied. Nothing is acknowledged to
+//! these servers.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -13,9 +15,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::assemble::{Assembler, Server};
 use super::binlog::event::TRANSACTION_PAYLOAD;
-use super::history;
+use super::failure::is_about_anonymous;
+use super::history::{self, Log};
 use super::identity::{identity, of_reader};
-use super::session::{self, Flavor, Role, Session};
+use super::session::{self, Role, Session};
 use super::stream::{EventStream, Replica};
 use super::wire::{self, Connection};
 use crate::config::Database;
@@ -24,7 +27,11 @@ use crate::link::ports::{LinkContext, Pending, Source};
 use crate::link::queue::PartSender;
 use crate::model::Part;
 use crate::plan::LinkPlan;
-use crate::position::Position;
+use crate::position::{Coordinates, Position};
+
+/// Bytes of weir's name in a server's list of replicas, which holds 60: a space and the first eight
+/// digits of the uuid follow, which tell one installation from another.
+const HOST_BYTES_MAX: usize = 51;
 
 /// A MySQL or MariaDB server as the source of a link.
 #[derive(Debug)]
@@ -33,12 +40,14 @@ pub(crate) struct MysqlSource {
     database: Database,
     plan: Arc<LinkPlan>,
     identity: String,
+    /// A place that the log was found to hold, in the file that was read.
+    proven: Option<Coordinates>,
 }
 
-/// Connects, asks the server who it is, and checks that it writes a log by GTID.
+/// Connects, asks the server who it is, and checks that it writes a log.
 ///
 /// # Errors
-/// `Setting` where the log is off or without GTIDs, and whatever the server says.
+/// `Setting` where the log is off or misses what a replica applies, and whatever the server says.
 pub async fn open(
     context: &LinkContext,
     database: &Database,
@@ -48,7 +57,7 @@ pub async fn open(
     history::require_log(&mut session).await?;
     let identity = identity(&mut session).await?;
     let (context, database) = (context.clone(), database.clone());
-    Ok(Box::new(MysqlSource { context, database, plan, identity }))
+    Ok(Box::new(MysqlSource { context, database, plan, identity, proven: None }))
 }
 
 impl MysqlSource {
@@ -65,11 +74,12 @@ impl MysqlSource {
         if identity == self.identity {
             return Ok(());
         }
+        // The next attempt judges whether the other server may be followed.
         let context = format!(
-            "database `{}` is now served by {identity}, it was {}",
+            "database `{}` is now served by {identity}, it was {} a moment ago",
             self.database.name, self.identity
         );
-        Err(Error::new(Kind::Identity, context))
+        Err(Error::new(Kind::Unavailable, context))
     }
 
     /// A connection for the dump, to the same server.
@@ -81,11 +91,24 @@ impl MysqlSource {
     }
 
     fn replica(&self) -> Replica {
+        let uuid = uuid_of(&format!("{} {}", self.context.slot_name(), self.context.installation));
+        let name = self.context.application_name();
+        let name: String = name.chars().filter(char::is_ascii).take(HOST_BYTES_MAX).collect();
         Replica {
             server_id: self.context.server_id,
-            host: self.context.application_name(),
-            uuid: uuid_of(&self.context.slot_name()),
+            host: format!("{name} {}", uuid.get(..8).unwrap_or_default()),
+            uuid,
         }
+    }
+
+    /// What is known of the log for a look at the place `at`.
+    async fn log(&self, session: &mut Session, at: Option<&Coordinates>) -> Result<Log> {
+        let mut log = Log { files: history::files(session).await?, born: None };
+        let Some(at) = at.filter(|at| at.born.is_some() && log.holds_file(at)) else {
+            return Ok(log);
+        };
+        log.born = EventStream::born(self.reader().await?, &at.file).await?;
+        Ok(log)
     }
 
     async fn follow(
@@ -98,39 +121,65 @@ impl MysqlSource {
         let mut session = self.session(Role::Source).await?;
         let replica = self.replica();
         history::require_free_server_id(&mut session, &replica).await?;
-        let server = Server {
+        let mut from = history::start(&mut session, from).await?;
+        let head = history::head(&mut session).await?;
+        let proven = self.proven.is_some() && self.proven.as_ref() == from.coordinates();
+        let mut server = Server {
             flavor: session.flavor(),
             names_by_case: history::names_by_case(&mut session).await?,
             logs_cascades: history::logs_cascades(&mut session).await?,
+            by_place: false,
         };
+        let mut asked = history::asked(&mut session, &from, proven).await?;
         drop(session);
-        let plan = Arc::clone(&self.plan);
-        let mut assembler = Assembler::new(plan, server, from.clone(), reviewed_until)?;
-        let reader = self.reader().await?;
-        let mut stream = EventStream::start(reader, &from, &replica).await?;
-        tracing::debug!(link = %self.context.link, %from, "streaming");
-        let mut ready = Vec::new();
         loop {
-            let event = tokio::select! {
-                biased;
-                () = stop.cancelled() => return Ok(()),
-                () = queue.closed() => return Ok(()),
-                event = stream.next() => event?,
-            };
-            if event.header.kind != TRANSACTION_PAYLOAD {
-                assembler.take(&event.header, &event.body, &mut ready)?;
-                drop(event);
-                if !hand_on(&mut ready, &queue, &stop).await {
-                    return Ok(());
+            server.by_place = matches!(asked, Position::MysqlPlace(..));
+            let (plan, reviewed) = (Arc::clone(&self.plan), reviewed_until.clone());
+            let mut assembler = Assembler::new(plan, server, from.clone(), reviewed)?;
+            assembler.begin_before(head.coordinates().cloned());
+            let stream = EventStream::start(self.reader().await?, &asked, &replica).await?;
+            tracing::debug!(link = %self.context.link, %from, "streaming");
+            match pump(stream, &mut assembler, &queue, &stop).await {
+                // The server writes transactions without GTID now.
+                Err(error) if is_about_anonymous(&error) => {
+                    let read = assembler.position();
+                    from = history::by_place(read).ok_or(error)?;
+                    asked = from.clone();
                 }
-                continue;
+                ended => return ended,
             }
-            let mut payload = assembler.unpack(&event.header, &event.body)?;
-            while let Some((header, body)) = payload.next()? {
-                assembler.take_packed(&header, body, &mut ready)?;
-                if !hand_on(&mut ready, &queue, &stop).await {
-                    return Ok(());
-                }
+        }
+    }
+}
+
+/// Hands on what the stream yields, until it ends or is not wanted any more.
+async fn pump(
+    mut stream: EventStream,
+    assembler: &mut Assembler,
+    queue: &PartSender,
+    stop: &CancellationToken,
+) -> Result<()> {
+    let mut ready = Vec::new();
+    loop {
+        let event = tokio::select! {
+            biased;
+            () = stop.cancelled() => return Ok(()),
+            () = queue.closed() => return Ok(()),
+            event = stream.next() => event?,
+        };
+        if event.header.kind != TRANSACTION_PAYLOAD {
+            assembler.take(&event.header, &event.body, &mut ready)?;
+            drop(event);
+            if !hand_on(&mut ready, queue, stop).await {
+                return Ok(());
+            }
+            continue;
+        }
+        let mut payload = assembler.unpack(&event.header, &event.body)?;
+        while let Some((header, body)) = payload.next()? {
+            assembler.take_packed(&header, body, &mut ready)?;
+            if !hand_on(&mut ready, queue, stop).await {
+                return Ok(());
             }
         }
     }
@@ -187,18 +236,31 @@ impl Source for MysqlSource {
     fn check_resume<'a>(&'a mut self, witness: &'a Position) -> Pending<'a, ()> {
         Box::pin(async move {
             let mut session = self.session(Role::Source).await?;
-            match (session.flavor(), witness) {
-                (Flavor::Mysql, Position::Mysql(set, at)) => {
-                    history::check_mysql(&mut session, set, at.as_ref()).await
-                }
-                (Flavor::Mariadb, Position::Mariadb(set, at)) => {
-                    history::check_mariadb(&mut session, set, at.as_ref()).await
-                }
-                _ => Err(Error::new(
-                    Kind::Identity,
-                    format!("{witness} is not a position of database `{}`", self.database.name),
-                )),
-            }
+            let witness = history::start(&mut session, witness.clone()).await?;
+            let log = self.log(&mut session, witness.coordinates()).await?;
+            history::check(&mut session, &log, &witness).await?;
+            let at = witness.coordinates().filter(|at| log.is_proven(Some(at)));
+            self.proven = at.cloned();
+            Ok(())
+        })
+    }
+
+    /// Places mean nothing at another server, and an empty set is in every history.
+    fn successor<'a>(
+        &'a mut self,
+        _former: &'a str,
+        witness: &'a Position,
+        _seen: bool,
+    ) -> Pending<'a, Option<Position>> {
+        Box::pin(async move {
+            let mut session = self.session(Role::Source).await?;
+            let named = match witness {
+                Position::Mysql(set, _) => !set.is_empty(),
+                Position::Mariadb(set, _) => !set.is_empty(),
+                _ => false,
+            };
+            let follows = named && history::has_gtids(&mut session).await?;
+            Ok(follows.then(|| witness.clone().without_place()))
         })
     }
 

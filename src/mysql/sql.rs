@@ -436,9 +436,9 @@ pub(crate) mod own {
     pub(crate) const POSITION: &str = "UPDATE `weir`.`witness` SET `position`=?,\
         `updated_at`=UTC_TIMESTAMP(6) \
         WHERE `name`=? AND `link`=? AND `part`=? AND `installation`=? AND `seq`=?";
-    /// Another identity of the source, in a transaction of its own.
-    pub(crate) const ADOPT: &str = "UPDATE `weir`.`witness` SET `seq`=`seq`+1,`source_identity`=?,\
-        `updated_at`=UTC_TIMESTAMP(6) \
+    /// The compare-and-swap of a witness whose source is another server now.
+    pub(crate) const SUCCEED: &str = "UPDATE `weir`.`witness` SET `seq`=`seq`+1,`position`=?,\
+        `restart`=?,`source_identity`=?,`updated_at`=UTC_TIMESTAMP(6) \
         WHERE `name`=? AND `link`=? AND `part`=? AND `installation`=? AND `seq`=?";
     /// A link's witness.
     pub(crate) const READ: &str = "SELECT `part`,`installation`,`seq`,`position`,`restart`,`hops`,\

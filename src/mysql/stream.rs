@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mysql_common::packets::binlog_request::BinlogRequest;
-use mysql_common::packets::{ComRegisterSlave, Sid};
+use mysql_common::packets::{BinlogDumpFlags, ComRegisterSlave, Sid};
 use mysql_common::proto::MySerialize;
 
 use super::binlog::event::{CHECKSUM_BYTES, HEADER_BYTES};
@@ -19,7 +19,7 @@ use super::binlog::{Checksum, Cursor, Header};
 use super::session::Flavor;
 use super::wire::{Connection, is_end};
 use crate::error::{Error, Kind, Result};
-use crate::position::{MysqlGtidSet, Position};
+use crate::position::{Coordinates, MysqlGtidSet, Position};
 
 /// Longest silence of a dump thread that was asked for heartbeats every 5 s.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
@@ -30,7 +30,9 @@ const SEARCH_MAX: Duration = Duration::from_secs(600);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Event types that come before the place is found: rotate, format description, and the lists of
 /// GTIDs, checkpoints and keys that a file begins with.
-const OPENING: [u8; 6] = [4, FORMAT_DESCRIPTION, 35, 161, 163, 164];
+const OPENING: [u8; 6] = [ROTATE, FORMAT_DESCRIPTION, 35, 161, 163, 164];
+/// Event type of what names the next file.
+const ROTATE: u8 = 4;
 /// Event type of the format description, whose end differs from other events.
 const FORMAT_DESCRIPTION: u8 = 15;
 
@@ -39,7 +41,7 @@ const FORMAT_DESCRIPTION: u8 = 15;
 pub(crate) struct Replica {
     /// Server id, unique among the source's replicas.
     pub(crate) server_id: u32,
-    /// Name in the source's list of replicas; at most 60 bytes count.
+    /// Name in the source's list of replicas; ASCII of at most 60 bytes.
     pub(crate) host: String,
     /// MySQL: a dump thread with the same uuid is ended by the server, so that a connection of
     /// ours that died unseen does not stay.
@@ -77,28 +79,57 @@ impl EventStream {
         replica: &Replica,
     ) -> Result<Self> {
         let context = format!("read the log of database `{}`", connection.database());
-        prologue(&mut connection, from, replica).await?;
+        prologue(&mut connection, from, Some(&replica.uuid)).await?;
         let request = BinlogRequest::new(replica.server_id);
         let request = match (from, connection.flavor()) {
             (Position::Mysql(set, _), Flavor::Mysql) => {
                 request.with_use_gtid(true).with_sids(sids(set)?)
             }
+            (Position::MysqlPlace(_, at), Flavor::Mysql) => {
+                request.with_filename(at.file.as_bytes()).with_pos(dump_position(at))
+            }
             (Position::Mariadb(..), Flavor::Mariadb) => request,
             _ => return Err(Error::new(Kind::Identity, format!("{context}: from {from}"))),
         };
-        Self::request(connection, request, replica, context).await
+        let register = ComRegisterSlave::new(replica.server_id);
+        let register = register.with_hostname(replica.host.as_bytes());
+        Self::request(connection, register, request, context).await
+    }
+
+    /// When `file` of the log was begun, seconds since 1970 by the server's clock, as the file itself
+    /// says; `None` where it does not. Asked for as by nobody, so that no reader is taken for this one
+    /// and ended. The connection is given up.
+    ///
+    /// # Errors
+    /// As [`EventStream::start`] and [`EventStream::next`].
+    pub(crate) async fn born(mut connection: Connection, file: &str) -> Result<Option<u32>> {
+        const NOBODY: u32 = 0;
+        let context = format!("read {file} of the log of database `{}`", connection.database());
+        let start = Position::Mysql(MysqlGtidSet::default(), None);
+        prologue(&mut connection, &start, None).await?;
+        let request = BinlogRequest::new(NOBODY).with_filename(file.as_bytes());
+        let request = request.with_flags(BinlogDumpFlags::BINLOG_DUMP_NON_BLOCK);
+        let register = ComRegisterSlave::new(NOBODY);
+        let mut stream = Self::request(connection, register, request, context).await?;
+        stream.silence_max = REQUEST_TIMEOUT;
+        loop {
+            let event = stream.next().await?;
+            match event.header.kind {
+                ROTATE => {}
+                FORMAT_DESCRIPTION => return Ok(event.header.born()),
+                _ => return Ok(None),
+            }
+        }
     }
 
     /// Registers as a replica and asks for the dump.
     async fn request(
         mut connection: Connection,
+        register: ComRegisterSlave<'_>,
         request: BinlogRequest<'_>,
-        replica: &Replica,
         context: String,
     ) -> Result<Self> {
         let asking = async {
-            let host: String = replica.host.chars().filter(char::is_ascii).take(60).collect();
-            let register = ComRegisterSlave::new(replica.server_id).with_hostname(host.as_bytes());
             connection.command(&bytes_of(&register)).await?;
             connection.packet().await?;
             connection.command(&bytes_of(&request.as_cmd())).await
@@ -181,15 +212,16 @@ fn bytes_of(command: &impl MySerialize) -> Vec<u8> {
 }
 
 /// What the dump thread must know of its session before the request.
-async fn prologue(session: &mut Connection, from: &Position, replica: &Replica) -> Result<()> {
+async fn prologue(session: &mut Connection, from: &Position, uuid: Option<&str>) -> Result<()> {
     let what = "prepare the log stream";
     let mut settings = vec![
         "SET @master_heartbeat_period = 5000000000, @source_heartbeat_period = 5000000000"
             .to_owned(),
         "SET SESSION net_write_timeout = 3600, net_read_timeout = 3600".to_owned(),
         "SET @master_binlog_checksum = 'CRC32', @source_binlog_checksum = 'CRC32'".to_owned(),
-        format!("SET @slave_uuid = '{0}', @replica_uuid = '{0}'", replica.uuid),
     ];
+    settings
+        .extend(uuid.map(|uuid| format!("SET @slave_uuid = '{uuid}', @replica_uuid = '{uuid}'")));
     if let Position::Mariadb(set, _) = from {
         settings.push(format!(
             "SET @mariadb_slave_capability = 4, @slave_gtid_strict_mode = 0, \
@@ -200,6 +232,13 @@ async fn prologue(session: &mut Connection, from: &Position, replica: &Replica) 
         session.run(what, &setting).await?;
     }
     Ok(())
+}
+
+/// Where a dump by place begins: the request has 32 bits. Behind those the file is read from its
+/// start, and the assembler passes over what comes before the place.
+fn dump_position(at: &Coordinates) -> u64 {
+    const START: u64 = 4;
+    if u32::try_from(at.position).is_ok() { at.position } else { START }
 }
 
 /// The set as the dump request takes it: one entry per origin (uuid and tag).

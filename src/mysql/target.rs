@@ -104,8 +104,8 @@ impl Target for MysqlTarget {
         Box::pin(witness::create(self.writer.session(), witness))
     }
 
-    fn adopt_source<'a>(&'a mut self, witness: &'a Witness, identity: &'a str) -> Pending<'a, ()> {
-        Box::pin(WitnessKey::of(witness).adopt(&mut self.writer, identity))
+    fn move_witness<'a>(&'a mut self, witness: &'a Witness) -> Pending<'a, ()> {
+        Box::pin(witness::succeed(self.writer.session(), witness))
     }
 
     fn apply<'a>(&'a mut self, slice: Slice<'a>) -> Pending<'a, Applied> {

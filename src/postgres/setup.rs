@@ -193,7 +193,7 @@ mod tests {
 
     fn context() -> LinkContext {
         let link = LinkName { source: "crm".to_owned(), target: "billing".to_owned() };
-        LinkContext { name: "prod".to_owned(), link, server_id: 1 }
+        LinkContext { name: "prod".to_owned(), link, server_id: 1, installation: String::new() }
     }
 
     fn database() -> Database {

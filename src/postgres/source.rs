@@ -352,17 +352,6 @@ impl Source for PostgresSource {
         Box::pin(self.drop_slot())
     }
 
-    fn continues<'a>(
-        &'a mut self,
-        identity: &'a str,
-        position: Option<&'a Position>,
-    ) -> Pending<'a, bool> {
-        Box::pin(async move {
-            let position = position.map(lsn).transpose()?;
-            self.continues_log_of(identity, position).await
-        })
-    }
-
     fn recall(&mut self, partitions: Vec<(usize, String)>) {
         self.partitions = partitions;
     }
@@ -377,6 +366,21 @@ impl Source for PostgresSource {
 
     fn check_resume<'a>(&'a mut self, witness: &'a Position) -> Pending<'a, ()> {
         Box::pin(self.check_resume_at(witness))
+    }
+
+    /// A standby that was promoted. What was read from this very server while it was promoted lies
+    /// beyond the place where it was.
+    fn successor<'a>(
+        &'a mut self,
+        former: &'a str,
+        witness: &'a Position,
+        seen: bool,
+    ) -> Pending<'a, Option<Position>> {
+        Box::pin(async move {
+            let position = if seen { None } else { Some(lsn(witness)?) };
+            let follows = self.continues_log_of(former, position).await?;
+            Ok(follows.then(|| witness.clone()))
+        })
     }
 
     fn stream<'a>(

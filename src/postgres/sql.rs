@@ -252,9 +252,11 @@ pub mod witness {
     pub const MOVE: &str = "UPDATE weir.witness SET position = $5::text, \
         updated_at = clock_timestamp() WHERE name = $1::text AND link = $2::text AND part = 0 \
         AND installation = $3::text AND seq = $4::int8";
-    /// Another identity of the source. Parameters: name, link, installation, expected seq, identity.
-    pub const ADOPT: &str = "UPDATE weir.witness SET seq = seq + 1, source_identity = $5::text, \
-        updated_at = clock_timestamp() WHERE name = $1::text AND link = $2::text AND part = 0 \
+    /// The compare-and-swap of a witness whose source is another server now. Parameters: name, link,
+    /// installation, expected seq, position, restart, source identity.
+    pub const SUCCEED: &str = "UPDATE weir.witness SET seq = seq + 1, position = $5::text, \
+        restart = $6::text, source_identity = $7::text, updated_at = clock_timestamp() \
+        WHERE name = $1::text AND link = $2::text AND part = 0 \
         AND installation = $3::text AND seq = $4::int8";
     /// Notes of misses. Parameters: name, link, table, keys.
     pub const NOTE: &str = "INSERT INTO weir.missed (name, link, table_name, key_values, noted_at) \

@@ -95,8 +95,8 @@ impl Target for PostgresTarget {
         Box::pin(self.create_witness(witness))
     }
 
-    fn adopt_source<'a>(&'a mut self, witness: &'a Witness, identity: &'a str) -> Pending<'a, ()> {
-        Box::pin(self.adopt_source(witness, identity))
+    fn move_witness<'a>(&'a mut self, witness: &'a Witness) -> Pending<'a, ()> {
+        Box::pin(self.move_witness(witness))
     }
 
     fn apply<'a>(&'a mut self, slice: Slice<'a>) -> Pending<'a, Applied> {
@@ -151,14 +151,25 @@ impl PostgresTarget {
         }
     }
 
-    async fn adopt_source(&mut self, witness: &Witness, identity: &str) -> Result<()> {
-        let seq = stored_seq(witness.seq)?;
-        let parameters: [&(dyn ToSql + Sync); 5] =
-            [&witness.name, &witness.link, &witness.installation, &seq, &identity];
-        let hit = in_time(self.session.execute(sql::ADOPT, &parameters)).await?;
-        match hit.map_err(|error| classify(error, "write the source's identity"))? {
+    async fn move_witness(&mut self, witness: &Witness) -> Result<()> {
+        let (seq, position) = (stored_seq(witness.seq)?, witness.position.to_string());
+        let restart = witness.restart.as_ref().map(Position::to_string);
+        let parameters: [&(dyn ToSql + Sync); 7] = [
+            &witness.name,
+            &witness.link,
+            &witness.installation,
+            &seq,
+            &position,
+            &restart,
+            &witness.source_identity,
+        ];
+        let reply = in_time(self.session.execute(sql::SUCCEED, &parameters)).await?;
+        match reply.map_err(|error| classify(error, "move the witness"))? {
             1 => Ok(()),
-            _ => Err(Error::new(Kind::Witness, "the witness was moved by another session")),
+            hit => Err(Error::new(
+                Kind::Witness,
+                format!("the witness of link {} is not as it was read: {hit} rows", witness.link),
+            )),
         }
     }
 

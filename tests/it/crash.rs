@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::process::Child;
-use weir::sandbox::Server;
+use weir::sandbox::{Options, Server};
 
 use crate::harness::{Pair, Weir, execute_in};
 use crate::load::{Mixed, Session, insert_accounts, tables, until_equal};
@@ -56,12 +56,15 @@ pub async fn kill(child: &mut Child) {
 /// Kills weir `kills` times at random moments while a writer runs, then compares both sides.
 pub async fn kill_at_random(source: Server, target: Server, seed: u64, kills: u32) {
     let Some(pair) = Pair::start(source, target).await else { return };
-    let weir = prepare(&pair, "crash").await;
-    eprintln!("{source:?} -> {target:?}: seed {seed}");
-    let pair = Arc::new(pair);
+    kill_between(&Arc::new(pair), seed, kills).await;
+}
+
+async fn kill_between(pair: &Arc<Pair>, seed: u64, kills: u32) -> Weir {
+    let weir = prepare(pair, "crash").await;
+    eprintln!("{:?} -> {:?}: seed {seed}", pair.source.kind(), pair.target.kind());
     let stop = Arc::new(AtomicBool::new(false));
     let writer = tokio::spawn({
-        let (pair, stop) = (Arc::clone(&pair), Arc::clone(&stop));
+        let (pair, stop) = (Arc::clone(pair), Arc::clone(&stop));
         async move { write_until(&pair, seed, &stop, Duration::from_millis(2)).await }
     });
     let mut random = fastrand::Rng::with_seed(seed);
@@ -75,13 +78,14 @@ pub async fn kill_at_random(source: Server, target: Server, seed: u64, kills: u3
     stop.store(true, Ordering::Relaxed);
     let written = writer.await.expect("writer");
     assert!(written > u64::from(kills), "the writer wrote {written} transactions only");
-    let rows = until_equal(&pair, SPACE, Duration::from_secs(90)).await;
+    let rows = until_equal(pair, SPACE, Duration::from_secs(90)).await;
     eprintln!("{kills} kills, {written} transactions, {rows} rows equal");
     kill(&mut child).await;
     assert_log_is_calm(&weir);
+    weir
 }
 
-fn assert_log_is_calm(weir: &Weir) {
+pub fn assert_log_is_calm(weir: &Weir) {
     let log = weir.log();
     assert!(!log.contains("panicked"), "weir panicked:\n{log}");
     assert!(!log.contains("halted"), "weir halted:\n{log}");
@@ -142,6 +146,19 @@ async fn kill_mysql_to_postgres18() {
 #[tokio::test]
 async fn kill_mariadb_to_postgres15() {
     kill_at_random(Server::MariaDb1011, Server::Postgres15, 14, 4).await;
+}
+
+/// As above, MySQL without GTIDs; and if `weir check` did not say what is lost without them.
+#[tokio::test]
+async fn kill_mysql_without_gtids_to_postgres18() {
+    let options = Options::default().set("gtid_mode", "OFF").set("enforce_gtid_consistency", "OFF");
+    let source = weir::sandbox::require(Server::MySql97, options).await.expect("source");
+    let target = weir::sandbox::require(Server::Postgres18, Options::default()).await;
+    let (Some(source), Some(target)) = (source, target.expect("target")) else { return };
+    let pair = Arc::new(Pair { source, target });
+    let weir = kill_between(&pair, 15, 3).await;
+    let checked = weir.run(&["check"]).await.expect_code(0);
+    checked.expect_phrase("gtid_mode is OFF").expect_phrase("cannot follow a failover");
 }
 
 /// Broken if weir needed a person after a restart of a server or a target that was away.

@@ -14,6 +14,7 @@ mod command_line;
 mod control;
 mod crash;
 mod docker;
+mod failover;
 mod faults;
 mod harness;
 mod identities;

@@ -4,6 +4,7 @@
 mod halts;
 mod least;
 mod marks;
+mod places;
 mod resume;
 mod rig;
 mod types;

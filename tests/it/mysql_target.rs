@@ -48,7 +48,8 @@ impl Bench {
             server_id: None,
         };
         let link = LinkName { source: "crm".into(), target: "shop".into() };
-        let context = LinkContext { name: "test".into(), link, server_id: 7 };
+        let context =
+            LinkContext { name: "test".into(), link, server_id: 7, installation: String::new() };
         let bench = Bench { server: Arc::new(server), database, context };
         let statements = setup::target(&setup::account(&bench.database).await?, &[]);
         setup::execute(&bench.database, "setup", &statements).await?;

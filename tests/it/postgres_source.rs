@@ -59,7 +59,8 @@ impl Rig {
             server_id: None,
         };
         let plan = plan(&database, &link).await;
-        let context = LinkContext { name: "t".to_owned(), link, server_id: 0 };
+        let context =
+            LinkContext { name: "t".to_owned(), link, server_id: 0, installation: String::new() };
         Some(Rig { server, database, context, plan })
     }
 

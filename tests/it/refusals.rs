@@ -117,20 +117,6 @@ async fn postgres_to_mysql() {
     assert!(traces(&pair.source).await.is_empty(), "something was made");
 }
 
-/// Broken if a MySQL source without GTIDs were read all the same, or the message did not say so.
-#[tokio::test]
-async fn gtid_mode_off() {
-    let options = Options::default().set("gtid_mode", "OFF").set("enforce_gtid_consistency", "OFF");
-    let source = weir::sandbox::require(Server::MySql97, options).await;
-    let Some(source) = source.expect("source") else { return };
-    let target = weir::sandbox::require(Server::Postgres15, Options::default()).await;
-    let Some(target) = target.expect("target") else { return };
-    let pair = Pair { source, target };
-    let weir = ready(&pair, "nogtid", TABLE, TABLE).await;
-    weir.run(&["setup", "--apply"]).await.expect_code(0);
-    refuses(&weir, "gtid_mode is OFF").await;
-}
-
 /// Broken if a server of the other dialect behind a URL were accepted, or refused without saying
 /// which word to change; or if weir went to another machine in plain text unasked, or unwarned.
 #[tokio::test]

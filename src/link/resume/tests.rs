@@ -102,7 +102,7 @@ fn an_empty_state_takes_the_link_over() {
     let theirs = Witness { installation: THEIRS.to_owned(), ..witness(7) };
     assert_eq!(note(decide_for(Some(theirs.clone()), None, true)), Some(Note::StateLost));
     assert_eq!(note(decide_for(Some(witness(7)), None, false)), Some(Note::CheckpointLost));
-    let moved = Witness { source_identity: "other".to_owned(), ..theirs };
+    let moved = Witness { target_identity: "other".to_owned(), ..theirs };
     assert_eq!(halt(decide_for(Some(moved), None, true)).kind(), Kind::Identity);
 }
 
@@ -126,18 +126,24 @@ fn a_foreign_witness_halts() {
 /// Broken if another server behind an address were read or written.
 #[test]
 fn other_servers_halt() {
-    for (source, target, end) in [("other", "target", "source"), ("source", "other", "target")] {
-        let witness = Witness {
-            source_identity: source.to_owned(),
-            target_identity: target.to_owned(),
-            ..witness(7)
-        };
-        let error = halt(decide_for(Some(witness), Some(checkpoint(Some(7))), false));
-        assert_eq!(error.kind(), Kind::Identity);
-        assert!(error.to_string().contains(&format!("as the {end}")), "{error}");
-    }
+    let moved = Witness { target_identity: "other".to_owned(), ..witness(7) };
+    let error = halt(decide_for(Some(moved), Some(checkpoint(Some(7))), false));
+    assert_eq!(error.kind(), Kind::Identity);
+    assert!(error.to_string().contains("as the target"), "{error}");
     let mysql = Witness { position: "mysql:".parse().expect("empty set"), ..witness(7) };
     assert_eq!(halt(decide_for(Some(mysql), None, false)).kind(), Kind::Identity);
+}
+
+/// Broken if another server were read as the source without a proof that it may be.
+#[test]
+fn another_source_must_prove_itself() {
+    for (source, moved) in [("source", false), ("other", true)] {
+        let witness = Witness { source_identity: source.to_owned(), ..witness(7) };
+        match decide_for(Some(witness), Some(checkpoint(Some(7))), false) {
+            Decision::Resume(resume) => assert_eq!(resume, Resume { note: None, moved }),
+            other => panic!("does not resume: {other:?}"),
+        }
+    }
 }
 
 /// Broken if a DDL left half done by a later weir were stepped over.

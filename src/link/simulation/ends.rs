@@ -379,8 +379,8 @@ impl Target for FakeTarget {
         })
     }
 
-    fn adopt_source<'a>(&'a mut self, _: &'a Witness, _: &'a str) -> Pending<'a, ()> {
-        Box::pin(async { Err(Error::new(Kind::Internal, "the source is one server here")) })
+    fn move_witness<'a>(&'a mut self, _: &'a Witness) -> Pending<'a, ()> {
+        Box::pin(async { Err(Error::new(Kind::Internal, "the source has no successor")) })
     }
 
     fn apply<'a>(&'a mut self, slice: Slice<'a>) -> Pending<'a, Applied> {

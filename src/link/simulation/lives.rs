@@ -21,7 +21,12 @@ fn start(world: &Shared, options: ApplyOptions) -> Supervisor {
     world.lock().expect("lock").calm_down();
     let link = LinkName { source: "a".to_owned(), target: "b".to_owned() };
     let spec = LinkSpec {
-        context: LinkContext { name: "sim".to_owned(), link, server_id: 1 },
+        context: LinkContext {
+            name: "sim".to_owned(),
+            link,
+            server_id: 1,
+            installation: String::new(),
+        },
         options,
         ends: Arc::new(FakeEnds(Arc::clone(world))),
         settings: Default::default(),

@@ -1,7 +1,8 @@
 //! Where in the log the reader is: file and 64-bit offset.
 //!
 //! Headers carry only the low 32 bits of the offset; a step far back inside one file means that it
-//! passed 4 GiB. Offsets are for lag and messages: weir resumes by GTID.
+//! passed 4 GiB. By GTID, offsets are for lag and messages; where transactions may have none, weir
+//! resumes by them.
 
 use std::fmt;
 
@@ -32,7 +33,14 @@ impl Place {
     pub(super) fn enter(&mut self, file: &str, position: u64) {
         let from = self.from.take().filter(|from| from.file == file);
         let position = from.map_or(position, |from| from.position.max(position));
-        self.at = Some(Coordinates { file: file.to_owned(), position });
+        self.at = Some(Coordinates::new(file, position));
+    }
+
+    /// The file's format description says when it was begun.
+    pub(super) fn begun(&mut self, born: Option<u32>) {
+        if let Some(at) = &mut self.at {
+            at.born = born;
+        }
     }
 
     /// An event of the file ended.

@@ -1,6 +1,7 @@
 //! Recorded binlog files of both servers (tests/fixtures/binlog), read whole, cut, and mutated.
 
 mod odd_logs;
+mod places;
 
 use std::sync::Arc;
 
@@ -170,7 +171,7 @@ fn assembler_of(
         wanted: Wanted::default(),
         overlap: Vec::new(),
     };
-    let server = Server { flavor, names_by_case: true, logs_cascades: false };
+    let server = Server { flavor, names_by_case: true, logs_cascades: false, by_place: false };
     let from = empty_position(flavor);
     Assembler::new(Arc::new(plan), server, from, reviewed_until).expect("a plan")
 }

@@ -5,12 +5,15 @@
 //! Sources: MySQL "Binary Log Event Header", `Log_event_type`; MariaDB "2-Binlog Event Header".
 
 use super::cursor::Cursor;
-use super::gtid::{MysqlGtidEvent, mariadb_gtid, mysql_gtid, mysql_tagged_gtid};
+use super::gtid::{
+    MysqlGtidEvent, anonymous, mariadb_gtid, mysql_gtid, mysql_tagged_gtid, previous_gtids,
+};
 use super::query::{self, Query};
 use super::rows::{self, LoggedRows};
 use super::table_map::{self, TableMap};
 use crate::error::{Error, Kind, Result};
 use crate::mysql::session::Flavor;
+use crate::position::MysqlGtidSet;
 use crate::position::gtid::MariadbGtid;
 
 /// Type of a compressed transaction of MySQL, whose events are unpacked before they are parsed.
@@ -59,6 +62,11 @@ impl Header {
     /// Whether the dump thread made the event up.
     pub(crate) fn artificial(&self) -> bool {
         self.flags & FLAG_ARTIFICIAL != 0
+    }
+
+    /// Of a format description: when its file was begun, seconds since 1970 by the server's clock.
+    pub(crate) fn born(&self) -> Option<u32> {
+        (self.time_s != 0).then_some(self.time_s)
     }
 
     /// The header's bytes as they go into the checksum.
@@ -170,7 +178,12 @@ pub(crate) enum Event<'a> {
     /// MySQL: the next transaction's GTID.
     MysqlGtid(MysqlGtidEvent),
     /// MySQL: the next transaction has no GTID.
-    Anonymous,
+    Anonymous {
+        /// When it was committed first, microseconds since 1970.
+        time_us: Option<i64>,
+    },
+    /// MySQL: the GTIDs of everything before this file.
+    PreviousGtids(MysqlGtidSet),
     /// MariaDB: the next transaction's GTID.
     MariadbGtid {
         /// The GTID.
@@ -218,7 +231,8 @@ pub(crate) fn parse<'a>(header: &Header, body: &'a [u8], format: &Format) -> Res
         27 => Ok(Event::Heartbeat { file: std::str::from_utf8(body).unwrap_or_default() }),
         41 => Ok(Event::Heartbeat { file: "" }),
         33 => mysql_gtid(cursor).map(Event::MysqlGtid),
-        34 => Ok(Event::Anonymous),
+        34 => anonymous(cursor).map(|time_us| Event::Anonymous { time_us }),
+        35 => previous_gtids(cursor).map(Event::PreviousGtids),
         42 => mysql_tagged_gtid(cursor).map(Event::MysqlGtid),
         162 => mariadb_gtid(header, cursor),
         kind if passed_over(kind) => Ok(Event::Nothing),
@@ -238,9 +252,9 @@ pub(crate) fn parse<'a>(header: &Header, body: &'a [u8], format: &Format) -> Res
 
 /// Types that hold nothing to replicate: stop, parameters of a statement that comes next and is
 /// judged itself (5, 13, 14), row comments (29, 160), group replication (36, 37), what the file
-/// already holds (35, 161, 163), and the explicit "ignorable" (28).
+/// already holds (161, 163), and the explicit "ignorable" (28).
 fn passed_over(kind: u8) -> bool {
-    matches!(kind, 3 | 5 | 13 | 14 | 28 | 29 | 35 | 36 | 37 | 160 | 161 | 163)
+    matches!(kind, 3 | 5 | 13 | 14 | 28 | 29 | 36 | 37 | 160 | 161 | 163)
 }
 
 fn unsupported(what: &str, hint: &str) -> Error {

@@ -7,7 +7,7 @@
 use super::cursor::Cursor;
 use super::event::{Event, Header};
 use crate::error::{Error, Kind, Result};
-use crate::position::gtid::{MariadbGtid, MysqlOrigin};
+use crate::position::gtid::{MariadbGtid, MysqlGtidSet, MysqlOrigin};
 
 /// A commit time is 55 bits wide; the bit above says that the original commit time follows.
 const TIME_BITS: u64 = (1 << 55) - 1;
@@ -41,22 +41,59 @@ fn uuid_text(bytes: [u8; 16]) -> String {
     text
 }
 
-/// MySQL's GTID_EVENT. The commit times are there since 8.0.1.
+/// MySQL's GTID_EVENT.
 pub(super) fn mysql_gtid(mut cursor: Cursor<'_>) -> Result<MysqlGtidEvent> {
     cursor.u8()?;
     let uuid = uuid_text(cursor.array()?);
     let number = number(cursor.u64()?)?;
+    let time_us = commit_time(&mut cursor)?;
+    Ok(MysqlGtidEvent { origin: MysqlOrigin { uuid, tag: String::new() }, number, time_us })
+}
+
+/// MySQL's ANONYMOUS_GTID_EVENT: as the other, with a GTID that is none; its commit time.
+pub(super) fn anonymous(mut cursor: Cursor<'_>) -> Result<Option<i64>> {
+    cursor.bytes(25)?;
+    commit_time(&mut cursor)
+}
+
+/// The commit times are there since 8.0.1.
+fn commit_time(cursor: &mut Cursor<'_>) -> Result<Option<i64>> {
     let logical_clock = cursor.u8()? == 2;
-    let mut time_us = None;
-    if logical_clock {
-        cursor.bytes(16)?;
-        if cursor.len() >= 7 {
-            let immediate = cursor.uint(7)?;
-            let original = if immediate > TIME_BITS { cursor.uint(7)? } else { immediate };
-            time_us = i64::try_from(original & TIME_BITS).ok();
+    if !logical_clock {
+        return Ok(None);
+    }
+    cursor.bytes(16)?;
+    if cursor.len() < 7 {
+        return Ok(None);
+    }
+    let immediate = cursor.uint(7)?;
+    let original = if immediate > TIME_BITS { cursor.uint(7)? } else { immediate };
+    Ok(i64::try_from(original & TIME_BITS).ok())
+}
+
+/// MySQL's PREVIOUS_GTIDS_LOG_EVENT: number of sources, then of each its uuid and intervals, whose
+/// ends are exclusive. The first byte and the last of the number say whether sources have tags, and
+/// take its place in part.
+pub(super) fn previous_gtids(mut cursor: Cursor<'_>) -> Result<MysqlGtidSet> {
+    const TAGGED: u8 = 1;
+    let head: [u8; 8] = cursor.array()?;
+    let tagged = head[7] == TAGGED;
+    let sources = if tagged {
+        u64::from_le_bytes([head[1], head[2], head[3], head[4], head[5], head[6], 0, 0])
+    } else {
+        u64::from_le_bytes(head)
+    };
+    let mut set = MysqlGtidSet::default();
+    for _ in 0..sources {
+        let uuid = uuid_text(cursor.array()?);
+        let tag = if tagged { tag_text(&mut cursor)? } else { String::new() };
+        let origin = MysqlOrigin { uuid, tag };
+        for _ in 0..cursor.u64()? {
+            let (low, end) = (cursor.u64()?, cursor.u64()?);
+            set.add_interval(&origin, (low, end.saturating_sub(1)));
         }
     }
-    Ok(MysqlGtidEvent { origin: MysqlOrigin { uuid, tag: String::new() }, number, time_us })
+    Ok(set)
 }
 
 /// MySQL's GTID_TAGGED_LOG_EVENT: version, size, last field that matters, then pairs of field

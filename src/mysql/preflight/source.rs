@@ -35,13 +35,12 @@ pub(super) fn settings(probe: &Probe<'_>) -> Vec<Finding> {
     // What only one of the two servers has is absent on the other; these both have.
     need("binlog_format", "ROW", "other formats log statements, not rows");
     need("binlog_row_metadata", "FULL", "without it the log has no column names and signs");
-    need("enforce_gtid_consistency", "ON", "weir reads the log by GTID");
-    need("gtid_mode", "ON", "weir reads the log by GTID");
     if probe.number("server_id") == Some(0) {
         let hint = "set server_id in the server's settings and restart it";
         findings.push(probe.about_database(true, Kind::Setting, "server_id is 0", hint));
     }
     findings.extend(row_image(probe));
+    findings.extend(without_gtids(probe));
     findings.extend(retention(probe));
     findings
 }
@@ -58,6 +57,18 @@ fn row_image(probe: &Probe<'_>) -> Option<Finding> {
          source, and what a row was before a change is not known"
     );
     let hint = format!("to have whole rows in the log, {}", probe.set("binlog_row_image", "FULL"));
+    Some(probe.about_database(false, Kind::Setting, message, hint))
+}
+
+/// By place a link can be followed at one server only.
+fn without_gtids(probe: &Probe<'_>) -> Option<Finding> {
+    let mode = probe.setting("gtid_mode").filter(|mode| mode != "ON")?;
+    let message = format!(
+        "gtid_mode is {mode}: the log is read by file and position, so that the link cannot follow a \
+         failover to another server, and rows that are read again are locked for a moment"
+    );
+    let hint = "set enforce_gtid_consistency and gtid_mode to ON (online, step by step: OFF_PERMISSIVE, \
+        ON_PERMISSIVE, ON)";
     Some(probe.about_database(false, Kind::Setting, message, hint))
 }
 

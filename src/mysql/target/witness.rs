@@ -68,14 +68,6 @@ impl WitnessKey {
         self.write(writer, own::POSITION, Some(position.to_string())).await
     }
 
-    /// Writes another identity of the source, in a transaction of its own.
-    ///
-    /// # Errors
-    /// `Witness` where not exactly one row was hit.
-    pub(super) async fn adopt(self, writer: &mut Writer, identity: &str) -> Result<()> {
-        self.write(writer, own::ADOPT, Some(identity.to_owned())).await
-    }
-
     async fn write(&self, writer: &mut Writer, sql: &str, value: Option<String>) -> Result<()> {
         let mut parameters: Vec<Parameter> = value.map(Parameter::from).into_iter().collect();
         parameters.extend([
@@ -164,4 +156,31 @@ pub(super) async fn create(session: &mut Session, witness: &Witness) -> Result<(
         Kind::Constraint => Error::new(Kind::Witness, format!("{context}: there is one already")),
         _ => hinted(error),
     })
+}
+
+/// Writes position, restart and source identity of a witness, in a transaction of its own.
+///
+/// # Errors
+/// `Witness` where the stored one is not the expected one.
+pub(super) async fn succeed(session: &mut Session, witness: &Witness) -> Result<()> {
+    let context = format!("move the witness of {}", witness.link);
+    let parameters: Vec<Parameter> = vec![
+        witness.position.to_string().into(),
+        witness.restart.as_ref().map(Position::to_string).into(),
+        witness.source_identity.as_str().into(),
+        witness.name.as_str().into(),
+        witness.link.as_str().into(),
+        witness.part.into(),
+        witness.installation.as_str().into(),
+        witness.seq.into(),
+    ];
+    let call = session.conn().exec_drop(own::SUCCEED, parameters);
+    within(CALL_TIMEOUT, &context, call).await?;
+    match session.conn().affected_rows() {
+        1 => Ok(()),
+        hit => Err(Error::new(
+            Kind::Witness,
+            format!("{context}: it is not as it was read, {hit} rows instead of one"),
+        )),
+    }
 }

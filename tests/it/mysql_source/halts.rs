@@ -1,8 +1,6 @@
 //! Whatever weir cannot apply exactly stops the link with its name; what does not concern it does
 //! not.
 
-use std::sync::Arc;
-
 use weir::error::Kind;
 use weir::model::{Before, Op, Value};
 use weir::sandbox::{Options, Server};
@@ -200,25 +198,4 @@ async fn what_is_not_understood_halts_mariadb() {
 async fn a_replaced_database_halts() {
     let Some(rig) = Rig::new(Server::MariaDb1011, Options::default(), TABLES).await else { return };
     rig.halts("CREATE OR REPLACE SCHEMA app", Kind::SchemaChanged, "was dropped").await;
-}
-
-/// Broken if a MySQL source without GTIDs were read: its positions could not be trusted.
-#[tokio::test]
-async fn transactions_without_gtid_halt() {
-    let options =
-        Options::default().set("gtid_mode", "ON_PERMISSIVE").set("enforce_gtid_consistency", "ON");
-    let Some(rig) = Rig::new(Server::MySql97, options, TABLES).await else { return };
-    let opened =
-        weir::mysql::source::open(&rig.context, &rig.database, Arc::clone(&rig.plan)).await;
-    let error = opened.err().expect("refused");
-    assert_eq!(error.kind(), Kind::Setting);
-    assert!(error.chain().contains("gtid_mode"), "{}", error.chain());
-    rig.execute("SET GLOBAL gtid_mode = ON").await;
-    rig.halts(
-        "SET GLOBAL gtid_mode = ON_PERMISSIVE; SET GLOBAL gtid_mode = OFF_PERMISSIVE;
-        INSERT INTO t VALUES (2, 'x', '{}')",
-        Kind::Setting,
-        "GTID",
-    )
-    .await;
 }

@@ -40,9 +40,9 @@ fn int(value: &Value) -> i64 {
     }
 }
 
-async fn marks(server: Server) {
+pub(super) async fn marks(server: Server, options: Options) {
     let ddl = "CREATE TABLE t (id bigint PRIMARY KEY, v bigint)";
-    let Some(rig) = Rig::new(server, Options::default(), ddl).await else { return };
+    let Some(rig) = Rig::new(server, options, ddl).await else { return };
     for id in 0..WRITERS {
         rig.execute(&format!("INSERT INTO t VALUES ({id}, 0)")).await;
     }
@@ -110,11 +110,11 @@ async fn marks(server: Server) {
 /// Broken if a refetch could overwrite a newer value, or miss an older one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn marks_hold_under_load_mysql() {
-    marks(Server::MySql97).await;
+    marks(Server::MySql97, Options::default()).await;
 }
 
 /// As above.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn marks_hold_under_load_mariadb() {
-    marks(Server::MariaDb1011).await;
+    marks(Server::MariaDb1011, Options::default()).await;
 }

@@ -12,11 +12,11 @@ use weir::sandbox::{Options, Server};
 
 use super::rig::{PATIENCE, Rig, follow, inserted};
 
-const TABLE: &str = "CREATE TABLE t (id int PRIMARY KEY, v int)";
+pub(super) const TABLE: &str = "CREATE TABLE t (id int PRIMARY KEY, v int)";
 
 /// Rotation, restart at a commit, restart of the server; nothing comes twice or is missing.
-async fn resumes(server: Server) {
-    let Some(mut rig) = Rig::new(server, Options::default(), TABLE).await else { return };
+pub(super) async fn resumes(server: Server, options: Options) {
+    let Some(mut rig) = Rig::new(server, options, TABLE).await else { return };
     let mut stream = rig.begin().await;
     let start = stream.from.clone();
     rig.execute("INSERT INTO t VALUES (1, 1); FLUSH BINARY LOGS; INSERT INTO t VALUES (2, 2)")
@@ -52,18 +52,18 @@ async fn resumes(server: Server) {
 /// Broken if a resume skipped or repeated a transaction.
 #[tokio::test]
 async fn a_stream_resumes_at_its_commit_mysql() {
-    resumes(Server::MySql97).await;
+    resumes(Server::MySql97, Options::default()).await;
 }
 
 /// As above.
 #[tokio::test]
 async fn a_stream_resumes_at_its_commit_mariadb() {
-    resumes(Server::MariaDb1011).await;
+    resumes(Server::MariaDb1011, Options::default()).await;
 }
 
 /// What is purged is a gap, before the stream and in it; another server is recognised.
-async fn refuses(server: Server) {
-    let Some(rig) = Rig::new(server, Options::default(), TABLE).await else { return };
+pub(super) async fn refuses(server: Server, options: Options) {
+    let Some(rig) = Rig::new(server, options, TABLE).await else { return };
     rig.execute("INSERT INTO t VALUES (1, 1)").await;
     let mut source = rig.source().await;
     let witness = source.begin().await.unwrap();
@@ -87,6 +87,9 @@ async fn refuses(server: Server) {
     }
     let error = source.check_resume(&witness).await.expect_err("a gap");
     assert_eq!(error.kind(), Kind::Gap, "{}", error.chain());
+    let (said, hint) = (error.chain(), error.operator_hint());
+    assert!(said.contains(&format!("begins with {file}")), "{said}");
+    assert!(hint.contains("binlog_expire_logs_seconds = "), "{hint}");
     let error = follow(source, witness, None).error().await;
     assert_eq!(error.kind(), Kind::Gap, "{}", error.chain());
     let mut source = rig.source().await;
@@ -102,33 +105,48 @@ async fn refuses(server: Server) {
 /// Broken if changes missing from the log were passed over in silence.
 #[tokio::test]
 async fn gaps_and_strangers_are_refused_mysql() {
-    refuses(Server::MySql97).await;
+    refuses(Server::MySql97, Options::default()).await;
 }
 
 /// As above.
 #[tokio::test]
 async fn gaps_and_strangers_are_refused_mariadb() {
-    refuses(Server::MariaDb1011).await;
+    refuses(Server::MariaDb1011, Options::default()).await;
 }
 
-/// Broken if a log that was begun anew were read on from a place that it has not reached: its GTIDs
-/// are those of other transactions.
+pub(super) async fn begun_anew(server: Server, options: Options) {
+    let Some(rig) = Rig::new(server, options, TABLE).await else { return };
+    let mut stream = rig.begin().await;
+    rig.execute("FLUSH BINARY LOGS; FLUSH BINARY LOGS; INSERT INTO t VALUES (1, 1)").await;
+    let (_, commit) = stream.transaction().await;
+    stream.stop().await;
+    let mut source = rig.source().await;
+    source.check_resume(&commit.position).await.unwrap();
+    let reset = match server {
+        Server::MySql97 => "RESET BINARY LOGS AND GTIDS",
+        _ => "RESET MASTER",
+    };
+    // The time of a file is known to the second.
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    let grow = "UPDATE t SET v = v + 1;".repeat(40);
+    for (sql, word) in [
+        (format!("{reset}; {grow}"), "ends before"),
+        (format!("FLUSH BINARY LOGS; FLUSH BINARY LOGS; {grow}"), "is another one"),
+        (format!("FLUSH BINARY LOGS; {grow}"), "is another one"),
+    ] {
+        rig.execute(&sql).await;
+        let error = source.check_resume(&commit.position).await.expect_err("a log begun anew");
+        assert_eq!(error.kind(), Kind::Identity, "{}", error.chain());
+        assert!(error.chain().contains(word) && error.chain().contains("was reset"), "{error}");
+    }
+}
+
+/// Broken if a log that was begun anew were read on from a place that it has not reached, or has
+/// reached again: its GTIDs are those of other transactions.
 #[tokio::test]
 async fn a_log_begun_anew_is_recognised() {
     for server in [Server::MySql97, Server::MariaDb1011] {
-        let Some(rig) = Rig::new(server, Options::default(), TABLE).await else { return };
-        rig.execute("FLUSH BINARY LOGS; FLUSH BINARY LOGS; INSERT INTO t VALUES (1, 1)").await;
-        let mut source = rig.source().await;
-        let witness = source.begin().await.unwrap();
-        source.check_resume(&witness).await.unwrap();
-        let reset = match server {
-            Server::MySql97 => "RESET BINARY LOGS AND GTIDS",
-            _ => "RESET MASTER",
-        };
-        rig.execute(&format!("{reset}; {}", "UPDATE t SET v = v + 1;".repeat(100))).await;
-        let error = source.check_resume(&witness).await.expect_err("a log begun anew");
-        assert_eq!(error.kind(), Kind::Identity, "{}", error.chain());
-        assert!(error.chain().contains("was reset"), "{}", error.chain());
+        begun_anew(server, Options::default()).await;
     }
 }
 

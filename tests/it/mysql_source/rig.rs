@@ -56,7 +56,12 @@ impl Rig {
             server_id: None,
         };
         let plan = plan(&database, &link).await;
-        let context = LinkContext { name: "t".to_owned(), link, server_id: 4_000_000_001 };
+        let context = LinkContext {
+            name: "t".to_owned(),
+            link,
+            server_id: 4_000_000_001,
+            installation: "i".to_owned(),
+        };
         Some(Rig { server: running, database, context, plan })
     }
 

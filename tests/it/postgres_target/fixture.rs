@@ -36,7 +36,7 @@ pub(super) fn keep_secret(file: &Path, secret: &str) {
 
 pub(super) fn context() -> LinkContext {
     let link = LinkName { source: "src".to_owned(), target: "dst".to_owned() };
-    LinkContext { name: "test".to_owned(), link, server_id: 1 }
+    LinkContext { name: "test".to_owned(), link, server_id: 1, installation: String::new() }
 }
 
 impl Site {
