@@ -72,10 +72,16 @@ pub enum Verb {
     Run(RunArgs),
     /// Show each link: state, position, lag, and what to do where it is halted
     Status(StatusArgs),
+    /// Show what the configuration files would change of what runs, and what that causes
+    Plan(PlanArgs),
+    /// Let the running weir take up changed configuration files: all of them, or nothing
+    Reload(ReloadArgs),
     /// Stop links at a commit until they are resumed; the source keeps their log
     Pause(PauseArgs),
     /// Let halted or paused links go on
     Resume(ResumeArgs),
+    /// Show, export or import what is remembered of each link
+    Checkpoint(CheckpointArgs),
     /// Return once everything committed on the source before the call is applied on the target
     Wait(WaitArgs),
     /// Print the completion script of a shell
@@ -261,12 +267,63 @@ pub struct StatusArgs {
     pub watch: Option<u64>,
 }
 
+/// `weir plan`.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `weir reload`.
+#[derive(Debug, Args)]
+pub struct ReloadArgs {
+    /// The changes that need a decision are decided
+    #[arg(long)]
+    pub accept: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `weir pause`.
 #[derive(Debug, Args)]
 pub struct PauseArgs {
     /// The links
     #[arg(value_name = "SOURCE:TARGET", value_parser = parse_link, required = true)]
     pub links: Vec<LinkName>,
+}
+
+/// `weir checkpoint`.
+#[derive(Debug, Args)]
+pub struct CheckpointArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub verb: CheckpointVerb,
+}
+
+/// What is done with checkpoints.
+#[derive(Debug, Subcommand)]
+pub enum CheckpointVerb {
+    /// Print position, identities, digests and times
+    Show {
+        /// The link [default: all]
+        #[arg(value_name = "SOURCE:TARGET", value_parser = parse_link)]
+        link: Option<LinkName>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write everything to a new file
+    Export {
+        /// The file
+        file: PathBuf,
+    },
+    /// Take up what was exported, while weir is stopped
+    Import {
+        /// The file
+        file: PathBuf,
+    },
 }
 
 /// `weir wait`.

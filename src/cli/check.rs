@@ -98,7 +98,7 @@ fn print(report: &Report) {
 }
 
 /// An error met while looking, as a finding about `subject`.
-fn met(subject: &str, error: &Error) -> Finding {
+pub(super) fn met(subject: &str, error: &Error) -> Finding {
     Finding {
         fatal: true,
         kind: error.kind(),
@@ -212,7 +212,7 @@ pub(super) async fn preflight(ends: &Ends<'_>, plan: &LinkPlan) -> Vec<Finding> 
 
 /// Source tables that hold rows although nobody said that a new link begins now. A link that has
 /// its witness is no longer new.
-async fn start_needed(ends: &Ends<'_>, plan: &LinkPlan) -> Vec<Finding> {
+pub(super) async fn start_needed(ends: &Ends<'_>, plan: &LinkPlan) -> Vec<Finding> {
     if ends.config.options(ends.link()).start == Some(Start::Now) {
         return Vec::new();
     }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use crate::cli::args::Global;
 use crate::config::{
-    self, ApplyOptions, Config, Database, LinkName, Secret, show_duration, show_size,
+    self, ApplyOptions, Config, Database, LinkName, Replicate, Secret, TableMapping, show_duration,
+    show_size,
 };
 use crate::error::{Error, Kind, Result};
 use crate::link::ports::{LinkContext, Room};
@@ -138,7 +139,10 @@ pub(super) fn settings(config: &Config, link: &LinkName) -> BTreeMap<String, Str
     for database in [&link.source, &link.target].into_iter().filter_map(|n| config.databases.get(n))
     {
         let Database { name, dialect, user, database: place, tls, .. } = database;
-        let at = format!("{dialect} {user}@{}/{place}", database.listens_at());
+        // The digest tells what is not written out here.
+        let digest = digest_of([format!("{database:?}").as_str()]);
+        let digest = digest.get(..8).unwrap_or_default();
+        let at = format!("{dialect} {user}@{}/{place} ({digest})", database.listens_at());
         set(format!("database {name}"), at);
         set(format!("tls of {name}"), format!("{} {:?} {:?}", tls.mode, tls.ca, tls.identity));
         let password = match &database.password {
@@ -152,11 +156,27 @@ pub(super) fn settings(config: &Config, link: &LinkName) -> BTreeMap<String, Str
         };
         set(format!("password of {name}"), password);
     }
+    set("rules".to_owned(), rules(config, link));
     if let Some(first) = config.databases.get(&link.source).and_then(|source| source.server_id) {
         let id = first.saturating_add(number_among_siblings(config, link));
         set("server_id".to_owned(), id.to_string());
     }
     settings
+}
+
+/// A digest of the rules that may concern a link, wherever they stand in the files: one that has no
+/// effect now has one when a table is altered.
+fn rules(config: &Config, link: &LinkName) -> String {
+    let mut texts = Vec::new();
+    for rule in &config.replicates {
+        if rule.from == link.source && rule.to == link.target {
+            texts.push(format!("{:?}", Replicate { at: String::new(), ..rule.clone() }));
+        }
+    }
+    for table in config.tables.iter().filter(|table| table.addresses.contains_key(&link.source)) {
+        texts.push(format!("{:?}", TableMapping { at: String::new(), ..table.clone() }));
+    }
+    digest_of(texts.iter().map(String::as_str))
 }
 
 /// How many links of the same source come before this one: each has a capture of its own, and

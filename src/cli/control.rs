@@ -26,13 +26,17 @@ const SOCKET: &str = "weir.sock";
 const CLIENTS_MAX: usize = 16;
 /// Longest path of a Unix socket, in bytes, with its closing NUL not counted.
 const SOCKET_PATH_BYTES_MAX: usize = 107;
-/// Longest request or answer, in bytes.
-const LINE_BYTES_MAX: u64 = 1 << 20;
+/// Longest request, in bytes.
+const REQUEST_BYTES_MAX: u64 = 1 << 20;
+/// Longest answer, in bytes: what runs may be thousands of tables.
+const ANSWER_BYTES_MAX: u64 = 256 << 20;
 /// How long a process may hold the state directory without listening.
 const START_MAX: Duration = Duration::from_secs(5);
 const ASK_EVERY: Duration = Duration::from_millis(50);
 /// How long either side waits for the other.
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a reload may take: both servers of every link are looked at, and links drain.
+const RELOAD_MAX: Duration = Duration::from_secs(600);
 
 /// What a verb asks of the running weir.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,13 +68,28 @@ pub enum Request {
         /// What [`Request::Head`] told.
         position: String,
     },
+    /// What runs, as it is kept with the checkpoint of each link.
+    Outlines,
+    /// Take up changed files.
+    Reload {
+        /// Changes that need a decision are decided.
+        accept: bool,
+    },
 }
 
 impl Request {
+    /// How long an answer is waited for.
+    fn patience(&self) -> Duration {
+        match self {
+            Request::Reload { .. } => RELOAD_MAX,
+            _ => TIMEOUT * 2,
+        }
+    }
+
     /// The link that it is about.
     pub fn link(&self) -> &str {
         match self {
-            Request::Status => "",
+            Request::Status | Request::Outlines | Request::Reload { .. } => "",
             Request::Resume { link, .. }
             | Request::Pause { link }
             | Request::Head { link }
@@ -197,7 +216,7 @@ impl Socket {
 async fn answer<R: Respond>(stream: UnixStream, responder: &R) -> std::io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
-    let mut reader = BufReader::new(read.take(LINE_BYTES_MAX));
+    let mut reader = BufReader::new(read.take(REQUEST_BYTES_MAX));
     tokio::time::timeout(TIMEOUT, reader.read_line(&mut line)).await??;
     let answer = match serde_json::from_str(&line) {
         Ok(request) => responder.respond(request).await,
@@ -245,10 +264,10 @@ async fn ask_once(state_dir: &Path, request: &Request) -> Result<Option<Answer>>
         text.push('\n');
         write.write_all(text.as_bytes()).await?;
         let mut line = String::new();
-        BufReader::new(read.take(LINE_BYTES_MAX)).read_line(&mut line).await?;
+        BufReader::new(read.take(ANSWER_BYTES_MAX)).read_line(&mut line).await?;
         serde_json::from_str(&line).map_err(std::io::Error::other)
     };
-    match tokio::time::timeout(TIMEOUT * 2, exchange).await {
+    match tokio::time::timeout(request.patience(), exchange).await {
         Ok(Ok(answer)) => Ok(Some(answer)),
         Ok(Err(cause)) => Err(broken(&path).caused_by(cause)),
         Err(_) => Err(broken(&path)),

@@ -3,6 +3,7 @@
 
 mod args;
 mod check;
+mod checkpoint;
 mod completions;
 mod context;
 pub mod control;
@@ -14,11 +15,15 @@ mod init;
 mod man;
 mod notify;
 mod output;
+mod plan;
+mod prospect;
+mod reload;
 mod responder;
 mod resume;
 mod run;
 mod setup;
 mod signals;
+mod spec;
 mod state;
 mod status;
 mod wait;
@@ -60,8 +65,11 @@ async fn dispatch(cli: &Cli) -> Result<ExitCode> {
         Verb::Teardown(args) => setup::tear_down(global, args).await,
         Verb::Run(args) => Box::pin(run::run(global, args)).await,
         Verb::Status(args) => status::run(global, args).await,
+        Verb::Plan(args) => plan::plan(global, args).await,
+        Verb::Reload(args) => plan::reload(global, args).await,
         Verb::Pause(args) => resume::pause(global, args).await,
         Verb::Resume(args) => resume::resume(global, args).await,
+        Verb::Checkpoint(args) => checkpoint::run(global, args).await,
         Verb::Wait(args) => wait::run(global, args).await,
         Verb::Completions(args) => completions::run(args),
         Verb::Man(args) => man::run(args),

@@ -1,12 +1,20 @@
 //! What the running weir answers to the other verbs.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::{mpsc, oneshot};
+
 use crate::cli::control::{Answer, Request, Respond};
+use crate::cli::reload::Asked;
+use crate::cli::state;
 use crate::cli::status::Line;
 use crate::error::{Kind, Result};
+use crate::link::ledger::Ledger;
 use crate::link::supervisor::{LinkHandle, Links};
 use crate::position::Position;
+use crate::state::Store;
 
 /// How long a source is waited for to tell the end of its log; whoever asked asks again.
 const HEAD_MAX: Duration = Duration::from_secs(2);
@@ -14,6 +22,8 @@ const HEAD_MAX: Duration = Duration::from_secs(2);
 /// Answers the other verbs.
 pub(super) struct Responder {
     pub(super) links: Links,
+    pub(super) store: Arc<Store>,
+    pub(super) reloads: mpsc::Sender<Asked>,
 }
 
 impl Respond for Responder {
@@ -24,6 +34,18 @@ impl Respond for Responder {
                 let lines: Vec<Line> = links.iter().map(line).collect();
                 ok(serde_json::json!({ "running": true, "links": lines }))
             }
+            Request::Outlines => {
+                let links = self.links.borrow().clone();
+                let known = links.iter().filter_map(|handle| {
+                    let known = self.store.load(&handle.link)?;
+                    Some((handle.link.to_string(), state::ran(&known)?))
+                });
+                match serde_json::to_value(known.collect::<BTreeMap<_, _>>()) {
+                    Ok(known) => ok(known),
+                    Err(cause) => Answer::failed(cause.to_string(), Kind::Internal.hint()),
+                }
+            }
+            Request::Reload { accept } => self.reload(accept).await,
             Request::Resume { link, schema_reviewed } => {
                 self.with(&link, async |handle| done(handle.resume(schema_reviewed).await)).await
             }
@@ -39,6 +61,16 @@ impl Respond for Responder {
 }
 
 impl Responder {
+    async fn reload(&self, accept: bool) -> Answer {
+        let busy =
+            || Answer::failed("weir is reloading, or about to stop", "ask again in a moment");
+        let (answer, answered) = oneshot::channel();
+        match self.reloads.try_send(Asked { accept, answer: Some(answer) }) {
+            Ok(()) => answered.await.unwrap_or_else(|_| busy()),
+            Err(_) => busy(),
+        }
+    }
+
     async fn with(&self, link: &str, answer: impl AsyncFnOnce(LinkHandle) -> Answer) -> Answer {
         let links = self.links.borrow().clone();
         match links.iter().find(|handle| handle.link.to_string() == link) {

@@ -2,34 +2,32 @@
 //! control socket meanwhile. Signals are caught before anything else, and everything that can be
 //! taken by another process is taken before any link starts.
 
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::args::{Global, RunArgs};
-use crate::cli::check::preflight;
-use crate::cli::context::{Ends, links, load, refused, settings};
+use crate::cli::context::{links, load};
 use crate::cli::control;
 use crate::cli::exit;
 use crate::cli::notify::Notify;
 use crate::cli::output::complain;
+use crate::cli::reload::{Asked, Prepared, Reloader, retire, watch};
 use crate::cli::responder::Responder;
 use crate::cli::signals::Signals;
-use crate::config::{ApplyOptions, Config, LinkName, Streaming};
+use crate::cli::spec::{clear_spool, spec};
+use crate::config::{Config, LinkName};
 use crate::error::{Kind, Result};
-use crate::link::ends::RoomEnds;
 use crate::link::ledger::Ledger;
-use crate::link::ports::SpoolPlace;
 use crate::link::status::LinkState;
-use crate::link::supervisor::{LinkHandle, LinkSpec, Links, Shared, Supervisor};
+use crate::link::supervisor::{LinkHandle, Links, Shared, Supervisor};
 use crate::observe::http;
-use crate::observe::metrics::{Metrics, Watched};
-use crate::plan::LinkPlan;
+use crate::observe::metrics::Metrics;
 use crate::state::Store;
 
 /// How often the links are looked at, to end when none can go on.
@@ -41,22 +39,26 @@ const ANSWERS_MAX: Duration = Duration::from_secs(2);
 pub(super) async fn run(global: &Global, args: &RunArgs) -> Result<ExitCode> {
     let config = Arc::new(load(global)?);
     let names = links(&config, &[])?;
-    let mut signals = Signals::listen()?;
+    let (mut signals, hangups) = (Signals::listen()?, Signals::hangup()?);
     let store = tokio::select! {
         biased;
         signal = signals.next() => return Ok(stopped(signal, args)),
         store = Store::open(&config.state_dir) => Arc::new(store?),
     };
-    let result = replicate(&config, &names, &store, signals, args).await;
+    for link in store.links().iter().filter(|link| !names.contains(link)) {
+        retire(&store, link).await;
+    }
+    let result = replicate(global, &config, &names, &store, [signals, hangups], args).await;
     store.close().await;
     result
 }
 
 async fn replicate(
+    global: &Global,
     config: &Arc<Config>,
     names: &[LinkName],
     store: &Arc<Store>,
-    signals: Signals,
+    signals: [Signals; 2],
     args: &RunArgs,
 ) -> Result<ExitCode> {
     clear_spool(&config.state_dir);
@@ -83,14 +85,21 @@ async fn replicate(
         "weir is up"
     );
     let links = supervisor.links();
-    let watched =
-        |handle: &LinkHandle| Watched { link: handle.link.clone(), status: handle.watch() };
-    metrics.watch(links.borrow().iter().map(watched).collect());
-    let responder = Arc::new(Responder { links: links.clone() });
+    watch(&metrics, &links.borrow());
+    let (reloads, asked) = mpsc::channel(1);
+    let responder = Responder { links: links.clone(), store: Arc::clone(store), reloads };
+    let responder = Arc::new(responder);
+    let mut reloader = Reloader {
+        global: global.clone(),
+        config: Arc::clone(config),
+        store: Arc::clone(store),
+        metrics,
+        until_caught_up: args.until_caught_up,
+    };
     services.spawn(socket.serve(responder, stop.clone()));
     let mut notify = Notify::from_environment();
     notify.ready();
-    let signal = until_ended(&mut supervisor, signals, &mut notify).await;
+    let signal = until_ended(&mut supervisor, &mut reloader, asked, signals, &mut notify).await;
     stop.cancel();
     let answered = async { while services.join_next().await.is_some() {} };
     if tokio::time::timeout(ANSWERS_MAX, answered).await.is_err() {
@@ -134,13 +143,17 @@ async fn serve_http(
 /// is halted and none of them waits for a decision that `weir resume` can bring.
 async fn until_ended(
     supervisor: &mut Supervisor,
-    mut signals: Signals,
+    reloader: &mut Reloader,
+    mut reloads: mpsc::Receiver<Asked>,
+    [mut signals, mut hangups]: [Signals; 2],
     notify: &mut Notify,
 ) -> Option<&'static str> {
     let mut look = tokio::time::interval(LOOK_EVERY);
     let (shutdown, links) = (supervisor.shutdown(), supervisor.links());
     let mut stopping = None;
+    let mut preparing: Option<BoxFuture<'static, Prepared>> = None;
     loop {
+        let may_reload = preparing.is_none() && stopping.is_none();
         tokio::select! {
             biased;
             () = supervisor.finished() => return stopping,
@@ -149,6 +162,18 @@ async fn until_ended(
                 notify.stopping();
                 shutdown.start();
                 stopping = Some(signal);
+                preparing = None;
+            }
+            _ = hangups.next(), if may_reload => {
+                let asked = Asked { accept: false, answer: None };
+                preparing = Some(reloader.prepare(asked, &links.borrow()));
+            }
+            Some(asked) = reloads.recv(), if may_reload => {
+                preparing = Some(reloader.prepare(asked, &links.borrow()));
+            }
+            prepared = prepared(&mut preparing) => {
+                preparing = None;
+                reloader.apply(supervisor, prepared).await;
             }
             _ = look.tick() => {
                 let handles = links.borrow().clone();
@@ -161,6 +186,14 @@ async fn until_ended(
                 }
             }
         }
+    }
+}
+
+/// What is being prepared, once it is; never where nothing is.
+async fn prepared(preparing: &mut Option<BoxFuture<'static, Prepared>>) -> Prepared {
+    match preparing {
+        Some(preparing) => preparing.await,
+        None => std::future::pending().await,
     }
 }
 
@@ -189,75 +222,4 @@ fn verdict(links: &Links) -> ExitCode {
         }
     }
     if paused { exit::HALTED.into() } else { exit::after(kinds, exit::HALTED).into() }
-}
-
-/// The folder of what is kept of open transactions, below the state directory.
-const SPOOL: &str = "spool";
-
-/// Removes what a weir that was killed left of open transactions: it comes again.
-fn clear_spool(state_dir: &Path) {
-    let path = state_dir.join(SPOOL);
-    match std::fs::remove_dir_all(&path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            tracing::warn!(path = %path.display(), %error, "an old spool cannot be removed");
-        }
-        _ => {}
-    }
-}
-
-/// Where the link's open transactions are kept, if they are asked for.
-fn spool_place(config: &Config, link: &LinkName, options: &ApplyOptions) -> Option<SpoolPlace> {
-    (options.streaming == Streaming::On).then(|| SpoolPlace {
-        directory: config.state_dir.join(SPOOL).join(link.slot_suffix()),
-        bytes_max: options.spool_bytes_max as u64,
-    })
-}
-
-/// One link as the supervisor takes it.
-fn spec(config: &Arc<Config>, link: &LinkName, installation: &str) -> Result<LinkSpec> {
-    let ends = Ends::of(config, link, installation)?;
-    let options = config.options(link).clone();
-    let settings = settings(config, link);
-    let context = ends.context.clone();
-    let spool = spool_place(config, link, &options);
-    let (config, link, seed) = (Arc::clone(config), link.clone(), installation.to_owned());
-    let told = Arc::new(AtomicBool::new(false));
-    let ends = RoomEnds {
-        context: context.clone(),
-        source_room: ends.source_room(),
-        source: ends.source.clone(),
-        target_room: ends.target_room(),
-        target: ends.target.clone(),
-        spool,
-        lock_timeout: options.lock_timeout,
-        replan: Box::new(move || {
-            let (config, link, seed) = (Arc::clone(&config), link.clone(), seed.clone());
-            let told = Arc::clone(&told);
-            Box::pin(async move { replan(&config, &link, &seed, &told).await.map(Arc::new) })
-        }),
-    };
-    Ok(LinkSpec { context, options, ends: Arc::new(ends), settings })
-}
-
-/// Reads both catalogs, compiles the plan and looks at both servers again. Warnings are logged once
-/// per process.
-async fn replan(
-    config: &Config,
-    link: &LinkName,
-    seed: &str,
-    told: &AtomicBool,
-) -> Result<LinkPlan> {
-    let ends = Ends::of(config, link, seed)?;
-    let catalogs = ends.catalogs().await?;
-    let plan = ends.plan(&catalogs).map_err(|findings| refused(link, &findings))?;
-    let findings = preflight(&ends, &plan).await;
-    if findings.iter().any(|finding| finding.fatal) {
-        return Err(refused(link, &findings));
-    }
-    if !told.swap(true, Ordering::Relaxed) {
-        for finding in &findings {
-            tracing::warn!(%link, subject = finding.subject, hint = finding.hint, "{}", finding.message);
-        }
-    }
-    Ok(plan)
 }

@@ -23,6 +23,11 @@ impl Signals {
         self.and("SIGHUP", SignalKind::hangup())
     }
 
+    /// SIGHUP alone: the files are to be loaded again.
+    pub(super) fn hangup() -> Result<Signals> {
+        Signals(Vec::new()).and_hangup()
+    }
+
     fn and(mut self, name: &'static str, kind: SignalKind) -> Result<Signals> {
         let listening = signal(kind).map_err(|cause| {
             Error::new(Kind::Io, format!("cannot listen for {name}")).caused_by(cause)

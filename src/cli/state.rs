@@ -1,10 +1,15 @@
 //! What the verbs do with the state directory while no weir runs on it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
+use crate::cli::prospect::Known;
 use crate::config::{Config, LinkName};
 use crate::error::{Error, Kind, Result};
-use crate::link::ledger::{Checkpoint, Ledger};
+use crate::link::ledger::{Checkpoint, Ledger, Progress};
+use crate::plan::Outline;
 use crate::state::{self, Store};
 
 /// What is remembered of every link; nothing if weir has never run here. Reads only, so that any
@@ -39,4 +44,50 @@ pub(super) async fn change(
     let recorded = store.record(link, checkpoint).await;
     store.close().await;
     recorded
+}
+
+/// What runs of a link, as it is told by the running weir.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Ran {
+    tables: Vec<String>,
+    outline: Option<Outline>,
+    position: String,
+}
+
+/// What runs of a link; nothing of one that has not begun.
+pub(super) fn ran(known: &Checkpoint) -> Option<Ran> {
+    let position = known.progress.as_ref()?.position.to_string();
+    let tables = known.shapes.keys().cloned().collect();
+    Some(Ran { tables, outline: known.outline.as_deref().cloned(), position })
+}
+
+/// What the running weir has told.
+pub(super) fn known(told: serde_json::Value) -> Result<Known> {
+    let other = || Error::new(Kind::Io, "the running weir is of another version");
+    let told: BTreeMap<String, Ran> =
+        serde_json::from_value(told).map_err(|cause| other().caused_by(cause))?;
+    let mut known = Known::new();
+    for (link, Ran { tables, outline, position }) in told {
+        let (source, target) = link.split_once(':').ok_or_else(other)?;
+        let link = LinkName { source: source.to_owned(), target: target.to_owned() };
+        let position = position.parse().map_err(|cause| other().caused_by(cause))?;
+        let shapes = tables.into_iter().map(|table| (table, Vec::new())).collect();
+        known.insert(
+            link,
+            Checkpoint {
+                progress: Some(Progress { seq: 0, position }),
+                shapes: Arc::new(shapes),
+                outline: outline.map(Arc::new),
+                ..Checkpoint::default()
+            },
+        );
+    }
+    Ok(known)
+}
+
+/// What ran when weir stopped.
+pub(super) fn begun(config: &Config) -> Result<Known> {
+    let mut known = checkpoints(config)?;
+    known.retain(|_, known| known.progress.is_some() && !known.retired);
+    Ok(known)
 }

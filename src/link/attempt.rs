@@ -137,6 +137,7 @@ pub(super) async fn run(link: &Link, orders: &mut Orders, stop: &Shutdown) -> Re
     checkpoint.target_identity.clone_from(&witness.target_identity);
     checkpoint.progress = Some(Progress { seq: witness.seq, position: witness.position.clone() });
     checkpoint.starting = false;
+    checkpoint.retired = false;
     checkpoint.halt = None;
     link.record(&checkpoint).await?;
     let unfinished = answered("tell open transactions", ends.scan.unfinished()).await?;

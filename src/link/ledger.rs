@@ -36,6 +36,8 @@ pub struct Checkpoint {
     pub starting: bool,
     /// Since when a person has paused the link, microseconds since 1970; it is until he resumes it.
     pub paused_since_us: Option<i64>,
+    /// It is no longer configured; what it left at its ends is there still.
+    pub retired: bool,
     /// Shapes in the log up to here were reviewed by a person.
     pub reviewed_until: Option<Position>,
     /// The accepted shape of each table, by source `schema.table`; empty until first recorded.

@@ -62,11 +62,19 @@ pub struct Difference {
     pub effect: String,
 }
 
+/// The effect of what has no other.
+const FROM_NOW: &str = "from now on";
+/// The setting that is a digest, for nobody to read.
+const RULES: &str = "rules";
+
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.table {
-            Some(table) => write!(f, "table {table}: {}; {}", self.what, self.effect),
-            None => write!(f, "{}; {}", self.what, self.effect),
+        if let Some(table) = &self.table {
+            write!(f, "table {table}: ")?;
+        }
+        match self.effect.as_str() {
+            FROM_NOW => f.write_str(&self.what),
+            effect => write!(f, "{}; {effect}", self.what),
         }
     }
 }
@@ -119,7 +127,9 @@ impl Outline {
         let keys: BTreeSet<_> = self.settings.keys().chain(before.settings.keys()).collect();
         for key in keys {
             let (old, new) = (before.settings.get(key), self.settings.get(key));
-            if old != new {
+            if old != new && key == RULES {
+                differences.push(from_now("its rules are written otherwise".to_owned()));
+            } else if old != new {
                 let text =
                     |value: Option<&String>| value.map_or("unset", String::as_str).to_owned();
                 differences.push(from_now(format!("{key} was {}, is {}", text(old), text(new))));
@@ -225,7 +235,7 @@ fn added(table: &TableOutline, filled: bool) -> Difference {
 }
 
 fn from_now(what: String) -> Difference {
-    let effect = "from now on".to_owned();
+    let effect = FROM_NOW.to_owned();
     Difference { table: None, verdict: Verdict::FromNow, what, effect }
 }
 

@@ -30,6 +30,8 @@ pub(super) struct Stored {
     starting: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     paused_since_us: Option<i64>,
+    #[serde(default)]
+    retired: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reviewed_until: Option<String>,
 }
@@ -60,6 +62,7 @@ impl Stored {
             }),
             starting: checkpoint.starting,
             paused_since_us: checkpoint.paused_since_us,
+            retired: checkpoint.retired,
             reviewed_until: checkpoint.reviewed_until.as_ref().map(ToString::to_string),
         }
     }
@@ -84,6 +87,7 @@ impl Stored {
             halt: self.halt.map(StoredHalt::record),
             starting: self.starting,
             paused_since_us: self.paused_since_us,
+            retired: self.retired,
             reviewed_until,
             shapes: Default::default(),
             outline: None,
@@ -151,6 +155,7 @@ mod tests {
             }),
             starting: true,
             paused_since_us: Some(11),
+            retired: true,
             reviewed_until: Some("lsn:0/1".parse().expect("lsn")),
             shapes: Default::default(),
             outline: None,

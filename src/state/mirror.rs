@@ -23,11 +23,11 @@ use super::directory::{Directory, state_error};
 
 /// What a ledger holds, in memory.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Contents {
+pub struct Contents {
     /// Of this installation; empty until known.
-    pub(super) installation: String,
+    pub installation: String,
     /// Newest checkpoint of each link.
-    pub(super) links: BTreeMap<LinkName, Checkpoint>,
+    pub links: BTreeMap<LinkName, Checkpoint>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -51,18 +51,57 @@ const VERSION: u16 = 1;
 /// The file's name.
 pub(super) const NAME: &str = "checkpoints.json";
 
+impl File {
+    fn of(contents: &Contents) -> File {
+        let links = contents.links.iter().map(|(link, checkpoint)| {
+            let shapes = Arc::clone(&checkpoint.shapes);
+            let outline = checkpoint.outline.clone();
+            (link.to_string(), Entry { checkpoint: Stored::of(checkpoint), shapes, outline })
+        });
+        let (version, installation) = (VERSION, contents.installation.clone());
+        File { version, installation, links: links.collect() }
+    }
+}
+
+impl Contents {
+    /// As JSON, in the mirror's form.
+    pub fn to_value(&self) -> Result<serde_json::Value> {
+        serde_json::to_value(File::of(self)).map_err(|cause| {
+            Error::new(Kind::Internal, "a checkpoint cannot be written down").caused_by(cause)
+        })
+    }
+
+    /// Reads [`Contents::to_value`]; an entry that cannot be read is an error.
+    pub fn of_value(value: serde_json::Value) -> Result<Contents> {
+        let unusable = |what: &str| Error::new(Kind::State, format!("{what} cannot be read"));
+        let file: File = serde_json::from_value(value)
+            .map_err(|cause| unusable("the checkpoints").caused_by(cause))?;
+        if file.version != VERSION {
+            let context = format!("the checkpoints have version {}, not {VERSION}", file.version);
+            return Err(Error::new(Kind::State, context).hint("use the weir that wrote them"));
+        }
+        let mut links = BTreeMap::new();
+        for (name, entry) in file.links {
+            let known = entry.read(&name);
+            let (link, checkpoint) = known.ok_or_else(|| unusable(&format!("the entry {name}")))?;
+            links.insert(link, checkpoint);
+        }
+        Ok(Contents { installation: file.installation, links })
+    }
+}
+
+impl Entry {
+    fn read(self, name: &str) -> Option<(LinkName, Checkpoint)> {
+        let (link, mut checkpoint) = parse_link(name).zip(self.checkpoint.checkpoint())?;
+        checkpoint.shapes = self.shapes;
+        checkpoint.outline = self.outline;
+        Some((link, checkpoint))
+    }
+}
+
 /// Replaces the mirror.
 pub(super) fn write(directory: &Directory, contents: &Contents) -> io::Result<()> {
-    let links = contents.links.iter().map(|(link, checkpoint)| {
-        let shapes = Arc::clone(&checkpoint.shapes);
-        let outline = checkpoint.outline.clone();
-        (link.to_string(), Entry { checkpoint: Stored::of(checkpoint), shapes, outline })
-    });
-    let file = File {
-        version: VERSION,
-        installation: contents.installation.clone(),
-        links: links.collect(),
-    };
+    let file = File::of(contents);
     let path = directory.mirror();
     let temporary = path.with_extension("json.new");
     let mut output =
@@ -84,7 +123,12 @@ pub(super) fn read(directory: &Directory) -> Option<Contents> {
 /// What is remembered of every link by the state directory `path`, read without holding it and
 /// without writing anything; empty if weir has never run there.
 pub fn remembered(path: &Path) -> Result<BTreeMap<LinkName, Checkpoint>> {
-    Ok(load(&path.join(NAME))?.map_or_else(BTreeMap::new, |contents| contents.links))
+    Ok(memory(path)?.map_or_else(BTreeMap::new, |contents| contents.links))
+}
+
+/// The same with the installation; `None` if weir has never run there.
+pub fn memory(path: &Path) -> Result<Option<Contents>> {
+    load(&path.join(NAME))
 }
 
 /// The contents of a mirror; `None` where there is none.
@@ -106,14 +150,10 @@ fn load(path: &Path) -> Result<Option<Contents>> {
     }
     let mut links = BTreeMap::new();
     for (name, entry) in file.links {
-        let checkpoint = parse_link(&name).zip(entry.checkpoint.checkpoint());
-        let Some((link, mut checkpoint)) = checkpoint else {
-            tracing::warn!(link = name, "an entry of checkpoints.json cannot be read");
-            continue;
-        };
-        checkpoint.shapes = entry.shapes;
-        checkpoint.outline = entry.outline;
-        links.insert(link, checkpoint);
+        match entry.read(&name) {
+            Some((link, checkpoint)) => drop(links.insert(link, checkpoint)),
+            None => tracing::warn!(link = name, "an entry of checkpoints.json cannot be read"),
+        }
     }
     Ok(Some(Contents { installation: file.installation, links }))
 }
@@ -140,6 +180,7 @@ mod tests {
         let contents =
             Contents { installation: "a".repeat(32), links: BTreeMap::from([(link, checkpoint)]) };
         write(&directory, &contents).expect("written");
+        assert_eq!(Contents::of_value(contents.to_value().expect("JSON")).expect("read"), contents);
         assert_eq!(read(&directory), Some(contents));
     }
 }

@@ -15,5 +15,5 @@ mod store;
 mod writer;
 
 pub use directory::{held, is_held};
-pub use mirror::remembered;
+pub use mirror::{Contents, memory, remembered};
 pub use store::Store;

@@ -40,6 +40,11 @@ impl Store {
         })?
     }
 
+    /// Every link that is remembered.
+    pub fn links(&self) -> Vec<LinkName> {
+        self.contents().links.keys().cloned().collect()
+    }
+
     /// Forgets a link that was torn down, so that it may start anew.
     pub async fn forget(&self, link: &LinkName) -> Result<()> {
         let (done, durable) = oneshot::channel();

@@ -31,6 +31,7 @@ mod postgres_source;
 mod postgres_target;
 mod random;
 mod refusals;
+mod reload;
 mod sandbox;
 mod service;
 mod standby;

@@ -121,6 +121,10 @@ impl Life {
                 self.orders.accepted = accepted;
                 self.orders.plan = None;
                 tracing::info!(link = %self.link.name(), "the link is configured anew");
+                let known = self.link.board.get();
+                if known.state != LinkState::Paused {
+                    self.link.board.enter(LinkState::Starting, known.error);
+                }
                 tell(answer, Ok(()));
                 true
             }

@@ -1,0 +1,341 @@
+//! What a configuration would change of what runs: told by `weir plan`, done by `weir reload`.
+//!
+//! Each link's plan is compiled from the files and both catalogs as they are now, and compared with
+//! the outline that is kept with its checkpoint. What a difference causes is judged by
+//! [`Outline::differences`] alone; here is what only a look at the servers can tell: whether tables
+//! hold rows, which statements are needed, and what stands against it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::cli::check::{met, preflight, start_needed};
+use crate::cli::context::{Ends, settings};
+use crate::cli::output::say;
+use crate::config::{Config, Database, LinkName};
+use crate::error::Result;
+use crate::link::joining;
+use crate::link::ledger::Checkpoint;
+use crate::model::{Identity, Table, TableName};
+use crate::plan::{self, Difference, Finding, LinkPlan, Outline, Verdict};
+use crate::position::Position;
+
+/// What runs, by link.
+pub(super) type Known = BTreeMap<LinkName, Checkpoint>;
+
+/// How a link of the files stands to what runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Standing {
+    /// Something stands against it, and it cannot be compared.
+    Unknown,
+    /// Nothing differs.
+    Same,
+    /// Something differs.
+    Changed,
+    /// It does not run yet.
+    New,
+    /// It runs, and the files have it no more.
+    Removed,
+}
+
+/// Statements for one database, with the words of `weir setup`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Statements {
+    database: String,
+    at: String,
+    pub(super) sql: Vec<String>,
+}
+
+/// What stands against a link.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Problem {
+    pub(super) text: String,
+    pub(super) hint: String,
+}
+
+/// What would become of one link.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Prospect {
+    pub(super) link: String,
+    pub(super) standing: Standing,
+    pub(super) differences: Vec<Difference>,
+    /// To be run before the change.
+    pub(super) before: Vec<Statements>,
+    /// To be run after it.
+    pub(super) after: Vec<Statements>,
+    pub(super) problems: Vec<Problem>,
+    #[serde(skip)]
+    name: Option<LinkName>,
+    #[serde(skip)]
+    outline: Outline,
+}
+
+impl Prospect {
+    fn of(link: &LinkName, standing: Standing) -> Prospect {
+        Prospect {
+            link: link.to_string(),
+            standing,
+            differences: Vec::new(),
+            before: Vec::new(),
+            after: Vec::new(),
+            problems: Vec::new(),
+            name: Some(link.clone()),
+            outline: Outline::default(),
+        }
+    }
+
+    /// The link.
+    pub(super) fn name(&self) -> Option<&LinkName> {
+        self.name.as_ref()
+    }
+
+    /// The tables whose change needs a decision.
+    pub(super) fn to_decide(&self) -> BTreeSet<String> {
+        let found = self.differences.iter().filter(|one| one.verdict == Verdict::Decision);
+        found.filter_map(|one| one.table.clone()).collect()
+    }
+
+    /// The worst verdict on it.
+    pub(super) fn verdict(&self) -> Verdict {
+        let verdicts = self.differences.iter().map(|one| one.verdict);
+        verdicts.max().unwrap_or(Verdict::FromNow)
+    }
+
+    fn stands_against(&mut self, findings: Vec<Finding>) {
+        let fatal = findings.into_iter().filter(|finding| finding.fatal);
+        self.problems.extend(fatal.map(|finding| Problem {
+            text: format!("{}: {}", finding.subject, finding.message),
+            hint: finding.hint,
+        }));
+    }
+
+    /// Prints it for a person.
+    pub(super) fn print(&self) {
+        let standing = match self.standing {
+            Standing::Unknown => "cannot be compared",
+            Standing::Same => "no difference",
+            Standing::Changed => "changed",
+            Standing::New => "new",
+            Standing::Removed => "removed",
+        };
+        say!("{}  {standing}", self.link);
+        for difference in &self.differences {
+            let mark = match difference.verdict {
+                Verdict::FromNow => "from now on   ",
+                Verdict::Decision => "needs --accept",
+                Verdict::Refused => "refused       ",
+            };
+            say!("  {mark}  {difference}");
+        }
+        for (when, all) in [("before", &self.before), ("after", &self.after)] {
+            for statements in all {
+                say!("  to be run {when} it, on {} ({}):", statements.database, statements.at);
+                statements.sql.iter().for_each(|sql| say!("    {sql};"));
+            }
+        }
+        for problem in &self.problems {
+            say!("  FAIL  {}\n        hint: {}", problem.text, problem.hint);
+        }
+    }
+}
+
+/// What the files would make of what runs. With `patient`, transactions that may have written to a
+/// table before it joins are waited for, so that what is told holds.
+pub(super) async fn prospects(config: &Config, known: &Known, patient: bool) -> Vec<Prospect> {
+    let mut prospects = Vec::new();
+    for link in plan::links(config) {
+        let mut prospect = Prospect::of(&link, Standing::Unknown);
+        let looked = look(config, &link, known.get(&link), patient, &mut prospect).await;
+        if let Err(error) = looked {
+            prospect.stands_against(vec![met(&format!("link {link}"), &error)]);
+        }
+        prospects.push(prospect);
+    }
+    changed_owners(known, &mut prospects);
+    let names: BTreeSet<String> = prospects.iter().map(|one| one.link.clone()).collect();
+    let gone = known.iter().filter(|(link, _)| !names.contains(&link.to_string()));
+    prospects.extend(gone.map(|(link, checkpoint)| removed(config, link, checkpoint)));
+    prospects
+}
+
+async fn look(
+    config: &Config,
+    link: &LinkName,
+    known: Option<&Checkpoint>,
+    patient: bool,
+    prospect: &mut Prospect,
+) -> Result<()> {
+    let ends = Ends::of(config, link, &config.name)?;
+    let catalogs = ends.catalogs().await?;
+    let plan = match ends.plan(&catalogs) {
+        Ok(plan) => plan,
+        Err(findings) => {
+            prospect.stands_against(findings);
+            return Ok(());
+        }
+    };
+    let outline = Outline::of(&plan, settings(config, link));
+    let ran = known.map(|known| known.ran(&outline));
+    prospect.outline = outline.clone();
+    match &ran {
+        Some(ran) => {
+            let filled = filled(&ends, &plan, &outline.in_question(ran), patient).await?;
+            prospect.differences = outline.differences(ran, &filled);
+            if prospect.differences.is_empty() {
+                prospect.standing = Standing::Same;
+                return Ok(());
+            }
+            prospect.standing = Standing::Changed;
+        }
+        None => {
+            prospect.standing = Standing::New;
+            prospect.stands_against(start_needed(&ends, &plan).await);
+        }
+    }
+    prospect.stands_against(preflight(&ends, &plan).await);
+    statements(&ends, &plan, ran.as_ref(), prospect).await
+}
+
+/// Which of the tables in question hold rows.
+async fn filled(
+    ends: &Ends<'_>,
+    plan: &LinkPlan,
+    in_question: &BTreeSet<String>,
+    patient: bool,
+) -> Result<BTreeSet<String>> {
+    if in_question.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let room = ends.source_room();
+    if patient {
+        let plan = std::sync::Arc::new(plan.clone());
+        let mut scan = room.open_scan(&ends.context, ends.source, plan).await?;
+        joining::outlast(scan.as_mut()).await?;
+    }
+    let names = joining::named(plan, in_question);
+    let filled = room.non_empty(ends.source, &names).await?;
+    Ok(filled.iter().map(ToString::to_string).collect())
+}
+
+/// The statements that the change needs: those of `weir setup` for the tables as they will be that
+/// it did not print for those as they were. What lets a table in comes before the change, what lets
+/// one go after it; in between both are in.
+async fn statements(
+    ends: &Ends<'_>,
+    plan: &LinkPlan,
+    ran: Option<&Outline>,
+    prospect: &mut Prospect,
+) -> Result<()> {
+    let empty = Outline::default();
+    let ran = ran.unwrap_or(&empty);
+    let now: Vec<&Table> = plan.tables.iter().map(|table| &table.source).collect();
+    let is_kept = |table: &&&Table| ran.tables.contains_key(&table.name.to_string());
+    let names: BTreeSet<String> = now.iter().map(|table| table.name.to_string()).collect();
+    let gone = ran.tables.keys().filter(|name| !names.contains(*name));
+    let gone: Vec<Table> = gone.filter_map(|name| bare(name)).collect();
+    let targets: Vec<&Table> = plan.tables.iter().map(|table| &table.target).collect();
+    let old_targets: BTreeSet<&String> = ran.tables.values().map(|table| &table.target).collect();
+    let old_targets: Vec<&Table> = targets
+        .iter()
+        .filter(|table| old_targets.contains(&table.name.to_string()))
+        .copied()
+        .collect();
+    let (source, target) = (ends.source_room(), ends.target_room());
+    let account = source.account(ends.source).await?;
+    let set_up =
+        |tables: Vec<&Table>| source.setup_source(&ends.context, ends.source, &account, &tables);
+    let old = set_up(now.iter().filter(is_kept).copied().chain(&gone).collect());
+    let both = set_up(now.iter().copied().chain(&gone).collect());
+    let new = set_up(now);
+    let to_account = target.account(ends.target).await?;
+    let (old_target, new_target) = (
+        target.setup_target(&to_account, &old_targets),
+        target.setup_target(&to_account, &targets),
+    );
+    // Nothing stands against it: what is needed was done.
+    if !prospect.problems.is_empty() {
+        let first = ran.tables.is_empty();
+        let known = if first { Vec::new() } else { old };
+        let known_target = if first { Vec::new() } else { old_target };
+        prospect.before.extend(beyond(ends.source, &both, &known));
+        prospect.before.extend(beyond(ends.target, &new_target, &known_target));
+    }
+    prospect.after.extend(beyond(ends.source, &new, &both));
+    Ok(())
+}
+
+fn beyond(database: &Database, wanted: &[String], known: &[String]) -> Option<Statements> {
+    let sql: Vec<String> = wanted.iter().filter(|one| !known.contains(one)).cloned().collect();
+    let (name, at) =
+        (database.name.clone(), format!("{} at {}", database.dialect, database.listens_at()));
+    (!sql.is_empty()).then_some(Statements { database: name, at, sql })
+}
+
+/// A table of which the name is known only.
+fn bare(name: &str) -> Option<Table> {
+    let (schema, table) = name.split_once('.')?;
+    Some(Table {
+        name: TableName::new(schema, table),
+        columns: Vec::new(),
+        uniques: Vec::new(),
+        odd_unique_indexes: Vec::new(),
+        identity: Identity::Nothing,
+        foreign_keys: Vec::new(),
+        transactional: true,
+        partitions: Vec::new(),
+        unsupported: None,
+    })
+}
+
+/// A table that comes in on one link and ran on the reverse one has another owner from now on.
+fn changed_owners(known: &Known, prospects: &mut [Prospect]) {
+    for prospect in prospects {
+        let Some(link) = prospect.name.clone() else { continue };
+        let reverse = LinkName { source: link.target.clone(), target: link.source.clone() };
+        let Some(ran) = known.get(&reverse).and_then(|known| known.outline.clone()) else {
+            continue;
+        };
+        for (name, table) in &prospect.outline.tables {
+            let was_reverse = ran.tables.get(&table.target).is_some_and(|old| old.target == *name);
+            if !was_reverse {
+                continue;
+            }
+            prospect.differences.push(Difference {
+                table: Some(name.clone()),
+                verdict: Verdict::Decision,
+                what: format!("{} owns it instead of {}", link.source, link.target),
+                effect: format!(
+                    "it is carried to {} from now on; what {} writes there is overwritten",
+                    link.target, link.target
+                ),
+            });
+        }
+    }
+}
+
+fn removed(config: &Config, link: &LinkName, checkpoint: &Checkpoint) -> Prospect {
+    let mut prospect = Prospect::of(link, Standing::Removed);
+    let on_postgres = checkpoint
+        .progress
+        .as_ref()
+        .is_some_and(|progress| matches!(progress.position, Position::Postgres(_)));
+    let stays = match on_postgres {
+        true => format!(
+            "its slot weir_{}_{} and its witness stay, and {} keeps its log for the slot",
+            config.name,
+            link.slot_suffix(),
+            link.source
+        ),
+        false => "its witness stays".to_owned(),
+    };
+    prospect.differences.push(Difference {
+        table: None,
+        verdict: Verdict::FromNow,
+        what: "the link is no longer configured".to_owned(),
+        effect: format!(
+            "it ends; {stays}: `weir teardown {link} --apply` with the files as they were removes them"
+        ),
+    });
+    prospect
+}
