@@ -169,7 +169,7 @@ impl Assembler {
                 }
                 self.format = format;
                 self.place.begun(header.born());
-                self.gtids_only = false;
+                self.gtids_only &= self.is_start_file();
                 self.tables.forget();
             }
             Event::PreviousGtids(set) => self.previous(set),

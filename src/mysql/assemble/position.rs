@@ -33,6 +33,13 @@ impl Assembler {
         }
     }
 
+    /// Whether this is still the file that holds the position to start from: of what comes before that,
+    /// no more is to be learned here.
+    pub(super) fn is_start_file(&self) -> bool {
+        let file = |at: &Coordinates| at.file.clone();
+        self.floor.as_ref().map(file) == self.place.coordinates().as_ref().map(file)
+    }
+
     /// By place, a file that is read from its start says which GTIDs come before it.
     pub(super) fn previous(&mut self, previous: MysqlGtidSet) {
         if let (true, Position::Mysql(set, _) | Position::MysqlPlace(set, _)) =
