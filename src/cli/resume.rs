@@ -14,6 +14,7 @@ use crate::cli::{exit, state};
 use crate::config::{Config, LinkName};
 use crate::error::{Error, Kind, Result};
 use crate::link::ledger::Checkpoint;
+use crate::link::review;
 use crate::link::status::now_us;
 
 /// `weir pause`.
@@ -59,13 +60,15 @@ async fn resume_one(config: &Config, link: &LinkName, schema_reviewed: bool) -> 
             let catalogs = ends.catalogs().await?;
             let plan = ends.plan(&catalogs).map_err(|findings| refused(link, &findings))?;
             let room = ends.source_room();
-            let mut scan = room.open_scan(&ends.context, ends.source, Arc::new(plan)).await?;
+            let plan = Arc::new(plan);
+            let mut scan = room.open_scan(&ends.context, ends.source, Arc::clone(&plan)).await?;
+            let origins = scan.origins().await?;
             let head = scan.head().await?;
             let accepted = |checkpoint: &mut Checkpoint| {
-                checkpoint.reviewed_until = Some(head);
-                checkpoint.shapes = Default::default();
+                let shapes = review::accepted(&plan, &origins, &checkpoint.shapes);
+                checkpoint.review(head);
+                checkpoint.shapes = Arc::new(shapes);
                 checkpoint.outline = None;
-                checkpoint.halt = None;
                 checkpoint.paused_since_us = None;
             };
             state::change(config, link, accepted).await?;

@@ -145,6 +145,7 @@ pub(super) async fn run(link: &Link, orders: &mut Orders, stop: &Shutdown) -> Re
     let Connected { plan, mut source, scan, target, origins } = ends;
     source.be_patient(orders.silences);
     source.recall(review::recalled(&plan, &checkpoint.shapes));
+    source.settle(checkpoint.reviewed_halts.clone());
     let head = orders.head.clone();
     tracing::info!(link = %link.name(), position = %witness.position, "streaming");
     let streaming =
@@ -224,7 +225,11 @@ async fn accept_shapes(
         if let Some(changed) = review::difference(&shapes, &again, &plan.wanted) {
             return Err(changed);
         }
-        checkpoint.reviewed_until = Some(head);
+        review::remember(&ends.plan, &checkpoint.shapes, &mut shapes);
+        if let Some(passed) = review::difference(&checkpoint.shapes, &shapes, &plan.wanted) {
+            tracing::warn!(link = %link.name(), accepted = passed.chain(), "a person has reviewed this");
+        }
+        checkpoint.review(head);
     } else {
         review::carry(&ends.plan, &checkpoint.shapes, &mut shapes);
         if let Some(changed) = review::difference(&checkpoint.shapes, &shapes, &ends.plan.wanted) {

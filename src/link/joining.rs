@@ -20,14 +20,24 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// log then never tells; afterwards what they wrote is there to be seen (correctness.md 8).
 pub async fn outlast(scan: &mut dyn Scan) -> Result<()> {
     let open = scan.unfinished().await?;
+    let horizon = scan.horizon().await?;
     let ended = async {
+        // The standby has seen the table join, so who may have written before is below its mark.
+        if let Some((_, begun)) = horizon {
+            while scan.horizon().await?.is_some_and(|(oldest, _)| oldest < begun) {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        }
         while scan.unfinished().await?.iter().any(|xid| open.contains(xid)) {
             tokio::time::sleep(LOOK_EVERY).await;
         }
         Ok(())
     };
     timeout(OPEN_MAX, ended).await.unwrap_or_else(|_| {
-        let xids: Vec<String> = open.iter().map(u32::to_string).collect();
+        let xids: Vec<String> = match horizon {
+            Some((_, begun)) => vec![format!("those before {begun} on its primary")],
+            None => open.iter().map(u32::to_string).collect(),
+        };
         let context = format!(
             "tables join the link, and transactions that may have written to them before are open \
              at the source (some of {})",

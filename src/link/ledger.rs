@@ -17,6 +17,9 @@ use crate::position::Position;
 /// The lines that describe one table at both ends, as a person accepted them.
 pub type Shape = Vec<String>;
 
+/// So many texts of reviewed halts are remembered.
+const REVIEWED_MAX: usize = 64;
+
 /// What is remembered of one link.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Checkpoint {
@@ -40,6 +43,9 @@ pub struct Checkpoint {
     pub retired: bool,
     /// Shapes in the log up to here were reviewed by a person.
     pub reviewed_until: Option<Position>,
+    /// What the halts said that a person has reviewed, newest last, at most [`REVIEWED_MAX`]: of what
+    /// no look at the tables can tell, a review settles what it was told and nothing else.
+    pub reviewed_halts: Vec<String>,
     /// The accepted shape of each table, by source `schema.table`; empty until first recorded.
     /// Shared, because a checkpoint is recorded many times a second and shapes seldom change.
     pub shapes: Arc<BTreeMap<String, Shape>>,
@@ -48,6 +54,14 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
+    /// A person has reviewed the tables as they are at the log's end `head`, and why the link halted.
+    pub fn review(&mut self, head: Position) {
+        self.reviewed_until = Some(head);
+        self.reviewed_halts.extend(self.halt.take().map(|halt| halt.text));
+        let surplus = self.reviewed_halts.len().saturating_sub(REVIEWED_MAX);
+        self.reviewed_halts.drain(..surplus);
+    }
+
     /// What ran before `now`: as it was recorded. What was not recorded is taken to be as it is now:
     /// every table whose shape is known, and all of them where no shape is.
     pub fn ran(&self, now: &Outline) -> Outline {

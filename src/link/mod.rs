@@ -19,7 +19,7 @@ mod refetch;
 mod repeats;
 mod report;
 pub mod resume;
-mod review;
+pub(crate) mod review;
 mod runner;
 mod settle;
 pub mod shutdown;

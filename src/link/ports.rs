@@ -257,6 +257,10 @@ pub trait Source: Send {
     /// [`Origin::log`]: whose rows those of a partition are that is gone and still in the log.
     fn recall(&mut self, _partitions: Vec<(usize, String)>) {}
 
+    /// What halts said that a person has reviewed: in the log up to `reviewed_until`, what they named
+    /// and no catalog can tell (a partition that is gone, one that was truncated) halts no more.
+    fn settle(&mut self, _reviewed_halts: Vec<String>) {}
+
     /// How many attempts in a row ended because the server was silent in the stream: a server that
     /// passes over a long stretch needs more time than one that is dead.
     fn be_patient(&mut self, _silences: u32) {}
@@ -360,6 +364,12 @@ pub trait Scan: Send {
     /// ([`Scanned::in_progress`]).
     fn unfinished(&mut self) -> Pending<'_, Vec<u32>> {
         Box::pin(async { Ok(Vec::new()) })
+    }
+
+    /// Of a standby, which cannot say who is in progress: the oldest transaction that may be, and the
+    /// number after the newest one that has ended. `None` where [`Scan::unfinished`] tells.
+    fn horizon(&mut self) -> Pending<'_, Option<(u64, u64)>> {
+        Box::pin(async { Ok(None) })
     }
 
     /// Whether the server of the last call was a standby then and is none now.

@@ -25,7 +25,19 @@ const DETAIL: &str = "detail: ";
 
 mod partitions;
 
-pub(super) use self::partitions::{carry, joined, recalled, refuse_strays};
+pub(super) use self::partitions::{carry, joined, recalled, refuse_strays, remember};
+
+/// The shapes as they are now, which a person accepts while weir is stopped; what the log may still
+/// hold of partitions that are gone stays known by `before`.
+pub(crate) fn accepted(
+    plan: &LinkPlan,
+    origins: &[Origin],
+    before: &BTreeMap<String, Shape>,
+) -> BTreeMap<String, Shape> {
+    let mut now = shapes(plan, origins);
+    remember(plan, before, &mut now);
+    now
+}
 
 /// The shapes of the plan's source tables, by name. `origins` are in the plan's order.
 pub(super) fn shapes(plan: &LinkPlan, origins: &[Origin]) -> BTreeMap<String, Shape> {

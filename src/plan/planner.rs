@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use crate::config::{Config, Dialect, LinkName};
+use crate::config::{Config, Deletes, Dialect, LinkName};
 use crate::error::Kind;
 use crate::model::{Table, TableName};
 use crate::plan::cascades;
@@ -226,6 +226,15 @@ fn table_plan(draft: &Draft<'_>, findings: &mut Vec<Finding>) -> TablePlan {
                 draft.target.name
             ),
             format!("ALTER TABLE {} ENGINE=InnoDB", draft.target.name),
+        ));
+    }
+    if !draft.source.partitions.is_empty() && draft.chosen.deletes() == Deletes::Ignore {
+        findings.push(draft.finding(
+            Kind::Mapping,
+            "deletes are ignored, and an update that moves a row to another partition comes as a \
+             delete and an insert: the target would keep both rows"
+                .to_owned(),
+            format!("let deletes of {} be applied, or exclude it", draft.source.name),
         ));
     }
     let mut columns = draft.columns(findings);

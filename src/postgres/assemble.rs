@@ -15,6 +15,7 @@ use super::decode::{decode, kept_bytes};
 use super::members::{self, Members, Other};
 use super::pgoutput::{self, Cell, Message, Old, Relation, Tuple};
 use super::shape::{Layout, TypeName, layout};
+use crate::config::DroppedPartitions;
 use crate::error::{Error, Kind, Result};
 use crate::link::queue::{PART_BYTES_MAX, PART_CHANGES_MAX};
 use crate::model::value::UNIX_TO_2000_US;
@@ -32,6 +33,9 @@ const KEY_LOST: &str = "give the table back a replica identity that holds the ma
     key changes since then cannot be followed: copy the table again, then \
     `weir resume LINK --schema-reviewed`";
 
+/// So many partitions that were truncated are named.
+const NAMED_MAX: usize = 20;
+
 /// Turns messages into parts. Fed in log order from the start of a stream.
 #[derive(Debug)]
 pub(crate) struct Assembler {
@@ -41,6 +45,8 @@ pub(crate) struct Assembler {
     relations: HashMap<u32, Known>,
     types: HashMap<u32, TypeName>,
     reviewed_until: Option<Lsn>,
+    /// What a person was told and has reviewed.
+    reviewed_halts: Vec<String>,
     open: Option<Transaction>,
     part: Part,
 }
@@ -50,6 +56,7 @@ pub(crate) struct Assembler {
 enum Known {
     Planned {
         table: usize,
+        name: TableName,
         layout: Layout,
     },
     /// Not planned although the configuration asks for it.
@@ -83,9 +90,15 @@ impl Assembler {
             relations: HashMap::new(),
             types: HashMap::new(),
             reviewed_until,
+            reviewed_halts: Vec::new(),
             open: None,
             part: Part::default(),
         }
+    }
+
+    /// Lets what these texts of halts name pass, up to where a person has reviewed the log.
+    pub(crate) fn settle(&mut self, reviewed_halts: Vec<String>) {
+        self.reviewed_halts = reviewed_halts;
     }
 
     /// Whether a transaction has begun and not ended.
@@ -197,7 +210,7 @@ impl Assembler {
                 let partition = self.members.is_partition(relation.oid, table);
                 let mut layout = layout(relation, plan, &self.types, partition);
                 layout.differences.extend(self.mistaken(table, by_oid));
-                Known::Planned { table, layout }
+                Known::Planned { table, name, layout }
             }
         };
         self.relations.insert(relation.oid, known);
@@ -227,10 +240,15 @@ impl Assembler {
         match self.relations.get(&oid) {
             None => Err(out_of_order("a change of a table that was not described")),
             Some(Known::Skipped) => Ok(None),
-            Some(Known::Wanted(_) | Known::Stranger(..)) if self.is_reviewed(open) => Ok(None),
+            Some(Known::Wanted(_)) if self.is_reviewed(open) => Ok(None),
             Some(Known::Wanted(name)) => Err(unread(name)),
-            Some(Known::Stranger(oid, name)) => Err(members::unknown(*oid, name)),
-            Some(Known::Planned { table, layout }) => {
+            Some(Known::Stranger(oid, name)) => {
+                let unknown = members::unknown(*oid, name);
+                let settled = members::stranger(&unknown)
+                    .is_some_and(|stranger| self.is_settled(open, &stranger.to_string()));
+                if settled { Ok(None) } else { Err(unknown) }
+            }
+            Some(Known::Planned { table, layout, .. }) => {
                 if !layout.differences.is_empty() && !self.is_reviewed(open) {
                     let name = &self.plan(*table)?.source.name;
                     let differences = layout.differences.join("; ");
@@ -246,6 +264,12 @@ impl Assembler {
     /// Whether a person has reviewed the tables since the transaction committed.
     fn is_reviewed(&self, transaction: Transaction) -> bool {
         self.reviewed_until.is_some_and(|until| transaction.final_lsn <= until)
+    }
+
+    /// Whether a person has reviewed a halt that said `what` of the transaction. Of what no catalog can
+    /// tell, a review of anything else settles nothing.
+    fn is_settled(&self, transaction: Transaction, what: &str) -> bool {
+        self.is_reviewed(transaction) && self.reviewed_halts.iter().any(|told| told.contains(what))
     }
 
     fn plan(&self, table: usize) -> Result<&TablePlan> {
@@ -324,8 +348,8 @@ impl Assembler {
             let Some((table, _)) = self.planned(*oid)? else { continue };
             if !self.members.is_partition(*oid, table) {
                 tables.push(table);
-            } else if !self.members.are_all(relations, table) {
-                self.refuse_partial(table)?;
+            } else if !self.members.are_all(relations, table, self.keeps(table)?) {
+                self.refuse_partial(table, relations)?;
             } else if !tables.contains(&table) {
                 tables.push(table);
             }
@@ -341,16 +365,38 @@ impl Assembler {
     }
 
     /// The log says that partitions were emptied, not which rows these are on the target.
-    fn refuse_partial(&self, table: usize) -> Result<()> {
-        if self.open.is_some_and(|open| self.is_reviewed(open)) {
+    fn refuse_partial(&self, table: usize, relations: &[u32]) -> Result<()> {
+        let Some(open) = self.open else {
+            return Err(out_of_order("a change outside a transaction"));
+        };
+        let name = &self.plan(table)?.source.name;
+        let mut emptied: Vec<String> = relations
+            .iter()
+            .filter_map(|oid| match self.relations.get(oid)? {
+                Known::Planned { table: of, name, .. } if *of == table => Some(name.to_string()),
+                _ => None,
+            })
+            .collect();
+        let more = emptied.len().saturating_sub(NAMED_MAX);
+        emptied.truncate(NAMED_MAX);
+        emptied.extend((more > 0).then(|| format!("{more} more")));
+        let context = format!(
+            "partitions of {name} were truncated at the source ({}; at {})",
+            emptied.join(", "),
+            open.final_lsn
+        );
+        if self.is_settled(open, &context) {
             return Ok(());
         }
-        let name = &self.plan(table)?.source.name;
-        let context = format!("some partitions of {name} were truncated at the source");
         Err(Error::new(Kind::TableGap, context).hint(
             "delete the rows of these partitions on the target, then `weir resume LINK \
              --schema-reviewed`",
         ))
+    }
+
+    /// Whether rows of partitions that are gone stay on the target.
+    fn keeps(&self, table: usize) -> Result<bool> {
+        Ok(self.plan(table)?.dropped_partitions == DroppedPartitions::Keep)
     }
 
     /// Adds a change; returns the part when it is full.

@@ -11,6 +11,7 @@ use hashbrown::{HashMap, HashSet};
 use tokio_postgres::Client;
 
 use super::failure::classify;
+use crate::config::DroppedPartitions;
 use crate::error::{Error, Kind, Result};
 use crate::model::TableName;
 use crate::plan::LinkPlan;
@@ -22,8 +23,13 @@ pub(crate) struct Members {
     pub(super) planned: HashMap<u32, usize>,
     /// Of each planned table that is partitioned: the partitions that hold its rows now.
     pub(super) partitions: HashMap<usize, HashSet<u32>>,
+    /// Planned tables of which partitions are gone.
+    bereft: HashSet<usize>,
     /// What the publication holds besides, and whether it is a partition.
     others: HashMap<u32, bool>,
+    /// Tables outside the publication, which it may have held before. Not asked for where a partition
+    /// that came and went may not be passed over, since it is one of these once it is detached.
+    apart: HashSet<u32>,
 }
 
 /// What a relation is that is no planned table.
@@ -72,6 +78,11 @@ JOIN pg_namespace n ON n.nspname = t.schemaname
 JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = t.tablename
 WHERE t.pubname = $1::text";
 
+/// Tables that are no partitions.
+const APART: &str = "
+SELECT oid FROM pg_class WHERE relkind = 'r' AND relpersistence = 'p' AND NOT relispartition
+  AND oid >= 16384";
+
 /// Reads them as they are now.
 pub(super) async fn read(session: &Client, publication: &str, plan: &LinkPlan) -> Result<Members> {
     let failed = |error| classify(error, "look up the planned tables");
@@ -98,6 +109,14 @@ pub(super) async fn read(session: &Client, publication: &str, plan: &LinkPlan) -
     for row in session.query(PUBLISHED, &[&publication]).await.map_err(failed)? {
         members.others.insert(row.get(0), row.get(1));
     }
+    let keeps = |table: &usize| {
+        let table = plan.tables.get(*table);
+        table.is_some_and(|table| table.dropped_partitions == DroppedPartitions::Keep)
+    };
+    if !members.partitions.is_empty() && !members.partitions.keys().any(keeps) {
+        let rows = session.query(APART, &[]).await.map_err(failed)?;
+        members.apart = rows.iter().map(|row| row.get(0)).collect();
+    }
     Ok(members)
 }
 
@@ -106,8 +125,10 @@ impl Members {
     pub(super) fn recall(&mut self, partitions: &[(usize, String)]) {
         for (table, line) in partitions {
             let oid = line.split(' ').nth(1).and_then(|oid| oid.parse().ok());
-            if let Some(oid) = oid.filter(|oid| !self.others.contains_key(oid)) {
-                self.planned.entry(oid).or_insert(*table);
+            let Some(oid) = oid.filter(|oid| !self.planned.contains_key(oid)) else { continue };
+            self.bereft.insert(*table);
+            if !self.others.contains_key(&oid) {
+                self.planned.insert(oid, *table);
             }
         }
     }
@@ -117,10 +138,12 @@ impl Members {
         self.partitions.contains_key(&table) && self.planned.get(&relation) == Some(&table)
     }
 
-    /// Whether a TRUNCATE of `relations` leaves no row of the partitioned table `table`.
-    pub(super) fn are_all(&self, relations: &[u32], table: usize) -> bool {
-        let partitions = self.partitions.get(&table).into_iter().flatten();
-        partitions.into_iter().all(|partition| relations.contains(partition))
+    /// Whether a TRUNCATE of `relations` leaves no row of the partitioned table `table`. Where it
+    /// `keeps` rows of partitions that are gone, the log does not say whether those are meant too.
+    pub(super) fn are_all(&self, relations: &[u32], table: usize, keeps: bool) -> bool {
+        let Some(partitions) = self.partitions.get(&table) else { return false };
+        !(partitions.is_empty() || keeps && self.bereft.contains(&table))
+            && partitions.iter().all(|partition| relations.contains(partition))
     }
 
     /// What a relation is that is not planned. Without partitioned tables in the plan nothing is
@@ -128,7 +151,9 @@ impl Members {
     pub(super) fn other(&self, relation: u32) -> Other {
         match self.others.get(&relation) {
             Some(true) => Other::Partition,
-            None if !self.partitions.is_empty() => Other::Stranger,
+            None if !self.partitions.is_empty() && !self.apart.contains(&relation) => {
+                Other::Stranger
+            }
             Some(false) | None => Other::Table,
         }
     }
@@ -183,14 +208,21 @@ mod tests {
             planned: HashMap::from([(1, 0), (2, 0), (3, 0), (9, 1)]),
             partitions: HashMap::from([(0, HashSet::from([2, 3]))]),
             others: HashMap::from([(4, false), (5, true)]),
+            apart: HashSet::from([7, 8]),
+            ..Members::default()
         };
+        assert!(members.are_all(&[3, 2], 0, true), "nothing is kept yet");
         members.recall(&[
             (0, "partition 7 of transaction 3: public.m_7".to_owned()),
             (0, "partition 4 of transaction 3: public.reused".to_owned()),
         ]);
         assert!(members.is_partition(7, 0) && members.is_partition(2, 0));
         assert!(!members.is_partition(9, 1) && !members.is_partition(4, 0));
-        assert!(members.are_all(&[3, 2], 0) && !members.are_all(&[2], 0));
+        assert!(members.are_all(&[3, 2], 0, false) && !members.are_all(&[2], 0, false));
+        assert!(!members.are_all(&[3, 2], 0, true), "rows of a partition that is gone are kept");
+        members.partitions.insert(0, HashSet::new());
+        assert!(!members.are_all(&[7], 0, false), "no partition is known");
+        assert_eq!(members.other(8), Other::Table, "it was published before");
         assert_eq!(members.other(4), Other::Table);
         assert_eq!(members.other(5), Other::Partition);
         assert_eq!(members.other(6), Other::Stranger);

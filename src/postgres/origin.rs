@@ -4,7 +4,8 @@
 //! A publication that was changed and changed back leaves a stretch of the log without a table's
 //! changes and no other trace: its rows in the catalog are other ones then. They carry the
 //! transaction that wrote them (`xmin`), which neither VACUUM nor a further `weir setup` moves. So
-//! does a partition's row in `pg_inherits`, which tells when it joined.
+//! does a partition's row in `pg_inherits`, which tells when it joined. One whose DETACH CONCURRENTLY is
+//! under way is gone: the command writes the row anew before it removes it.
 //! Source: PostgreSQL manual, "pg_publication", "pg_publication_rel", "pg_publication_namespace".
 
 use std::time::{Duration, Instant};
@@ -31,8 +32,10 @@ SELECT w.position, 'object ' || c.oid,
        ARRAY(WITH RECURSIVE tree AS (
                SELECT i.inhrelid, i.xmin AS joined FROM pg_inherits i
                WHERE i.inhparent = c.oid AND c.relkind = 'p'
+                 AND to_jsonb(i) ->> 'inhdetachpending' IS DISTINCT FROM 'true'
                UNION ALL
-               SELECT i.inhrelid, i.xmin FROM tree t JOIN pg_inherits i ON i.inhparent = t.inhrelid)
+               SELECT i.inhrelid, i.xmin FROM tree t JOIN pg_inherits i ON i.inhparent = t.inhrelid
+               WHERE to_jsonb(i) ->> 'inhdetachpending' IS DISTINCT FROM 'true')
              SELECT format('partition %s of transaction %s: %s.%s', t.inhrelid, t.joined::text,
                            o.nspname, m.relname)
              FROM tree t JOIN pg_class m ON m.oid = t.inhrelid JOIN pg_namespace o
@@ -79,7 +82,9 @@ fn origin_of(row: &Row) -> Origin {
 }
 
 /// Partitions of table `$1.$2` that joined, by object id and transaction, each with the tables that
-/// hold its rows and when these were made (a system column's row is never written again).
+/// hold its rows and when these were made (a system column's row is never written again). Left out are
+/// those made as partitions (CREATE TABLE … PARTITION OF), which nobody could write to before: ATTACH
+/// writes the rows of all columns anew.
 const JOINED: &str = "
 WITH RECURSIVE tree(part, joined, command, oid) AS (
   SELECT i.inhrelid, i.xmin, i.cmin, i.inhrelid FROM unnest($1::oid[]) AS w(oid)
@@ -91,7 +96,11 @@ SELECT format('%s.%s', n.nspname, c.relname), t.joined::text, t.command::text::i
        a.xmin = t.joined AS made_with, pg_get_partition_constraintdef(t.part)
 FROM tree t JOIN pg_class c ON c.oid = t.oid AND c.relkind = 'r'
 JOIN pg_namespace n ON n.oid = c.relnamespace
-JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = -6";
+JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = -6
+WHERE NOT (c.oid = t.part AND a.xmin = t.joined
+           AND (SELECT COALESCE(bool_and(u.xmin = a.xmin AND u.cmin = a.cmin), false)
+                FROM pg_attribute u
+                WHERE u.attrelid = c.oid AND u.attnum > 0 AND NOT u.attisdropped))";
 
 /// Longest look for rows in all of them; those that were not looked through by then may hold some.
 const LOOK_MAX: Duration = Duration::from_secs(60);
@@ -119,7 +128,10 @@ pub(super) async fn strays(
         let before = match (row.get::<_, bool>(4), command) {
             (true, _) => here,
             (false, 0) => {
-                format!("xmin::text <> '{xid}' AND age(xmin) >= age('{xid}'::xid)")
+                // Of a row frozen long ago the number has come round, and its age is negative.
+                format!(
+                    "xmin::text <> '{xid}' AND (age(xmin) >= age('{xid}'::xid) OR age(xmin) < 0)"
+                )
             }
             (false, _) => format!("xmin::text <> '{xid}' OR {here}"),
         };

@@ -22,6 +22,7 @@ pub async fn check_source(preflight: Preflight<'_>) -> Result<Vec<Finding>> {
     let mut findings = source::settings(&probe).await?;
     findings.extend(source::slot(&probe).await?);
     findings.extend(source::publication(&probe).await?);
+    findings.extend(source::partitions(&probe));
     findings.extend(rights(&probe, &["SELECT"]).await?);
     probe.session.close().await;
     Ok(findings)

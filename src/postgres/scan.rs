@@ -190,6 +190,20 @@ impl PostgresScan {
         Ok(marks.in_progress)
     }
 
+    async fn read_horizon(&mut self) -> Result<Option<(u64, u64)>> {
+        let session = self.session().await?;
+        if !self.standby {
+            self.session = Some(session);
+            return Ok(None);
+        }
+        let rows = simple(&session, "SELECT pg_current_snapshot()").await?;
+        self.session = Some(session);
+        let mut bounds = rows.first().and_then(|row| row.get(0)).unwrap_or_default().split(':');
+        let mut bound = || bounds.next()?.parse().ok();
+        let horizon = bound().zip(bound()).ok_or_else(unexpected)?;
+        Ok(Some(horizon))
+    }
+
     async fn read(&mut self, table: &TablePlan, keys: &[Row]) -> Result<Scanned> {
         let session = self.session().await?;
         let Marks { low, high, in_progress } = self.begin(&session).await?;
@@ -234,6 +248,10 @@ impl Scan for PostgresScan {
 
     fn unfinished(&mut self) -> Pending<'_, Vec<u32>> {
         Box::pin(self.read_unfinished())
+    }
+
+    fn horizon(&mut self) -> Pending<'_, Option<(u64, u64)>> {
+        Box::pin(self.read_horizon())
     }
 
     fn promoted(&mut self) -> Pending<'_, bool> {

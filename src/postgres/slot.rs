@@ -75,12 +75,17 @@ pub(super) const END: &str = "CASE WHEN pg_is_in_recovery() THEN pg_last_wal_rep
 
 /// An error if the log ends before `witness`: the stream would pass over what is written up to there.
 pub(super) async fn require_log_until(session: &Client, witness: Lsn) -> Result<()> {
-    let sql = format!("SELECT {END}::text");
+    let sql = format!("SELECT {END}::text, pg_is_in_recovery()");
     let row = session
         .query_one(&sql, &[])
         .await
         .map_err(|error| classify(error, "tell the end of the log"))?;
     match row.get::<_, &str>(0).parse::<Lsn>() {
+        // A standby that has crashed replays once more what it had.
+        Ok(end) if end < witness && row.get(1) => Err(Error::new(
+            Kind::Unavailable,
+            format!("the standby has replayed its log to {end}, and not up to {witness} yet"),
+        )),
         Ok(end) if end < witness => Err(Error::new(
             Kind::Identity,
             format!(

@@ -52,6 +52,8 @@ pub(crate) struct PostgresSource {
     snapshot: Option<String>,
     /// Partitions that are or were those of a planned table.
     partitions: Vec<(usize, String)>,
+    /// What halts said that a person has reviewed.
+    reviewed_halts: Vec<String>,
     /// Attempts in a row that ended in silence.
     silences: u32,
     /// Where open transactions are kept, if they are asked for.
@@ -73,6 +75,7 @@ pub async fn open(
         replication: Some(replication),
         snapshot: None,
         partitions: Vec::new(),
+        reviewed_halts: Vec::new(),
         silences: 0,
         spool: None,
     }))
@@ -222,7 +225,8 @@ impl PostgresSource {
         members.recall(&self.partitions);
         let pace = Pace::new(slot::report_limit(&session).await?, self.silences);
         session.close().await;
-        let assembler = Assembler::new(Arc::clone(&self.plan), members, reviewed);
+        let mut assembler = Assembler::new(Arc::clone(&self.plan), members, reviewed);
+        assembler.settle(self.reviewed_halts.clone());
         let mut replication = self.replication().await?;
         replication.start(&name, &name, resume.from, spool.is_some()).await?;
         let streaming = spool.is_some();
@@ -257,6 +261,8 @@ impl PostgresSource {
             }
         }
         session.close().await;
+        // Whoever had the slot meanwhile may have advanced it.
+        self.check_resume_at(&Position::Postgres(resume.from)).await?;
         match self.start(None, reviewed, resume).await?.run().await? {
             Outcome::Stopped => Ok(()),
             Outcome::NoRoom(why, _) => Err(why),
@@ -354,6 +360,10 @@ impl Source for PostgresSource {
 
     fn recall(&mut self, partitions: Vec<(usize, String)>) {
         self.partitions = partitions;
+    }
+
+    fn settle(&mut self, reviewed_halts: Vec<String>) {
+        self.reviewed_halts = reviewed_halts;
     }
 
     fn be_patient(&mut self, silences: u32) {

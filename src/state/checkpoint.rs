@@ -34,6 +34,8 @@ pub(super) struct Stored {
     retired: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reviewed_until: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    reviewed_halts: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -64,6 +66,7 @@ impl Stored {
             paused_since_us: checkpoint.paused_since_us,
             retired: checkpoint.retired,
             reviewed_until: checkpoint.reviewed_until.as_ref().map(ToString::to_string),
+            reviewed_halts: checkpoint.reviewed_halts.clone(),
         }
     }
 
@@ -89,6 +92,7 @@ impl Stored {
             paused_since_us: self.paused_since_us,
             retired: self.retired,
             reviewed_until,
+            reviewed_halts: self.reviewed_halts,
             shapes: Default::default(),
             outline: None,
         })
@@ -157,6 +161,7 @@ mod tests {
             paused_since_us: Some(11),
             retired: true,
             reviewed_until: Some("lsn:0/1".parse().expect("lsn")),
+            reviewed_halts: vec!["r".to_owned()],
             shapes: Default::default(),
             outline: None,
         };

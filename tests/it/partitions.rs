@@ -26,7 +26,7 @@ impl Stage {
         let pair = Pair::start(source, target).await?;
         pair.create_space(SPACE).await;
         execute_in(&pair.source, SPACE, M).await;
-        let weir = Weir::new(&pair, SPACE, SPACE, "");
+        let weir = Weir::new(&pair, SPACE, SPACE, "truncate = \"apply\"\n");
         let ddl = weir.run(&["ddl"]).await.expect_code(0).stdout;
         execute_in(&pair.target, SPACE, &ddl).await;
         weir.set_up().await;
@@ -65,11 +65,13 @@ impl Stage {
 }
 
 /// Broken if rows of a partition that is made while weir runs were skipped; if rows that come with a
-/// partition, go with one, or are truncated in one made the two sides differ without a word; or if
+/// partition, go with one, or are truncated in one made the two sides differ without a word, also where
+/// a review of something else lies between; if rows of a dropped partition that stay were emptied; or if
 /// the link did not go on exactly once that is seen to.
 async fn come_and_go(source: Server, target: Server) {
     let Some(mut stage) = Stage::new(source, target).await else { return };
     let mut child = stage.weir.spawn(&["run"]);
+    stage.source("INSERT INTO m VALUES (0, 11, 'gone'); TRUNCATE m").await;
     stage.source("INSERT INTO m VALUES (1, 11, 'a'), (2, 22, 'b'), (3, 12, 'c')").await;
     stage.arrive("1:11 2:22 3:12").await;
     stage.source("CREATE TABLE m_3 PARTITION OF m FOR VALUES FROM (30) TO (40)").await;
@@ -84,40 +86,43 @@ async fn come_and_go(source: Server, target: Server) {
         INSERT INTO m VALUES (6, 46, 'after')";
     stage.source(filled).await;
     stage.halted("parts.m_4").await;
+    // What the log holds besides is not settled by a review of that, nor is it nobody's.
+    stage.source("TRUNCATE m_2_low; INSERT INTO m VALUES (7, 13, 'x')").await;
+    stage.source("UPDATE m SET id = 13, d = 34 WHERE id = 4; DROP TABLE m_3").await;
     stage.target("INSERT INTO m VALUES (5, 44, 'before')").await;
     stage.reviewed().await;
     stage.source("UPDATE m SET d = d + 1 WHERE id = 5").await;
-    stage.arrive("1:11 2:22 3:31 4:33 5:45 6:46 150:25").await;
-
-    stage.source("TRUNCATE m_2_low; INSERT INTO m VALUES (7, 13, 'x')").await;
     stage.halted("partitions of parts.m were truncated").await;
     stage.target("DELETE FROM m WHERE id = 2").await;
     stage.reviewed().await;
-    stage.arrive("1:11 3:31 4:33 5:45 6:46 7:13 150:25").await;
+    stage.arrive("1:11 3:31 5:45 6:46 7:13 13:34 150:25").await;
 
-    stage.source("DROP TABLE m_3").await;
-    stage.halted("parts.m_3").await;
-    stage.target("DELETE FROM m WHERE id IN (3, 4)").await;
+    stage.source("DROP TABLE m_2_high").await;
+    stage.halted("parts.m_2_high").await;
+    stage.target("DELETE FROM m WHERE id IN (3, 13, 150)").await;
     stage.reviewed().await;
     stage.source("INSERT INTO m VALUES (8, 14, 'y')").await;
-    stage.arrive("1:11 5:45 6:46 7:13 8:14 150:25").await;
+    stage.arrive("1:11 5:45 6:46 7:13 8:14").await;
     assert!(child.try_wait().expect("state").is_none(), "weir ended:\n{}", stage.weir.log());
     child.kill().await.expect("stopped");
 
     // What a partition took with it stays, with all that was written to it before.
-    stage.weir.append("dropped_partitions = \"keep\"\ntruncate = \"apply\"\n");
+    stage.weir.append("dropped_partitions = \"keep\"\n");
     stage.source("INSERT INTO m VALUES (9, 47, 'last words'); DELETE FROM m WHERE id = 6").await;
     stage.source("ALTER TABLE m DETACH PARTITION m_4; DROP TABLE m_4").await;
     stage.weir.run(&["run", "--until-caught-up"]).await.expect_code(0);
-    assert_eq!(stage.rows().await, "1:11 5:45 7:13 8:14 9:47 150:25");
+    assert_eq!(stage.rows().await, "1:11 5:45 7:13 8:14 9:47");
     stage.source("ALTER TABLE m_2 DETACH PARTITION m_2_low").await;
     stage.source("ALTER TABLE m_2 ATTACH PARTITION m_2_low FOR VALUES FROM (0) TO (100)").await;
     let run = stage.weir.run(&["run", "--until-caught-up"]).await;
     run.expect_code(4).expect_phrase("parts.m_2_low");
-    let mut child = stage.weir.spawn(&["run"]);
-    stage.halted("parts.m_2_low").await;
     stage.reviewed().await;
+    let mut child = stage.weir.spawn(&["run"]);
+    // Whether the rows that stay are meant too, only a person can tell.
     stage.source("TRUNCATE m; INSERT INTO m VALUES (10, 15, 'z')").await;
+    stage.halted("partitions of parts.m were truncated").await;
+    stage.target("DELETE FROM m").await;
+    stage.reviewed().await;
     stage.arrive("10:15").await;
     child.kill().await.expect("stopped");
 }

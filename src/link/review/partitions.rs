@@ -65,7 +65,7 @@ pub(super) fn hinted(error: Error) -> Error {
 
 /// `now`, with the partitions of `before` that went and whose rows stay. One that is there again was
 /// away for a while, which is a gap whatever is configured.
-pub(super) fn carried(table: &TablePlan, before: &[String], mut now: Shape) -> Shape {
+pub(super) fn carried(table: &TablePlan, before: &[String], now: Shape) -> Shape {
     let keep = table.dropped_partitions == DroppedPartitions::Keep;
     let again = |id: &str| {
         let mut there =
@@ -74,11 +74,15 @@ pub(super) fn carried(table: &TablePlan, before: &[String], mut now: Shape) -> S
     };
     let gone =
         missing(before, &now).filter(|(id, _, line)| line.starts_with(GONE) || keep && !again(id));
-    let mut gone: Shape = gone
-        .map(|(_, _, line)| line.replacen(LOG, GONE, usize::from(line.starts_with(LOG))))
-        .collect();
-    let surplus = gone.len().saturating_sub(GONE_MAX);
-    now.extend(gone.drain(surplus..));
+    let gone = gone.map(|(_, _, line)| line.clone()).collect();
+    remembered(gone, now)
+}
+
+/// `now`, with the lines of these partitions, which are gone.
+fn remembered(gone: Shape, mut now: Shape) -> Shape {
+    let gone = gone.iter().map(|line| line.replacen(LOG, GONE, usize::from(line.starts_with(LOG))));
+    let gone: Shape = gone.collect();
+    now.extend(gone.into_iter().rev().take(GONE_MAX).rev());
     now
 }
 
@@ -92,6 +96,22 @@ pub(crate) fn carry(
         let name = table.source.name.to_string();
         if let (Some(before), Some(now)) = (accepted.get(&name), shapes.get_mut(&name)) {
             *now = carried(table, before, std::mem::take(now));
+        }
+    }
+}
+
+/// Adds to shapes that a person accepts every partition of the ones before that is gone: whatever is
+/// to become of its rows, the log may still hold changes of it, and those are the table's.
+pub(crate) fn remember(
+    plan: &LinkPlan,
+    before: &BTreeMap<String, Shape>,
+    shapes: &mut BTreeMap<String, Shape>,
+) {
+    for table in &plan.tables {
+        let name = table.source.name.to_string();
+        if let (Some(before), Some(now)) = (before.get(&name), shapes.get_mut(&name)) {
+            let gone = missing(before, now).map(|(_, _, line)| line.clone()).collect();
+            *now = remembered(gone, std::mem::take(now));
         }
     }
 }
@@ -172,5 +192,23 @@ mod tests {
         let again = "log: partition 7 of transaction 9: public.m_1";
         assert!(differs(shape(&[one]), shape(&[again])).is_some(), "away for a while");
         assert_eq!(relation("partition 7 of transaction 9"), "partition 7");
+    }
+
+    /// Broken if the changes that the log still holds of a partition were nobody's once a person had
+    /// reviewed that it is gone.
+    #[test]
+    fn a_review_remembers_what_is_gone() {
+        let one = "log: partition 7 of transaction 5: public.m_1";
+        let two = "log: partition 8 of transaction 6: public.m_2";
+        let missing: Vec<&String> = Vec::new();
+        let (before, now) = (shape(&[one, two]), shape(&[two]));
+        let (before, now) = (&before["public.m"], now["public.m"].clone());
+        let gone: Shape = super::missing(before, &now).map(|(_, _, line)| line.clone()).collect();
+        let now = remembered(gone, now);
+        assert_eq!(now, [two, "gone: partition 7 of transaction 5: public.m_1"]);
+        assert_eq!(
+            super::missing(before, &now).map(|(_, _, line)| line).collect::<Vec<_>>(),
+            missing
+        );
     }
 }

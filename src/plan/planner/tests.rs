@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::config::{Deletes, Truncates};
+use crate::model::schema::Partition;
 use crate::model::{Column, Identity, Type, Unique};
 use crate::plan::fixtures::{
     BIGINT, TEXT, column, config, foreign_key, link, mapping, replicate, table,
@@ -70,6 +71,20 @@ fn links_follow_from_the_rules() {
     assert_eq!(names, ["pg:my", "my:ma", "my:pg"]);
     let (source, target) = selection(&config, &link("my", "pg"));
     assert_eq!((source.include, target.include), (vec!["my_db.a".into()], vec!["public.a".into()]));
+}
+
+/// Broken if a row that moves to another partition stayed on the target twice.
+#[test]
+fn deletes_of_a_partitioned_table_are_not_ignored() {
+    let ([mut source], target) = pair_of_tables();
+    let mut rule = replicate("pg", "my", &["public.*"]);
+    rule.deletes = Deletes::Ignore;
+    let config = config(vec![rule], Vec::new());
+    let plan_of = |source: Table| plan(&config, &link("pg", "my"), &[source], &target);
+    assert!(plan_of(source.clone()).is_ok());
+    let name = TableName::new("public", "orders_1");
+    source.partitions = vec![Partition { name, identity: Identity::Full }];
+    assert!(refusal(plan_of(source)).contains("moves a row to another partition"));
 }
 
 /// Broken if a named table did not win over the pattern that matches it too.

@@ -146,6 +146,27 @@ const WAL_LEVEL: &str = "run: ALTER SYSTEM SET wal_level = 'logical'; restart th
 const KEEP_SIZE: &str = "set a limit that fits the disk, for example: ALTER SYSTEM SET \
     max_slot_wal_keep_size = '50GB'; SELECT pg_reload_conf()";
 
+/// Partitions to come: they take the key of their root, and no other replica identity of their sisters.
+pub(super) fn partitions(probe: &Probe<'_>) -> Vec<Finding> {
+    let tables = probe.preflight.tables.iter();
+    let keyless =
+        tables.filter(|table| !table.partitions.is_empty() && table.primary_key().is_none());
+    let findings = keyless.map(|table| Finding {
+        fatal: false,
+        kind: Kind::Setting,
+        subject: format!("table {}", table.name),
+        message:
+            "it has no primary key, which partitions made later would take from it: until they \
+                  have a replica identity, the server refuses every UPDATE and DELETE of them"
+                .to_owned(),
+        hint:
+            "give it a primary key; or make each partition with ALTER TABLE … REPLICA IDENTITY in \
+               the same transaction"
+                .to_owned(),
+    });
+    findings.collect()
+}
+
 const PUBLICATION: &str = "
 SELECT puballtables, pubinsert AND pubupdate AND pubdelete AND pubtruncate AS complete, pubviaroot
 FROM pg_publication WHERE pubname = $1::text";

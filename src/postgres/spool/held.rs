@@ -168,7 +168,7 @@ pub(in crate::postgres) struct Replay {
 impl Replay {
     /// The next message that was not rolled back; `None` when that was all.
     ///
-    /// Errors: `Io` where the file cannot be read or is not what was written.
+    /// Errors: `Unavailable` where the file cannot be read or is not what was written.
     pub(in crate::postgres) async fn next(&mut self) -> Result<Option<Bytes>> {
         loop {
             while !self.chunk.is_empty() {
@@ -244,8 +244,8 @@ fn entry(chunk: &mut Bytes) -> Option<(u32, Bytes)> {
 
 fn damaged(path: &Path) -> Error {
     let context = format!("the spool file {} cannot be read back", path.display());
-    Error::new(Kind::Io, context).hint(
-        "check the disk; nothing is lost, start weir again and the source sends all of it anew, or \
-         write streaming = \"off\" to do without the spool",
+    Error::new(Kind::Unavailable, context).hint(
+        "check the disk; nothing is lost, weir reconnects and the source sends all of it anew; \
+         streaming = \"off\" does without the spool",
     )
 }

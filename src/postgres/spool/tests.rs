@@ -133,7 +133,7 @@ async fn a_damaged_file_is_an_error() {
         bytes[offset] = byte;
         std::fs::write(&path, bytes).expect("damage");
         let error = rig.commit(1).await.expect_err("damaged");
-        assert_eq!(error.kind(), Kind::Io, "{offset}");
+        assert_eq!(error.kind(), Kind::Unavailable, "{offset}");
     }
 }
 
