@@ -155,6 +155,9 @@ section! {
         /// MySQL and MariaDB: the server id that weir uses as a replica, which must be free in the
         /// whole topology; by default weir chooses one.
         optional server_id: u64,
+        /// PostgreSQL: after this long without progress, while the log grows, weir writes a small
+        /// message into it; by default never.
+        optional heartbeat: Period,
     }
 }
 

@@ -104,6 +104,9 @@ pub struct Database {
     pub tls: Tls,
     /// MySQL/MariaDB: the server id weir uses as a replica; chosen by weir when absent.
     pub server_id: Option<u32>,
+    /// PostgreSQL: how long the position may stand still while the log grows before weir writes a
+    /// message into the log; never when absent.
+    pub heartbeat: Option<Duration>,
 }
 
 impl Database {

@@ -377,6 +377,12 @@ pub trait Scan: Send {
         Box::pin(async { Ok(false) })
     }
 
+    /// Writes a small message into the log if the link stands at `seen` for long although the log
+    /// grows, where that is configured. To be called every few seconds.
+    fn heartbeat<'a>(&'a mut self, _seen: &'a Position) -> Pending<'a, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
     /// The present end of the log.
     fn head(&mut self) -> Pending<'_, Position>;
 

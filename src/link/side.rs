@@ -105,6 +105,7 @@ impl Side {
                     let queued = self.fill.bytes();
                     self.board.update(|status| status.queue_bytes = Some(queued));
                     looks.look(self.scan.as_mut(), &self.board).await;
+                    self.beat().await;
                     self.look_at_origins().await?;
                     self.look_for_promotion().await?;
                 }
@@ -136,6 +137,14 @@ impl Side {
                 tracing::debug!(error = error.chain(), "the source does not say what it is");
                 Ok(())
             }
+        }
+    }
+
+    /// Not being able to write a heartbeat stops no link: it only helps the log along.
+    async fn beat(&mut self) {
+        let Some(seen) = self.board.get().seen else { return };
+        if let Err(error) = self.scan.heartbeat(&seen).await {
+            tracing::debug!(error = error.chain(), "no heartbeat was written");
         }
     }
 

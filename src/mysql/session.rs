@@ -313,6 +313,7 @@ mod tests {
             password: None,
             tls: Tls::off(),
             server_id: None,
+            heartbeat: None,
         }
     }
 

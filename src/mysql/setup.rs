@@ -186,6 +186,7 @@ mod tests {
             password: None,
             tls: crate::config::Tls::off(),
             server_id: None,
+            heartbeat: None,
         };
         assert_eq!(
             entry(&url, "'weir'@'%'", &["a_b", "t_*"], "SELECT"),

@@ -69,6 +69,7 @@ pub(crate) fn database(name: &str, dialect: Dialect) -> Database {
         password: None,
         tls: Tls::off(),
         server_id: None,
+        heartbeat: None,
     }
 }
 

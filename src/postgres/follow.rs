@@ -352,7 +352,11 @@ impl Follow {
             self.asked = true;
             return self.report(true).await;
         }
-        if since >= REPORT_EVERY || soon && since >= self.pace.report_soon {
+        if since >= REPORT_EVERY {
+            // A server that is never done reading does not tell by itself how far it is.
+            return self.report(!busy).await;
+        }
+        if soon && since >= self.pace.report_soon {
             return self.report(false).await;
         }
         Ok(())

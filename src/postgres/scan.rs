@@ -1,8 +1,8 @@
 //! Reading beside the stream: the head of the log, the lag, and single rows with their marks.
 //!
 //! Rows come by the simple query protocol, so their text is made by the same output functions
-//! under the same settings as in the log, and goes through the same decoder. Writes nothing and
-//! waits for no lock longer than [`LOCK_TIMEOUT`].
+//! under the same settings as in the log, and goes through the same decoder. Writes nothing, but for
+//! heartbeats where they are configured, and waits for no lock longer than [`LOCK_TIMEOUT`].
 //!
 //! Marks of [`Scan::read_rows`] (correctness.md 8): `low` is the end of the log before the snapshot
 //! was taken. A transaction that committed at or before `low` is visible in the rows *unless* it
@@ -17,6 +17,9 @@ use bytes::{Bytes, BytesMut};
 use tokio_postgres::types::{ToSql, Type as Builtin};
 use tokio_postgres::{SimpleQueryMessage, SimpleQueryRow};
 
+mod heartbeat;
+
+use self::heartbeat::Heartbeat;
 use super::decode::decode;
 use super::encode::{Place, Single};
 use super::failure::classify;
@@ -68,6 +71,7 @@ pub(crate) struct PostgresScan {
     /// Whether the server was a standby when the session began.
     standby: bool,
     log: LogSizes,
+    heartbeat: Heartbeat,
 }
 
 /// Sizes of the log's files, in bytes.
@@ -92,7 +96,9 @@ pub async fn open(
 ) -> Result<Box<dyn Scan>> {
     let log = LogSizes { page: 8 << 10, segment: 16 << 20 };
     let (context, database) = (context.clone(), database.clone());
-    let mut scan = PostgresScan { context, database, plan, session: None, standby: false, log };
+    let heartbeat = Heartbeat::new(database.heartbeat);
+    let mut scan =
+        PostgresScan { context, database, plan, session: None, standby: false, log, heartbeat };
     scan.session().await?;
     Ok(Box::new(scan))
 }
@@ -265,6 +271,10 @@ impl Scan for PostgresScan {
             self.session = Some(session);
             Ok(rows.first().and_then(|row| row.get(0)) == Some("f"))
         })
+    }
+
+    fn heartbeat<'a>(&'a mut self, seen: &'a Position) -> Pending<'a, ()> {
+        Box::pin(async move { self.beat(lsn(seen)?).await })
     }
 
     fn head(&mut self) -> Pending<'_, Position> {

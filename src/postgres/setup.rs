@@ -207,6 +207,7 @@ mod tests {
             password: None,
             tls: Tls::off(),
             server_id: None,
+            heartbeat: None,
         }
     }
 

@@ -9,6 +9,7 @@
     reason = "a test fails by panicking; some modules are shared with the acceptance tier"
 )]
 
+mod busy_elsewhere;
 mod cases;
 mod command_line;
 mod control;

@@ -46,6 +46,7 @@ impl Bench {
             password: Some(Secret::Command(echo.to_vec())),
             tls: Tls::off(),
             server_id: None,
+            heartbeat: None,
         };
         let link = LinkName { source: "crm".into(), target: "shop".into() };
         let context =

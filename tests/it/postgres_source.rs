@@ -14,7 +14,7 @@ use weir::config::{
     Database, Deletes, Dialect, DroppedPartitions, LinkName, Secret, Tls, Truncates,
 };
 use weir::error::{Disposition, Error, Kind};
-use weir::link::ports::{LinkContext, Selection, Source};
+use weir::link::ports::{LinkContext, Scan, Selection, Source};
 use weir::link::queue::{PartReceiver, channel};
 use weir::model::value::Special;
 use weir::model::{Before, Change, Commit, Op, Row, Value};
@@ -57,6 +57,7 @@ impl Rig {
             ])),
             tls: Tls::off(),
             server_id: None,
+            heartbeat: None,
         };
         let plan = plan(&database, &link).await;
         let context =
@@ -66,6 +67,10 @@ impl Rig {
 
     async fn source(&self) -> Box<dyn Source> {
         source::open(&self.context, &self.database, Arc::clone(&self.plan)).await.unwrap()
+    }
+
+    async fn scan(&self) -> Box<dyn Scan> {
+        scan::open(&self.context, &self.database, Arc::clone(&self.plan)).await.unwrap()
     }
 
     /// Starts from now on.
@@ -240,7 +245,7 @@ async fn base_types(server: Server) {
 
 /// A row read beside the stream is the row of the stream.
 async fn read_beside(rig: &Rig, streamed: &Row) {
-    let mut scan = scan::open(&rig.context, &rig.database, Arc::clone(&rig.plan)).await.unwrap();
+    let mut scan = rig.scan().await;
     let keys = [Row::from(vec![Value::Int(7)]), Row::from(vec![Value::Int(1)])];
     let scanned = scan.read_rows(&rig.plan.tables[0], &keys).await.unwrap();
     assert_eq!(scanned.rows, [None, Some(streamed.clone())]);
@@ -311,37 +316,6 @@ async fn images_say_what_the_log_knows() {
     images(Server::Postgres18).await;
 }
 
-/// Broken if the log of an idle database piled up, or the slot moved beyond the target.
-#[tokio::test]
-async fn an_idle_slot_moves_as_far_as_is_durable_and_no_further() {
-    let ddl = "CREATE TABLE t (id int PRIMARY KEY)";
-    let Some(rig) = Rig::new(Server::Postgres15, Options::default(), ddl).await else { return };
-    let mut stream = rig.begin(1 << 20).await;
-    let Position::Postgres(from) = stream.from else { panic!("an lsn") };
-    // Log that has nothing to do with the table.
-    rig.server.execute("CREATE TABLE other AS SELECT generate_series(1, 1000)").await.unwrap();
-    let head = rig.head().await;
-    let until = Instant::now() + PATIENCE;
-    let position = loop {
-        assert!(Instant::now() < until, "no progress on an idle source");
-        let queued = stream.parts.receive().await.unwrap();
-        assert!(queued.part.changes.is_empty());
-        match &queued.part.commit.as_ref().unwrap().position {
-            Position::Postgres(lsn) if *lsn >= head => break *lsn,
-            _ => {}
-        }
-    };
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    assert_eq!(rig.confirmed().await, from, "acknowledged what is not durable");
-    stream.durable.send(Position::Postgres(position)).unwrap();
-    while rig.confirmed().await != position {
-        assert!(Instant::now() < until, "the slot does not follow the frontier");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    stream.stop().await;
-    assert_eq!(rig.text("SELECT active FROM pg_replication_slots").await, "f");
-}
-
 /// Broken if a slow target made the source cut the stream.
 #[tokio::test]
 async fn a_full_queue_keeps_the_stream_alive() {
@@ -404,7 +378,7 @@ async fn a_commit_that_waits_for_a_standby_is_in_progress_for_the_scan() {
     let ddl = "CREATE TABLE t (id int PRIMARY KEY)";
     let Some(rig) = Rig::new(Server::Postgres18, Options::default(), ddl).await else { return };
     let mut stream = rig.begin(1 << 20).await;
-    let mut scan = scan::open(&rig.context, &rig.database, Arc::clone(&rig.plan)).await.unwrap();
+    let mut scan = rig.scan().await;
     let client = rig.server.connect_pg().await.unwrap();
     client.batch_execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'").await.unwrap();
     client.batch_execute("SELECT pg_reload_conf()").await.unwrap();

@@ -176,8 +176,14 @@ fn databases_are_checked() {
         ],
     );
     refused(
-        "[database.m]\nurl = 'mysql://u@localhost/y?ssl-mode=DISABLED'\ntls = 'off'\nserver_id = 0\n",
-        &["given twice", "`server_id` is out of range"],
+        "[database.m]\nurl = 'mysql://u@localhost/y?ssl-mode=DISABLED'\ntls = 'off'\nserver_id = 0\n\
+         heartbeat = '60s'\n[database.p]\nurl = 'postgres://u@localhost/y'\nheartbeat = '1s'\n",
+        &[
+            "given twice",
+            "`server_id` is out of range",
+            "`heartbeat` is for PostgreSQL",
+            "`heartbeat` is out of range",
+        ],
     );
     assert!(!problems(&format!("{HEAD}password = 'hunter2'\n")).contains("hunter2"));
 }

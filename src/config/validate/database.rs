@@ -1,14 +1,19 @@
 //! `[database.*]`: address, transport and where the password comes from.
 
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::names::well_formed;
 use crate::config::problem::Report;
 use crate::config::raw;
-use crate::config::read::At;
+use crate::config::read::{At, Period};
 use crate::config::settings::{Database, Dialect, Secret, Tls, TlsMode};
 use crate::config::url::{self, Address};
 
+/// The server is asked for its progress every 10 s; a position stands still only for longer.
+const HEARTBEAT: RangeInclusive<Duration> =
+    Duration::from_secs(30)..=Duration::from_secs(24 * 3600);
 /// Longest name of a database.
 const NAME_CHARS_MAX: usize = 16;
 
@@ -35,6 +40,10 @@ pub(super) fn database(
         let dialect = address.as_ref().map(|address| address.dialect);
         server_id(id, dialect, report)
     });
+    let heartbeat = raw
+        .heartbeat
+        .as_ref()
+        .map(|period| heartbeat(period, address.as_ref().map(|address| address.dialect), report));
     let address = address?;
     let tls = transport(raw, &address, directory, report);
     Some(Database {
@@ -47,7 +56,20 @@ pub(super) fn database(
         password,
         tls,
         server_id,
+        heartbeat,
     })
+}
+
+fn heartbeat(period: &At<Period>, dialect: Option<Dialect>, report: &mut Report<'_>) -> Duration {
+    if dialect.is_some_and(|dialect| dialect != Dialect::Postgres) {
+        let message = "`heartbeat` is for PostgreSQL; other servers send one by themselves";
+        report.add(period.place, message, "remove it");
+    }
+    if !HEARTBEAT.contains(&period.value.0) {
+        let hint = "write a duration from 30s to 1d";
+        report.add(period.place, "`heartbeat` is out of range", hint);
+    }
+    period.value.0
 }
 
 fn server_id(id: &At<u64>, dialect: Option<Dialect>, report: &mut Report<'_>) -> Option<u32> {

@@ -22,7 +22,11 @@ SELECT current_setting('wal_level') AS wal_level, pg_is_in_recovery() AS standby
        current_setting('server_encoding') AS encoding, quote_ident(current_user) AS role,
        (SELECT rolreplication OR rolsuper FROM pg_roles WHERE rolname = current_user)
        OR EXISTS (SELECT FROM pg_roles WHERE rolname = 'rds_replication'
-                  AND pg_has_role(current_user, oid, 'MEMBER')) AS may_replicate";
+                  AND pg_has_role(current_user, oid, 'MEMBER')) AS may_replicate,
+       (SELECT min(p.oid::regprocedure::text) FROM pg_proc p
+        WHERE p.proname = 'pg_logical_emit_message' AND 'text'::regtype = p.proargtypes[2]
+          AND p.pronamespace = 'pg_catalog'::regnamespace
+          AND NOT has_function_privilege(p.oid, 'EXECUTE')) AS no_message";
 
 /// Settings and the role.
 pub(super) async fn settings(probe: &Probe<'_>) -> Result<Vec<Finding>> {
@@ -69,6 +73,13 @@ pub(super) async fn settings(probe: &Probe<'_>) -> Result<Vec<Finding>> {
             let message = "max_slot_wal_keep_size is -1: while weir is down the log it needs \
                            grows without limit and can fill the disk";
             find(false, Kind::Setting, message.to_owned(), KEEP_SIZE);
+        }
+        if let (Some(_), Some(function)) =
+            (probe.preflight.database.heartbeat, row.get::<_, Option<&str>>("no_message"))
+        {
+            let message = format!("role {role} may not write heartbeats: none are written");
+            let hint = format!("run: GRANT EXECUTE ON FUNCTION {function} TO {role}");
+            find(false, Kind::Privilege, message, &hint);
         }
         let encoding: &str = row.get("encoding");
         if encoding == "SQL_ASCII" {

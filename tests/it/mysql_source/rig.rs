@@ -54,6 +54,7 @@ impl Rig {
             ])),
             tls: Tls::off(),
             server_id: None,
+            heartbeat: None,
         };
         let plan = plan(&database, &link).await;
         let context = LinkContext {

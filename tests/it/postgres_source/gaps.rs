@@ -1,6 +1,6 @@
 //! Ways to lose changes that leave hardly a trace at the source, and what weir makes of them.
 
-use weir::link::ports::{Origin, Preflight, Retention, Scan};
+use weir::link::ports::{Origin, Preflight, Retention};
 use weir::postgres::preflight;
 
 use super::*;
@@ -47,7 +47,7 @@ async fn lost(rig: &Rig, scan: &mut dyn Scan, sql: &str) -> (Vec<String>, Vec<Or
 
 async fn origins(server: Server) {
     let Some(rig) = Rig::new(server, Options::default(), T).await else { return };
-    let mut scan = scan::open(&rig.context, &rig.database, Arc::clone(&rig.plan)).await.unwrap();
+    let mut scan = rig.scan().await;
     let remake = format!("DROP PUBLICATION {SLOT}; CREATE PUBLICATION {SLOT} FOR TABLE t");
     assert_eq!(lost(&rig, scan.as_mut(), &remake).await.0, ["publication"]);
     let alter = format!("ALTER PUBLICATION {SLOT}");
@@ -126,8 +126,7 @@ async fn time_outs_of_the_server_do_not_count() {
             .set("idle_session_timeout", "700ms")
             .set("idle_in_transaction_session_timeout", "700ms");
         let Some(rig) = Rig::new(server, options, T).await else { return };
-        let mut scan =
-            scan::open(&rig.context, &rig.database, Arc::clone(&rig.plan)).await.unwrap();
+        let mut scan = rig.scan().await;
         let open = rig.server.connect_pg().await.unwrap();
         open.batch_execute("SET idle_in_transaction_session_timeout = 0; BEGIN").await.unwrap();
         open.batch_execute("INSERT INTO t VALUES (1, 'open')").await.unwrap();
@@ -158,6 +157,94 @@ async fn rows_before_the_slot_are_told_from_rows_after_it() {
         source.begin().await.unwrap();
         let found = source.rows_before().await.unwrap().expect("a look");
         assert_eq!(found, [rig.plan.tables[0].source.name.clone()]);
+    }
+}
+
+/// Broken if the log of an idle database piled up, or the slot moved beyond the target.
+#[tokio::test]
+async fn an_idle_slot_moves_as_far_as_is_durable_and_no_further() {
+    let ddl = "CREATE TABLE t (id int PRIMARY KEY)";
+    let Some(rig) = Rig::new(Server::Postgres15, Options::default(), ddl).await else { return };
+    let mut stream = rig.begin(1 << 20).await;
+    let Position::Postgres(from) = stream.from else { panic!("an lsn") };
+    // Log that has nothing to do with the table.
+    rig.server.execute("CREATE TABLE other AS SELECT generate_series(1, 1000)").await.unwrap();
+    let head = rig.head().await;
+    let until = Instant::now() + PATIENCE;
+    let position = loop {
+        assert!(Instant::now() < until, "no progress on an idle source");
+        let queued = stream.parts.receive().await.unwrap();
+        assert!(queued.part.changes.is_empty());
+        match &queued.part.commit.as_ref().unwrap().position {
+            Position::Postgres(lsn) if *lsn >= head => break *lsn,
+            _ => {}
+        }
+    };
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(rig.confirmed().await, from, "acknowledged what is not durable");
+    stream.durable.send(Position::Postgres(position)).unwrap();
+    while rig.confirmed().await != position {
+        assert!(Instant::now() < until, "the slot does not follow the frontier");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    stream.stop().await;
+    assert_eq!(rig.text("SELECT active FROM pg_replication_slots").await, "f");
+}
+
+/// Looks for a while whether a heartbeat is due, with the link at `seen`.
+async fn beats(scan: &mut dyn Scan, seen: Lsn) {
+    for _ in 0..4 {
+        scan.heartbeat(&Position::Postgres(seen)).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Broken if heartbeats were written into an idle log, again for one of their own, or none where the
+/// position stands still, or if a role that may not write them were not told the grant.
+#[tokio::test]
+async fn heartbeats_are_written_where_nothing_moves() {
+    for server in [Server::Postgres15, Server::Postgres18] {
+        let Some(mut rig) = Rig::new(server, Options::default(), T).await else { return };
+        rig.source().await.begin().await.unwrap();
+        rig.database.heartbeat = Some(Duration::from_millis(10));
+        let messages = format!(
+            "SELECT count(*) FROM pg_logical_slot_peek_binary_changes('{SLOT}', NULL, NULL,
+             'proto_version', '1', 'publication_names', '{SLOT}', 'messages', 'true')
+             WHERE get_byte(data, 0) = ascii('M')"
+        );
+        let head = rig.head().await;
+        let mut scan = rig.scan().await;
+        beats(scan.as_mut(), head).await;
+        assert_eq!(rig.text(&messages).await, "0", "{server:?}: an idle log is written to");
+        rig.server.execute("CREATE TABLE other AS SELECT generate_series(1, 5000)").await.unwrap();
+        beats(scan.as_mut(), head).await;
+        assert_eq!(rig.text(&messages).await, "1", "{server:?}: one until it is passed");
+        beats(scan.as_mut(), rig.head().await).await;
+        assert_eq!(rig.text(&messages).await, "1", "{server:?}: a reason of its own");
+        let function = rig
+            .text(
+                "SELECT min(oid::regprocedure::text) FROM pg_proc
+                   WHERE proname = 'pg_logical_emit_message' AND proargtypes[2] = 'text'::regtype",
+            )
+            .await;
+        rig.server
+            .execute(&format!(
+                "REVOKE EXECUTE ON FUNCTION {function} FROM PUBLIC;
+                 CREATE ROLE poor LOGIN REPLICATION PASSWORD 'poor'; GRANT SELECT ON t TO poor"
+            ))
+            .await
+            .unwrap();
+        rig.database.user = "poor".to_owned();
+        rig.database.password = Some(Secret::Command(["printf", "poor"].map(str::to_owned).into()));
+        beats(rig.scan().await.as_mut(), head).await;
+        assert_eq!(rig.text(&messages).await, "1", "{server:?}: a message without the right");
+        let tables: Vec<_> = rig.plan.tables.iter().map(|table| &table.source).collect();
+        let (context, database) = (&rig.context, &rig.database);
+        let preflight = Preflight { context, database, tables: &tables };
+        let findings = preflight::check_source(preflight).await.unwrap();
+        let found = findings.iter().find(|finding| finding.message.contains("heartbeats"));
+        let found = found.expect("a finding");
+        assert!(!found.fatal && found.hint.contains(&format!("FUNCTION {function} TO poor")));
     }
 }
 
@@ -202,8 +289,7 @@ async fn how_long_the_log_is_kept() {
     for (server, limit) in [(Server::Postgres15, "-1"), (Server::Postgres18, "1GB")] {
         let options = Options::default().set("max_slot_wal_keep_size", limit);
         let Some(rig) = Rig::new(server, options, T).await else { return };
-        let mut scan =
-            scan::open(&rig.context, &rig.database, Arc::clone(&rig.plan)).await.unwrap();
+        let mut scan = rig.scan().await;
         let at = scan.head().await.unwrap();
         assert_eq!(scan.retention(&at, None).await.unwrap(), Retention::default(), "no slot yet");
         let stream = rig.begin(1 << 20).await;

@@ -56,6 +56,7 @@ impl Site {
             password: Some(Secret::File(file)),
             tls: Tls::off(),
             server_id: None,
+            heartbeat: None,
         };
         let account = Postgres.account(&database).await.expect("account");
         let statements = Postgres.setup_target(&account, &[]);
