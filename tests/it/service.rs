@@ -61,7 +61,9 @@ fn words<'a>(unit: &'a str, key: &str) -> Vec<&'a str> {
 fn units_fit_weir() {
     for name in ["weir.service", "weir@.service"] {
         let unit = std::fs::read_to_string(tree("config/systemd").join(name)).expect(name);
-        Cli::try_parse_from(words(&unit, "ExecStart")).unwrap_or_else(|error| panic!("{error}"));
+        for key in ["ExecStart", "ExecReload"] {
+            Cli::try_parse_from(words(&unit, key)).unwrap_or_else(|error| panic!("{error}"));
+        }
         assert_eq!(words(&unit, "Type"), ["notify"]);
         assert_eq!(words(&unit, "StateDirectoryMode"), ["0700"]);
         let never = [exit::USAGE, exit::HALTED].map(|code| code.to_string());
