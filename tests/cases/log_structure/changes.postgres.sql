@@ -3,6 +3,7 @@ BEGIN; INSERT INTO a VALUES (4, 'gone'); ROLLBACK;
 CREATE TEMP TABLE scratch (id INT PRIMARY KEY, t TEXT); INSERT INTO scratch SELECT g, 'from temp' FROM generate_series(10, 19) AS g; INSERT INTO a SELECT * FROM scratch; DROP TABLE scratch;
 CREATE UNLOGGED TABLE case_log_structure.loose (id INT PRIMARY KEY); INSERT INTO case_log_structure.loose VALUES (1); DROP TABLE case_log_structure.loose;
 SELECT pg_logical_emit_message(true, 'other', 'in a transaction'); SELECT pg_logical_emit_message(false, 'other', 'outside');
+BEGIN; SELECT pg_logical_emit_message(true, 'other', 'first'); INSERT INTO a VALUES (70, 'between messages'); SELECT pg_logical_emit_message(false, 'weir', 'at once'); SAVEPOINT s; SELECT pg_logical_emit_message(true, 'weir', ''); ROLLBACK TO s; UPDATE a SET t = 'after messages' WHERE id = 70; SELECT pg_logical_emit_message(true, '', repeat('x', 100000)); COMMIT;
 INSERT INTO a VALUES (500, 'with trigger'), (501, 'too');
 DO $$ BEGIN BEGIN INSERT INTO case_log_structure.a VALUES (20, 'x'); INSERT INTO case_log_structure.a VALUES (20, 'twice'); EXCEPTION WHEN unique_violation THEN INSERT INTO case_log_structure.a VALUES (21, 'after the exception'); END; END $$;
 INSERT INTO a VALUES (1, 'new') ON CONFLICT (id) DO UPDATE SET t = 'by conflict';

@@ -78,7 +78,7 @@ async fn open_transactions(server: Server) {
     assert!(!folder.path().join("a_b").exists(), "the spool outlives its stream");
 }
 
-/// An ALTER TABLE in a subtransaction that is rolled back.
+/// An ALTER TABLE in a subtransaction that is rolled back, and messages of an application.
 async fn rolled_back_shape(rig: &Rig, stream: &mut Running_, folder: &Path) {
     let client = rig.server.connect_pg().await.unwrap();
     client.batch_execute(&format!("BEGIN; {}; SAVEPOINT a", rows(30_001, 33_000))).await.unwrap();
@@ -88,7 +88,10 @@ async fn rolled_back_shape(rig: &Rig, stream: &mut Running_, folder: &Path) {
     client.batch_execute("ROLLBACK TO a; SAVEPOINT b").await.unwrap();
     client.batch_execute(&rows(36_001, 39_000)).await.unwrap();
     client.batch_execute("ROLLBACK TO b; UPDATE t SET v = 'z' WHERE id < 1").await.unwrap();
-    client.batch_execute(&format!("{}; COMMIT", rows(40_001, 43_000))).await.unwrap();
+    let message = "SELECT pg_logical_emit_message(true, 'm', repeat('x', 100000)),
+         pg_logical_emit_message(false, 'm', 'at once')";
+    client.batch_execute(message).await.unwrap();
+    client.batch_execute(&format!("{}; {message}; COMMIT", rows(40_001, 43_000))).await.unwrap();
     let (changes, _) = stream.transaction().await;
     let expected = (30_001..=33_000).chain(0..=0).chain(40_001..=43_000);
     assert_eq!(ids(&changes), expected.collect::<Vec<_>>());
