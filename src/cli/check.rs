@@ -6,15 +6,15 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer};
 
 use crate::cli::args::{CheckArgs, Global};
-use crate::cli::context::{Ends, links, load};
+use crate::cli::context::{Ends, links, load, settled};
 use crate::cli::exit;
 use crate::cli::hint;
 use crate::cli::output::say;
 use crate::config::{Database, Start, TlsMode, is_loopback};
 use crate::error::{Error, Kind, Result};
-use crate::link::ports::{Preflight, Room};
+use crate::link::ports::{LinkContext, Preflight, Room, Whole};
 use crate::model::{Table, TableName};
-use crate::plan::{Finding, LinkPlan, Wanted};
+use crate::plan::{self, Finding, LinkPlan, Wanted};
 
 /// What was found about one link.
 #[derive(Debug, Default, Serialize)]
@@ -34,6 +34,8 @@ struct Line {
     subject: String,
     message: String,
     hint: String,
+    /// Statements that mend it.
+    mend: Vec<String>,
 }
 
 impl From<Finding> for Line {
@@ -44,6 +46,7 @@ impl From<Finding> for Line {
             subject: finding.subject,
             message: finding.message,
             hint: finding.hint,
+            mend: finding.mend,
         }
     }
 }
@@ -52,7 +55,9 @@ impl From<Finding> for Line {
 pub(super) async fn run(global: &Global, args: &CheckArgs) -> Result<ExitCode> {
     let config = load(global)?;
     let mut reports = Vec::new();
-    for link in links(&config, &args.links)? {
+    let names = links(&config, &args.links)?;
+    let config = settled(config, &names).await;
+    for link in names {
         let ends = Ends::of(&config, &link, &config.name)?;
         let mut report = Report { link: link.to_string(), ..Report::default() };
         let findings = examine(&ends, &mut report).await;
@@ -90,7 +95,11 @@ fn print(report: &Report) {
     say!("  tables  {}", report.tables.len());
     for line in &report.findings {
         let mark = if line.severity == "error" { "FAIL" } else { "warn" };
-        say!("  {mark}  {}: {}\n        hint: {}", line.subject, line.message, line.hint);
+        say!("  {mark}  {}: {}", line.subject, line.message);
+        line.mend.iter().for_each(|statement| say!("        run:  {statement};"));
+        if !line.hint.is_empty() {
+            say!("        hint: {}", line.hint);
+        }
     }
     if report.findings.is_empty() {
         say!("  ok");
@@ -105,6 +114,7 @@ pub(super) fn met(subject: &str, error: &Error) -> Finding {
         subject: subject.to_owned(),
         message: error.chain(),
         hint: hint(error).to_owned(),
+        mend: Vec::new(),
     }
 }
 
@@ -129,7 +139,7 @@ async fn examine(ends: &Ends<'_>, report: &mut Report) -> Vec<Finding> {
     match ends.plan(&catalogs) {
         Ok(plan) => {
             report.tables = plan.tables.iter().map(|table| table.source.name.to_string()).collect();
-            findings.extend(preflight(ends, &plan).await);
+            findings.extend(preflight(ends, &plan, true).await);
             findings.extend(start_needed(ends, &plan).await);
         }
         Err(refusals) => {
@@ -143,7 +153,7 @@ async fn examine(ends: &Ends<'_>, report: &mut Report) -> Vec<Finding> {
                 wanted: Wanted::default(),
                 overlap: Vec::new(),
             };
-            findings.extend(preflight(ends, &none).await);
+            findings.extend(preflight(ends, &none, true).await);
         }
     }
     findings
@@ -187,16 +197,39 @@ fn weak_transport(database: &Database) -> Option<Finding> {
         hint: format!(
             "write `tls = \"verify-full\"` for database {name}, with `tls_ca` where needed"
         ),
+        mend: Vec::new(),
     })
 }
 
-/// The rooms' own preflights.
-pub(super) async fn preflight(ends: &Ends<'_>, plan: &LinkPlan) -> Vec<Finding> {
+/// What all links of the configuration ask of the server that `database` is on.
+fn whole(ends: &Ends<'_>, database: &Database) -> Whole {
+    let here = |name: &str| {
+        let other = ends.config.databases.get(name);
+        other.is_some_and(|other| (&other.host, other.port) == (&database.host, database.port))
+    };
+    let mut whole = Whole::default();
+    for link in plan::links(ends.config) {
+        if here(&link.source) {
+            let context = LinkContext { link: link.clone(), ..ends.context.clone() };
+            whole.slots.push(context.slot_name());
+        }
+        whole.writers += usize::from(here(&link.target));
+    }
+    whole
+}
+
+/// The rooms' own preflights; `wholly` looks at what all links need, and takes longer.
+pub(super) async fn preflight(ends: &Ends<'_>, plan: &LinkPlan, wholly: bool) -> Vec<Finding> {
     let sources: Vec<&Table> = plan.tables.iter().map(|table| &table.source).collect();
     let targets: Vec<&Table> = plan.tables.iter().map(|table| &table.target).collect();
     let context = &ends.context;
-    let source = Preflight { context, database: ends.source, tables: &sources };
-    let target = Preflight { context, database: ends.target, tables: &targets };
+    let (at_source, at_target) = match wholly {
+        true => (Some(whole(ends, ends.source)), Some(whole(ends, ends.target))),
+        false => (None, None),
+    };
+    let (at_source, at_target) = (at_source.as_ref(), at_target.as_ref());
+    let source = Preflight { context, database: ends.source, tables: &sources, whole: at_source };
+    let target = Preflight { context, database: ends.target, tables: &targets, whole: at_target };
     let mut findings = Vec::new();
     for (name, looked) in [
         (&ends.source.name, ends.source_room().check_source(source).await),
@@ -255,5 +288,6 @@ fn start_missing(ends: &Ends<'_>, tables: &[TableName]) -> Finding {
             "a new link carries changes only: fill the target first, then write \
              `start = \"now\"` under [link.{source}.{target}] or [apply]"
         ),
+        mend: Vec::new(),
     }
 }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::cli::args::{CheckpointArgs, CheckpointVerb, Global};
-use crate::cli::context::{Ends, links, load, refused};
+use crate::cli::context::{Ends, links, load, refused, settled};
 use crate::cli::output::say;
 use crate::cli::{exit, print_json};
 use crate::config::{Config, LinkName};
@@ -205,6 +205,7 @@ async fn compare(
     installation: &str,
     progress: &Progress,
 ) -> Result<()> {
+    let config = &settled(config.clone(), std::slice::from_ref(link)).await;
     let ends = Ends::of(config, link, &config.name)?;
     let catalogs = ends.catalogs().await?;
     let plan = ends.plan(&catalogs).map_err(|findings| refused(link, &findings))?;

@@ -9,7 +9,8 @@ use crate::config::{
     show_size,
 };
 use crate::error::{Error, Kind, Result};
-use crate::link::ports::{LinkContext, Room};
+use crate::link::hosts;
+use crate::link::ports::{End, LinkContext, Room};
 use crate::model::Table;
 use crate::plan::explain::digest_of;
 use crate::plan::{self, Finding, LinkPlan};
@@ -18,6 +19,31 @@ use crate::rooms::room;
 /// Loads the configuration; every problem at once becomes one error of kind `Configuration`.
 pub(super) fn load(global: &Global) -> Result<Config> {
     config::load(global.config.as_deref()).map_err(Error::from)
+}
+
+/// The same configuration with every database of the links at the one host that is used. Where none
+/// can be chosen the first stays, and what is wrong with it is found out there.
+pub(super) async fn settled(mut config: Config, links: &[LinkName]) -> Config {
+    for database in config.databases.values_mut() {
+        let reads = links.iter().any(|link| link.source == database.name);
+        let writes = links.iter().any(|link| link.target == database.name);
+        if !reads && !writes || database.others.is_empty() {
+            continue;
+        }
+        let end = if writes { End::Target } else { End::Source };
+        match hosts::choose(room(database.dialect), database, end).await {
+            Ok(used) => *database = used,
+            Err(error) => {
+                tracing::warn!(
+                    database = database.name,
+                    error = error.chain(),
+                    "the first is used"
+                );
+                database.others.clear();
+            }
+        }
+    }
+    config
 }
 
 /// The links named, or all of the configuration.
@@ -198,7 +224,7 @@ const SAID_MAX: usize = 5;
 /// Findings as one error, with the first one's hint and the others named. Its kind is the first one
 /// that is about more than the configuration, if any is.
 pub(super) fn refused(link: &LinkName, findings: &[Finding]) -> Error {
-    let fatal: Vec<_> = findings.iter().filter(|finding| finding.fatal).collect();
+    let fatal: Vec<_> = findings.iter().filter(|finding| finding.refuses_to_run()).collect();
     let said = |finding: &&Finding| format!("{}: {}", finding.subject, finding.message);
     let mut text = fatal.iter().take(SAID_MAX).map(said).collect::<Vec<_>>().join("; ");
     if let Some(more @ 1..) = fatal.len().checked_sub(SAID_MAX) {
@@ -206,10 +232,10 @@ pub(super) fn refused(link: &LinkName, findings: &[Finding]) -> Error {
     }
     let beyond = fatal.iter().find(|finding| finding.kind != Kind::Configuration);
     let kind = beyond.or(fatal.first()).map_or(Kind::Mapping, |finding| finding.kind);
-    let mut hints: Vec<&str> = fatal.iter().map(|finding| finding.hint.as_str()).collect();
+    let mut hints: Vec<String> = fatal.iter().map(|finding| finding.advice()).collect();
     hints.dedup();
     let hint = match hints.as_slice() {
-        [only] => (*only).to_owned(),
+        [only] => only.clone(),
         [first, ..] => format!("{first}; `weir check {link}` says what to do about the others"),
         [] => Kind::Mapping.hint().to_owned(),
     };

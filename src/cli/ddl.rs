@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use crate::cli::args::{DdlArgs, Global};
-use crate::cli::context::{Ends, known, links, load, refused};
+use crate::cli::context::{Ends, known, links, load, refused, settled};
 use crate::cli::exit;
 use crate::cli::output::say;
 use crate::error::{Error, Kind, Result};
@@ -15,7 +15,9 @@ pub(super) async fn run(global: &Global, args: &DdlArgs) -> Result<ExitCode> {
     let config = load(global)?;
     known(&config, args.on.as_deref())?;
     let mut refusals = 0;
-    for link in links(&config, &args.links)? {
+    let names = links(&config, &args.links)?;
+    let config = settled(config, &names).await;
+    for link in names {
         if args.on.as_ref().is_some_and(|only| *only != link.target) {
             continue;
         }

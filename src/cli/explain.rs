@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use crate::cli::args::{ExplainArgs, Global};
-use crate::cli::context::{Ends, links, load, refused};
+use crate::cli::context::{Ends, links, load, refused, settled};
 use crate::cli::output::say;
 use crate::cli::{exit, print_json};
 use crate::error::Result;
@@ -13,7 +13,9 @@ use crate::plan::explain::explain;
 pub(super) async fn run(global: &Global, args: &ExplainArgs) -> Result<ExitCode> {
     let config = load(global)?;
     let mut explained = Vec::new();
-    for link in links(&config, &args.links)? {
+    let names = links(&config, &args.links)?;
+    let config = settled(config, &names).await;
+    for link in names {
         let ends = Ends::of(&config, &link, &config.name)?;
         let catalogs = ends.catalogs().await?;
         let plan = ends.plan(&catalogs).map_err(|findings| refused(&link, &findings))?;

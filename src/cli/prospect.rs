@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::cli::check::{met, preflight, start_needed};
-use crate::cli::context::{Ends, settings};
+use crate::cli::context::{Ends, settings, settled};
 use crate::cli::output::say;
 use crate::config::{Config, Database, LinkName};
 use crate::error::Result;
@@ -106,7 +106,7 @@ impl Prospect {
         let fatal = findings.into_iter().filter(|finding| finding.fatal);
         self.problems.extend(fatal.map(|finding| Problem {
             text: format!("{}: {}", finding.subject, finding.message),
-            hint: finding.hint,
+            hint: finding.advice(),
         }));
     }
 
@@ -144,7 +144,9 @@ impl Prospect {
 /// table before it joins are waited for, so that what is told holds.
 pub(super) async fn prospects(config: &Config, known: &Known, patient: bool) -> Vec<Prospect> {
     let mut prospects = Vec::new();
-    for link in plan::links(config) {
+    let links = plan::links(config);
+    let config = &settled(config.clone(), &links).await;
+    for link in links {
         let mut prospect = Prospect::of(&link, Standing::Unknown);
         let looked = look(config, &link, known.get(&link), patient, &mut prospect).await;
         if let Err(error) = looked {
@@ -193,7 +195,8 @@ async fn look(
             prospect.stands_against(start_needed(&ends, &plan).await);
         }
     }
-    prospect.stands_against(preflight(&ends, &plan).await);
+    let found = preflight(&ends, &plan, false).await.into_iter();
+    prospect.stands_against(found.filter(Finding::refuses_to_run).collect());
     statements(&ends, &plan, ran.as_ref(), prospect).await
 }
 

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use crate::cli::args::{Global, PauseArgs, ResumeArgs};
-use crate::cli::context::{Ends, links, load, refused};
+use crate::cli::context::{Ends, links, load, refused, settled};
 use crate::cli::control::{Answer, Request, ask};
 use crate::cli::output::say;
 use crate::cli::{exit, state};
@@ -56,6 +56,7 @@ async fn resume_one(config: &Config, link: &LinkName, schema_reviewed: bool) -> 
             return Err(Error::new(Kind::Io, text).hint(hint));
         }
         None if schema_reviewed => {
+            let config = &settled(config.clone(), std::slice::from_ref(link)).await;
             let ends = Ends::of(config, link, &config.name)?;
             let catalogs = ends.catalogs().await?;
             let plan = ends.plan(&catalogs).map_err(|findings| refused(link, &findings))?;

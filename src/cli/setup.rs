@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use crate::cli::args::{Global, SetupArgs};
-use crate::cli::context::{Ends, known, links, load, refused};
+use crate::cli::context::{Ends, known, links, load, refused, settled};
 use crate::cli::output::say;
 use crate::cli::{exit, report, state};
 use crate::config::{Config, Database, LinkName};
@@ -23,7 +23,9 @@ const TARGET_RIGHTS: &str = "SELECT, INSERT, UPDATE, DELETE";
 pub(super) async fn set_up(global: &Global, args: &SetupArgs) -> Result<ExitCode> {
     let config = load(global)?;
     known(&config, args.on.as_deref())?;
-    for link in links(&config, &args.links)? {
+    let names = links(&config, &args.links)?;
+    let config = settled(config, &names).await;
+    for link in names {
         let ends = Ends::of(&config, &link, &config.name)?;
         let catalogs = match ends.catalogs().await {
             Err(error) if error.kind() == Kind::Privilege => {
@@ -79,6 +81,7 @@ pub(super) async fn tear_down(global: &Global, args: &SetupArgs) -> Result<ExitC
     let config = load(global)?;
     known(&config, args.on.as_deref())?;
     let names = links(&config, &args.links)?;
+    let config = settled(config, &names).await;
     // Held from before the first statement to the end: nothing is removed under a weir that runs.
     let store = if args.apply { state::hold(&config).await? } else { None };
     let mut failures = Vec::new();

@@ -2,8 +2,8 @@
 //! and the plan, compiled anew from the catalogs as they are then.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use crate::cli::check::preflight;
 use crate::cli::context::{Ends, refused, settings};
@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::link::ends::RoomEnds;
 use crate::link::ports::SpoolPlace;
 use crate::link::supervisor::LinkSpec;
-use crate::plan::LinkPlan;
+use crate::plan::{Finding, LinkPlan};
 
 /// The folder of what is kept of open transactions, below the state directory.
 const SPOOL: &str = "spool";
@@ -52,10 +52,12 @@ pub(super) fn spec(config: &Arc<Config>, link: &LinkName, installation: &str) ->
         target_room: ends.target_room(),
         target: ends.target.clone(),
         spool,
+        used: Mutex::default(),
         lock_timeout: options.lock_timeout,
-        replan: Box::new(move || {
-            let (config, link, seed) = (Arc::clone(&config), link.clone(), seed.clone());
-            let told = Arc::clone(&told);
+        replan: Box::new(move |used| {
+            let mut config = Config::clone(&config);
+            config.databases.extend(used.map(|database| (database.name.clone(), database)));
+            let (link, seed, told) = (link.clone(), seed.clone(), Arc::clone(&told));
             Box::pin(async move { replan(&config, &link, &seed, &told).await.map(Arc::new) })
         }),
     };
@@ -73,13 +75,13 @@ async fn replan(
     let ends = Ends::of(config, link, seed)?;
     let catalogs = ends.catalogs().await?;
     let plan = ends.plan(&catalogs).map_err(|findings| refused(link, &findings))?;
-    let findings = preflight(&ends, &plan).await;
-    if findings.iter().any(|finding| finding.fatal) {
+    let findings = preflight(&ends, &plan, false).await;
+    if findings.iter().any(Finding::refuses_to_run) {
         return Err(refused(link, &findings));
     }
     if !told.swap(true, Ordering::Relaxed) {
         for finding in &findings {
-            tracing::warn!(%link, subject = finding.subject, hint = finding.hint, "{}", finding.message);
+            tracing::warn!(%link, subject = finding.subject, hint = finding.advice(), "{}", finding.message);
         }
     }
     Ok(plan)

@@ -23,6 +23,10 @@ pub(super) struct Line {
     pub(super) link: String,
     pub(super) state: String,
     pub(super) since_us: i64,
+    #[serde(default)]
+    source_at: String,
+    #[serde(default)]
+    target_at: String,
     pub(super) position: Option<String>,
     seq: Option<u64>,
     pub(super) lag_seconds: Option<f64>,
@@ -66,6 +70,8 @@ impl Line {
             link: link.to_string(),
             state: status.state.name().to_owned(),
             since_us: status.since_us,
+            source_at: status.source_at.clone(),
+            target_at: status.target_at.clone(),
             position: status.applied.as_ref().map(ToString::to_string),
             seq: status.seq,
             lag_seconds: lag_seconds(&status.lag, now_us()),
@@ -171,6 +177,9 @@ fn print(line: &Line) {
     let since = (now_us() - line.since_us).max(0) / 1_000_000;
     let since = if line.since_us > 0 { format!(" for {}", duration(since)) } else { String::new() };
     say!("{}  {}{since}", line.link, line.state);
+    if !line.source_at.is_empty() {
+        say!("  servers   {} -> {}", line.source_at, line.target_at);
+    }
     say!("  position  {}", line.position.as_deref().unwrap_or("none yet"));
     if let Some(lag) = line.lag_seconds {
         let bytes = line.lag_bytes.map_or(String::new(), |bytes| format!(", {bytes} bytes of log"));

@@ -28,8 +28,9 @@ pub use load::{load, parse};
 pub use problem::{Problem, Problems};
 pub use schema::json_schema;
 pub use settings::{
-    ApplyOptions, Config, Database, Deletes, Dialect, DroppedPartitions, Http, LinkName, Replicate,
-    Secret, Start, Streaming, TableMapping, TableSeries, Tls, TlsMode, Truncates,
+    ApplyOptions, Config, Database, Deletes, Dialect, DroppedPartitions, Http, LinkName,
+    RETENTION_MIN, Replicate, Secret, Start, Streaming, TableMapping, TableSeries, Tls, TlsMode,
+    Truncates,
 };
 pub(crate) use units::{parse_duration, show_duration, show_size};
 pub use url::{is_loopback, is_socket};

@@ -158,6 +158,9 @@ section! {
         /// PostgreSQL: after this long without progress, while the log grows, weir writes a small
         /// message into it; by default never.
         optional heartbeat: Period,
+        /// As a source: how long a stop of weir must be able to last without loss of log; `weir check`
+        /// fails where the server keeps its log for less.
+        optional retention_min: Period,
     }
 }
 

@@ -94,6 +94,8 @@ pub struct Database {
     pub host: String,
     /// TCP port; part of the name of PostgreSQL's sockets.
     pub port: u16,
+    /// Further hosts with their ports, tried in this order after the first.
+    pub others: Vec<(String, u16)>,
     /// User.
     pub user: String,
     /// Database to connect to.
@@ -107,15 +109,36 @@ pub struct Database {
     /// PostgreSQL: how long the position may stand still while the log grows before weir writes a
     /// message into the log; never when absent.
     pub heartbeat: Option<Duration>,
+    /// How long a stop of weir must be able to last at least without loss of log at this source.
+    pub retention_min: Duration,
 }
 
+/// [`Database::retention_min`] where nothing is written.
+pub const RETENTION_MIN: Duration = Duration::from_secs(24 * 3600);
+
 impl Database {
-    /// Where it listens, for messages: `127.0.0.1:5432`, `/run/postgresql:5432`, `/run/mysqld/sock`.
+    /// Where it listens, for messages: `127.0.0.1:5432`, `/run/postgresql:5432`, `/run/mysqld/sock`,
+    /// `db1:5432,db2:5432`.
     pub fn listens_at(&self) -> String {
+        if !self.others.is_empty() {
+            return self.hosts().map(|one| one.listens_at()).collect::<Vec<_>>().join(",");
+        }
         match (self.dialect, is_socket(&self.host)) {
             (Dialect::Mysql | Dialect::Mariadb, true) => self.host.clone(),
             _ => format!("{}:{}", self.host, self.port),
         }
+    }
+
+    /// The same database at each of its hosts alone, in the order in which they are tried.
+    pub fn hosts(&self) -> impl Iterator<Item = Database> + '_ {
+        let first = (&self.host, self.port);
+        let others = self.others.iter().map(|(host, port)| (host, *port));
+        [first].into_iter().chain(others).map(|(host, port)| Database {
+            host: host.clone(),
+            port,
+            others: Vec::new(),
+            ..self.clone()
+        })
     }
 }
 

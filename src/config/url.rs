@@ -3,8 +3,9 @@
 //! Host and port, user and database are percent-decoded and checked; the port has the server's
 //! default. A password in the address is refused. What is wrong is told without ever repeating the
 //! address or a part of it, since a mistyped one may hold a password anywhere. A unix socket is a path
-//! in place of the host, percent-encoded, or an option. Several hosts and other options are refused
-//! by name. `sslmode` and `ssl-mode` are understood instead of `tls`, each
+//! in place of the host, percent-encoded, or an option, and stands alone. Several hosts of the network
+//! are written as libpq has them, `host:port,host:port`. Other options are refused by name. `sslmode`
+//! and `ssl-mode` are understood instead of `tls`, each
 //! with the words of its own world; modes that fall back to plain text are refused.
 
 use super::settings::{Dialect, TlsMode};
@@ -13,8 +14,8 @@ use super::settings::{Dialect, TlsMode};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Address {
     pub(crate) dialect: Dialect,
-    pub(crate) host: String,
-    pub(crate) port: u16,
+    /// At least one.
+    pub(crate) hosts: Vec<(String, u16)>,
     pub(crate) user: String,
     pub(crate) database: String,
     /// From `sslmode` or `ssl-mode`.
@@ -59,14 +60,14 @@ pub(crate) fn parse(text: &str) -> Result<Address, Vec<Fault>> {
 
     let mut faults = Vec::new();
     let Options { tls, socket } = options(query, &mut faults);
-    let (host, port) = host_and_port(place, socket, default_port, &mut faults);
+    let hosts = hosts(place, socket, default_port, &mut faults);
     let user = part(user, "user", &mut faults);
     if path.contains('/') {
         faults.push(fault("the url's database name holds a `/`", "write it as %2F"));
     }
     let database = part(path, "database", &mut faults);
     match faults.is_empty() {
-        true => Ok(Address { dialect, host, port, user, database, tls }),
+        true => Ok(Address { dialect, hosts, user, database, tls }),
         false => Err(faults),
     }
 }
@@ -88,6 +89,36 @@ fn fault(message: impl Into<String>, hint: &'static str) -> Fault {
     Fault { message: message.into(), hint }
 }
 
+/// Hosts of an address at most.
+const HOSTS_MAX: usize = 16;
+
+/// The hosts in the order in which they are tried.
+fn hosts(
+    places: &str,
+    socket: Option<String>,
+    default_port: u16,
+    faults: &mut Vec<Fault>,
+) -> Vec<(String, u16)> {
+    let several = places.contains(',');
+    let mut found: Vec<(String, u16)> = Vec::new();
+    for place in places.split(',').take(HOSTS_MAX + 1) {
+        let host = host_and_port(place, socket.clone(), default_port, faults);
+        if several && is_socket(&host.0) {
+            let hint = "write the socket alone, or hosts of the network only";
+            faults.push(fault("the url names a unix socket among several hosts", hint));
+        }
+        if several && !host.0.is_empty() && found.contains(&host) {
+            faults.push(fault("the url names a host twice", "write each host and port once"));
+        }
+        found.push(host);
+    }
+    if found.len() > HOSTS_MAX {
+        let hint = "weir tries one after the other: write those that can become the primary";
+        faults.push(fault("the url names more than 16 hosts", hint));
+    }
+    found
+}
+
 /// Host, or the path of a socket, and port.
 fn host_and_port(
     place: &str,
@@ -95,13 +126,6 @@ fn host_and_port(
     default_port: u16,
     faults: &mut Vec<Fault>,
 ) -> (String, u16) {
-    if place.contains(',') {
-        faults.push(fault(
-            "the url names several hosts: that is not supported by this version",
-            "name the one host that is the primary, or an address that follows it",
-        ));
-        return (String::new(), 0);
-    }
     let (host, port) = match place.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((host, "")) => (host, None),
         Some((host, rest)) => (host, Some(rest.strip_prefix(':').unwrap_or("?"))),
@@ -279,12 +303,12 @@ mod tests {
     fn parts_are_read_and_decoded() {
         let address = parse("mysql://we%40ir@crm-db/sales%2F1?ssl-mode=DISABLED").unwrap();
         assert_eq!(address.dialect, Dialect::Mysql);
-        assert_eq!((address.host.as_str(), address.port), ("crm-db", 3306));
+        assert_eq!(address.hosts, [("crm-db".to_owned(), 3306)]);
         assert_eq!((address.user.as_str(), address.database.as_str()), ("we@ir", "sales/1"));
         assert_eq!(address.tls, Some(TlsMode::Off));
         let address = parse("postgresql://weir@[::1]:6000/billing").unwrap();
-        assert_eq!((address.host.as_str(), address.port), ("::1", 6000));
-        assert!(is_loopback(&address.host) && is_loopback("127.0.0.9") && is_loopback("LOCALHOST"));
+        assert_eq!(address.hosts, [("::1".to_owned(), 6000)]);
+        assert!(is_loopback("::1") && is_loopback("127.0.0.9") && is_loopback("LOCALHOST"));
         assert!(!is_loopback("10.0.0.1") && !is_loopback("localhost.example.org"));
         assert_eq!(parse("mariadb://u@h/d").unwrap().dialect, Dialect::Mariadb);
     }
@@ -304,9 +328,19 @@ mod tests {
             ),
         ] {
             let address = parse(text).unwrap();
-            assert_eq!((address.host.as_str(), address.port), (host, port), "{text}");
-            assert!(is_socket(&address.host) && is_loopback(&address.host));
+            assert_eq!(address.hosts, [(host.to_owned(), port)], "{text}");
+            assert!(is_socket(host) && is_loopback(host));
         }
+    }
+
+    /// Broken if a host of a list were left out, or tried in another order or at another port.
+    #[test]
+    fn several_hosts_keep_their_order() {
+        let address = parse("postgres://u@db1:5433,db2,[::1]:6000/d").unwrap();
+        let hosts: Vec<_> = address.hosts.iter().map(|(host, port)| (&**host, *port)).collect();
+        assert_eq!(hosts, [("db1", 5433), ("db2", 5432), ("::1", 6000)]);
+        let address = parse("mysql://u@db1,db2:3307/d").unwrap();
+        assert_eq!(address.hosts, [("db1".to_owned(), 3306), ("db2".to_owned(), 3307)]);
     }
 
     /// Broken if a mode written in the words of libpq or of the MySQL client came out weaker.
@@ -350,7 +384,11 @@ mod tests {
     #[test]
     fn the_unsupported_is_named() {
         for (text, expected) in [
-            ("mysql://u@a,b/d", "several hosts"),
+            ("mysql://u@a,/d", "no host"),
+            ("mysql://u@a,b,a:3306/d", "a host twice"),
+            ("mysql://u@a,b/d?socket=/run/sock", "a host and a socket"),
+            ("postgres://u@a,%2Frun/d", "a unix socket among several hosts"),
+            ("mysql://u@a,b:0/d", "port"),
             ("postgres://u@/d?host=db", "`host` is no path of a socket"),
             ("mysql://u@db/d?socket=/run/sock", "a host and a socket"),
             ("postgres://u@%2Frun/d?host=/run", "a host and a socket"),

@@ -159,6 +159,11 @@ pub(super) async fn run(link: &Link, orders: &mut Orders, stop: &Shutdown) -> Re
 
 async fn connect(link: &Link, orders: &mut Orders) -> Result<Connected> {
     let ends = &link.spec.ends;
+    let [source_at, target_at] = answered("choose the hosts", ends.settle()).await?;
+    link.board.update(|status| {
+        status.source_at = source_at;
+        status.target_at = target_at;
+    });
     let plan = answered("describe the tables", ends.plan()).await?;
     orders.plan = Some(Arc::clone(&plan));
     let source = answered("open the source", ends.source(Arc::clone(&plan))).await?;

@@ -1,16 +1,24 @@
 //! The two ends of a link, connected anew for every attempt: the plan from the catalogs as they are
 //! now, and the source, side reader and target that the rooms open.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::config::Database;
-use crate::link::ports::{LinkContext, Pending, Room, Scan, Source, SpoolPlace, Target};
+use crate::error::Result;
+use crate::link::hosts;
+use crate::link::ports::{End, LinkContext, Pending, Room, Scan, Source, SpoolPlace, Target};
 use crate::model::TableName;
 use crate::plan::LinkPlan;
 
 /// What an attempt connects to.
 pub trait Ends: Send + Sync {
+    /// Chooses the host of each end that everything below connects to, until it is called again.
+    /// Where they listen, source first.
+    fn settle(&self) -> Pending<'_, [String; 2]> {
+        Box::pin(async { Ok(Default::default()) })
+    }
+
     /// Reads both catalogs and compiles the plan.
     fn plan(&self) -> Pending<'_, Arc<LinkPlan>>;
 
@@ -27,8 +35,8 @@ pub trait Ends: Send + Sync {
     fn target(&self, plan: Arc<LinkPlan>) -> Pending<'_, Box<dyn Target>>;
 }
 
-/// Reads both catalogs and compiles the plan of one link.
-pub type Replan = Box<dyn Fn() -> Pending<'static, Arc<LinkPlan>> + Send + Sync>;
+/// Reads both catalogs and compiles the plan of one link, from these two ends.
+pub type Replan = Box<dyn Fn([Database; 2]) -> Pending<'static, Arc<LinkPlan>> + Send + Sync>;
 
 /// The ends as the rooms open them.
 pub struct RoomEnds {
@@ -36,33 +44,56 @@ pub struct RoomEnds {
     pub context: LinkContext,
     /// The source's room.
     pub source_room: &'static dyn Room,
-    /// The source.
+    /// The source, at all its hosts.
     pub source: Database,
     /// The target's room.
     pub target_room: &'static dyn Room,
-    /// The target.
+    /// The target, at all its hosts.
     pub target: Database,
     /// Where the source may keep what comes before its commit.
     pub spool: Option<SpoolPlace>,
+    /// Source and target at the hosts that are used, once they are chosen.
+    pub used: Mutex<Option<[Database; 2]>>,
     /// Longest wait for a lock on the target.
     pub lock_timeout: Duration,
     /// The plan, from the catalogs as they are when it is called.
     pub replan: Replan,
 }
 
+impl RoomEnds {
+    /// Source and target at the hosts that are used.
+    fn used(&self) -> [Database; 2] {
+        let used = self.used.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        used.unwrap_or_else(|| [self.source.clone(), self.target.clone()])
+    }
+
+    async fn choose(&self) -> Result<[String; 2]> {
+        let source = hosts::choose(self.source_room, &self.source, End::Source).await?;
+        let target = hosts::choose(self.target_room, &self.target, End::Target).await?;
+        let at = [source.listens_at(), target.listens_at()];
+        *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Some([source, target]);
+        Ok(at)
+    }
+}
+
 impl Ends for RoomEnds {
+    fn settle(&self) -> Pending<'_, [String; 2]> {
+        Box::pin(self.choose())
+    }
+
     fn plan(&self) -> Pending<'_, Arc<LinkPlan>> {
-        (self.replan)()
+        (self.replan)(self.used())
     }
 
     fn non_empty<'a>(&'a self, tables: &'a [TableName]) -> Pending<'a, Vec<TableName>> {
-        self.source_room.non_empty(&self.source, tables)
+        let [source, _] = self.used();
+        Box::pin(async move { self.source_room.non_empty(&source, tables).await })
     }
 
     fn source(&self, plan: Arc<LinkPlan>) -> Pending<'_, Box<dyn Source>> {
-        Box::pin(async {
-            let mut source =
-                self.source_room.open_source(&self.context, &self.source, plan).await?;
+        let [source, _] = self.used();
+        Box::pin(async move {
+            let mut source = self.source_room.open_source(&self.context, &source, plan).await?;
             if let Some(place) = &self.spool {
                 source.spool_at(place.clone());
             }
@@ -71,10 +102,13 @@ impl Ends for RoomEnds {
     }
 
     fn scan(&self, plan: Arc<LinkPlan>) -> Pending<'_, Box<dyn Scan>> {
-        self.source_room.open_scan(&self.context, &self.source, plan)
+        let [source, _] = self.used();
+        Box::pin(async move { self.source_room.open_scan(&self.context, &source, plan).await })
     }
 
     fn target(&self, plan: Arc<LinkPlan>) -> Pending<'_, Box<dyn Target>> {
-        self.target_room.open_target(&self.context, &self.target, plan, self.lock_timeout)
+        let [_, target] = self.used();
+        let (context, wait) = (&self.context, self.lock_timeout);
+        Box::pin(async move { self.target_room.open_target(context, &target, plan, wait).await })
     }
 }

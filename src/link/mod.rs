@@ -8,6 +8,7 @@ mod batch;
 mod capture;
 mod deferral;
 pub mod ends;
+pub mod hosts;
 mod isolate;
 pub mod joining;
 pub mod lag;

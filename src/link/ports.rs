@@ -68,10 +68,34 @@ pub struct Preflight<'a> {
     pub database: &'a Database,
     /// The tables of this database that the link uses (source or target side).
     pub tables: &'a [&'a Table],
+    /// What all links of the configuration ask of the server; `None` where one link looks on its
+    /// way: then only what may have changed for it is looked at.
+    pub whole: Option<&'a Whole>,
+}
+
+/// What all links of a configuration ask of one server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Whole {
+    /// Slots of the links that read from it, one each.
+    pub slots: Vec<String>,
+    /// How many links write to it.
+    pub writers: usize,
+}
+
+/// Which end of a link a database is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It is read.
+    Source,
+    /// It is written.
+    Target,
 }
 
 /// One dialect.
 pub trait Room: Send + Sync {
+    /// Whether the server takes writes: it is no standby, and not read-only.
+    fn takes_writes<'a>(&'a self, database: &'a Database) -> Pending<'a, bool>;
+
     /// Connects once and reads the server's version text; for `check` and `status`.
     fn version<'a>(&'a self, database: &'a Database) -> Pending<'a, String>;
 

@@ -77,6 +77,10 @@ pub struct LinkStatus {
     pub state: LinkState,
     /// Since when it is in that state, microseconds since 1970.
     pub since_us: i64,
+    /// Where the source that is used listens; empty until one is chosen.
+    pub source_at: String,
+    /// Where the target that is used listens; empty until one is chosen.
+    pub target_at: String,
     /// The error behind `Retrying` or `Halted`; behind `Paused`, the one that it was paused with.
     pub error: Option<HaltRecord>,
     /// Position of the witness.

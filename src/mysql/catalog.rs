@@ -51,6 +51,17 @@ pub async fn load(
     read(&mut session, selection).await
 }
 
+/// Whether the server takes writes.
+///
+/// # Errors
+/// As [`session::connect`].
+pub async fn takes_writes(database: &Database) -> Result<bool> {
+    let mut session = session::connect(database, APPLICATION, Role::Source).await?;
+    let what = "ask whether the server takes writes";
+    let read_only = session.text(what, "SELECT @@GLOBAL.read_only").await?;
+    Ok(matches!(read_only.as_deref(), Some("0" | "OFF")))
+}
+
 /// The server's version text, to see that it can be reached.
 ///
 /// # Errors

@@ -5,11 +5,14 @@
 //! rights on whole databases count too. Whether tables fit together and whether a match key lies in
 //! the row image is the planner's to judge. A failing connection is an error, not a finding.
 
+mod limits;
+mod managed;
 mod source;
 mod target;
 
 use std::collections::{HashMap, HashSet};
 
+use self::managed::{Change, Managed};
 use super::session::{self, Flavor, Role, Session};
 use super::setup::{account_of, current_user};
 use super::sql::{literal, quote, quote_table};
@@ -25,12 +28,14 @@ pub async fn check_source(preflight: Preflight<'_>) -> Result<Vec<Finding>> {
     let mut probe = Probe::connect(preflight, Role::Source).await?;
     let mut findings = source::settings(&probe);
     let looked = async {
+        findings.extend(source::retention(&mut probe).await?);
         findings.extend(source::rights(&mut probe).await?);
         findings.extend(source::log_filters(&mut probe).await?);
         findings.extend(source::replica(&mut probe).await?);
         for table in preflight.tables {
             findings.extend(probe.table_rights(table, &["SELECT"]).await?);
         }
+        findings.extend(limits::look(&mut probe).await?);
         Ok(())
     };
     let looked = looked.await;
@@ -52,6 +57,7 @@ pub async fn check_target(preflight: Preflight<'_>) -> Result<Vec<Finding>> {
             let rights = ["SELECT", "INSERT", "UPDATE", "DELETE"];
             findings.extend(probe.table_rights(table, &rights).await?);
         }
+        findings.extend(limits::look(&mut probe).await?);
         Ok(())
     };
     let looked = looked.await;
@@ -76,12 +82,14 @@ const SETTINGS: &[&str] = &[
     "innodb_flush_log_at_trx_commit",
     "sync_binlog",
     "max_allowed_packet",
+    "max_connections",
 ];
 
 /// A session that looks.
 struct Probe<'a> {
     session: Session,
     preflight: Preflight<'a>,
+    managed: Managed,
     settings: HashMap<String, String>,
     /// Rights on the whole server, as `SHOW GRANTS` spells them.
     global_rights: HashSet<String>,
@@ -92,7 +100,8 @@ struct Probe<'a> {
 impl<'a> Probe<'a> {
     async fn connect(preflight: Preflight<'a>, role: Role) -> Result<Self> {
         let mut session = session::connect(preflight.database, "weir check", role).await?;
-        let names: Vec<String> = SETTINGS.iter().map(|name| literal(name)).collect();
+        let names = SETTINGS.iter().chain(&managed::TELLING);
+        let names: Vec<String> = names.map(|name| literal(name)).collect();
         let sql = format!("SHOW GLOBAL VARIABLES WHERE Variable_name IN ({})", names.join(", "));
         let mut settings = HashMap::new();
         for row in session.texts("read the server's settings", &sql).await? {
@@ -103,7 +112,8 @@ impl<'a> Probe<'a> {
         let global_rights = global_rights(&mut session).await?;
         let current = current_user(&mut session).await?;
         let account = account_of(&preflight.database.user, current);
-        Ok(Probe { session, preflight, settings, global_rights, account })
+        let managed = Managed::by_settings(&settings);
+        Ok(Probe { session, preflight, managed, settings, global_rights, account })
     }
 
     /// A setting in upper case; `None` where the server does not have it.
@@ -126,8 +136,8 @@ impl<'a> Probe<'a> {
         match looked {
             Err(error) if findings.is_empty() => return Err(error),
             Err(error) if findings.iter().all(|one| !one.fatal || one.kind != error.kind()) => {
-                let hint = error.operator_hint().to_owned();
-                findings.push(self.about_database(true, error.kind(), error.chain(), hint));
+                let change = by_hand(error.operator_hint());
+                findings.push(self.about_database(true, error.kind(), error.chain(), change));
             }
             Err(_) | Ok(()) => {}
         }
@@ -140,29 +150,20 @@ impl<'a> Probe<'a> {
         fatal: bool,
         kind: Kind,
         message: impl Into<String>,
-        hint: impl Into<String>,
+        (mend, hint): Change,
     ) -> Finding {
-        Finding {
-            fatal,
-            kind,
-            subject: format!("database {}", self.preflight.database.name),
-            message: message.into(),
-            hint: hint.into(),
-        }
+        let subject = format!("database {}", self.preflight.database.name);
+        Finding { fatal, kind, subject, message: message.into(), hint, mend }
     }
 
-    /// How a setting is changed for good on this server.
-    fn set(&self, name: &str, value: &str) -> String {
-        let how = match self.session.flavor() {
-            Flavor::Mysql => format!("run: SET PERSIST {name} = {value}"),
-            Flavor::Mariadb => {
-                format!("run: SET GLOBAL {name} = {value}, and put it into the server's settings")
-            }
-        };
-        format!(
-            "{how}; sessions of applications take it over when they reconnect (managed servers: \
-             change {name} in the parameter group)"
-        )
+    /// How a setting that sessions take over is changed for good.
+    fn set(&self, name: &str, value: &str) -> Change {
+        let (mend, mut hint) = self.managed.set(self.session.flavor(), name, value, false);
+        if !hint.is_empty() {
+            hint.push_str("; ");
+        }
+        hint.push_str("sessions of applications take it over when they reconnect");
+        (mend, hint)
     }
 
     /// Which of `rights` on a table the user lacks.
@@ -187,9 +188,20 @@ impl<'a> Probe<'a> {
             kind: Kind::Privilege,
             subject: format!("table {}", table.name),
             message: format!("user {user} may not {missing}"),
-            hint: format!("run: GRANT {missing} ON {} TO {account}", quote_table(&table.name)),
+            hint: String::new(),
+            mend: vec![format!("GRANT {missing} ON {} TO {account}", quote_table(&table.name))],
         }])
     }
+}
+
+/// What to do where no statement helps.
+fn by_hand(hint: &str) -> Change {
+    (Vec::new(), hint.to_owned())
+}
+
+/// A statement that mends all of it.
+fn by(statement: impl Into<String>) -> Change {
+    (vec![statement.into()], String::new())
 }
 
 /// A statement that needs a right on every column and does nothing.

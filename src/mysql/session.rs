@@ -79,7 +79,7 @@ pub async fn connect(database: &Database, application_name: &str, role: Role) ->
             .map_err(|error| classify(error, context()))?;
         let version_text = version_text.unwrap_or_default();
         let flavor = check_dialect(database, &version_text)?;
-        for statement in settings(role) {
+        for statement in settings(role, flavor) {
             conn.query_drop(statement).await.map_err(|error| classify(error, context()))?;
         }
         let version = parse_version(&version_text);
@@ -238,13 +238,21 @@ async fn options(database: &Database, application_name: &str) -> Result<OptsBuil
 }
 
 /// What every session is set to.
-pub(super) fn settings(role: Role) -> Vec<String> {
+pub(super) fn settings(role: Role, flavor: Flavor) -> Vec<String> {
+    // Time-outs of the server would end what may last; weir's own clocks bound it.
+    let no_limits = match flavor {
+        Flavor::Mysql => "max_execution_time = 0",
+        Flavor::Mariadb => {
+            "max_statement_time = 0, idle_transaction_timeout = 0, \
+             idle_write_transaction_timeout = 0, idle_readonly_transaction_timeout = 0"
+        }
+    };
     let sql_mode = if role == Role::Target { TARGET_SQL_MODE } else { "" };
     vec![
         "SET NAMES utf8mb4".to_owned(),
         format!(
             "SET SESSION time_zone = '+00:00', sql_mode = '{sql_mode}', wait_timeout = 28800, \
-             autocommit = 1, completion_type = 'NO_CHAIN'"
+             autocommit = 1, completion_type = 'NO_CHAIN', {no_limits}"
         ),
     ]
 }
@@ -314,6 +322,8 @@ mod tests {
             tls: Tls::off(),
             server_id: None,
             heartbeat: None,
+            others: Vec::new(),
+            retention_min: crate::config::RETENTION_MIN,
         }
     }
 

@@ -187,6 +187,8 @@ mod tests {
             tls: crate::config::Tls::off(),
             server_id: None,
             heartbeat: None,
+            others: Vec::new(),
+            retention_min: crate::config::RETENTION_MIN,
         };
         assert_eq!(
             entry(&url, "'weir'@'%'", &["a_b", "t_*"], "SELECT"),

@@ -73,7 +73,7 @@ pub(crate) async fn connect(database: &Database, application_name: &str) -> Resu
         Ok(connection) => connection?,
         Err(_) => return Err(session::no_login(database)),
     };
-    for setting in session::settings(Role::Replica) {
+    for setting in session::settings(Role::Replica, connection.flavor) {
         connection.run("set a session up", &setting).await?;
     }
     Ok(connection)

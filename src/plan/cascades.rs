@@ -196,6 +196,7 @@ fn finding(child: &TablePlan, key: &ForeignKey, hint: String) -> Finding {
             key.name, key.parent
         ),
         hint,
+        mend: Vec::new(),
     }
 }
 

@@ -37,7 +37,7 @@ impl Draft<'_> {
             "" => format!("{} -> {}", self.source.name, self.target.name),
             at => format!("{} -> {} ({at})", self.source.name, self.target.name),
         };
-        Finding { fatal: true, kind, subject, message, hint }
+        Finding { fatal: true, kind, subject, message, hint, mend: Vec::new() }
     }
 
     /// The columns that are written, in target order.

@@ -7,7 +7,7 @@ use crate::error::Kind;
 /// One result of a preflight check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// Whether the link cannot run with it.
+    /// Whether `weir check` fails with it.
     pub fatal: bool,
     /// The kind of error it would be at run time.
     pub kind: Kind,
@@ -15,6 +15,57 @@ pub struct Finding {
     pub subject: String,
     /// What is wrong, a lower-case phrase.
     pub message: String,
-    /// What to do about it, with the statement to run where there is one.
+    /// What to do about it, in words; beside `mend`, what to do after it or elsewhere, if anything.
     pub hint: String,
+    /// The statements that mend it, each to be run by itself, in order, without a final semicolon;
+    /// empty where no statement of the server's can.
+    pub mend: Vec<String>,
+}
+
+impl Finding {
+    /// The same, mended by these statements.
+    #[must_use]
+    pub fn mended_by<S: Into<String>>(mut self, statements: impl IntoIterator<Item = S>) -> Self {
+        self.mend = statements.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Whether a link cannot run with it. Log that will be missing, or will fill a disk, one day is
+    /// an error to whoever checks, and no reason to stop what is in order now.
+    pub fn refuses_to_run(&self) -> bool {
+        self.fatal && !matches!(self.kind, Kind::Gap | Kind::DiskFull)
+    }
+
+    /// What to do, as one line.
+    pub fn advice(&self) -> String {
+        let run = format!("run: {}", self.mend.join("; "));
+        match (self.mend.is_empty(), self.hint.is_empty()) {
+            (true, _) => self.hint.clone(),
+            (false, true) => run,
+            (false, false) => format!("{run}; {}", self.hint),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Broken if an operator were told half of what to do, or a link stopped for what is in order.
+    #[test]
+    fn statements_come_before_words() {
+        let finding = |kind, hint: &str| Finding {
+            fatal: true,
+            kind,
+            subject: "database crm".to_owned(),
+            message: "it is".to_owned(),
+            hint: hint.to_owned(),
+            mend: Vec::new(),
+        };
+        assert_eq!(finding(Kind::Setting, "restart it").advice(), "restart it");
+        let mended = finding(Kind::Gap, "restart it").mended_by(["SET a = 1", "SET b = 2"]);
+        assert_eq!(mended.advice(), "run: SET a = 1; SET b = 2; restart it");
+        assert!(!mended.refuses_to_run() && finding(Kind::Setting, "").refuses_to_run());
+        assert_eq!(finding(Kind::Setting, "").mended_by(["A"]).advice(), "run: A");
+    }
 }

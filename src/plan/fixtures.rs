@@ -70,6 +70,8 @@ pub(crate) fn database(name: &str, dialect: Dialect) -> Database {
         tls: Tls::off(),
         server_id: None,
         heartbeat: None,
+        others: Vec::new(),
+        retention_min: crate::config::RETENTION_MIN,
     }
 }
 

@@ -81,6 +81,7 @@ fn dialect(config: &Config, name: &str, findings: &mut Vec<Finding>) -> Option<D
             subject: name.to_owned(),
             message: format!("there is no [database.{name}]"),
             hint: "correct the name, or add the database".to_owned(),
+            mend: Vec::new(),
         });
     }
     found
@@ -93,6 +94,7 @@ fn about_link(link: &LinkName, message: &str, hint: &str) -> Finding {
         subject: link.to_string(),
         message: message.to_owned(),
         hint: hint.to_owned(),
+        mend: Vec::new(),
     }
 }
 
@@ -103,6 +105,7 @@ fn about_table(chosen: &Chosen<'_>, message: String, hint: String) -> Finding {
         subject: format!("{} -> {} ({})", chosen.source, chosen.target, chosen.at()),
         message,
         hint,
+        mend: Vec::new(),
     }
 }
 

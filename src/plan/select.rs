@@ -248,6 +248,7 @@ fn relayed(mapping: &TableMapping, here: &TableName, owner: &str, link: &LinkNam
             "name its table on {} in the [table], so that it comes from {owner}, or `exclude` it",
             link.target
         ),
+        mend: Vec::new(),
     }
 }
 
@@ -265,6 +266,7 @@ fn unused(replicate: &Replicate, names: &[&TableName], findings: &mut Vec<Findin
             message: format!("no table of {} matches the pattern `{pattern}`", replicate.from),
             hint: "correct the pattern, create the table, or grant weir the right to see it"
                 .to_owned(),
+            mend: Vec::new(),
         });
     }
     for name in replicate.rename.keys().filter(|name| !names.contains(name)) {
@@ -274,6 +276,7 @@ fn unused(replicate: &Replicate, names: &[&TableName], findings: &mut Vec<Findin
             subject: format!("{} ({})", name, replicate.at),
             message: format!("`rename` names a table that {} does not have", replicate.from),
             hint: "correct the name in `rename`".to_owned(),
+            mend: Vec::new(),
         });
     }
 }

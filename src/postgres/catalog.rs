@@ -91,6 +91,17 @@ pub(super) async fn with_rows(
     Ok(found)
 }
 
+/// Whether the server takes writes.
+pub async fn takes_writes(database: &Database) -> Result<bool> {
+    const SQL: &str =
+        "SELECT NOT (pg_is_in_recovery() OR current_setting('transaction_read_only')::bool)";
+    let session = session::connect(database, APPLICATION).await?;
+    let row = session.query_one(SQL, &[]).await;
+    let row = row.map_err(|error| classify(error, "ask whether the server takes writes"))?;
+    session.close().await;
+    Ok(row.get(0))
+}
+
 /// The server's version text.
 pub async fn version(database: &Database) -> Result<String> {
     let session = session::connect(database, APPLICATION).await?;

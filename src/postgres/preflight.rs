@@ -5,22 +5,34 @@
 //! match key lies in the replica identity is the planner's to judge. A failing connection is an
 //! error, not a finding.
 
+mod limits;
+mod managed;
 mod source;
 mod target;
 
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
+use self::managed::{Change, Managed};
 use super::failure::classify;
 use super::session::{self, Session};
 use crate::error::{Kind, Result};
-use crate::link::ports::{Finding, Preflight};
+use crate::link::ports::{Finding, Preflight, Whole};
 
 /// What would keep the database from being read.
 pub async fn check_source(preflight: Preflight<'_>) -> Result<Vec<Finding>> {
     let probe = Probe::connect(preflight).await?;
     let mut findings = source::settings(&probe).await?;
+    findings.extend(source::role(&probe).await?);
+    findings.extend(source::retention(&probe).await?);
     findings.extend(source::slot(&probe).await?);
+    let own = Whole { slots: vec![preflight.context.slot_name()], writers: 0 };
+    findings.extend(limits::replication(&probe, preflight.whole.unwrap_or(&own)).await?);
+    if let Some(whole) = preflight.whole {
+        findings.extend(probe.shared(whole).await?);
+        findings.extend(source::left_over(&probe, whole).await?);
+        findings.extend(source::login(preflight, &findings).await);
+    }
     findings.extend(source::publication(&probe).await?);
     findings.extend(source::partitions(&probe));
     findings.extend(rights(&probe, &["SELECT"]).await?);
@@ -32,6 +44,9 @@ pub async fn check_source(preflight: Preflight<'_>) -> Result<Vec<Finding>> {
 pub async fn check_target(preflight: Preflight<'_>) -> Result<Vec<Finding>> {
     let probe = Probe::connect(preflight).await?;
     let mut findings = target::settings(&probe).await?;
+    if let Some(whole) = preflight.whole {
+        findings.extend(probe.shared(whole).await?);
+    }
     findings.extend(target::weir_schema(&probe).await?);
     findings.extend(rights(&probe, &["SELECT", "INSERT", "UPDATE", "DELETE"]).await?);
     findings.extend(target::tables(&probe).await?);
@@ -43,18 +58,32 @@ pub async fn check_target(preflight: Preflight<'_>) -> Result<Vec<Finding>> {
 struct Probe<'a> {
     session: Session,
     preflight: Preflight<'a>,
+    managed: Managed,
 }
 
 impl<'a> Probe<'a> {
     async fn connect(preflight: Preflight<'a>) -> Result<Self> {
         let session = session::connect(preflight.database, "weir check").await?;
-        Ok(Probe { session, preflight })
+        let mut probe = Probe { session, preflight, managed: Managed::Own };
+        let sql = "SELECT rolname::text FROM pg_roles WHERE rolname = ANY ($1::text[])";
+        let roles = probe.rows(sql, &[&Managed::roles()]).await?;
+        let roles: Vec<String> = roles.iter().map(|row| row.get(0)).collect();
+        probe.managed = Managed::by_roles(&roles);
+        Ok(probe)
     }
 
     async fn rows(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>> {
         self.session.query(sql, parameters).await.map_err(|error| {
             classify(error, format!("check of database {}", self.preflight.database.name))
         })
+    }
+
+    /// What source and target have in common.
+    async fn shared(&self, whole: &Whole) -> Result<Vec<Finding>> {
+        let mut findings = limits::sessions(self, whole).await?;
+        findings.extend(limits::clock(self).await?);
+        findings.extend(limits::timeouts(self).await?);
+        Ok(findings)
     }
 
     /// Schemas and names of the tables, for `unnest`.
@@ -64,10 +93,35 @@ impl<'a> Probe<'a> {
     }
 
     /// A finding about the database.
-    fn about_database(&self, fatal: bool, kind: Kind, message: String, hint: String) -> Finding {
+    fn about_database(
+        &self,
+        fatal: bool,
+        kind: Kind,
+        message: impl Into<String>,
+        (mend, hint): Change,
+    ) -> Finding {
         let subject = format!("database {}", self.preflight.database.name);
-        Finding { fatal, kind, subject, message, hint }
+        Finding { fatal, kind, subject, message: message.into(), hint, mend }
     }
+}
+
+/// The same, and these words after it.
+fn and_then((mend, mut hint): Change, words: &str) -> Change {
+    if !hint.is_empty() {
+        hint.push_str("; ");
+    }
+    hint.push_str(words);
+    (mend, hint)
+}
+
+/// What to do where no statement helps.
+fn by_hand(hint: &str) -> Change {
+    (Vec::new(), hint.to_owned())
+}
+
+/// A statement that mends all of it.
+fn by(statement: impl Into<String>) -> Change {
+    (vec![statement.into()], String::new())
 }
 
 /// `NULL` rights mean that the table is gone since it was planned; the planner says that.
@@ -90,27 +144,28 @@ async fn rights(probe: &Probe<'_>, wanted: &[&str]) -> Result<Vec<Finding>> {
         let (schema, name, role): (String, String, String) =
             (row.get("schema"), row.get("name"), row.get("role"));
         let missing: Vec<String> = row.get("missing");
-        let mut deny = |message: String, hint: String| {
+        let mut deny = |message: String, statement: String| {
             let subject = format!("table {table}");
-            findings.push(Finding { fatal: true, kind: Kind::Privilege, subject, message, hint });
+            let (kind, hint, mend) = (Kind::Privilege, String::new(), vec![statement]);
+            findings.push(Finding { fatal: true, kind, subject, message, hint, mend });
         };
         if !row.get::<_, bool>("usage") {
             deny(
                 format!("role {role} has no USAGE on schema {schema}"),
-                format!("run: GRANT USAGE ON SCHEMA {schema} TO {role}"),
+                format!("GRANT USAGE ON SCHEMA {schema} TO {role}"),
             );
         }
         if !missing.is_empty() {
             let missing = missing.join(", ");
             deny(
                 format!("role {role} may not {missing}"),
-                format!("run: GRANT {missing} ON {name} TO {role}"),
+                format!("GRANT {missing} ON {name} TO {role}"),
             );
         }
         if row.get("row_security") {
             deny(
                 format!("row security hides rows from role {role}"),
-                format!("run: ALTER ROLE {role} BYPASSRLS"),
+                format!("ALTER ROLE {role} BYPASSRLS"),
             );
         }
     }

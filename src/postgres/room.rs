@@ -16,6 +16,10 @@ use crate::plan::{Blueprint, LinkPlan};
 pub struct Postgres;
 
 impl Room for Postgres {
+    fn takes_writes<'a>(&'a self, database: &'a Database) -> Pending<'a, bool> {
+        Box::pin(catalog::takes_writes(database))
+    }
+
     fn version<'a>(&'a self, database: &'a Database) -> Pending<'a, String> {
         Box::pin(catalog::version(database))
     }

@@ -142,12 +142,35 @@ pub async fn connect(database: &Database, application_name: &str) -> Result<Sess
 
 /// A server that does not know one of [`SETTINGS`] is older than any that weir works with.
 pub(super) fn refused(error: tokio_postgres::Error, context: String) -> Error {
+    let said = error.as_db_error().map_or("", |said| said.message());
+    if let Some(pooler) = pooler(said) {
+        return behind(pooler, context).caused_by(error);
+    }
     match error.code() {
         Some(&SqlState::UNDEFINED_OBJECT) => Error::new(Kind::Unsupported, context)
             .caused_by(error)
             .hint("point the database at PostgreSQL 14 or newer"),
         _ => failure::classify(error, context),
     }
+}
+
+/// The pooler that refuses a login in words that no server has.
+/// Sources: PgBouncer, `src/client.c`; Amazon RDS user guide, "Limitations for RDS Proxy".
+pub(super) fn pooler(message: &str) -> Option<&'static str> {
+    let says = |words: &str| message.to_lowercase().contains(words);
+    match () {
+        () if says("unsupported startup parameter") || says("pgbouncer") => Some("PgBouncer"),
+        () if says("rds proxy") => Some("RDS Proxy"),
+        () => None,
+    }
+}
+
+/// The error for it.
+pub(super) fn behind(pooler: &str, context: impl Into<String>) -> Error {
+    Error::new(Kind::Unsupported, context).hint(format!(
+        "{pooler} answers in the server's name, and changes what sessions are and can do: point the \
+         database at the PostgreSQL server itself"
+    ))
 }
 
 /// What cannot be read during the login does not come from PostgreSQL.
@@ -195,6 +218,19 @@ pub(crate) fn options() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Broken if the operator of a pooler were left with its words alone.
+    #[test]
+    fn poolers_are_recognised() {
+        for (message, expected) in [
+            ("unsupported startup parameter: options", Some("PgBouncer")),
+            ("unsupported startup parameter in options: DateStyle", Some("PgBouncer")),
+            ("RDS Proxy currently doesn\u{2019}t support command-line options", Some("RDS Proxy")),
+            ("unrecognized configuration parameter \"x\"", None),
+        ] {
+            assert_eq!(pooler(message), expected, "{message}");
+        }
+    }
 
     /// Broken if a setting with a blank fell apart, and dates came in the server's own style.
     #[test]

@@ -208,6 +208,8 @@ mod tests {
             tls: Tls::off(),
             server_id: None,
             heartbeat: None,
+            others: Vec::new(),
+            retention_min: crate::config::RETENTION_MIN,
         }
     }
 

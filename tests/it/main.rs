@@ -18,6 +18,7 @@ mod docker;
 mod failover;
 mod faults;
 mod harness;
+mod hosts;
 mod identities;
 mod init;
 mod load;

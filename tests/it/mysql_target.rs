@@ -47,6 +47,8 @@ impl Bench {
             tls: Tls::off(),
             server_id: None,
             heartbeat: None,
+            others: Vec::new(),
+            retention_min: weir::config::RETENTION_MIN,
         };
         let link = LinkName { source: "crm".into(), target: "shop".into() };
         let context =

@@ -43,6 +43,7 @@ impl Rig {
         server.execute(ddl).await.unwrap();
         server.execute(&format!("CREATE PUBLICATION {SLOT} FOR ALL TABLES")).await.unwrap();
         let link = LinkName { source: "a".to_owned(), target: "b".to_owned() };
+        let echo = ["printf", "%s", server.password()].map(str::to_owned).to_vec();
         let database = Database {
             name: "a".to_owned(),
             dialect: Dialect::Postgres,
@@ -50,14 +51,12 @@ impl Rig {
             port: server.port(),
             user: server.user().to_owned(),
             database: "app".to_owned(),
-            password: Some(Secret::Command(vec![
-                "printf".to_owned(),
-                "%s".to_owned(),
-                server.password().to_owned(),
-            ])),
+            password: Some(Secret::Command(echo)),
             tls: Tls::off(),
             server_id: None,
             heartbeat: None,
+            others: Vec::new(),
+            retention_min: weir::config::RETENTION_MIN,
         };
         let plan = plan(&database, &link).await;
         let context =

@@ -74,7 +74,11 @@ async fn a_failover_goes_on_where_nothing_was_lost() {
     stage.caught_up().await;
     let failover = "SELECT failover FROM pg_replication_slots WHERE slot_type = 'logical'";
     assert_eq!(query_in(&stage.pair.source, SPACE, failover).await, ["t"]);
-    stage.weir.run(&["check"]).await.expect_phrase("synchronized_standby_slots");
+    stage
+        .weir
+        .run(&["check"])
+        .await
+        .expect_phrase("SET synchronized_standby_slots = 'sandbox_standby'");
     // A copy is complete once the slot has moved beyond where it was begun.
     let mut child = stage.weir.spawn(&["run"]);
     let sync = stage.standby.connect_pg().await.expect("a session that holds the copy");

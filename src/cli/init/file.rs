@@ -299,7 +299,7 @@ impl Written<'_> {
                 "  {mark}  {}: {}\n        hint: {}",
                 finding.subject,
                 finding.message,
-                finding.hint
+                finding.advice()
             );
         }
         self.tell_next(ends);

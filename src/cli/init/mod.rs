@@ -208,7 +208,7 @@ async fn findings(config: &Config, link: &LinkName, catalogs: &Catalogs) -> Resu
             }
         }
     };
-    findings.extend(check::preflight(&ends, &plan).await);
+    findings.extend(check::preflight(&ends, &plan, true).await);
     let later = ["weir setup", "weir ddl"];
     findings.retain(|finding| !later.iter().any(|verb| finding.hint.contains(verb)));
     Ok(findings)

@@ -54,11 +54,12 @@ pub(super) fn options(
         streaming: raw.streaming.as_ref().map_or(base.streaming, |streaming| streaming.value),
         spool_bytes_max: size(&raw.spool_bytes_max, "spool_bytes_max", SPOOL, report)
             .unwrap_or(base.spool_bytes_max),
-        lock_timeout: wait(&raw.lock_timeout, "lock_timeout", report).unwrap_or(base.lock_timeout),
-        retry_initial: wait(&raw.retry_initial, "retry_initial", report)
+        lock_timeout: wait(&raw.lock_timeout, "lock_timeout", WAIT, report)
+            .unwrap_or(base.lock_timeout),
+        retry_initial: wait(&raw.retry_initial, "retry_initial", WAIT, report)
             .unwrap_or(base.retry_initial),
-        retry_max: wait(&raw.retry_max, "retry_max", report).unwrap_or(base.retry_max),
-        idle_witness_every: wait(&raw.idle_witness_every, "idle_witness_every", report)
+        retry_max: wait(&raw.retry_max, "retry_max", WAIT, report).unwrap_or(base.retry_max),
+        idle_witness_every: wait(&raw.idle_witness_every, "idle_witness_every", WAIT, report)
             .unwrap_or(base.idle_witness_every),
     };
     let waits = raw.retry_max.as_ref().or(raw.retry_initial.as_ref());
@@ -90,10 +91,16 @@ fn size(
     Some(value.value.0)
 }
 
-fn wait(value: &Option<At<Period>>, key: &str, report: &mut Report<'_>) -> Option<Duration> {
+/// A duration within `range`; `None` where none is written.
+pub(super) fn wait(
+    value: &Option<At<Period>>,
+    key: &str,
+    range: RangeInclusive<Duration>,
+    report: &mut Report<'_>,
+) -> Option<Duration> {
     let value = value.as_ref()?;
-    if !WAIT.contains(&value.value.0) {
-        let (from, to) = (show_duration(*WAIT.start()), show_duration(*WAIT.end()));
+    if !range.contains(&value.value.0) {
+        let (from, to) = (show_duration(*range.start()), show_duration(*range.end()));
         let range = format!("write a duration from {from} to {to}");
         report.add(value.place, format!("`{key}` is out of range"), range);
     }

@@ -43,10 +43,9 @@ pub(super) fn conflicts(
 }
 
 fn same_place(earlier: &At<&Database>, later: &At<&Database>, report: &mut Report<'_>) {
-    let place = |database: &Database| {
-        (database.host.to_ascii_lowercase(), database.port, database.database.clone())
-    };
-    if place(earlier.value) == place(later.value) {
+    let place = |one: Database| (one.host.to_ascii_lowercase(), one.port, one.database);
+    let mut places = earlier.value.hosts().map(place);
+    if places.any(|here| later.value.hosts().map(place).any(|there| here == there)) {
         report.add(
             later.place,
             format!(

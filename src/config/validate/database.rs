@@ -4,11 +4,12 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::apply::wait;
 use super::names::well_formed;
 use crate::config::problem::Report;
 use crate::config::raw;
 use crate::config::read::{At, Period};
-use crate::config::settings::{Database, Dialect, Secret, Tls, TlsMode};
+use crate::config::settings::{Database, Dialect, RETENTION_MIN, Secret, Tls, TlsMode};
 use crate::config::url::{self, Address};
 
 /// The server is asked for its progress every 10 s; a position stands still only for longer.
@@ -16,6 +17,9 @@ const HEARTBEAT: RangeInclusive<Duration> =
     Duration::from_secs(30)..=Duration::from_secs(24 * 3600);
 /// Longest name of a database.
 const NAME_CHARS_MAX: usize = 16;
+/// Range of `retention_min`.
+const RETENTION: RangeInclusive<Duration> =
+    Duration::from_secs(60)..=Duration::from_secs(365 * 86_400);
 
 /// Checks one database; relative paths are taken from `directory`.
 pub(super) fn database(
@@ -46,17 +50,22 @@ pub(super) fn database(
         .map(|period| heartbeat(period, address.as_ref().map(|address| address.dialect), report));
     let address = address?;
     let tls = transport(raw, &address, directory, report);
+    let retention_min = wait(&raw.retention_min, "retention_min", RETENTION, report);
+    let mut hosts = address.hosts.into_iter();
+    let (host, port) = hosts.next()?;
     Some(Database {
         name: name.value.clone(),
         dialect: address.dialect,
-        host: address.host,
-        port: address.port,
+        host,
+        port,
+        others: hosts.collect(),
         user: address.user,
         database: address.database,
         password,
         tls,
         server_id,
         heartbeat,
+        retention_min: retention_min.unwrap_or(RETENTION_MIN),
     })
 }
 
@@ -96,9 +105,10 @@ fn transport(
         let message = "the tls mode is given twice, here and in the url";
         report.add(written.place, message, "keep this one");
     }
-    let default = if url::is_loopback(&address.host) { TlsMode::Off } else { TlsMode::VerifyFull };
+    let all = |is: fn(&str) -> bool| address.hosts.iter().all(|(host, _)| is(host));
+    let default = if all(url::is_loopback) { TlsMode::Off } else { TlsMode::VerifyFull };
     let mode = raw.tls.as_ref().map(|tls| tls.value).or(address.tls).unwrap_or(default);
-    if url::is_socket(&address.host) && mode != TlsMode::Off {
+    if all(url::is_socket) && mode != TlsMode::Off {
         let place = raw.tls.as_ref().map(|tls| tls.place).or(raw.url.as_ref().map(|url| url.place));
         let message = "there is no TLS on a unix socket, and nothing leaves this machine";
         report.add(place.unwrap_or_default(), message, "remove the tls mode");

@@ -1,47 +1,42 @@
-//! Checks of a source: settings of the binary log, the rights to read it, what it leaves out.
+//! Checks of a source: settings of the binary log, how long it is kept, the rights to read it, what it
+//! leaves out.
 
 use super::super::session::Flavor;
-use super::Probe;
+use super::{Probe, by, by_hand, managed};
 use crate::error::{Kind, Result};
 use crate::link::ports::Finding;
-
-/// Shortest time that binary logs are kept without a warning, in seconds.
-const RETENTION_MIN_SECONDS: u64 = 86_400;
-const MANAGED_LOG: &str = "set log_bin in the server's settings and restart it (Amazon RDS: turn \
-    automated backups on; Aurora: binlog_format = ROW in the cluster parameter group; Cloud SQL: \
-    turn point-in-time recovery on)";
-const RETENTION: &str = "run: SET GLOBAL binlog_expire_logs_seconds = 604800 (Amazon RDS: CALL \
-    mysql.rds_set_configuration('binlog retention hours', 72))";
 
 /// Settings without which the log cannot be read, or not whole.
 pub(super) fn settings(probe: &Probe<'_>) -> Vec<Finding> {
     if probe.setting("log_bin").as_deref() != Some("ON") {
         let message = "log_bin is OFF: the server writes no binary log";
-        return vec![probe.about_database(true, Kind::Setting, message, MANAGED_LOG)];
+        let change = by_hand(probe.managed.switch_log_on());
+        return vec![probe.about_database(true, Kind::Setting, message, change)];
     }
     let mut findings = Vec::new();
     let mut need = |name: &str, value: &str, why: &str| {
         let Some(is) = probe.setting(name) else { return };
         if is != value {
             let message = format!("{name} is {is}, not {value}: {why}");
-            findings.push(probe.about_database(
-                true,
-                Kind::Setting,
-                message,
-                probe.set(name, value),
-            ));
+            let change = probe.set(name, value);
+            findings.push(probe.about_database(true, Kind::Setting, message, change));
         }
     };
     // What only one of the two servers has is absent on the other; these both have.
     need("binlog_format", "ROW", "other formats log statements, not rows");
     need("binlog_row_metadata", "FULL", "without it the log has no column names and signs");
     if probe.number("server_id") == Some(0) {
-        let hint = "set server_id in the server's settings and restart it";
-        findings.push(probe.about_database(true, Kind::Setting, "server_id is 0", hint));
+        let change = probe.set("server_id", "1");
+        findings.push(probe.about_database(true, Kind::Setting, "server_id is 0", change));
+    }
+    if probe.number("sync_binlog").is_some_and(|value| value != 1) {
+        let message = "sync_binlog is not 1: after a crash of its machine the source can lack what \
+                       weir has carried";
+        let change = probe.managed.set(probe.session.flavor(), "sync_binlog", "1", false);
+        findings.push(probe.about_database(false, Kind::Setting, message, change));
     }
     findings.extend(row_image(probe));
     findings.extend(without_gtids(probe));
-    findings.extend(retention(probe));
     findings
 }
 
@@ -56,9 +51,12 @@ fn row_image(probe: &Probe<'_>) -> Option<Finding> {
         "binlog_row_image is {image}: each insert that does not name all columns is read again at the \
          source, and what a row was before a change is not known"
     );
-    let hint = format!("to have whole rows in the log, {}", probe.set("binlog_row_image", "FULL"));
-    Some(probe.about_database(false, Kind::Setting, message, hint))
+    let change = probe.set("binlog_row_image", "FULL");
+    Some(probe.about_database(false, Kind::Setting, message, change))
 }
+
+/// How `gtid_mode` is switched on while the server works: one after the other.
+const GTID_MODES: [&str; 4] = ["OFF", "OFF_PERMISSIVE", "ON_PERMISSIVE", "ON"];
 
 /// By place a link can be followed at one server only.
 fn without_gtids(probe: &Probe<'_>) -> Option<Finding> {
@@ -67,26 +65,59 @@ fn without_gtids(probe: &Probe<'_>) -> Option<Finding> {
         "gtid_mode is {mode}: the log is read by file and position, so that the link cannot follow a \
          failover to another server, and rows that are read again are locked for a moment"
     );
-    let hint = "set enforce_gtid_consistency and gtid_mode to ON (online, step by step: OFF_PERMISSIVE, \
-        ON_PERMISSIVE, ON)";
-    Some(probe.about_database(false, Kind::Setting, message, hint))
+    let mut steps = Vec::new();
+    if probe.setting("enforce_gtid_consistency").as_deref() != Some("ON") {
+        steps.push(("enforce_gtid_consistency", "ON"));
+    }
+    let at = GTID_MODES.iter().position(|known| *known == mode).unwrap_or_default();
+    steps.extend(GTID_MODES.iter().skip(at + 1).map(|mode| ("gtid_mode", *mode)));
+    let flavor = probe.session.flavor();
+    let changes = steps.iter().map(|(name, value)| probe.managed.set(flavor, name, value, false));
+    let (mend, words): (Vec<_>, Vec<_>) = changes.unzip();
+    let mut words: Vec<String> = words.into_iter().filter(|words| !words.is_empty()).collect();
+    words.push(
+        "before the last step wait until Ongoing_anonymous_transaction_count is 0".to_owned(),
+    );
+    let change = (mend.concat(), words.join("; "));
+    Some(probe.about_database(false, Kind::Setting, message, change))
 }
 
-/// Logs that go before weir is back after a weekend are a gap.
-fn retention(probe: &Probe<'_>) -> Option<Finding> {
-    let seconds = match probe.number("binlog_expire_logs_seconds") {
-        Some(seconds) if seconds > 0 => seconds,
-        _ => probe.number("expire_logs_days")?.saturating_mul(86_400),
-    };
-    if seconds == 0 || seconds >= RETENTION_MIN_SECONDS {
-        return None;
+/// How long binary logs are kept; `None` for ever.
+async fn kept_seconds(probe: &mut Probe<'_>) -> Result<Option<u64>> {
+    if matches!(probe.managed, managed::Managed::Rds | managed::Managed::Aurora) {
+        let sql = "CALL mysql.rds_show_configuration";
+        return match probe.session.texts("read how long logs are kept", sql).await {
+            Ok(answer) => {
+                let hours = managed::rds_retention_hours(&answer).unwrap_or(0);
+                Ok(Some(hours.saturating_mul(3600)))
+            }
+            // Whoever may not ask is not told that it is wrong.
+            Err(error) if error.kind() == Kind::Privilege => Ok(None),
+            Err(error) => Err(error),
+        };
     }
-    let message = format!(
-        "binary logs are kept for {} hours: a longer stop of weir loses changes",
-        seconds / 3600
-    );
-    Some(probe.about_database(false, Kind::Setting, message, RETENTION))
+    let days = || Some(probe.number("expire_logs_days")?.saturating_mul(86_400));
+    let seconds = probe.number("binlog_expire_logs_seconds").filter(|seconds| *seconds > 0);
+    Ok(seconds.or_else(days).filter(|seconds| *seconds > 0))
 }
+
+/// Logs that go before weir is back are a gap.
+pub(super) async fn retention(probe: &mut Probe<'_>) -> Result<Option<Finding>> {
+    let wanted = probe.preflight.database.retention_min.as_secs();
+    let Some(seconds) = kept_seconds(probe).await?.filter(|seconds| *seconds < wanted) else {
+        return Ok(None);
+    };
+    let message = format!(
+        "binary logs are kept for {:.1} h: a longer stop of weir loses changes",
+        seconds as f64 / 3600.0
+    );
+    let hours = (wanted / 3600 + 1).max(DAYS_KEPT * 24);
+    let change = probe.managed.keep_logs(probe.session.flavor(), hours);
+    Ok(Some(probe.about_database(true, Kind::Gap, message, change)))
+}
+
+/// Days for which weir proposes to keep logs.
+const DAYS_KEPT: u64 = 7;
 
 /// Rights to read the log and to ask where it ends.
 pub(super) async fn rights(probe: &mut Probe<'_>) -> Result<Vec<Finding>> {
@@ -106,8 +137,8 @@ pub(super) async fn rights(probe: &mut Probe<'_>) -> Result<Vec<Finding>> {
     }
     let missing = missing.join(", ");
     let message = format!("user {} lacks {missing}", probe.preflight.database.user);
-    let hint = format!("run: GRANT {missing} ON *.* TO {}", probe.account);
-    Ok(vec![probe.about_database(true, Kind::Privilege, message, hint)])
+    let change = by(format!("GRANT {missing} ON *.* TO {}", probe.account));
+    Ok(vec![probe.about_database(true, Kind::Privilege, message, change)])
 }
 
 /// Databases that `binlog_do_db` and `binlog_ignore_db` keep out of the log.
@@ -139,8 +170,9 @@ pub(super) async fn log_filters(probe: &mut Probe<'_>) -> Result<Vec<Finding>> {
     Ok(left_out
         .map(|schema| {
             let message = format!("database {schema} is kept out of the binary log");
-            let hint = "take it out of binlog_ignore_db, or into binlog_do_db, and restart";
-            probe.about_database(true, Kind::Setting, message, hint)
+            let hint = "take it out of binlog_ignore_db, or into binlog_do_db, in the server's \
+                        settings and restart it";
+            probe.about_database(true, Kind::Setting, message, by_hand(hint))
         })
         .collect())
 }
@@ -165,8 +197,8 @@ pub(super) async fn replica(probe: &mut Probe<'_>) -> Result<Vec<Finding>> {
             let message = format!(
                 "the server is a replica and {name} is OFF: its log misses what it applies"
             );
-            let hint = format!("set {name} in the server's settings and restart it");
-            Ok(vec![probe.about_database(true, Kind::Setting, message, hint)])
+            let change = probe.managed.set(probe.session.flavor(), name, "ON", true);
+            Ok(vec![probe.about_database(true, Kind::Setting, message, change)])
         }
         Err(error) => Err(error),
     }

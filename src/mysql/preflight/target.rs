@@ -2,7 +2,8 @@
 //! triggers.
 
 use super::super::sql::{literal, quote_table};
-use super::Probe;
+use super::managed::Change;
+use super::{Probe, by, by_hand};
 use crate::error::{Kind, Result};
 use crate::link::ports::Finding;
 use crate::model::{Table, TableName};
@@ -13,36 +14,38 @@ const PACKET_BYTES_MIN: u64 = 16 << 20;
 /// Settings that keep writes out, or lose them.
 pub(super) fn settings(probe: &Probe<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let mut find = |fatal, kind, message: String, hint: String| {
-        findings.push(probe.about_database(fatal, kind, message, hint));
+    let mut find = |fatal, kind, message: &str, change: Change| {
+        findings.push(probe.about_database(fatal, kind, message, change));
     };
+    let set = |name, value| probe.managed.set(probe.session.flavor(), name, value, false);
     let on = |name| matches!(probe.setting(name).as_deref(), Some("ON" | "1"));
     let admitted =
         probe.has_right(&["SUPER", "READ_ONLY ADMIN", "READ ONLY ADMIN", "CONNECTION_ADMIN"]);
     if on("super_read_only") || (on("read_only") && !admitted) {
-        let hint = "point the database at its primary, or run: SET GLOBAL read_only = OFF";
-        find(true, Kind::ReadOnly, "the server is read-only".into(), hint.into());
+        let hint = "or, if it is a replica, point the database at its primary";
+        let name = if on("super_read_only") { "super_read_only" } else { "read_only" };
+        let (mend, _) = set(name, "OFF");
+        find(true, Kind::ReadOnly, "the server is read-only", (mend, hint.to_owned()));
     }
     if on("log_bin") && probe.setting("binlog_format").as_deref() == Some("STATEMENT") {
         let message = "binlog_format is STATEMENT: it cannot log what weir writes";
-        find(true, Kind::Setting, message.into(), probe.set("binlog_format", "ROW"));
+        find(true, Kind::Setting, message, probe.set("binlog_format", "ROW"));
     }
     if probe.number("innodb_flush_log_at_trx_commit").is_some_and(|value| value != 1) {
         let message = "innodb_flush_log_at_trx_commit is not 1: the server can lose confirmed \
                        commits when it crashes";
-        let hint = probe.set("innodb_flush_log_at_trx_commit", "1");
-        find(false, Kind::Setting, message.into(), hint);
+        find(false, Kind::Setting, message, set("innodb_flush_log_at_trx_commit", "1"));
     }
     if on("log_bin") && probe.number("sync_binlog").is_some_and(|value| value != 1) {
         let message = "sync_binlog is not 1: the server can lose confirmed commits when its \
                        machine crashes";
-        find(false, Kind::Setting, message.into(), probe.set("sync_binlog", "1"));
+        find(false, Kind::Setting, message, set("sync_binlog", "1"));
     }
     if let Some(bytes) =
         probe.number("max_allowed_packet").filter(|bytes| *bytes < PACKET_BYTES_MIN)
     {
         let message = format!("max_allowed_packet is {bytes} bytes: larger rows are refused");
-        find(false, Kind::Setting, message, probe.set("max_allowed_packet", "67108864"));
+        find(false, Kind::Setting, &message, set("max_allowed_packet", "67108864"));
     }
     findings
 }
@@ -68,7 +71,7 @@ pub(super) async fn weir_tables(probe: &mut Probe<'_>) -> Result<Vec<Finding>> {
             format!("EXPLAIN DELETE FROM {name} WHERE 1 = 0"),
         ];
         for sql in trials {
-            let (kind, message, hint) = match probe
+            let (kind, message, change) = match probe
                 .session
                 .rows("look at weir's tables", &sql)
                 .await
@@ -77,20 +80,19 @@ pub(super) async fn weir_tables(probe: &mut Probe<'_>) -> Result<Vec<Finding>> {
                 Err(error) if error.kind() == Kind::Mapping => (
                     Kind::Mapping,
                     format!("table weir.{table} is not there, or of another version"),
-                    "run `weir setup --apply`".to_owned(),
+                    by_hand("run `weir setup --apply`"),
                 ),
                 Err(error) if error.kind() == Kind::Privilege => (
                     Kind::Privilege,
                     format!("user {} may not write weir.{table}", probe.preflight.database.user),
-                    format!(
-                        "run `weir setup --apply` as an administrator, or: GRANT SELECT, INSERT, \
-                         UPDATE, DELETE ON {name} TO {}",
+                    by(format!(
+                        "GRANT SELECT, INSERT, UPDATE, DELETE ON {name} TO {}",
                         probe.account
-                    ),
+                    )),
                 ),
                 Err(error) => return Err(error),
             };
-            findings.push(probe.about_database(true, kind, message, hint));
+            findings.push(probe.about_database(true, kind, message, change));
             break;
         }
     }
@@ -111,7 +113,8 @@ pub(super) async fn engines(probe: &mut Probe<'_>) -> Result<Vec<Finding>> {
             kind: Kind::Unsupported,
             subject: format!("table {}", table.name),
             message: format!("its engine {engine} has no transactions"),
-            hint: format!("run: ALTER TABLE {} ENGINE = InnoDB", quote_table(&table.name)),
+            hint: String::new(),
+            mend: vec![format!("ALTER TABLE {} ENGINE = InnoDB", quote_table(&table.name))],
         });
     }
     Ok(findings)
@@ -138,6 +141,7 @@ pub(super) async fn triggers(probe: &mut Probe<'_>) -> Result<Vec<Finding>> {
             message: format!("triggers fire on what weir writes: {}", names.join(", ")),
             hint: "drop them on the target if the source's triggers have done their work already"
                 .to_owned(),
+            mend: Vec::new(),
         });
     }
     Ok(findings)

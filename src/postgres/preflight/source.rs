@@ -1,111 +1,193 @@
-//! Checks of a source: settings of logical decoding, the right to replicate, the publication.
+//! Checks of a source: settings of logical decoding, the right to replicate and the login that uses
+//! it, what becomes of the log while weir is away, the publication.
 
-use super::Probe;
+use super::{Change, Probe, and_then, by, by_hand};
 use crate::error::{Kind, Result};
-use crate::link::ports::Finding;
+use crate::link::ports::{Finding, Preflight, Whole};
 use crate::postgres::failure::classify;
 use crate::postgres::slot::{self, Server};
+use crate::postgres::stream::Replication;
 
 const SETTINGS: &str = "
 SELECT current_setting('wal_level') AS wal_level, pg_is_in_recovery() AS standby,
        current_setting('server_version_num')::int4 AS version,
        current_setting('hot_standby_feedback')::bool AS feedback,
        current_setting('primary_slot_name', true) <> '' AS has_slot,
-       EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1::text) AS started,
-       current_setting('max_slot_wal_keep_size') AS keep,
-       current_setting('max_replication_slots')::int8 AS slots_max,
-       (SELECT count(*) FROM pg_replication_slots WHERE slot_name <> $1::text) AS slots,
-       current_setting('max_wal_senders')::int8 AS senders_max,
-       (SELECT count(*) FROM pg_stat_replication r WHERE NOT EXISTS (
-          SELECT FROM pg_replication_slots s
-          WHERE s.active_pid = r.pid AND s.slot_name = $1::text)) AS senders,
+       pg_size_bytes(current_setting('logical_decoding_work_mem')) AS memory,
+       current_setting('fsync')::bool AS fsync,
        current_setting('server_encoding') AS encoding, quote_ident(current_user) AS role,
-       (SELECT rolreplication OR rolsuper FROM pg_roles WHERE rolname = current_user)
-       OR EXISTS (SELECT FROM pg_roles WHERE rolname = 'rds_replication'
-                  AND pg_has_role(current_user, oid, 'MEMBER')) AS may_replicate,
        (SELECT min(p.oid::regprocedure::text) FROM pg_proc p
         WHERE p.proname = 'pg_logical_emit_message' AND 'text'::regtype = p.proargtypes[2]
           AND p.pronamespace = 'pg_catalog'::regnamespace
           AND NOT has_function_privilege(p.oid, 'EXECUTE')) AS no_message";
 
-/// Settings and the role.
+/// `logical_decoding_work_mem` below this many bytes writes ordinary transactions to disk first.
+const DECODING_BYTES_MIN: i64 = 16 << 20;
+
+/// Settings without which the log cannot be read, or not well.
 pub(super) async fn settings(probe: &Probe<'_>) -> Result<Vec<Finding>> {
-    let slot = probe.preflight.context.slot_name();
     let mut findings = Vec::new();
-    for row in probe.rows(SETTINGS, &[&slot]).await? {
-        let mut find = |fatal, kind, message: String, hint: &str| {
-            findings.push(probe.about_database(fatal, kind, message, hint.to_owned()));
+    for row in probe.rows(SETTINGS, &[]).await? {
+        let mut find = |fatal, kind, message: &str, change| {
+            findings.push(probe.about_database(fatal, kind, message, change));
         };
         let wal_level: &str = row.get("wal_level");
         if wal_level != "logical" {
-            find(true, Kind::Setting, format!("wal_level is {wal_level}, not logical"), WAL_LEVEL);
+            let change = probe.managed.set("wal_level", "logical", true);
+            find(true, Kind::Setting, &format!("wal_level is {wal_level}, not logical"), change);
         }
         let server = Server { version: row.get("version"), standby: row.get("standby") };
+        let (feedback, has_slot) = (row.get("feedback"), row.get("has_slot"));
         if !server.decodes() {
-            let hint = "point the database at its primary";
-            find(true, Kind::Unsupported, slot::TOO_OLD.to_owned(), hint);
-        } else if server.standby && !(row.get("feedback") && row.get("has_slot")) {
+            let change = by_hand("point the database at its primary");
+            find(true, Kind::Unsupported, slot::TOO_OLD, change);
+        } else if server.standby && !(feedback && has_slot) {
             let message = "the server is a standby, and its primary may remove what the slot here \
                            needs: that ends the link";
-            find(false, Kind::Setting, message.to_owned(), FEEDBACK);
+            find(false, Kind::Setting, message, hold_back(probe, feedback, has_slot));
         }
-        let role: &str = row.get("role");
-        if !row.get::<_, Option<bool>>("may_replicate").unwrap_or_default() {
-            let hint = format!(
-                "run: ALTER ROLE {role} REPLICATION (Amazon RDS: GRANT rds_replication TO {role})"
-            );
-            find(true, Kind::Privilege, format!("role {role} may not replicate"), &hint);
+        if row.get::<_, i64>("memory") < DECODING_BYTES_MIN {
+            let message = "logical_decoding_work_mem is low: the server decodes by way of its disk";
+            let change = probe.managed.set("logical_decoding_work_mem", "64MB", false);
+            find(false, Kind::Setting, message, change);
         }
-        for (name, used, most) in [
-            ("max_replication_slots", row.get::<_, i64>("slots"), row.get::<_, i64>("slots_max")),
-            ("max_wal_senders", row.get("senders"), row.get("senders_max")),
-        ] {
-            if used >= most {
-                let hint =
-                    format!("run: ALTER SYSTEM SET {name} = {}; restart the server", most + 10);
-                let message = format!("all {most} of {name} are taken by others");
-                // A link on its way waits until the login is let in again.
-                find(!row.get::<_, bool>("started"), Kind::Setting, message, &hint);
-            }
-        }
-        if row.get::<_, &str>("keep") == "-1" {
-            // Without a bound of weir's own the slot cannot be given up, so this cannot be fatal.
-            let message = "max_slot_wal_keep_size is -1: while weir is down the log it needs \
-                           grows without limit and can fill the disk";
-            find(false, Kind::Setting, message.to_owned(), KEEP_SIZE);
+        if !row.get::<_, bool>("fsync") {
+            let message = "fsync is off: after a crash of its machine the source can lack what \
+                           weir has carried";
+            find(false, Kind::Setting, message, probe.managed.set("fsync", "on", false));
         }
         if let (Some(_), Some(function)) =
             (probe.preflight.database.heartbeat, row.get::<_, Option<&str>>("no_message"))
         {
+            let role: &str = row.get("role");
             let message = format!("role {role} may not write heartbeats: none are written");
-            let hint = format!("run: GRANT EXECUTE ON FUNCTION {function} TO {role}");
-            find(false, Kind::Privilege, message, &hint);
+            let grant = format!("GRANT EXECUTE ON FUNCTION {function} TO {role}");
+            find(false, Kind::Privilege, &message, (vec![grant], String::new()));
         }
         let encoding: &str = row.get("encoding");
         if encoding == "SQL_ASCII" {
             let message =
                 "the database has encoding SQL_ASCII: text that is not UTF-8 halts a link";
-            find(false, Kind::Setting, message.to_owned(), "keep its text in UTF-8");
+            find(false, Kind::Setting, message, by_hand("keep its text in UTF-8"));
         }
     }
     Ok(findings)
 }
 
-const FEEDBACK: &str = "run on the standby: ALTER SYSTEM SET hot_standby_feedback = on; and give it a \
-    primary_slot_name that exists on the primary; SELECT pg_reload_conf()";
+/// How a standby makes its primary keep what is read here.
+fn hold_back(probe: &Probe<'_>, feedback: bool, has_slot: bool) -> Change {
+    let change = match feedback {
+        true => Change::default(),
+        false => probe.managed.set("hot_standby_feedback", "on", false),
+    };
+    match has_slot {
+        true => change,
+        false => and_then(change, "give it a primary_slot_name that exists on the primary"),
+    }
+}
+
+const ROLE: &str = "
+SELECT quote_ident(current_user) AS role,
+       (SELECT rolreplication OR rolsuper FROM pg_roles WHERE rolname = current_user)
+       OR EXISTS (SELECT FROM pg_roles WHERE rolname = 'rds_replication'
+                  AND pg_has_role(current_user, oid, 'MEMBER')) AS may_replicate";
+
+/// The right to replicate.
+pub(super) async fn role(probe: &Probe<'_>) -> Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    for row in probe.rows(ROLE, &[]).await? {
+        if !row.get::<_, Option<bool>>("may_replicate").unwrap_or_default() {
+            let role: &str = row.get("role");
+            let change = by(probe.managed.let_replicate(role));
+            let message = format!("role {role} may not replicate");
+            findings.push(probe.about_database(true, Kind::Privilege, message, change));
+        }
+    }
+    Ok(findings)
+}
+
+/// `rate`: bytes of log a second, since the server's statistics were reset.
+const RETENTION: &str = "
+SELECT pg_size_bytes(nullif(current_setting('max_slot_wal_keep_size'), '-1')) AS keep,
+       COALESCE((SELECT setting FROM pg_settings
+                 WHERE name = 'idle_replication_slot_timeout'), '0')::int8
+         * CASE (SELECT unit FROM pg_settings WHERE name = 'idle_replication_slot_timeout')
+             WHEN 'min' THEN 60 ELSE 1 END AS idle_seconds,
+       (SELECT (wal_bytes / greatest(extract(epoch FROM now() - stats_reset), 1))::float8
+        FROM pg_stat_wal WHERE stats_reset < now() - interval '1 hour') AS rate";
+
+/// What becomes of the log, and of the disk, while weir is away.
+pub(super) async fn retention(probe: &Probe<'_>) -> Result<Vec<Finding>> {
+    let wanted = probe.preflight.database.retention_min;
+    let mut findings = Vec::new();
+    for row in probe.rows(RETENTION, &[]).await? {
+        let rate = row.get::<_, Option<f64>>("rate").filter(|rate| *rate > 0.0);
+        match (row.get::<_, Option<i64>>("keep"), rate) {
+            (None, rate) => {
+                let message = format!(
+                    "max_slot_wal_keep_size is -1: while weir is down the log it needs grows \
+                     without limit and can fill the disk{}",
+                    rate.map_or(String::new(), pace)
+                );
+                let change = probe.managed.set(KEEP_SIZE, &keep_size(rate), false);
+                let change = and_then(change, "choose a size that the disk has room for");
+                findings.push(probe.about_database(true, Kind::DiskFull, message, change));
+            }
+            (Some(keep), Some(rate)) if keep as f64 / rate < wanted.as_secs_f64() => {
+                let message = format!(
+                    "max_slot_wal_keep_size lasts for {:.1} h{}: a longer stop of weir loses \
+                     changes",
+                    keep as f64 / rate / 3600.0,
+                    pace(rate)
+                );
+                let change = probe.managed.set(KEEP_SIZE, &keep_size(Some(rate)), false);
+                findings.push(probe.about_database(false, Kind::Gap, message, change));
+            }
+            _ => {}
+        }
+        let idle: i64 = row.get("idle_seconds");
+        if idle > 0 && u64::try_from(idle).is_ok_and(|idle| idle < wanted.as_secs()) {
+            let message = format!(
+                "idle_replication_slot_timeout is {} min: a longer stop of weir loses changes",
+                idle / 60
+            );
+            let change = probe.managed.set("idle_replication_slot_timeout", "0", false);
+            findings.push(probe.about_database(true, Kind::Gap, message, change));
+        }
+    }
+    Ok(findings)
+}
+
+const KEEP_SIZE: &str = "max_slot_wal_keep_size";
+const GIB: f64 = (1_u64 << 30) as f64;
+const SECONDS_PER_DAY: f64 = 86_400.0;
+
+/// How fast the log grows, in words.
+fn pace(rate: f64) -> String {
+    format!(" (the server writes about {:.1} GiB of it a day)", rate * SECONDS_PER_DAY / GIB)
+}
+
+/// Room for three days of log, 50 GB at least.
+fn keep_size(rate: Option<f64>) -> String {
+    let days = rate.unwrap_or_default() * SECONDS_PER_DAY * 3.0 / GIB;
+    format!("{:.0}GB", days.ceil().max(50.0))
+}
 
 /// What may become of the slot `$1`; the columns that older versions lack read as NULL.
 const SLOT: &str = "
 SELECT coalesce(to_jsonb(s) ->> 'invalidation_reason',
                 CASE WHEN to_jsonb(s) ->> 'conflicting' = 'true' THEN 'conflict'
                      WHEN wal_status = 'lost' THEN 'wal_removed' END) AS lost,
+       wal_status = 'unreserved' AS unreserved,
        pg_is_in_recovery() AND to_jsonb(s) ->> 'synced' = 'true' AS copied, s.temporary,
        NOT pg_is_in_recovery() AND to_jsonb(s) ->> 'failover' = 'false' AS stays,
        NOT pg_is_in_recovery() AND to_jsonb(s) ->> 'failover' = 'true'
        AND current_setting('synchronized_standby_slots', true) = '' AS ahead,
        EXISTS (SELECT FROM pg_stat_replication r WHERE NOT EXISTS (
          SELECT FROM pg_replication_slots o
-         WHERE o.active_pid = r.pid AND o.slot_type = 'logical')) AS has_standby
+         WHERE o.active_pid = r.pid AND o.slot_type = 'logical')) AS has_standby,
+       (SELECT string_agg(o.slot_name::text, ', ' ORDER BY o.slot_name) FROM pg_replication_slots o
+        WHERE o.slot_type = 'physical' AND o.active) AS of_standbys
 FROM pg_replication_slots s WHERE slot_name = $1::text";
 
 /// The slot of a link on its way: whether it is lost, and whether it outlives a failover.
@@ -113,49 +195,107 @@ pub(super) async fn slot(probe: &Probe<'_>) -> Result<Vec<Finding>> {
     let name = probe.preflight.context.slot_name();
     let mut findings = Vec::new();
     for row in probe.rows(SLOT, &[&name]).await? {
-        let mut find = |fatal, kind, message: String, hint: &str| {
-            let (subject, hint) = (format!("slot {name}"), hint.to_owned());
-            findings.push(Finding { fatal, kind, subject, message, hint });
+        let mut find = |fatal, kind, message: &str, (mend, hint): Change| {
+            let (subject, message) = (format!("slot {name}"), message.to_owned());
+            findings.push(Finding { fatal, kind, subject, message, hint, mend });
         };
         let is = |column: &str| row.get::<_, Option<bool>>(column).unwrap_or_default();
-        if let Some(reason) = row.get::<_, Option<String>>("lost") {
-            let hint = "copy the tables again, then `weir teardown` and start anew; on a standby, \
-                        hot_standby_feedback and a primary_slot_name keep it";
-            find(true, Kind::Gap, format!("it can no longer be read: {reason}"), hint);
+        if let Some(reason) = row.get::<_, Option<&str>>("lost") {
+            find(true, Kind::Gap, &format!("it can no longer be read: {reason}"), by_hand(LOST));
         } else if is("copied") && is("temporary") {
             let message =
                 "the standby's copy of it is not complete: after a promotion now it is gone";
             let hint =
                 "wait until it is, or write to the primary; see pg_replication_slots.temporary";
-            find(true, Kind::Unavailable, message.to_owned(), hint);
+            find(true, Kind::Unavailable, message, by_hand(hint));
         } else if is("copied") {
             let message = "it is a standby's copy: it can be read once the standby is promoted";
-            find(true, Kind::Unavailable, message.to_owned(), "point the database at the primary");
+            find(true, Kind::Unavailable, message, by_hand("point the database at the primary"));
+        } else if is("unreserved") {
+            let change = probe.managed.set(KEEP_SIZE, "200GB", false);
+            let change = and_then(change, "and let weir catch up");
+            find(false, Kind::Gap, "the server may give up the log it needs at any time", change);
         }
         if is("stays") && is("has_standby") {
             let message = "no standby keeps a copy of it: a failover ends the link";
-            find(false, Kind::Setting, message.to_owned(), KEEP_COPY);
+            find(false, Kind::Setting, message, keep_copy(&name));
         }
         if is("ahead") && is("has_standby") {
             let message = "weir may read ahead of the standbys: a failover that loses transactions \
                            which it has applied ends the link";
-            find(false, Kind::Setting, message.to_owned(), STAND_BY);
+            find(false, Kind::Setting, message, stand_by(probe, row.get("of_standbys")));
         }
     }
     Ok(findings)
 }
 
-const KEEP_COPY: &str = "run on a replication connection while weir is stopped: \
-    ALTER_REPLICATION_SLOT … (FAILOVER true); on the standby set sync_replication_slots = on, \
-    hot_standby_feedback = on, primary_slot_name, and a dbname in primary_conninfo";
-const STAND_BY: &str = "name the physical slot of the standby: ALTER SYSTEM SET \
-    synchronized_standby_slots = '…'; SELECT pg_reload_conf()";
+const LOST: &str = "copy the tables again, then `weir teardown --apply` and start anew; on a standby, \
+    hot_standby_feedback and a primary_slot_name keep it";
 
-const WAL_LEVEL: &str = "run: ALTER SYSTEM SET wal_level = 'logical'; restart the server (Amazon \
-    RDS: rds.logical_replication = 1; Cloud SQL: cloudsql.logical_decoding = on; Azure: \
-    azure.replication_support = logical)";
-const KEEP_SIZE: &str = "set a limit that fits the disk, for example: ALTER SYSTEM SET \
-    max_slot_wal_keep_size = '50GB'; SELECT pg_reload_conf()";
+/// How a slot becomes one that standbys copy. What alters a slot is no statement of SQL.
+fn keep_copy(slot: &str) -> Change {
+    by_hand(&format!(
+        "run on a replication connection while weir is stopped: ALTER_REPLICATION_SLOT {slot} \
+         (FAILOVER true); on the standby set sync_replication_slots = on, hot_standby_feedback = on, \
+         primary_slot_name, and a dbname in primary_conninfo"
+    ))
+}
+
+/// How weir is kept behind the standbys, which have these slots.
+fn stand_by(probe: &Probe<'_>, slots: Option<&str>) -> Change {
+    const NAME: &str = "synchronized_standby_slots";
+    match slots {
+        Some(slots) => and_then(
+            probe.managed.set(NAME, slots, false),
+            "name only slots of standbys that may take over: while one of them is away, weir waits",
+        ),
+        None => by_hand(
+            "give the standby a primary_slot_name that exists here, and name it in \
+             synchronized_standby_slots",
+        ),
+    }
+}
+
+/// A standby's copies are the primary's.
+const LEFT_OVER: &str = "
+SELECT slot_name::text AS name, quote_literal(slot_name) AS quoted
+FROM pg_replication_slots s
+WHERE database = current_database() AND slot_name LIKE 'weir\\_%' AND slot_name <> ALL ($1::text[])
+  AND NOT active AND NOT (pg_is_in_recovery() AND coalesce(to_jsonb(s) ->> 'synced' = 'true', false))
+ORDER BY 1";
+
+/// Slots that hold log for nobody.
+pub(super) async fn left_over(probe: &Probe<'_>, whole: &Whole) -> Result<Vec<Finding>> {
+    let rows = probe.rows(LEFT_OVER, &[&whole.slots]).await?;
+    let finding = |row: &tokio_postgres::Row| Finding {
+        fatal: false,
+        kind: Kind::Gap,
+        subject: format!("slot {}", row.get::<_, &str>("name")),
+        message: "no link of this configuration has it, and it keeps log for ever".to_owned(),
+        hint: "if no other weir reads with it".to_owned(),
+        mend: vec![format!("SELECT pg_drop_replication_slot({})", row.get::<_, &str>("quoted"))],
+    };
+    Ok(rows.iter().map(finding).collect())
+}
+
+/// A login for replication, which `pg_hba.conf` or what stands before the server may refuse. Not tried
+/// where something else is known to refuse it.
+pub(super) async fn login(preflight: Preflight<'_>, known: &[Finding]) -> Option<Finding> {
+    if known.iter().any(Finding::refuses_to_run) {
+        return None;
+    }
+    let database = preflight.database;
+    let tried = async { Replication::connect(database, "weir check").await?.identify().await };
+    let error = tried.await.err()?;
+    Some(Finding {
+        fatal: true,
+        kind: error.kind(),
+        subject: format!("database {}", database.name),
+        message: error.chain(),
+        hint: error.operator_hint().to_owned(),
+        mend: Vec::new(),
+    })
+}
 
 /// Partitions to come: they take the key of their root, and no other replica identity of their sisters.
 pub(super) fn partitions(probe: &Probe<'_>) -> Vec<Finding> {
@@ -174,6 +314,7 @@ pub(super) fn partitions(probe: &Probe<'_>) -> Vec<Finding> {
             "give it a primary key; or make each partition with ALTER TABLE … REPLICA IDENTITY in \
                the same transaction"
                 .to_owned(),
+        mend: Vec::new(),
     });
     findings.collect()
 }
@@ -204,6 +345,7 @@ pub(super) async fn publication(probe: &Probe<'_>) -> Result<Vec<Finding>> {
         subject: format!("publication {name}"),
         message,
         hint: "run `weir setup`, which prints the statements that make it right".to_owned(),
+        mend: Vec::new(),
     };
     let rows = probe.rows(PUBLICATION, &[&name]).await?;
     let Some(row) = rows.first() else {

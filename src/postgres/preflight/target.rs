@@ -1,12 +1,13 @@
 //! Checks of a target: whether it takes writes and keeps them, schema `weir`, and what the tables
 //! do by themselves when written to.
 
-use super::Probe;
+use super::{Probe, by, by_hand};
 use crate::error::{Kind, Result};
 use crate::link::ports::Finding;
 
 const SETTINGS: &str = "
 SELECT pg_is_in_recovery() AS standby,
+       quote_ident(current_user) AS role, quote_ident(current_database()) AS base,
        current_setting('default_transaction_read_only')::bool AS read_only,
        current_setting('fsync')::bool AS fsync,
        current_setting('full_page_writes')::bool AS full_pages,
@@ -20,36 +21,39 @@ SELECT pg_is_in_recovery() AS standby,
 pub(super) async fn settings(probe: &Probe<'_>) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     for row in probe.rows(SETTINGS, &[]).await? {
-        let mut find = |fatal, kind, message: &str, hint: &str| {
-            let (message, hint) = (message.to_owned(), hint.to_owned());
-            findings.push(probe.about_database(fatal, kind, message, hint));
+        let mut find = |fatal, kind, message: &str, change| {
+            findings.push(probe.about_database(fatal, kind, message, change));
         };
         let holds = |column: &str| row.get::<_, bool>(column);
         if holds("standby") {
             let message = "the server is a standby: it takes no writes";
-            find(true, Kind::ReadOnly, message, "point the database at its primary");
+            find(true, Kind::ReadOnly, message, by_hand("point the database at its primary"));
         }
         if holds("read_only") {
             let message = "default_transaction_read_only is on: the database takes no writes";
-            find(true, Kind::ReadOnly, message, "set default_transaction_read_only = off for it");
+            let (role, base): (&str, &str) = (row.get("role"), row.get("base"));
+            let alter = format!(
+                "ALTER ROLE {role} IN DATABASE {base} SET default_transaction_read_only = off"
+            );
+            find(true, Kind::ReadOnly, message, by(alter));
         }
         for (name, on) in [("fsync", holds("fsync")), ("full_page_writes", holds("full_pages"))] {
             if !on {
                 let message =
                     format!("{name} is off: a crash of the machine can corrupt the target");
-                let hint = format!("run: ALTER SYSTEM SET {name} = on; SELECT pg_reload_conf()");
-                find(false, Kind::Setting, &message, &hint);
+                find(false, Kind::Setting, &message, probe.managed.set(name, "on", false));
             }
         }
         if holds("async_standby") {
             let message = "its standbys are asynchronous: a failover can lose commits; weir \
                            notices, and goes on from its witness if the source's log reaches back";
-            find(false, Kind::Setting, message, "name one in synchronous_standby_names");
+            let change = by_hand("name one in synchronous_standby_names");
+            find(false, Kind::Setting, message, change);
         }
         let encoding: &str = row.get("encoding");
         if encoding != "UTF8" {
             let message = format!("the database has encoding {encoding}: it cannot hold all text");
-            find(false, Kind::Setting, &message, "use a database with encoding UTF8");
+            find(false, Kind::Setting, &message, by_hand("use a database with encoding UTF8"));
         }
     }
     Ok(findings)
@@ -71,19 +75,20 @@ pub(super) async fn weir_schema(probe: &Probe<'_>) -> Result<Vec<Finding>> {
     for row in probe.rows(WEIR, &[]).await? {
         let (name, role): (&str, &str) = (row.get("name"), row.get("role"));
         let missing: Vec<String> = row.get("missing");
-        let mut find = |message: String, hint: String| {
-            let subject = format!("table weir.{name}");
-            findings.push(Finding { fatal: true, kind: Kind::Privilege, subject, message, hint });
+        let mut find = |message: String, hint: &str, mend: Vec<String>| {
+            let (subject, hint) = (format!("table weir.{name}"), hint.to_owned());
+            let kind = Kind::Privilege;
+            findings.push(Finding { fatal: true, kind, subject, message, hint, mend });
         };
         if !row.get::<_, bool>("there") {
-            find("it does not exist".to_owned(), "run `weir setup --apply`".to_owned());
+            find("it does not exist".to_owned(), "run `weir setup --apply`", Vec::new());
         } else if !row.get::<_, bool>("usage") {
-            let hint = format!("run: GRANT USAGE ON SCHEMA weir TO {role}");
-            find(format!("role {role} has no USAGE on schema weir"), hint);
+            let grant = format!("GRANT USAGE ON SCHEMA weir TO {role}");
+            find(format!("role {role} has no USAGE on schema weir"), "", vec![grant]);
         } else if !missing.is_empty() {
             let missing = missing.join(", ");
-            let hint = format!("run: GRANT {missing} ON weir.{name} TO {role}");
-            find(format!("role {role} may not {missing}"), hint);
+            let grant = format!("GRANT {missing} ON weir.{name} TO {role}");
+            find(format!("role {role} may not {missing}"), "", vec![grant]);
         }
     }
     Ok(findings)
@@ -94,7 +99,7 @@ const TABLES: &str = "
 SELECT n.nspname::text AS nsp, c.relname::text AS rel, format('%I.%I', n.nspname, c.relname) AS name,
        ARRAY(SELECT g.tgname::text FROM pg_trigger g WHERE g.tgrelid = c.oid
              AND NOT g.tgisinternal AND g.tgenabled IN ('O', 'A') ORDER BY 1) AS triggers,
-       ARRAY(SELECT w.rulename::text FROM pg_rewrite w WHERE w.ev_class = c.oid
+       ARRAY(SELECT quote_ident(w.rulename) FROM pg_rewrite w WHERE w.ev_class = c.oid
              AND w.ev_type <> '1' AND w.ev_enabled IN ('O', 'A') ORDER BY 1) AS rules,
        ARRAY(SELECT quote_ident(a.attname) FROM pg_attribute a WHERE a.attrelid = c.oid
              AND a.attidentity = 'a' AND NOT a.attisdropped ORDER BY 1) AS always
@@ -109,28 +114,30 @@ pub(super) async fn tables(probe: &Probe<'_>) -> Result<Vec<Finding>> {
     for row in probe.rows(TABLES, &[&schemas, &names]).await? {
         let table = format!("{}.{}", row.get::<_, &str>("nsp"), row.get::<_, &str>("rel"));
         let name: &str = row.get("name");
-        let mut find = |fatal, kind, message: String, hint: String| {
-            let subject = format!("table {table}");
-            findings.push(Finding { fatal, kind, subject, message, hint });
+        let mut find = |fatal, kind, message: String, hint: &str, mend: Vec<String>| {
+            let (subject, hint) = (format!("table {table}"), hint.to_owned());
+            findings.push(Finding { fatal, kind, subject, message, hint, mend });
         };
         let triggers: Vec<String> = row.get("triggers");
         if !triggers.is_empty() {
             let message = format!("triggers fire for what weir writes: {}", triggers.join(", "));
             let hint = "make sure that they change no replicated column; they can tell weir by \
                         current_setting('weir.apply', true)";
-            find(false, Kind::Setting, message, hint.to_owned());
+            find(false, Kind::Setting, message, hint, Vec::new());
         }
         let rules: Vec<String> = row.get("rules");
         if !rules.is_empty() {
             let message = format!("rules rewrite what weir writes: {}", rules.join(", "));
-            find(true, Kind::Unsupported, message, format!("drop them: DROP RULE … ON {name}"));
+            let disable = |rule: &String| format!("ALTER TABLE {name} DISABLE RULE {rule}");
+            let mend = rules.iter().map(disable).collect();
+            find(true, Kind::Unsupported, message, "or drop them", mend);
         }
         for column in row.get::<_, Vec<String>>("always") {
-            let hint =
-                format!("run: ALTER TABLE {name} ALTER COLUMN {column} SET GENERATED BY DEFAULT");
+            let alter =
+                format!("ALTER TABLE {name} ALTER COLUMN {column} SET GENERATED BY DEFAULT");
             let message =
                 format!("column {column} is GENERATED ALWAYS AS IDENTITY: it cannot be updated");
-            find(false, Kind::Setting, message, hint);
+            find(false, Kind::Setting, message, "", vec![alter]);
         }
     }
     Ok(findings)

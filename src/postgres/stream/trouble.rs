@@ -8,6 +8,7 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::postgres::failure::{ServerError, kind_of_io};
+use crate::postgres::session;
 
 /// What the connection is doing; the same SQLSTATE means different things.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +26,9 @@ pub(super) fn judge(error: ServerError, phase: Phase) -> Error {
         return Error::new(Kind::Unsupported, "a value is too large for logical decoding")
             .caused_by(error)
             .hint("drop the table from the publication, or copy it again past this position");
+    }
+    if let (Phase::Login, Some(pooler)) = (phase, session::pooler(message)) {
+        return session::behind(pooler, "login was refused").caused_by(error);
     }
     let (kind, context) = match (phase, error.code.as_str()) {
         (Phase::Login, _) => (error.kind(), "login was refused"),

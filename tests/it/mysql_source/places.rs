@@ -1,7 +1,9 @@
 //! MySQL without GTIDs: the log is followed by file and position, and GTIDs may come and go.
 
 use weir::error::Kind;
+use weir::link::ports::Preflight;
 use weir::model::Value;
+use weir::mysql::preflight::check_source;
 use weir::position::Position;
 use weir::sandbox::{Options, Server};
 
@@ -59,7 +61,8 @@ fn by_gtid(position: &Position) -> bool {
 }
 
 /// Broken if switching GTIDs on or off, while weir reads or while it does not, lost or repeated a
-/// transaction or stopped the link.
+/// transaction or stopped the link, or if the statements that switch them on could not be run as they
+/// stand.
 #[tokio::test]
 async fn gtids_come_and_go() {
     let Some(rig) = Rig::new(Server::MySql97, without_gtids(), TABLE).await else { return };
@@ -97,5 +100,20 @@ async fn gtids_come_and_go() {
     passes(&rig, &mut stream, 7).await;
     set_mode(&rig, &off).await;
     assert!(!by_gtid(&passes(&rig, &mut stream, 8).await), "off again while it is read");
+    mended(&rig).await;
+    assert!(by_gtid(&passes(&rig, &mut stream, 9).await), "on by what check says");
     stream.stop().await;
+}
+
+/// Runs what the check of the source gives against `gtid_mode` OFF.
+async fn mended(rig: &Rig) {
+    rig.execute("SET GLOBAL enforce_gtid_consistency = OFF").await;
+    let (context, database) = (&rig.context, &rig.database);
+    let look = Preflight { context, database, tables: &[], whole: None };
+    let found = check_source(look).await.unwrap();
+    let found = found.iter().find(|one| one.message.contains("gtid_mode is OFF")).unwrap();
+    assert!(!found.fatal);
+    for statement in &found.mend {
+        rig.execute(statement).await;
+    }
 }

@@ -55,6 +55,8 @@ impl Rig {
             tls: Tls::off(),
             server_id: None,
             heartbeat: None,
+            others: Vec::new(),
+            retention_min: weir::config::RETENTION_MIN,
         };
         let plan = plan(&database, &link).await;
         let context = LinkContext {

@@ -240,11 +240,11 @@ async fn heartbeats_are_written_where_nothing_moves() {
         assert_eq!(rig.text(&messages).await, "1", "{server:?}: a message without the right");
         let tables: Vec<_> = rig.plan.tables.iter().map(|table| &table.source).collect();
         let (context, database) = (&rig.context, &rig.database);
-        let preflight = Preflight { context, database, tables: &tables };
+        let preflight = Preflight { context, database, tables: &tables, whole: None };
         let findings = preflight::check_source(preflight).await.unwrap();
         let found = findings.iter().find(|finding| finding.message.contains("heartbeats"));
         let found = found.expect("a finding");
-        assert!(!found.fatal && found.hint.contains(&format!("FUNCTION {function} TO poor")));
+        assert!(!found.fatal && found.advice().contains(&format!("FUNCTION {function} TO poor")));
     }
 }
 
@@ -271,7 +271,8 @@ async fn a_shortage_is_fatal_before_the_first_start_only() {
     let tables: Vec<_> = rig.plan.tables.iter().map(|table| &table.source).collect();
     let look = async || {
         let (context, database) = (&rig.context, &rig.database);
-        let findings = preflight::check_source(Preflight { context, database, tables: &tables });
+        let findings =
+            preflight::check_source(Preflight { context, database, tables: &tables, whole: None });
         let findings = findings.await.unwrap();
         findings.into_iter().find(|finding| finding.message.contains("max_wal_senders"))
     };

@@ -57,6 +57,8 @@ impl Site {
             tls: Tls::off(),
             server_id: None,
             heartbeat: None,
+            others: Vec::new(),
+            retention_min: weir::config::RETENTION_MIN,
         };
         let account = Postgres.account(&database).await.expect("account");
         let statements = Postgres.setup_target(&account, &[]);

@@ -1,6 +1,7 @@
 //! Findings on a bare server, and none after setup.
 
 use weir::config::Database;
+use weir::error::Kind;
 use weir::link::ports::{Finding, Preflight, Room};
 use weir::model::{Table, Value, Verb};
 use weir::postgres::Postgres;
@@ -18,7 +19,7 @@ CREATE ROLE weir LOGIN PASSWORD 'secret'";
 fn lines(findings: &[Finding], fatal: bool) -> Vec<String> {
     let chosen = findings.iter().filter(|finding| finding.fatal == fatal);
     chosen
-        .map(|finding| format!("{}: {} => {}", finding.subject, finding.message, finding.hint))
+        .map(|finding| format!("{}: {} => {}", finding.subject, finding.message, finding.advice()))
         .collect()
 }
 
@@ -43,13 +44,18 @@ async fn what_is_missing_is_named_and_setup_mends_it() {
         let tables: Vec<&Table> = tables.iter().collect();
         let weir = weir_of(&site);
         let context = context();
-        let preflight = Preflight { context: &context, database: &weir, tables: &tables };
+        let preflight =
+            Preflight { context: &context, database: &weir, tables: &tables, whole: None };
 
-        let found = Postgres.check_source(preflight).await.expect("source");
+        let mut found = Postgres.check_source(preflight).await.expect("source");
+        // Its words hold what was measured.
+        let full = found.iter().position(|one| one.kind == Kind::DiskFull);
+        let full = found.remove(full.expect("a slot without a bound"));
+        assert!(full.fatal && !full.refuses_to_run(), "{full:?}");
         assert_eq!(
             lines(&found, true),
             [
-                "database dst: role weir may not replicate => run: ALTER ROLE weir REPLICATION (Amazon RDS: GRANT rds_replication TO weir)",
+                "database dst: role weir may not replicate => run: ALTER ROLE weir REPLICATION",
                 "publication weir_test_src_dst: it does not exist => run `weir setup`, which prints the statements that make it right",
                 "table shop.B b: role weir has no USAGE on schema shop => run: GRANT USAGE ON SCHEMA shop TO weir",
                 "table shop.B b: role weir may not SELECT => run: GRANT SELECT ON shop.\"B b\" TO weir",
@@ -57,7 +63,9 @@ async fn what_is_missing_is_named_and_setup_mends_it() {
                 "table shop.a: role weir may not SELECT => run: GRANT SELECT ON shop.a TO weir",
             ]
         );
-        assert!(lines(&found, false).iter().any(|line| line.contains("max_slot_wal_keep_size")));
+        for statement in &full.mend {
+            site.execute(statement).await;
+        }
         let found = Postgres.check_target(preflight).await.expect("target");
         assert_eq!(lines(&found, true).len(), 2 + 4, "{:?}", lines(&found, true));
 
@@ -124,7 +132,7 @@ async fn publication_changes_are_noticed(site: &Site, preflight: Preflight<'_>) 
 /// The hint of a damaged publication is `weir setup`: that must be a way out of it.
 async fn setup_mends_the_publication(site: &Site, preflight: Preflight<'_>) {
     site.execute("ALTER TABLE shop.a DISABLE ROW LEVEL SECURITY").await;
-    let Preflight { context, database, tables } = preflight;
+    let Preflight { context, database, tables, .. } = preflight;
     let account = Postgres.account(database).await.expect("account");
     let statements = Postgres.setup_source(context, database, &account, tables);
     Postgres.execute(&site.database, "setup", &statements).await.expect("setup again");
