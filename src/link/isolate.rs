@@ -26,6 +26,11 @@ const SLICED: &str = "correct the row on the target, then start weir again; if a
     same transaction would satisfy the constraint, raise batch_rows_max and batch_bytes_max above \
     the transaction's size";
 
+/// The way on where foreign keys of the target keep a table from being emptied: in a ring, or by rows
+/// that refer to rows of the same table and must.
+const REFERRED: &str = "rows refer to what TRUNCATE removes: drop the foreign key on the target, or \
+    let it delete the rows that refer (ON DELETE CASCADE), then start weir again";
+
 /// How a repetition ended.
 pub(super) enum Replayed {
     /// It passed (and is committed, if `close` was given).
@@ -73,7 +78,7 @@ pub(super) async fn replay(
     for transaction in batch.transactions() {
         if let Some((index, error)) = singly.transaction(transaction).await? {
             let mut error = locate(plan, batch, index, error);
-            if close.is_none() && error.kind() == Kind::Constraint {
+            if close.is_none() && error.kind() == Kind::Constraint && error.own_hint().is_none() {
                 error = error.hint(SLICED);
             }
             return Ok(Replayed::Refused { index, error });
@@ -175,7 +180,12 @@ fn locate(plan: &LinkPlan, batch: &Batch, index: usize, error: Error) -> Error {
     let one = steps::unmerged(plan, batch.prepared().get(index..=index).unwrap_or_default());
     let table = one.first().and_then(|step| plan.tables.get(step.table));
     let row = table.map_or_else(|| "a row".to_owned(), |table| describe(table));
-    error.within(format!("{row}, change {}", places(batch, index..index + 1)))
+    let error = error.within(format!("{row}, change {}", places(batch, index..index + 1)));
+    let emptied = one.first().is_some_and(|step| step.verb == Verb::Truncate);
+    match emptied && error.kind() == Kind::Constraint {
+        true => error.hint(REFERRED),
+        false => error,
+    }
 }
 
 /// `table a.b (key id)`.

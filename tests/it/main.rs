@@ -15,6 +15,7 @@ mod command_line;
 mod control;
 mod crash;
 mod docker;
+mod emptied;
 mod failover;
 mod faults;
 mod harness;
