@@ -314,6 +314,9 @@ impl Assembler {
             Statement::Xa => return Err(two_phase()),
             Statement::Truncate(name) => {
                 if let Some(table) = self.tables.planned(&name) {
+                    if query.unchecked {
+                        self.refuse_unchecked(table, &Op::Truncate)?;
+                    }
                     self.push(Change { table, op: Op::Truncate, reshaped: false }, ready)?;
                 }
             }

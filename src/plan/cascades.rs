@@ -3,12 +3,14 @@
 //! A server that carries out CASCADE or SET NULL below its log leaves weir with the parent's change
 //! alone. The rows that refer to it change on the target only if a foreign key there does the same,
 //! and only if weir applies the parent's change; everything else would differ for ever, in silence.
+//! The other way round, keys of the target would act where the source's had been switched off:
+//! [`acting`] tells them, for the room that sees it in the log.
 
 use crate::config::{Deletes, Dialect};
 use crate::error::Kind;
 use crate::model::schema::Rule;
-use crate::model::{Column, ForeignKey, TableName};
-use crate::plan::{Finding, TablePlan};
+use crate::model::{Column, ForeignKey, Table, TableName};
+use crate::plan::{ActingKey, Finding, TablePlan};
 
 /// A finding for each such key without its like on the target. `dialects` are those of source and
 /// target; `chosen` tells the source tables that are to cross, also those that have no plan for
@@ -152,6 +154,32 @@ impl Edge<'_> {
             Dialect::Mysql | Dialect::Mariadb => format!("`{}`", name.replace('`', "``")),
         }
     }
+}
+
+/// The keys among `target_tables` that act on what the plan writes to `parent`.
+pub(crate) fn acting(
+    parent: &TablePlan,
+    target_tables: &[Table],
+    dialect: Dialect,
+) -> Vec<ActingKey> {
+    let keys = target_tables
+        .iter()
+        .flat_map(|child| child.foreign_keys.iter().map(move |key| (child, key)))
+        .filter(|(_, key)| key.parent == parent.target.name);
+    let source = |name: &String| {
+        let target = position(&parent.target.columns, name, dialect)?;
+        parent.columns.iter().find(|column| column.target == target).map(|column| column.source)
+    };
+    let acting = keys.map(|(child, key)| ActingKey {
+        name: key.name.clone(),
+        child: child.name.clone(),
+        on_delete: key.on_delete.acts(),
+        columns: match key.on_update.acts() {
+            true => key.parent_columns.iter().filter_map(source).collect(),
+            false => Vec::new(),
+        },
+    });
+    acting.filter(|key| key.on_delete || !key.columns.is_empty()).collect()
 }
 
 fn sorted(

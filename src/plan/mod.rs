@@ -32,5 +32,5 @@ pub use planner::plan;
 pub use prepare::{Act, Prepared, note, prepare, source_key};
 pub use select::{links, selection};
 pub use selection::Selection;
-pub use table::{ColumnPlan, LinkPlan, TablePlan, UpsertStrategy};
+pub use table::{ActingKey, ColumnPlan, LinkPlan, TablePlan, UpsertStrategy};
 pub use wanted::{Wanted, unplanned};

@@ -65,6 +65,9 @@ pub fn plan(
         return Err(findings);
     }
     tie(&mut tables);
+    for table in &mut tables {
+        table.acting = cascades::acting(table, target_tables, target_dialect);
+    }
     let tables: Vec<_> = tables.into_iter().map(Arc::new).collect();
     let wanted = wanted(config, link);
     let overlap = overlap(config, link, &tables);
@@ -251,6 +254,7 @@ fn table_plan(draft: &Draft<'_>, findings: &mut Vec<Finding>) -> TablePlan {
         rank: 0,
         replaceable: false,
         parent: false,
+        acting: Vec::new(),
         deletes: draft.chosen.deletes(),
         truncate: draft.chosen.truncate(),
         dropped_partitions: draft.chosen.dropped_partitions(),

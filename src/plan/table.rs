@@ -47,12 +47,27 @@ pub struct TablePlan {
     pub replaceable: bool,
     /// Whether rows of a table of the link refer to its rows on the target.
     pub parent: bool,
+    /// Foreign keys of the target that change rows when a row of this table is deleted or changed.
+    pub acting: Vec<ActingKey>,
     /// What deletes do.
     pub deletes: Deletes,
     /// What TRUNCATE does.
     pub truncate: Truncates,
     /// What a partition of the source that is dropped or detached does.
     pub dropped_partitions: DroppedPartitions,
+}
+
+/// What a foreign key of the target that refers to a planned table does by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ActingKey {
+    /// Constraint name.
+    pub name: String,
+    /// The table of the target whose rows it changes.
+    pub child: TableName,
+    /// Whether it acts when a row referred to is deleted.
+    pub on_delete: bool,
+    /// The columns of the planned source table whose change it acts on.
+    pub columns: Vec<usize>,
 }
 
 /// How one column crosses.

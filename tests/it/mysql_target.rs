@@ -89,6 +89,7 @@ impl Bench {
             rank: 0,
             replaceable: false,
             parent: false,
+            acting: Vec::new(),
             deletes: Deletes::Apply,
             truncate: Truncates::Apply,
             dropped_partitions: DroppedPartitions::Halt,

@@ -466,6 +466,7 @@ pub(super) fn plan(altered: bool) -> Arc<LinkPlan> {
         rank: 0,
         replaceable: true,
         parent: false,
+        acting: Vec::new(),
         deletes: Deletes::Apply,
         truncate: Truncates::Apply,
         dropped_partitions: DroppedPartitions::Halt,

@@ -13,7 +13,7 @@ use crate::model::schema::{DecimalSize, JsonKind};
 use crate::model::value::InvalidDate;
 use crate::model::{Before, Column, Identity, Row, Table, Type, Value};
 use crate::mysql::binlog::{Checksum, Cursor};
-use crate::plan::{ColumnPlan, TablePlan, UpsertStrategy, Wanted};
+use crate::plan::{ActingKey, ColumnPlan, TablePlan, UpsertStrategy, Wanted};
 use crate::position::{MariadbGtidSet, MysqlGtidSet};
 use crate::transform::{Conversion, Fit};
 
@@ -96,6 +96,7 @@ fn table(name: &str, columns: Vec<Column>) -> Arc<TablePlan> {
         rank: 0,
         replaceable: false,
         parent: false,
+        acting: Vec::new(),
         deletes: Deletes::Apply,
         truncate: Truncates::Apply,
         dropped_partitions: DroppedPartitions::Halt,

@@ -1,7 +1,7 @@
 //! Statements in the log, with what the session's settings mean for reading them.
 //!
-//! Of the status variables in front of a statement only the SQL mode and the client's character
-//! set are kept; they come early, so that reading stops after them, or at one that is not known.
+//! Of the status variables in front of a statement only whether foreign keys are checked, the SQL
+//! mode and the client's character set are kept; they come early, so that reading stops after them, or at one that is not known.
 //! Sources: MySQL `Query_event`; MariaDB "QUERY_EVENT".
 
 use std::borrow::Cow;
@@ -10,6 +10,8 @@ use super::compressed;
 use super::cursor::Cursor;
 use crate::error::Result;
 
+/// Option bit: `foreign_key_checks` is off (`OPTION_NO_FOREIGN_KEY_CHECKS`).
+const UNCHECKED: u32 = 1 << 26;
 /// `sql_mode` bit: double quotes hold names.
 const ANSI_QUOTES: u64 = 1 << 2;
 /// `sql_mode` bit: a backslash in a string is a letter.
@@ -24,6 +26,8 @@ pub(crate) struct Query<'a> {
     pub(crate) text: Cow<'a, [u8]>,
     /// A collation of the session's character set; `None` where the event does not say.
     pub(crate) collation: Option<u16>,
+    /// Foreign keys were neither checked nor carried out at the source.
+    pub(crate) unchecked: bool,
     sql_mode: u64,
 }
 
@@ -31,7 +35,8 @@ impl<'a> Query<'a> {
     /// A statement of a session with this collation and `sql_mode`.
     #[cfg(test)]
     pub(crate) fn new(schema: &'a str, text: &'a [u8], collation: u16, sql_mode: u64) -> Self {
-        Query { schema: schema.as_bytes(), text: text.into(), collation: Some(collation), sql_mode }
+        let (schema, collation) = (schema.as_bytes(), Some(collation));
+        Query { schema, text: text.into(), collation, unchecked: false, sql_mode }
     }
 
     /// Whether double quotes hold names.
@@ -71,7 +76,8 @@ pub(super) fn parse_compressed(cursor: Cursor<'_>) -> Result<Query<'_>> {
 fn settings(mut status: Cursor<'_>, query: &mut Query<'_>) -> Result<()> {
     while !status.is_empty() {
         match status.u8()? {
-            0 | 3 => drop(status.bytes(4)?),
+            0 => query.unchecked = status.u32()? & UNCHECKED != 0,
+            3 => drop(status.bytes(4)?),
             1 => query.sql_mode = status.u64()?,
             2 => {
                 let bytes = usize::from(status.u8()?);
@@ -98,7 +104,7 @@ mod tests {
     /// Broken if a statement were read in another character set or mode than the session's.
     #[test]
     fn settings_in_front_of_a_statement() {
-        let mut status = vec![0, 0, 0, 0, 0, 1];
+        let mut status = vec![0, 0, 0, 0, 4, 1];
         status.extend((NO_BACKSLASH_ESCAPES | ANSI_QUOTES).to_le_bytes());
         status.extend(*b"\x06\x03std\x03\x01\0\x01\0\x04\x08\0\x08\0\x08\0\x05\x06SYSTEM");
         let mut event = vec![0; 8];
@@ -107,7 +113,7 @@ mod tests {
         event.extend(*b"shop\0COMMIT");
         let query = parse(Cursor::new(&event)).expect("a statement");
         assert_eq!((query.schema, &*query.text), (&b"shop"[..], &b"COMMIT"[..]));
-        assert_eq!(query.collation, Some(8));
+        assert_eq!((query.collation, query.unchecked), (Some(8), true));
         assert!(query.ansi_quotes() && query.plain_backslash());
     }
 }

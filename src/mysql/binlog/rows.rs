@@ -14,6 +14,8 @@ use crate::error::{Error, Kind, Result};
 
 /// Type of MySQL's updates with partial JSON.
 const PARTIAL_UPDATE: u8 = 39;
+/// Flag: the session had `foreign_key_checks` off (`NO_FOREIGN_KEY_CHECKS_F`).
+const UNCHECKED: u16 = 2;
 
 /// What a rows event does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +34,9 @@ pub(crate) struct LoggedRows<'a> {
     event_kind: u8,
     /// Refers to the table map with the same id before it.
     pub(crate) table_id: u64,
+    /// Foreign keys were neither checked nor carried out at the source; or, where the server logs what
+    /// they do, it was them that changed the rows.
+    pub(crate) unchecked: bool,
     body: Cursor<'a>,
 }
 
@@ -59,13 +64,13 @@ pub(super) fn parse<'a>(
     format: &Format,
 ) -> Result<LoggedRows<'a>> {
     let table_id = table_id(&mut cursor, event_kind, format)?;
-    cursor.u16()?;
+    let unchecked = cursor.u16()? & UNCHECKED != 0;
     if matches!(event_kind, 30..=32 | PARTIAL_UPDATE | 169..=171) {
         let extra = usize::from(cursor.u16()?).checked_sub(2);
         let extra = extra.ok_or_else(|| malformed("the extra data of a rows event"))?;
         cursor.bytes(extra)?;
     }
-    Ok(LoggedRows { event_kind, table_id, body: cursor })
+    Ok(LoggedRows { event_kind, table_id, unchecked, body: cursor })
 }
 
 /// Six bytes, or four where the server says that the fixed part is six bytes long.

@@ -59,6 +59,7 @@ fn table(name: &str, columns: Vec<Column>, key: usize) -> TablePlan {
         rank: 0,
         replaceable: false,
         parent: false,
+        acting: Vec::new(),
         deletes: Deletes::Apply,
         truncate: Truncates::Apply,
         dropped_partitions: DroppedPartitions::Halt,

@@ -87,6 +87,7 @@ pub(in crate::postgres) fn plan(name: &str, columns: Vec<Column>, key: &[usize])
         rank: 0,
         replaceable: false,
         parent: false,
+        acting: Vec::new(),
         deletes: Deletes::Apply,
         truncate: Truncates::Apply,
         dropped_partitions: DroppedPartitions::Halt,

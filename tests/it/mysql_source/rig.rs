@@ -131,6 +131,7 @@ async fn plan(database: &Database, link: &LinkName) -> Arc<LinkPlan> {
             rank: 0,
             replaceable: false,
             parent: false,
+            acting: Vec::new(),
             deletes: Deletes::Apply,
             truncate: Truncates::Apply,
             dropped_partitions: DroppedPartitions::Halt,

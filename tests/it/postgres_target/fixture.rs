@@ -155,6 +155,7 @@ fn plan(table: Table) -> TablePlan {
         rank: 0,
         replaceable: false,
         parent: false,
+        acting: Vec::new(),
         deletes: Deletes::Apply,
         truncate: Truncates::Apply,
         dropped_partitions: DroppedPartitions::Halt,

@@ -254,3 +254,48 @@ fn other_types_of_columns_that_are_not_written() {
         assert_eq!(error.kind(), Kind::SchemaChanged, "{text}: {}", error.chain());
     }
 }
+
+/// Broken if a foreign key of the target did what the source's, switched off, had not done; or if a
+/// change on which none acts, or one that a person has seen to, halted the link.
+#[test]
+fn keys_that_were_switched_off() {
+    let row = |id, v: &str| Row::from(vec![Value::Int(id), Value::Text(v.to_owned().into())]);
+    let key = |on_delete, columns: &[usize]| ActingKey {
+        name: "fk".into(),
+        child: TableName::new("public", "child"),
+        on_delete,
+        columns: columns.to_vec(),
+    };
+    let update = |before, after| Op::Update { before: Some(before), after };
+    let delete = || Op::Delete { before: Before::Full(row(1, "a")) };
+    let moved = || update(Before::Full(row(1, "a")), row(2, "a"));
+    let partial = |v| Before::Key(Row::from(vec![Value::Int(1), v]));
+    for (key, op, acts) in [
+        (key(true, &[]), delete(), true),
+        (key(true, &[]), Op::Truncate, true),
+        (key(true, &[]), moved(), false),
+        (key(true, &[0, 1]), Op::Insert { after: row(1, "a") }, false),
+        (key(false, &[0]), delete(), false),
+        (key(false, &[0]), moved(), true),
+        (key(false, &[1]), moved(), false),
+        (key(false, &[1]), update(partial(Value::Unchanged), row(1, "b")), true),
+        (key(false, &[0]), update(partial(Value::Unchanged), row(1, "b")), false),
+    ] {
+        let take = |reviewed: bool| {
+            let tables = otherwise(Flavor::Mysql, 1, |plain| plain.acting = vec![key.clone()]);
+            let until = reviewed.then(|| empty_position(Flavor::Mysql));
+            let mut assembler = assembler_of(Flavor::Mysql, tables, until);
+            assembler.begin(empty_position(Flavor::Mysql), None, true).expect("a transaction");
+            assembler.refuse_unchecked(1, &op)
+        };
+        take(true).expect("reviewed");
+        match take(false) {
+            Ok(()) => assert!(!acts, "{key:?} {op:?}"),
+            Err(error) => {
+                assert!(acts, "{key:?} {op:?}");
+                assert!(error.chain().contains("key fk of the target's table public.child"));
+                assert!(error.operator_hint().contains("--schema-reviewed"));
+            }
+        }
+    }
+}
