@@ -21,7 +21,7 @@ use crate::link::queue::{PartReceiver, Queued};
 use crate::link::refetch::{Refetch, RefetchedRow};
 use crate::link::report::Report;
 use crate::link::steps;
-use crate::model::{Part, Witness};
+use crate::model::{Part, Verb, Witness};
 use crate::plan::LinkPlan;
 use crate::position::Position;
 
@@ -353,7 +353,8 @@ impl Applier {
         };
         self.target.apply(slice).await?;
         self.committed(seen);
-        self.report.refetched(settled.len(), &self.witness);
+        let noted_anew = prepared.iter().filter(|one| one.verb() == Verb::Note).count();
+        self.report.refetched(settled.len() - noted_anew, &self.witness);
         Ok(())
     }
 

@@ -436,7 +436,8 @@ pub struct Slice<'a> {
     pub open: Option<&'a Witness>,
     /// What to do, in order.
     pub steps: &'a [Step],
-    /// Notes of `weir.missed` to settle in this transaction (refetched, or gone at the source).
+    /// Notes of `weir.missed` to settle in this transaction (refetched, gone at the source, or noted
+    /// anew by `steps`): those that a [`Target::missed`] has found, none made since.
     pub settled: &'a [MissedKey],
     /// Present on the last slice: write this position to the witness and commit.
     pub close: Option<&'a Position>,
@@ -485,6 +486,7 @@ pub trait Target: Send {
     /// Rolls an open transaction back.
     fn rollback(&mut self) -> Pending<'_, ()>;
 
-    /// The link's notes in `weir.missed`, oldest first, at most `limit`.
+    /// The link's notes in `weir.missed`, oldest first, at most `limit`. One key may come
+    /// more than once.
     fn missed(&mut self, limit: usize) -> Pending<'_, Vec<MissedKey>>;
 }

@@ -2,7 +2,8 @@
 //! own applier, under the window rule.
 //!
 //! The notes in `weir.missed` are the queue: they survive a restart, and a note is settled in the
-//! transaction that writes its row (or finds it gone at the source). One window at a time, over at
+//! transaction that writes its row (or finds it gone at the source). A key that was touched
+//! meanwhile is noted anew, behind all others, so that busy rows hold up none. One window at a time, over at
 //! most [`KEYS_MAX`] keys of one table, reads on the side connection while the stream goes on.
 
 use std::time::Duration;
@@ -15,7 +16,7 @@ use crate::link::backoff::Backoff;
 use crate::link::isolate;
 use crate::link::ports::{MissedKey, Scanned, Target};
 use crate::link::side::{Answer, Request};
-use crate::link::steps::{self, Prepared};
+use crate::link::steps::{self, Act, Prepared};
 use crate::link::window::{HandedOn, Reading, Window};
 use crate::model::{Change, Op, Verb};
 use crate::plan::LinkPlan;
@@ -48,7 +49,8 @@ enum State {
     Waiting { window: Window, scanned: Scanned },
 }
 
-/// A note's key with the row as it is at the source; `None` where it is gone there.
+/// A note's key with the row as it is at the source, or with a note where it must be read again;
+/// `None` where it is gone there.
 pub(super) type RefetchedRow = (Option<Prepared>, MissedKey);
 
 /// Rows to write and notes to settle, all of one table.
@@ -262,9 +264,12 @@ impl Refetch {
             return Err(Error::new(Kind::Internal, "a scan answered for another number of keys"));
         }
         let table = window.table;
-        let mut rows = Vec::new();
+        let (mut rows, mut again) = (Vec::new(), Vec::new());
         for (key, row) in window.keys.iter().zip(scanned.rows) {
+            let note = MissedKey { table, key: key.clone() };
             if window.is_touched(&steps::key_text(key)) {
+                let anew = Prepared { table, act: Act::Note { key: key.clone() } };
+                again.push((Some(anew), note));
                 continue;
             }
             let prepared = match row {
@@ -275,28 +280,31 @@ impl Refetch {
                 }
                 None => None,
             };
-            rows.push((prepared, MissedKey { table, key: key.clone() }));
+            rows.push((prepared, note));
         }
         tracing::info!(
             table = %steps::table(plan, table)?.source.name,
             present = rows.iter().filter(|(row, _)| row.is_some()).count(),
             gone = rows.iter().filter(|(row, _)| row.is_none()).count(),
-            touched = window.keys.len() - rows.len(),
+            touched = again.len(),
             "rows that updates did not find were read again"
         );
         if rows.is_empty() {
             self.due = Instant::now() + self.backoff.next_wait();
-            return Ok(None);
+        } else {
+            self.backoff.reset();
+            self.due = Instant::now();
         }
-        self.backoff.reset();
-        self.due = Instant::now();
-        Ok(Some(Refetched { rows, table }))
+        rows.append(&mut again);
+        Ok((!rows.is_empty()).then_some(Refetched { rows, table }))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Row, Value};
+    use crate::plan::fixtures;
     use crate::position::Lsn;
 
     fn reading() -> (Refetch, mpsc::Sender<Answer>, mpsc::Receiver<Request>) {
@@ -322,5 +330,36 @@ mod tests {
         let (mut refetch, answer, _requested) = reading();
         answer.send(Err(Error::new(Kind::Privilege, "no SELECT"))).await.expect("sent");
         assert_eq!(refetch.wake().await.expect_err("halts").kind(), Kind::Privilege);
+    }
+
+    /// Broken if a row that changes all the time kept the notes of all others from being served, or
+    /// were written as it was before its change.
+    #[test]
+    fn a_busy_row_goes_behind_the_others() {
+        let columns = || vec![fixtures::column("id", fixtures::BIGINT, "bigint")];
+        let tables = ["public", "my_db"].map(|schema| fixtures::table(schema, "t", columns()));
+        let config = fixtures::config(vec![fixtures::replicate("pg", "my", &["public.t"])], vec![]);
+        let link = fixtures::link("pg", "my");
+        let plan = crate::plan::plan(&config, &link, &tables[..1], &tables[1..]).expect("a plan");
+        let row = |id| Row::from(vec![Value::Int(id)]);
+        let at = || Position::Postgres(Lsn(1));
+        let mut window = Window::open(0, vec![row(1), row(2), row(3)], at(), 0);
+        window.touch(steps::key_text(&row(1)));
+        let rows = vec![Some(row(1)), Some(row(2)), None];
+        let scanned = Scanned { low: at(), high: at(), in_progress: Vec::new(), rows };
+        let (mut refetch, ..) = reading();
+        let found = refetch.finish(&plan, &window, scanned).expect("read").expect("rows");
+        let verbs = found
+            .rows
+            .iter()
+            .map(|(row, note)| (row.as_ref().map(Prepared::verb), steps::key_text(&note.key)));
+        assert_eq!(
+            verbs.collect::<Vec<_>>(),
+            [
+                (Some(Verb::Upsert), steps::key_text(&row(2))),
+                (None, steps::key_text(&row(3))),
+                (Some(Verb::Note), steps::key_text(&row(1))),
+            ]
+        );
     }
 }

@@ -451,9 +451,10 @@ pub(crate) mod own {
     /// Notes a key whose row was not found.
     pub(crate) const NOTE: &str = "INSERT INTO `weir`.`missed` \
         (`name`,`link`,`table_name`,`key_values`,`noted_at`) VALUES (?,?,?,?,UTC_TIMESTAMP(6))";
-    /// Settles every note of a key.
+    /// Settles every note of a key among the oldest, up to an id: so that no later ones are passed
+    /// over on the way.
     pub(crate) const SETTLE: &str = "DELETE FROM `weir`.`missed` \
-        WHERE `name`=? AND `link`=? AND `table_name`=? AND `key_values`=?";
+        WHERE `name`=? AND `link`=? AND `table_name`=? AND `key_values`=? AND `id`<=?";
     /// A link's notes on one table list, oldest first; the list of tables is appended.
     pub(crate) const NOTES: &str = "SELECT `id`,`table_name`,`key_values` FROM `weir`.`missed` \
         WHERE `name`=? AND `link`=? AND `table_name` IN ";

@@ -49,6 +49,7 @@ pub async fn open(
         writer: Writer::new(session, Arc::clone(&plan), packet_bytes_max),
         plan,
         open: None,
+        looked_until: 0,
         usable: true,
     }))
 }
@@ -83,6 +84,8 @@ struct MysqlTarget {
     writer: Writer,
     /// The witness as it is stored in the open transaction.
     open: Option<WitnessKey>,
+    /// The newest id that a look at the notes has found: none above it is settled.
+    looked_until: u64,
     /// False while a call runs and after an error that says nothing of the connection's state.
     usable: bool,
 }
@@ -158,10 +161,10 @@ impl MysqlTarget {
         for step in slice.steps {
             applied.missed.extend(self.writer.step(step).await?);
         }
+        let settled = self.texts(slice.settled)?;
+        self.writer.settle(&self.name, &self.link, &settled, self.looked_until).await?;
         let notes = self.texts(&applied.missed)?;
         self.writer.note(&self.name, &self.link, &notes).await?;
-        let settled = self.texts(slice.settled)?;
-        self.writer.settle(&self.name, &self.link, &settled).await?;
         let Some(position) = slice.close else { return Ok(applied) };
         if let (None, Some(key)) = (slice.open, &self.open) {
             key.set_position(&mut self.writer, position).await?;
@@ -217,12 +220,11 @@ impl MysqlTarget {
         let tables: Vec<String> =
             self.plan.tables.iter().map(|plan| plan.target.name.to_string()).collect();
         let notes = self.writer.notes(&self.name, &self.link, &tables, limit).await?;
-        let mut found: Vec<MissedKey> = Vec::new();
-        for (table, key) in notes {
-            let Some(table) = tables.iter().position(|name| *name == table) else { continue };
-            let missed = MissedKey { table, key: parse_key(&key)? };
-            if !found.contains(&missed) {
-                found.push(missed);
+        let mut found = Vec::with_capacity(notes.len());
+        for (id, table, key) in notes {
+            self.looked_until = self.looked_until.max(id);
+            if let Some(table) = tables.iter().position(|name| *name == table) {
+                found.push(MissedKey { table, key: parse_key(&key)? });
             }
         }
         Ok(found)

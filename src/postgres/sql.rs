@@ -261,11 +261,12 @@ pub mod witness {
     /// Notes of misses. Parameters: name, link, table, keys.
     pub const NOTE: &str = "INSERT INTO weir.missed (name, link, table_name, key_values, noted_at) \
         SELECT $1::text, $2::text, $3::text, k, clock_timestamp() FROM unnest($4::text[]) AS k";
-    /// Settles notes. Parameters: name, link, table, keys.
+    /// Settles notes among the oldest, up to an id: so that no later ones are passed over on the
+    /// way. Parameters: name, link, table, keys, id.
     pub const SETTLE: &str = "DELETE FROM weir.missed WHERE name = $1::text AND link = $2::text \
-        AND table_name = $3::text AND key_values = ANY ($4::text[])";
+        AND table_name = $3::text AND key_values = ANY ($4::text[]) AND id <= $5::int8";
     /// The oldest notes of the tables. Parameters: name, link, tables, limit.
-    pub const MISSED: &str = "SELECT table_name::text, key_values FROM weir.missed \
+    pub const MISSED: &str = "SELECT id, table_name::text, key_values FROM weir.missed \
         WHERE name = $1::text AND link = $2::text AND table_name = ANY ($3::text[]) \
         ORDER BY id LIMIT $4::int8";
 }

@@ -50,6 +50,7 @@ pub async fn open(
         plan,
         statements: Statements::default(),
         open: None,
+        looked_until: 0,
     }))
 }
 
@@ -62,6 +63,8 @@ struct PostgresTarget {
     statements: Statements,
     /// The open transaction, if any.
     open: Option<OpenTransaction>,
+    /// The newest id that a look at the notes has found: none above it is settled.
+    looked_until: i64,
 }
 
 /// What the closing slice needs to know of the witness.
@@ -305,7 +308,9 @@ impl PostgresTarget {
         let mut statements = Vec::new();
         for (table, keys) in self.keys_by_table(settled)? {
             let statement = self.statements.fixed(&self.session, sql::SETTLE).await?;
-            statements.push((statement, self.note_parameters(table, keys)));
+            let mut parameters = self.note_parameters(table, keys);
+            parameters.push(Box::new(self.looked_until));
+            statements.push((statement, parameters));
         }
         Ok(statements)
     }
@@ -372,8 +377,9 @@ impl PostgresTarget {
         let rows = reply.map_err(|error| without_schema(classify(error, "read weir.missed")))?;
         let mut found = Vec::with_capacity(rows.len());
         for row in rows {
-            let table: String = column(&row, 0)?;
-            let key: String = column(&row, 1)?;
+            self.looked_until = self.looked_until.max(column(&row, 0)?);
+            let table: String = column(&row, 1)?;
+            let key: String = column(&row, 2)?;
             if let Some(table) = names.iter().position(|name| *name == table) {
                 found.push(MissedKey { table, key: parse_key(&key)? });
             }

@@ -53,8 +53,8 @@ UPDATE weir.witness SET position = $5::text, updated_at = clock_timestamp() WHER
 INSERT INTO weir.missed (name, link, table_name, key_values, noted_at) SELECT $1::text, $2::text, $3::text, k, clock_timestamp() FROM unnest($4::text[]) AS k;
 
 -- missed: settle
-DELETE FROM weir.missed WHERE name = $1::text AND link = $2::text AND table_name = $3::text AND key_values = ANY ($4::text[]);
+DELETE FROM weir.missed WHERE name = $1::text AND link = $2::text AND table_name = $3::text AND key_values = ANY ($4::text[]) AND id <= $5::int8;
 
 -- missed: list
-SELECT table_name::text, key_values FROM weir.missed WHERE name = $1::text AND link = $2::text AND table_name = ANY ($3::text[]) ORDER BY id LIMIT $4::int8;
+SELECT id, table_name::text, key_values FROM weir.missed WHERE name = $1::text AND link = $2::text AND table_name = ANY ($3::text[]) ORDER BY id LIMIT $4::int8;
 

@@ -279,10 +279,10 @@ impl FakeTarget {
         let open = self.open.as_mut().expect("an open transaction");
         let mut missed = Vec::new();
         slice.steps.iter().for_each(|step| apply(open, step, &mut missed));
-        open.missed.extend(missed.iter().copied());
-        missed.iter().for_each(|_| self.world.lock().expect("lock").meet("row missed"));
         let settled: Vec<i64> = slice.settled.iter().map(|note| int(note.key.first())).collect();
         open.missed.retain(|key| !settled.contains(key));
+        open.missed.extend(missed.iter().copied());
+        missed.iter().for_each(|_| self.world.lock().expect("lock").meet("row missed"));
         if let Some(position) = slice.close {
             self.commit(position)?;
         }

@@ -373,17 +373,20 @@ impl Writer {
         link: &str,
         keys: &[(String, String)],
     ) -> Result<()> {
-        self.each_key(&format!("note missed rows of {link}"), own::NOTE, name, link, keys).await
+        let context = format!("note missed rows of {link}");
+        self.each_key(&context, own::NOTE, name, link, keys, None).await
     }
 
-    /// Removes notes: (table, key text).
+    /// Removes notes up to the id `until`: (table, key text).
     pub(super) async fn settle(
         &mut self,
         name: &str,
         link: &str,
         keys: &[(String, String)],
+        until: u64,
     ) -> Result<()> {
-        self.each_key(&format!("settle missed rows of {link}"), own::SETTLE, name, link, keys).await
+        let context = format!("settle missed rows of {link}");
+        self.each_key(&context, own::SETTLE, name, link, keys, Some(until)).await
     }
 
     async fn each_key(
@@ -393,12 +396,14 @@ impl Writer {
         name: &str,
         link: &str,
         keys: &[(String, String)],
+        until: Option<u64>,
     ) -> Result<()> {
         for chunk in keys.chunks(BULK_ROWS_MAX) {
             let rows: Vec<Vec<Parameter>> = chunk
                 .iter()
                 .map(|(table, key)| {
-                    vec![name.into(), link.into(), table.as_str().into(), key.as_str().into()]
+                    let of = [name, link, table.as_str(), key.as_str()].map(Parameter::from);
+                    of.into_iter().chain(until.map(Parameter::from)).collect()
                 })
                 .collect();
             within(CALL_TIMEOUT, context, self.session.conn().exec_batch(sql, rows)).await?;
@@ -406,14 +411,14 @@ impl Writer {
         Ok(())
     }
 
-    /// The oldest notes on `tables`: (table, key text).
+    /// The oldest notes on `tables`: (id, table, key text).
     pub(super) async fn notes(
         &mut self,
         name: &str,
         link: &str,
         tables: &[String],
         limit: usize,
-    ) -> Result<Vec<(String, String)>> {
+    ) -> Result<Vec<(u64, String, String)>> {
         const TABLES_MAX: usize = 10_000;
         let context = format!("read missed rows of {link}");
         let mut found: Vec<(u64, String, String)> = Vec::new();
@@ -429,7 +434,8 @@ impl Writer {
             }
         }
         found.sort_by_key(|(id, ..)| *id);
-        Ok(found.into_iter().take(limit).map(|(_, table, key)| (table, key)).collect())
+        found.truncate(limit);
+        Ok(found)
     }
 }
 
