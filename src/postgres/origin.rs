@@ -111,7 +111,9 @@ const LOOK_MAX: Duration = Duration::from_secs(60);
 /// A row is from before if the transaction that wrote it is older than the one by which the partition
 /// joined, or wrote it there before that. Where that transaction had written before it took the
 /// partition, its number says nothing about others, and any row counts; a partition that was
-/// made by the same transaction nobody else could write to.
+/// made by the same transaction nobody else could write to. Not seen is what a subtransaction (an
+/// EXCEPTION block) wrote between making a table and attaching it, both in one transaction: its number
+/// does not tell it from rows of later transactions.
 pub(super) async fn strays(
     session: &Client,
     root: &TableName,

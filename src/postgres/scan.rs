@@ -196,6 +196,8 @@ impl PostgresScan {
         Ok(marks.in_progress)
     }
 
+    /// A transaction that is newer than every one that has ended is above both bounds: of who began
+    /// while the transaction by which a table joined was still open, a standby may not tell.
     async fn read_horizon(&mut self) -> Result<Option<(u64, u64)>> {
         let session = self.session().await?;
         if !self.standby {
