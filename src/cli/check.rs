@@ -10,6 +10,7 @@ use crate::cli::context::{Ends, links, load, settled};
 use crate::cli::exit;
 use crate::cli::hint;
 use crate::cli::output::say;
+use crate::cli::setup;
 use crate::config::{Database, Start, TlsMode, is_loopback};
 use crate::error::{Error, Kind, Result};
 use crate::link::ports::{LinkContext, Preflight, Room, Whole};
@@ -127,6 +128,9 @@ async fn examine(ends: &Ends<'_>, report: &mut Report) -> Vec<Finding> {
     report.source = describe(ends.source, source.as_deref());
     report.target = describe(ends.target, target.as_deref());
     if source.is_none() || target.is_none() {
+        if findings.iter().any(|one| one.kind == Kind::Privilege) {
+            findings.extend(setup::nothing_seen(ends, None).await);
+        }
         return findings;
     }
     let catalogs = match ends.catalogs().await {
@@ -144,6 +148,7 @@ async fn examine(ends: &Ends<'_>, report: &mut Report) -> Vec<Finding> {
         }
         Err(refusals) => {
             findings.extend(refusals);
+            findings.extend(setup::nothing_seen(ends, Some(&catalogs)).await);
             // The servers' own settings are worth knowing even while the mapping is wrong.
             let none = LinkPlan {
                 link: ends.link().clone(),

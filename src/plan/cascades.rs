@@ -10,7 +10,7 @@ use crate::config::{Deletes, Dialect};
 use crate::error::Kind;
 use crate::model::schema::Rule;
 use crate::model::{Column, ForeignKey, Table, TableName};
-use crate::plan::{ActingKey, Finding, TablePlan};
+use crate::plan::{ActingKey, Finding, TablePlan, sql};
 
 /// A finding for each such key without its like on the target. `dialects` are those of source and
 /// target; `chosen` tells the source tables that are to cross, also those that have no plan for
@@ -143,16 +143,12 @@ impl Edge<'_> {
     }
 
     fn table(&self, table: &TablePlan) -> String {
-        let name = &table.target.name;
-        format!("{}.{}", self.quote(&name.schema), self.quote(&name.table))
+        sql::quote_table(self.dialects.1, &table.target.name)
     }
 
     /// A name as the target quotes it.
     fn quote(&self, name: &str) -> String {
-        match self.dialects.1 {
-            Dialect::Postgres => format!("\"{}\"", name.replace('"', "\"\"")),
-            Dialect::Mysql | Dialect::Mariadb => format!("`{}`", name.replace('`', "``")),
-        }
+        sql::quote(self.dialects.1, name)
     }
 }
 

@@ -9,7 +9,7 @@ use crate::config::{Dialect, LinkName};
 use crate::error::Kind;
 use crate::model::{Column, Identity, Table, TableName, Type};
 use crate::plan::select::Chosen;
-use crate::plan::{ColumnPlan, Finding, UpsertStrategy};
+use crate::plan::{ColumnPlan, Finding, UpsertStrategy, sql};
 use crate::transform::{Fit, pair, reverse};
 
 /// Native types whose values have one text each.
@@ -364,10 +364,10 @@ impl Draft<'_> {
             })
         };
         if !unique(self.source, &source, false) {
-            findings.push(self.not_unique("source", self.source, &source));
+            findings.push(self.not_unique("source", self.source, &source, self.dialects.0));
         }
         if !unique(self.target, &target, true) {
-            findings.push(self.not_unique("target", self.target, &target));
+            findings.push(self.not_unique("target", self.target, &target, self.dialects.1));
         }
     }
 
@@ -388,56 +388,59 @@ impl Draft<'_> {
             less.map(|less| (&less.name, format!(" of its partition {}", less.name)))
         };
         if let Some((name, of)) = unknown {
-            findings.push(self.finding(
-                Kind::Mapping,
-                format!(
-                    "the match key is not in the before image{of}: deletes and key changes could \
-                     not be found"
-                ),
-                self.before_image_hint(name),
-            ));
+            let message = format!(
+                "the match key is not in the before image{of}: deletes and key changes could not be \
+                 found"
+            );
+            findings.push(self.before_image(name, message));
         }
         let members = partitions.iter().map(|partition| (&partition.name, &partition.identity));
         let own = partitions.is_empty().then_some((&self.source.name, &self.source.identity));
         let mut judged = members.chain(own);
         if let Some((name, _)) = judged.find(|(_, identity)| **identity == Identity::Unsendable) {
-            findings.push(self.finding(
-                Kind::Mapping,
-                format!(
-                    "once it is published, the server would refuse every UPDATE and DELETE of it: \
-                     the replica identity of {name} holds computed columns"
-                ),
-                format!(
-                    "ALTER TABLE {name} REPLICA IDENTITY DEFAULT, or USING INDEX with a unique \
-                     index over plain columns"
-                ),
-            ));
+            let message = format!(
+                "once it is published, the server would refuse every UPDATE and DELETE of it: the \
+                 replica identity of {name} holds computed columns"
+            );
+            let hint = "or USING INDEX with a unique index over plain columns".to_owned();
+            let finding = self.finding(Kind::Mapping, message, hint);
+            findings.push(finding.mended_by([self.identify(name, "DEFAULT")]));
         }
     }
 
-    fn before_image_hint(&self, name: &TableName) -> String {
+    fn before_image(&self, name: &TableName, message: String) -> Finding {
         match self.dialects.0 {
-            Dialect::Postgres => format!(
-                "ALTER TABLE {name} REPLICA IDENTITY FULL, or USING INDEX with a unique index over the match key"
-            ),
+            Dialect::Postgres => {
+                let hint = "or USING INDEX with a unique index over the match key".to_owned();
+                let finding = self.finding(Kind::Mapping, message, hint);
+                finding.mended_by([self.identify(name, "FULL")])
+            }
             Dialect::Mysql | Dialect::Mariadb => {
-                "set binlog_row_image = FULL on the source".to_owned()
+                let hint = "set binlog_row_image = FULL on the source".to_owned();
+                self.finding(Kind::Mapping, message, hint)
             }
         }
     }
 
-    fn not_unique(&self, side: &str, table: &Table, key: &[usize]) -> Finding {
+    fn identify(&self, name: &TableName, by: &str) -> String {
+        format!("ALTER TABLE {} REPLICA IDENTITY {by}", sql::quote_table(self.dialects.0, name))
+    }
+
+    fn not_unique(&self, side: &str, table: &Table, key: &[usize], dialect: Dialect) -> Finding {
         let names: Vec<&str> = key
             .iter()
             .filter_map(|index| table.columns.get(*index))
             .map(|column| column.name.as_str())
             .collect();
-        let names = names.join(", ");
-        self.finding(
+        let quoted: Vec<_> = names.iter().map(|name| sql::quote(dialect, name)).collect();
+        let (names, quoted) = (names.join(", "), quoted.join(", "));
+        let table = sql::quote_table(dialect, &table.name);
+        let finding = self.finding(
             Kind::Mapping,
             format!("no unique index of the {side} table is over the match key ({names})"),
-            format!("ALTER TABLE {} ADD UNIQUE ({names}), or choose another `key`", table.name),
-        )
+            "or choose another `key`".to_owned(),
+        );
+        finding.mended_by([format!("ALTER TABLE {table} ADD UNIQUE ({quoted})")])
     }
 
     /// How an insert-or-update may be written.

@@ -17,8 +17,8 @@ pub struct Finding {
     pub message: String,
     /// What to do about it, in words; beside `mend`, what to do after it or elsewhere, if anything.
     pub hint: String,
-    /// The statements that mend it, each to be run by itself, in order, without a final semicolon;
-    /// empty where no statement of the server's can.
+    /// The statements that mend it, to be run one by one in one session, in order, without a final
+    /// semicolon; empty where no statement of the server's can.
     pub mend: Vec<String>,
 }
 

@@ -18,6 +18,7 @@ pub mod prepare;
 mod rank;
 pub mod select;
 pub mod selection;
+mod sql;
 pub mod table;
 pub mod wanted;
 

@@ -10,11 +10,10 @@ use std::sync::Arc;
 use crate::config::{Config, Deletes, Dialect, LinkName};
 use crate::error::Kind;
 use crate::model::{Table, TableName};
-use crate::plan::cascades;
 use crate::plan::columns::Draft;
 use crate::plan::rank::ranks;
 use crate::plan::select::{Chosen, choose, wanted};
-use crate::plan::{Finding, LinkPlan, TablePlan};
+use crate::plan::{Finding, LinkPlan, TablePlan, cascades, sql};
 
 /// The plan of `link`, or all findings that stand against it.
 pub fn plan(
@@ -225,14 +224,13 @@ fn table_plan(draft: &Draft<'_>, findings: &mut Vec<Finding>) -> TablePlan {
         }
     }
     if !draft.target.transactional {
-        findings.push(draft.finding(
-            Kind::Mapping,
-            format!(
-                "the target table {} is not transactional, so changes could be applied twice",
-                draft.target.name
-            ),
-            format!("ALTER TABLE {} ENGINE=InnoDB", draft.target.name),
-        ));
+        let message = format!(
+            "the target table {} is not transactional, so changes could be applied twice",
+            draft.target.name
+        );
+        let name = sql::quote_table(draft.dialects.1, &draft.target.name);
+        let finding = draft.finding(Kind::Mapping, message, String::new());
+        findings.push(finding.mended_by([format!("ALTER TABLE {name} ENGINE = InnoDB")]));
     }
     if !draft.source.partitions.is_empty() && draft.chosen.deletes() == Deletes::Ignore {
         findings.push(draft.finding(

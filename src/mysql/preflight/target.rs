@@ -23,8 +23,10 @@ pub(super) fn settings(probe: &Probe<'_>) -> Vec<Finding> {
         probe.has_right(&["SUPER", "READ_ONLY ADMIN", "READ ONLY ADMIN", "CONNECTION_ADMIN"]);
     if on("super_read_only") || (on("read_only") && !admitted) {
         let hint = "or, if it is a replica, point the database at its primary";
-        let name = if on("super_read_only") { "super_read_only" } else { "read_only" };
-        let (mend, _) = set(name, "OFF");
+        // One that takes no writes of administrators still takes none of users without the other.
+        let names = ["super_read_only", "read_only"];
+        let mend = names.into_iter().filter(|name| on(name)).flat_map(|name| set(name, "OFF").0);
+        let mend = mend.collect();
         find(true, Kind::ReadOnly, "the server is read-only", (mend, hint.to_owned()));
     }
     if on("log_bin") && probe.setting("binlog_format").as_deref() == Some("STATEMENT") {

@@ -28,7 +28,7 @@ fn planned(source: &[Table], target: &[Table]) -> Result<LinkPlan, Vec<Finding>>
 /// The messages of a refused plan, joined.
 fn refusal(result: Result<LinkPlan, Vec<Finding>>) -> String {
     let findings = result.expect_err("the plan must be refused");
-    assert!(findings.iter().all(|finding| !finding.hint.is_empty() && finding.fatal));
+    assert!(findings.iter().all(|finding| !finding.advice().is_empty() && finding.fatal));
     let lines = findings.iter().map(|finding| format!("{}: {}", finding.subject, finding.message));
     lines.collect::<Vec<_>>().join("\n")
 }

@@ -8,10 +8,12 @@ use super::{Probe, by, by_hand};
 use crate::error::{Kind, Result};
 use crate::link::ports::{Finding, Whole};
 
-/// Sessions that a link has at a source at a time: side reader, catalog, and what looks at it.
-const SESSIONS_PER_READER: i64 = 3;
-/// Sessions that a link has at a target at a time: the one that applies, and what looks at it.
-const SESSIONS_PER_WRITER: i64 = 2;
+/// Sessions that a link has at a source at a time: side reader, catalog, what looks at it, and one that
+/// ends: a server counts it for a moment yet.
+const SESSIONS_PER_READER: i64 = 4;
+/// Sessions that a link has at a target at a time: the one that applies, what looks at it, and one
+/// that ends.
+const SESSIONS_PER_WRITER: i64 = 3;
 /// Room that is made beyond what is needed.
 const SPARE: i64 = 10;
 /// Clocks that differ by more, in seconds, make lag and time stamps wrong.

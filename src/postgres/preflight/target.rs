@@ -1,7 +1,7 @@
 //! Checks of a target: whether it takes writes and keeps them, schema `weir`, and what the tables
 //! do by themselves when written to.
 
-use super::{Probe, by, by_hand};
+use super::{Probe, by_hand};
 use crate::error::{Kind, Result};
 use crate::link::ports::Finding;
 
@@ -35,7 +35,9 @@ pub(super) async fn settings(probe: &Probe<'_>) -> Result<Vec<Finding>> {
             let alter = format!(
                 "ALTER ROLE {role} IN DATABASE {base} SET default_transaction_read_only = off"
             );
-            find(true, Kind::ReadOnly, message, by(alter));
+            // Else the administrator's own session is as read-only.
+            let first = "SET default_transaction_read_only = off".to_owned();
+            find(true, Kind::ReadOnly, message, (vec![first, alter], String::new()));
         }
         for (name, on) in [("fsync", holds("fsync")), ("full_page_writes", holds("full_pages"))] {
             if !on {
@@ -100,7 +102,8 @@ SELECT n.nspname::text AS nsp, c.relname::text AS rel, format('%I.%I', n.nspname
        ARRAY(SELECT g.tgname::text FROM pg_trigger g WHERE g.tgrelid = c.oid
              AND NOT g.tgisinternal AND g.tgenabled IN ('O', 'A') ORDER BY 1) AS triggers,
        ARRAY(SELECT quote_ident(w.rulename) FROM pg_rewrite w WHERE w.ev_class = c.oid
-             AND w.ev_type <> '1' AND w.ev_enabled IN ('O', 'A') ORDER BY 1) AS rules,
+             AND (w.ev_type IN ('2', '3') OR w.ev_type = '4' AND w.ev_enabled IN ('O', 'A'))
+             ORDER BY 1) AS rules,
        ARRAY(SELECT quote_ident(a.attname) FROM pg_attribute a WHERE a.attrelid = c.oid
              AND a.attidentity = 'a' AND NOT a.attisdropped ORDER BY 1) AS always
 FROM unnest($1::text[], $2::text[]) AS t(nsp, rel)
@@ -128,9 +131,11 @@ pub(super) async fn tables(probe: &Probe<'_>) -> Result<Vec<Finding>> {
         let rules: Vec<String> = row.get("rules");
         if !rules.is_empty() {
             let message = format!("rules rewrite what weir writes: {}", rules.join(", "));
-            let disable = |rule: &String| format!("ALTER TABLE {name} DISABLE RULE {rule}");
-            let mend = rules.iter().map(disable).collect();
-            find(true, Kind::Unsupported, message, "or drop them", mend);
+            // Disabled ones of INSERT and UPDATE, too, refuse ON CONFLICT.
+            let drop = |rule: &String| format!("DROP RULE {rule} ON {name}");
+            let mend = rules.iter().map(drop).collect();
+            let hint = "pg_get_ruledef shows them, to be kept";
+            find(true, Kind::Unsupported, message, hint, mend);
         }
         for column in row.get::<_, Vec<String>>("always") {
             let alter =
