@@ -47,6 +47,19 @@ impl Finding {
     }
 }
 
+/// A server's clock that is further off than this, in seconds, is told.
+const SKEW_SECONDS_MAX: f64 = 5.0;
+
+/// What is wrong with a server's clock that said `there`, in seconds since 1970, between two moments
+/// of weir's own, in microseconds since 1970.
+pub fn skew(there: f64, (before, after): (i64, i64)) -> Option<String> {
+    let ahead = there - f64::midpoint(before as f64, after as f64) / 1e6;
+    let which = if ahead > 0.0 { "ahead of" } else { "behind" };
+    let by = ahead.abs();
+    (by > SKEW_SECONDS_MAX)
+        .then(|| format!("the server's clock is {by:.0} s {which} weir's: lag will look wrong"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,5 +80,14 @@ mod tests {
         assert_eq!(mended.advice(), "run: SET a = 1; SET b = 2; restart it");
         assert!(!mended.refuses_to_run() && finding(Kind::Setting, "").refuses_to_run());
         assert_eq!(finding(Kind::Setting, "").mended_by(["A"]).advice(), "run: A");
+    }
+
+    /// Broken if a clock that is off were not told, or told the wrong way round.
+    #[test]
+    fn clocks_that_are_off_are_told() {
+        let between = (999_000_000, 1_001_000_000);
+        assert_eq!(skew(1_004.0, between), None);
+        assert!(skew(1_010.0, between).is_some_and(|text| text.contains("10 s ahead of")));
+        assert!(skew(990.0, between).is_some_and(|text| text.contains("10 s behind")));
     }
 }

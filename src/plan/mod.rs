@@ -24,7 +24,7 @@ pub mod wanted;
 
 pub use blueprint::{Blueprint, blueprints};
 pub use explain::{Explained, ExplainedColumn, ExplainedTable, digest, explain};
-pub use finding::Finding;
+pub use finding::{Finding, skew};
 pub use key::{key_text, parse_key};
 pub(crate) use keys::KeyRef;
 pub use merge::{Merger, unmerged};

@@ -2,12 +2,12 @@
 //! that agree; and of what stands between weir and the server.
 //! Source: MySQL and MariaDB manuals, "Account Resource Limits", "Server System Variables".
 
-use std::time::SystemTime;
-
 use super::super::sql::literal;
 use super::{Probe, by, by_hand};
 use crate::error::{Kind, Result};
 use crate::link::ports::{Finding, Whole};
+use crate::link::status::now_us;
+use crate::plan::skew;
 
 /// Sessions that a link has at a source at a time: the log's, side reader, what looks at it, and one that
 /// ends: a server counts it for a moment yet.
@@ -17,8 +17,6 @@ const SESSIONS_PER_READER: u64 = 4;
 const SESSIONS_PER_WRITER: u64 = 3;
 /// Room that is made beyond what is needed.
 const SPARE: u64 = 10;
-/// Clocks that differ by more, in seconds, make lag and time stamps wrong.
-const SKEW_SECONDS_MAX: f64 = 5.0;
 
 /// What source and target have in common; nothing where one link looks on its way.
 pub(super) async fn look(probe: &mut Probe<'_>) -> Result<Vec<Finding>> {
@@ -79,24 +77,14 @@ async fn of_user(probe: &mut Probe<'_>, whole: &Whole) -> Result<Option<Finding>
 
 /// Clocks of weir and server.
 async fn clock(probe: &mut Probe<'_>) -> Result<Option<Finding>> {
-    let before = seconds_now();
+    let before = now_us();
     let there = probe.session.text("read the clock", "SELECT UNIX_TIMESTAMP(SYSDATE(6))").await?;
-    let here = f64::midpoint(before, seconds_now());
-    let there = there.and_then(|there| there.parse().ok()).unwrap_or(here);
-    let ahead: f64 = there - here;
-    if ahead.abs() <= SKEW_SECONDS_MAX {
-        return Ok(None);
-    }
-    let (by, which) = (ahead.abs(), if ahead > 0.0 { "ahead of" } else { "behind" });
-    let message = format!("the server's clock is {by:.0} s {which} weir's: lag will look wrong");
-    let change = by_hand("synchronise both machines' clocks");
-    Ok(Some(probe.about_database(false, Kind::Setting, message, change)))
-}
-
-/// Seconds since 1970 by this machine's clock.
-fn seconds_now() -> f64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    since.unwrap_or_default().as_secs_f64()
+    let after = now_us();
+    let there = there.and_then(|there| there.parse().ok());
+    Ok(there.and_then(|there| skew(there, (before, after))).map(|message| {
+        let change = by_hand("synchronise both machines' clocks");
+        probe.about_database(false, Kind::Setting, message, change)
+    }))
 }
 
 /// A proxy that answers in the server's name: it carries no binary log, and may send one session's

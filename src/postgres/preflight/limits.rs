@@ -2,11 +2,11 @@
 //! sessions; and of clocks that agree. Source: PostgreSQL manual, "Replication", "Connections and
 //! Authentication".
 
-use std::time::SystemTime;
-
 use super::{Probe, by, by_hand};
 use crate::error::{Kind, Result};
 use crate::link::ports::{Finding, Whole};
+use crate::link::status::now_us;
+use crate::plan::skew;
 
 /// Sessions that a link has at a source at a time: side reader, catalog, what looks at it, and one that
 /// ends: a server counts it for a moment yet.
@@ -16,8 +16,6 @@ const SESSIONS_PER_READER: i64 = 4;
 const SESSIONS_PER_WRITER: i64 = 3;
 /// Room that is made beyond what is needed.
 const SPARE: i64 = 10;
-/// Clocks that differ by more, in seconds, make lag and time stamps wrong.
-const SKEW_SECONDS_MAX: f64 = 5.0;
 
 const REPLICATION: &str = "
 SELECT current_setting('max_replication_slots')::int8 AS slots_max,
@@ -125,23 +123,13 @@ pub(super) async fn timeouts(probe: &Probe<'_>) -> Result<Vec<Finding>> {
 
 /// Clocks of weir and server.
 pub(super) async fn clock(probe: &Probe<'_>) -> Result<Option<Finding>> {
-    let before = seconds_now();
+    let before = now_us();
     let sql = "SELECT extract(epoch FROM clock_timestamp())::float8";
     let rows = probe.rows(sql, &[]).await?;
-    let here = f64::midpoint(before, seconds_now());
-    let there = rows.first().map_or(here, |row| row.get::<_, f64>(0));
-    let ahead = there - here;
-    if ahead.abs() <= SKEW_SECONDS_MAX {
-        return Ok(None);
-    }
-    let (by, which) = (ahead.abs(), if ahead > 0.0 { "ahead of" } else { "behind" });
-    let message = format!("the server's clock is {by:.0} s {which} weir's: lag will look wrong");
-    let change = by_hand("synchronise both machines' clocks");
-    Ok(Some(probe.about_database(false, Kind::Setting, message, change)))
-}
-
-/// Seconds since 1970 by this machine's clock.
-fn seconds_now() -> f64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    since.unwrap_or_default().as_secs_f64()
+    let after = now_us();
+    let there = rows.first().map(|row| row.get(0));
+    Ok(there.and_then(|there| skew(there, (before, after))).map(|message| {
+        let change = by_hand("synchronise both machines' clocks");
+        probe.about_database(false, Kind::Setting, message, change)
+    }))
 }
