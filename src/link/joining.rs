@@ -76,8 +76,10 @@ pub fn refusal(differences: &[Difference], accepted: &BTreeSet<String>) -> Optio
     if undecided.is_empty() {
         return None;
     }
-    let context = format!("tables join the link and hold rows already: {}", undecided.join(". "));
+    let context =
+        format!("the mapping has changed, of tables that hold rows: {}", undecided.join(". "));
     Some(Error::new(Kind::SchemaChanged, context).hint(
-        "copy their rows to the target, then `weir resume LINK --schema-reviewed`; or exclude them",
+        "copy what is missing to the target, then `weir resume LINK --schema-reviewed`; or take the \
+         change back",
     ))
 }

@@ -66,6 +66,8 @@ pub struct Difference {
 const FROM_NOW: &str = "from now on";
 /// The setting that is a digest, for nobody to read.
 const RULES: &str = "rules";
+/// The setting that says which tables are asked for.
+const TABLES: &str = "tables";
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -86,7 +88,7 @@ impl Outline {
         let tables = tables.map(|table| (table.source.name.to_string(), TableOutline::of(table)));
         let mut outline = Outline { tables: tables.collect(), settings };
         let rules = plan.wanted.to_string();
-        outline.settings.insert("tables".to_owned(), rules);
+        outline.settings.insert(TABLES.to_owned(), rules);
         outline
     }
 
@@ -96,12 +98,20 @@ impl Outline {
         super::explain::digest_of([text.as_str()])
     }
 
+    /// Whether it was made under these settings: whatever differs, it is not what is written.
+    pub fn is_written_as(&self, settings: &BTreeMap<String, String>) -> bool {
+        self.settings.iter().filter(|(key, _)| *key != TABLES).eq(settings)
+    }
+
     /// The tables of which it matters whether they hold rows, if this comes after `before`.
     pub fn in_question(&self, before: &Outline) -> BTreeSet<String> {
-        let moved = |name: &String, table: &TableOutline| {
-            before.tables.get(name).is_none_or(|old| old.target != table.target)
+        let is_filled_anew = |name: &String, table: &TableOutline| {
+            before.tables.get(name).is_none_or(|old| {
+                let placed = |(from, to): (&String, &String)| old.columns.get(from) == Some(to);
+                old.target != table.target || !table.columns.iter().all(placed)
+            })
         };
-        let tables = self.tables.iter().filter(|(name, table)| moved(name, table));
+        let tables = self.tables.iter().filter(|(name, table)| is_filled_anew(name, table));
         tables.map(|(name, _)| name.clone()).collect()
     }
 
@@ -165,28 +175,25 @@ impl TableOutline {
 
     fn differences(&self, before: &TableOutline, filled: bool) -> Vec<Difference> {
         let mut differences = Vec::new();
-        if self.key != before.key {
+        if self.matched() != before.matched() {
             differences.push(Difference {
                 table: None,
                 verdict: Verdict::Refused,
                 what: format!(
                     "its match key was ({}), is ({})",
-                    before.key.join(", "),
-                    self.key.join(", ")
+                    before.said_key(),
+                    self.said_key()
                 ),
                 effect: "rows that are there would not be found: copy the table again".to_owned(),
             });
         }
         if self.target != before.target {
-            let verdict = if filled { Verdict::Decision } else { Verdict::FromNow };
             let (old, new) = (&before.target, &self.target);
             differences.push(Difference {
-                table: None,
-                verdict,
-                what: format!("goes to {new} instead of {old}"),
                 effect: format!(
                     "{new} gets what changes from now on; the rows of {old} stay there"
                 ),
+                ..filling(filled, format!("goes to {new} instead of {old}"))
             });
         }
         for (what, old, new) in [
@@ -197,46 +204,74 @@ impl TableOutline {
                 differences.push(from_now(format!("{what} was \"{old}\", is \"{new}\"")));
             }
         }
-        let columns: BTreeSet<_> = self.columns.keys().chain(before.columns.keys()).collect();
-        for column in columns {
-            let difference = match (before.columns.get(column), self.columns.get(column)) {
-                (Some(old), Some(new)) if old == new => continue,
-                (Some(old), Some(new)) => Difference {
+        differences.extend(self.columns_moved(before, filled));
+        differences
+    }
+
+    /// The match key: what finds a row, here and there.
+    fn matched(&self) -> Vec<(&String, Option<&String>)> {
+        self.key.iter().map(|column| (column, self.columns.get(column))).collect()
+    }
+
+    fn said_key(&self) -> String {
+        let said = |(here, there): (&String, Option<&String>)| match there {
+            Some(there) if there != here => format!("{here} -> {there}"),
+            _ => here.clone(),
+        };
+        self.matched().into_iter().map(said).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Columns that come, go or go elsewhere; those of the match key are judged with it.
+    fn columns_moved(&self, before: &TableOutline, filled: bool) -> Vec<Difference> {
+        let names: BTreeSet<_> = self.columns.keys().chain(before.columns.keys()).collect();
+        let names = names
+            .into_iter()
+            .filter(|name| !(self.key.contains(*name) && before.key.contains(*name)));
+        names
+            .filter_map(|column| match (before.columns.get(column), self.columns.get(column)) {
+                (old, new) if old == new => None,
+                (Some(old), Some(new)) => Some(Difference {
                     effect: format!(
                         "{new} gets what changes from now on; the values of {old} stay there"
                     ),
-                    ..from_now(format!("column {column} goes to {new} instead of {old}"))
-                },
-                (None, _) => Difference {
-                    effect: "rows get it as they change from now on".to_owned(),
-                    ..from_now(format!("column {column} is carried"))
-                },
-                (_, None) => Difference {
+                    ..filling(filled, format!("column {column} goes to {new} instead of {old}"))
+                }),
+                (None, _) => Some(Difference {
+                    effect: "rows get it where it changes from now on; copy the values that are \
+                             there to the target yourself"
+                        .to_owned(),
+                    ..filling(filled, format!("column {column} is carried"))
+                }),
+                (_, None) => Some(Difference {
                     effect: "its values on the target stay".to_owned(),
                     ..from_now(format!("column {column} is no longer carried"))
-                },
-            };
-            differences.push(difference);
-        }
-        differences
+                }),
+            })
+            .collect()
     }
 }
 
 fn added(table: &TableOutline, filled: bool) -> Difference {
-    let (verdict, effect) = if filled {
-        let effect = "rows that it holds already are not copied, nor changes made before now; copy \
-                      them to the target yourself";
-        (Verdict::Decision, effect)
-    } else {
-        (Verdict::FromNow, "it is empty: every row of it is carried")
+    let effect = match filled {
+        true => {
+            "rows that it holds already are not copied, nor changes made before now; copy them to \
+             the target yourself"
+        }
+        false => "it is empty: every row of it is carried",
     };
     let what = format!("is new, and goes to {}", table.target);
-    Difference { table: None, verdict, what, effect: effect.to_owned() }
+    Difference { effect: effect.to_owned(), ..filling(filled, what) }
 }
 
 fn from_now(what: String) -> Difference {
     let effect = FROM_NOW.to_owned();
     Difference { table: None, verdict: Verdict::FromNow, what, effect }
+}
+
+/// What leaves rows that are there already as they are on the target: a person decides that.
+fn filling(filled: bool, what: String) -> Difference {
+    let verdict = if filled { Verdict::Decision } else { Verdict::FromNow };
+    Difference { verdict, ..from_now(what) }
 }
 
 #[cfg(test)]
@@ -264,12 +299,18 @@ mod tests {
         found.map(|one| (one.table.unwrap_or_default(), one.verdict)).collect()
     }
 
-    /// Broken if a table that holds rows joined, or was led elsewhere, without anybody's decision; if
-    /// another match key passed; or if a rule that harms nobody asked for one.
+    /// Broken if a table or column that holds rows joined, or was led elsewhere, without anybody's
+    /// decision; if another match key passed, by its name on either side; or if a rule that harms
+    /// nobody asked for one.
     #[test]
     fn what_a_change_causes() {
         use Verdict::{Decision, FromNow, Refused};
         let of = |name: &str, table| outline(&[(name, table)]);
+        let led = |column: &str| {
+            let mut led = table("t.a", "id", &["id", "n"]);
+            led.columns.insert(column.to_owned(), "elsewhere".to_owned());
+            led
+        };
         let before = of("s.a", table("t.a", "id", &["id", "n"]));
         assert!(verdicts(&before, &before, &["s.a"]).is_empty());
         let both = outline(&[
@@ -285,19 +326,30 @@ mod tests {
             (table("t.z", "id", &["id", "n"]), false, vec![FromNow]),
             (table("t.a", "n", &["id", "n"]), true, vec![Refused]),
             (table("t.a", "id", &["id"]), true, vec![FromNow]),
+            (table("t.a", "id", &["id", "n", "more"]), true, vec![Decision]),
+            (table("t.a", "id", &["id", "n", "more"]), false, vec![FromNow]),
+            (led("n"), true, vec![Decision]),
+            (led("n"), false, vec![FromNow]),
+            (led("id"), false, vec![Refused]),
             (
                 TableOutline { deletes: "ignore".to_owned(), ..table("t.a", "id", &["id", "n"]) },
                 true,
                 vec![FromNow],
             ),
         ] {
-            let filled: &[&str] = if filled { &["s.a"] } else { &[] };
-            let found = verdicts(&before, &of("s.a", after), filled);
+            let after = of("s.a", after);
+            let asked = !after.in_question(&before).is_empty();
+            let filled: &[&str] = if filled && asked { &["s.a"] } else { &[] };
+            let found = verdicts(&before, &after, filled);
             assert_eq!(found.into_iter().map(|(_, verdict)| verdict).collect::<Vec<_>>(), expected);
         }
         let mut optioned = before.clone();
         optioned.settings.insert("batch_rows_max".to_owned(), "7".to_owned());
         assert_eq!(verdicts(&before, &optioned, &[]), [(String::new(), FromNow)]);
         assert_ne!(optioned.digest(), before.digest());
+        assert!(!optioned.is_written_as(&before.settings));
+        optioned.settings.insert(TABLES.to_owned(), "s.*".to_owned());
+        let written = BTreeMap::from([("batch_rows_max".to_owned(), "7".to_owned())]);
+        assert!(optioned.is_written_as(&written));
     }
 }
