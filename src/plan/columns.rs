@@ -67,7 +67,29 @@ impl Draft<'_> {
                 findings.push(self.missing_at_target(column, name));
             }
         }
+        findings.extend(self.named_nowhere());
         columns
+    }
+
+    /// Names under `local` and `[table.*.column]` that are no column's: with a typo there, a column
+    /// that was meant would be copied.
+    fn named_nowhere(&self) -> impl Iterator<Item = Finding> {
+        let mapping = self.chosen.mapping.into_iter();
+        let named = mapping.flat_map(|mapping| mapping.local.iter().chain(mapping.columns.keys()));
+        let nowhere = named.filter(|name| {
+            let there = self.name_in(name, &self.link.target);
+            let names = [name.as_str(), self.source_column(name), there];
+            let has = |table: &Table| names.iter().any(|name| table.column_index(name).is_some());
+            !has(self.source) && !has(self.target)
+        });
+        nowhere.map(|name| {
+            let alike = self.alike(name, self.source);
+            self.finding(
+                Kind::Mapping,
+                format!("the configuration names column {name}, which neither table has{alike}"),
+                "correct the name, or remove it".to_owned(),
+            )
+        })
     }
 
     fn missing_at_source(&self, column: &Column, name: Option<&str>) -> Finding {

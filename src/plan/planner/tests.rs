@@ -113,6 +113,22 @@ fn a_named_table_comes_before_a_pattern() {
     assert!(text.contains("name text  -> title text") && text.contains("note"), "{text}");
 }
 
+/// Broken if a column that is to stay where it is were copied because of a typo.
+#[test]
+fn names_that_are_no_columns_are_refused() {
+    let (source, target) = pair_of_tables();
+    let mut named = mapping("order", None, &[("pg", "public.orders")]);
+    named.local = vec!["Name".to_owned()];
+    named.columns.insert("nope".to_owned(), BTreeMap::new());
+    let config = config(vec![replicate("pg", "my", &["public.*"])], vec![named]);
+    let refused = refusal(plan(&config, &link("pg", "my"), &source, &target));
+    assert!(
+        refused.contains("names column Name, which neither table has (there is name"),
+        "{refused}"
+    );
+    assert!(refused.contains("names column nope, which neither table has"), "{refused}");
+}
+
 /// Broken if one of these reached a running link.
 #[test]
 fn tables_that_cannot_be_replicated_are_refused_by_name() {
