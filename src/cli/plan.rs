@@ -25,20 +25,19 @@ pub(super) async fn plan(global: &Global, args: &PlanArgs) -> Result<ExitCode> {
         prospects.iter().for_each(Prospect::print);
         say!("{}", next_step(running, &prospects));
     }
-    let of = |standing| prospects.iter().any(|one| one.standing == standing);
     let code = match () {
-        () if of(Standing::Changed) || of(Standing::New) || of(Standing::Removed) => {
-            exit::DIFFERENT
-        }
-        () if of(Standing::Unknown) => exit::FAILED,
+        () if prospects.iter().any(|one| one.standing.is_changed()) => exit::DIFFERENT,
+        () if prospects.iter().any(|one| one.standing != Standing::Same) => exit::FAILED,
         () => exit::GOOD,
     };
     Ok(ExitCode::from(code))
 }
 
 fn next_step(running: bool, prospects: &[Prospect]) -> &'static str {
-    let differs = prospects.iter().any(|one| one.standing != Standing::Same);
+    let differs = prospects.iter().any(|one| one.standing.is_changed());
+    let unknown = prospects.iter().any(|one| one.standing == Standing::Unknown);
     match (differs, running) {
+        (false, _) if unknown => "`weir reload` is refused: see above",
         (false, _) => "the files are what runs",
         (true, true) => "`weir reload` makes these changes, each link at a commit",
         (true, false) => "weir is not running: `weir run` starts with these changes",

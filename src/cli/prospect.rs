@@ -13,7 +13,7 @@ use crate::cli::check::{met, preflight, start_needed};
 use crate::cli::context::{Ends, settings, settled};
 use crate::cli::output::say;
 use crate::config::{Config, Database, LinkName};
-use crate::error::Result;
+use crate::error::{Disposition, Error, Result};
 use crate::link::joining;
 use crate::link::ledger::Checkpoint;
 use crate::model::{Identity, Table, TableName};
@@ -29,6 +29,8 @@ pub(super) type Known = BTreeMap<LinkName, Checkpoint>;
 pub(super) enum Standing {
     /// Something stands against it, and it cannot be compared.
     Unknown,
+    /// The same, but the files say of it what they said: a reload leaves it to itself.
+    Untouched,
     /// Nothing differs.
     Same,
     /// Something differs.
@@ -69,6 +71,18 @@ pub(super) struct Prospect {
     name: Option<LinkName>,
     #[serde(skip)]
     outline: Outline,
+    #[serde(skip)]
+    lets_go: bool,
+}
+
+impl Standing {
+    /// Whether a reload does something about it.
+    pub(super) fn is_changed(self) -> bool {
+        match self {
+            Standing::Changed | Standing::New | Standing::Removed => true,
+            Standing::Unknown | Standing::Untouched | Standing::Same => false,
+        }
+    }
 }
 
 impl Prospect {
@@ -82,12 +96,18 @@ impl Prospect {
             problems: Vec::new(),
             name: Some(link.clone()),
             outline: Outline::default(),
+            lets_go: false,
         }
     }
 
     /// The link.
     pub(super) fn name(&self) -> Option<&LinkName> {
         self.name.as_ref()
+    }
+
+    /// Whether a table that it carries is carried no more.
+    pub(super) fn lets_go(&self) -> bool {
+        self.lets_go
     }
 
     /// The tables whose change needs a decision.
@@ -102,6 +122,11 @@ impl Prospect {
         verdicts.max().unwrap_or(Verdict::FromNow)
     }
 
+    /// What keeps a reload from being made.
+    pub(super) fn obstacles(&self) -> usize {
+        if self.standing == Standing::Untouched { 0 } else { self.problems.len() }
+    }
+
     fn stands_against(&mut self, findings: Vec<Finding>) {
         let fatal = findings.into_iter().filter(|finding| finding.fatal);
         self.problems.extend(fatal.map(|finding| Problem {
@@ -114,6 +139,7 @@ impl Prospect {
     pub(super) fn print(&self) {
         let standing = match self.standing {
             Standing::Unknown => "cannot be compared",
+            Standing::Untouched => "the files are as they were; what runs cannot be compared",
             Standing::Same => "no difference",
             Standing::Changed => "changed",
             Standing::New => "new",
@@ -134,36 +160,57 @@ impl Prospect {
                 statements.sql.iter().for_each(|sql| say!("    {sql};"));
             }
         }
+        let mark = if self.standing == Standing::Untouched { "note" } else { "FAIL" };
         for problem in &self.problems {
-            say!("  FAIL  {}\n        hint: {}", problem.text, problem.hint);
+            say!("  {mark}  {}\n        hint: {}", problem.text, problem.hint);
         }
     }
 }
 
 /// What the files would make of what runs. With `patient`, transactions that may have written to a
 /// table before it joins are waited for, so that what is told holds.
-pub(super) async fn prospects(config: &Config, known: &Known, patient: bool) -> Vec<Prospect> {
+pub(super) async fn prospects(written: &Config, known: &Known, patient: bool) -> Vec<Prospect> {
     let mut prospects = Vec::new();
-    let links = plan::links(config);
-    let config = &settled(config.clone(), &links).await;
+    let links = plan::links(written);
+    let config = &settled(written.clone(), &links).await;
     for link in links {
+        let known = known.get(&link);
+        // As it is written, with every host: what runs is described so too.
+        let settings = settings(written, &link);
+        let is_as_it_was = known
+            .and_then(|known| known.outline.as_deref())
+            .is_some_and(|ran| ran.is_written_as(&settings));
         let mut prospect = Prospect::of(&link, Standing::Unknown);
-        let looked = look(config, &link, known.get(&link), patient, &mut prospect).await;
+        let looked = look(config, &link, settings, known, patient, &mut prospect).await;
         if let Err(error) = looked {
-            prospect.stands_against(vec![met(&format!("link {link}"), &error)]);
+            prospect.stands_against(vec![away(&link, &error, known.is_some())]);
+        }
+        if prospect.standing == Standing::Unknown && is_as_it_was {
+            prospect.standing = Standing::Untouched;
         }
         prospects.push(prospect);
     }
     changed_owners(known, &mut prospects);
     let names: BTreeSet<String> = prospects.iter().map(|one| one.link.clone()).collect();
     let gone = known.iter().filter(|(link, _)| !names.contains(&link.to_string()));
-    prospects.extend(gone.map(|(link, checkpoint)| removed(config, link, checkpoint)));
+    prospects.extend(gone.map(|(link, checkpoint)| removed(written, link, checkpoint)));
     prospects
+}
+
+/// What keeps a link from being looked at.
+fn away(link: &LinkName, error: &Error, runs: bool) -> Finding {
+    let mut finding = met(&format!("link {link}"), error);
+    if error.disposition() == Disposition::Retry {
+        let back = if runs { "leave what the files say of it as it was" } else { "leave it out" };
+        finding.hint = format!("{}; or {back} until then, and reload the rest", finding.hint);
+    }
+    finding
 }
 
 async fn look(
     config: &Config,
     link: &LinkName,
+    settings: BTreeMap<String, String>,
     known: Option<&Checkpoint>,
     patient: bool,
     prospect: &mut Prospect,
@@ -177,11 +224,12 @@ async fn look(
             return Ok(());
         }
     };
-    let outline = Outline::of(&plan, settings(config, link));
+    let outline = Outline::of(&plan, settings);
     let ran = known.map(|known| known.ran(&outline));
     prospect.outline = outline.clone();
     match &ran {
         Some(ran) => {
+            prospect.lets_go = ran.tables.keys().any(|name| !outline.tables.contains_key(name));
             let filled = filled(&ends, &plan, &outline.in_question(ran), patient).await?;
             prospect.differences = outline.differences(ran, &filled);
             if prospect.differences.is_empty() {
@@ -309,8 +357,10 @@ fn changed_owners(known: &Known, prospects: &mut [Prospect]) {
                 verdict: Verdict::Decision,
                 what: format!("{} owns it instead of {}", link.source, link.target),
                 effect: format!(
-                    "it is carried to {} from now on; what {} writes there is overwritten",
-                    link.target, link.target
+                    "it is carried to {0} from now on; what {0} writes there is overwritten, and \
+                     what is not applied yet is passed over: end its writes and `weir wait \
+                     {reverse}` first",
+                    link.target
                 ),
             });
         }

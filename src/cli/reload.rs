@@ -131,33 +131,41 @@ impl Reloader {
         let handles = supervisor.links().borrow().clone();
         let of = |link: &LinkName| handles.iter().find(|handle| handle.link == *link);
         let mut touched = Vec::new();
-        let mut configured = Vec::new();
+        // A table that changes its owner leaves the one link before it joins the other.
+        let (mut leaving, mut joining) = (Vec::new(), Vec::new());
         let mut new = Vec::new();
         for (spec, prospect) in specs {
             match of(&spec.context.link) {
                 Some(handle) if is_touched(handle, prospect) => {
                     touched.push(handle.clone());
-                    configured.push(handle.configure(spec, prospect.to_decide()));
+                    let list = if prospect.lets_go() { &mut leaving } else { &mut joining };
+                    list.push(handle.configure(spec, prospect.to_decide()));
                 }
                 Some(_) => {}
                 None => new.push(spec),
             }
         }
-        for result in join_all(configured).await {
-            if let Err(error) = result {
-                tracing::error!(error = error.chain(), "a link could not be configured anew");
-            }
-        }
+        configured(leaving).await;
         for prospect in prospects.iter().filter(|one| one.standing == Standing::Removed) {
             let Some(link) = prospect.name() else { continue };
             supervisor.remove(link).await;
             retire(&self.store, link).await;
         }
+        configured(joining).await;
         new.into_iter().for_each(|spec| supervisor.add(spec));
         let links = supervisor.links().borrow().clone();
         watch(&self.metrics, &links);
         touched.extend(links.iter().filter(|link| of(&link.link).is_none()).cloned());
         Ok(touched)
+    }
+}
+
+/// Waits until these links have drained and go on anew.
+async fn configured(links: Vec<impl Future<Output = Result<()>>>) {
+    for result in join_all(links).await {
+        if let Err(error) = result {
+            tracing::error!(error = error.chain(), "a link could not be configured anew");
+        }
     }
 }
 
@@ -206,18 +214,20 @@ pub(super) async fn retire(store: &Store, link: &LinkName) {
 
 /// A link that stands still may have been configured by files that were never what ran.
 fn is_touched(handle: &LinkHandle, prospect: &Prospect) -> bool {
-    prospect.standing != Standing::Same || handle.status().state != LinkState::Running
+    prospect.standing.is_changed() || handle.status().state != LinkState::Running
 }
 
 async fn look(global: &Global, running: &Config, known: &Known, accept: bool) -> Result<Change> {
     let config = Arc::new(load(global)?);
     fixed(running, &config)?;
     let prospects = prospects(&config, known, true).await;
-    let problems = prospects.iter().map(|one| one.problems.len()).sum::<usize>();
+    let problems = prospects.iter().map(Prospect::obstacles).sum::<usize>();
     let worst = prospects.iter().map(Prospect::verdict).max().unwrap_or(Verdict::FromNow);
     let refusal = match worst {
         _ if problems > 0 => {
-            Some((format!("{problems} problems stand against it"), "see above; `weir check`"))
+            let count = if problems == 1 { "a problem" } else { "problems" };
+            let verb = if problems == 1 { "stands" } else { "stand" };
+            Some((format!("{count} {verb} against it"), "see above; `weir check`"))
         }
         Verdict::Refused => Some((
             "a change is not possible while weir runs".to_owned(),

@@ -11,7 +11,7 @@ use crate::harness::{HANG, Pair, Weir, execute_in, query_in, until};
 const TABLE: &str = "CREATE TABLE t (id INT PRIMARY KEY, a VARCHAR(10))";
 
 /// Another address of a server, until it is aborted.
-async fn another_address(port: u16) -> (u16, JoinHandle<()>) {
+pub async fn another_address(port: u16) -> (u16, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("listener");
     let own = listener.local_addr().expect("address").port();
     let task = tokio::spawn(async move {
@@ -60,6 +60,7 @@ async fn goes_on_at_the_next(source: Server, target: Server) {
     arrives(1).await;
     let at = format!("127.0.0.1:{} -> 127.0.0.1:{}", pipes[0].0, pipes[1].0);
     weir.run(&["status"]).await.expect_code(0).expect_phrase(&at);
+    weir.run(&["plan"]).await.expect_code(0).expect_phrase("the files are what runs");
     for (_, pipe) in &pipes {
         pipe.abort();
     }

@@ -10,6 +10,8 @@ use weir::sandbox::Server;
 use crate::harness::{Pair, Weir, execute_in, query_in, until};
 use crate::load::Session;
 
+mod mapping;
+
 const SPACE: &str = "reload";
 const SOON: Duration = Duration::from_secs(30);
 const TABLES: [&str; 5] = ["kept", "leaving", "joining", "filled", "held"];
@@ -42,16 +44,15 @@ fn configure(weir: &Weir, tables: &[&str], more: &str) {
     std::fs::write(weir.config(), format!("{before}{replicate}")).expect("weir.toml");
 }
 
-/// Writes to two tables until told to stop.
-fn load(pair: &Arc<Pair>, stop: &Arc<AtomicBool>) -> JoinHandle<()> {
+/// Writes to two tables, rows after `id`, until told to stop.
+fn load(pair: &Arc<Pair>, stop: &Arc<AtomicBool>, mut id: u32) -> JoinHandle<()> {
     let (pair, stop) = (Arc::clone(pair), Arc::clone(stop));
     tokio::spawn(async move {
         let mut session = Session::open(&pair.source, SPACE).await;
-        let mut id = 0;
         while !stop.load(Ordering::Relaxed) {
             id += 1;
             let insert = |table: &str| format!("INSERT INTO {table} VALUES ({id}, 'row', {id})");
-            let update = format!("UPDATE kept SET b = b + 1 WHERE id > {}", id - 5);
+            let update = format!("UPDATE kept SET b = b + 1 WHERE id > {}", id.saturating_sub(5));
             let transaction = [insert("kept"), insert("leaving"), update];
             session.transaction(&transaction).await.expect("load");
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -67,7 +68,8 @@ async fn rows(server: &weir::sandbox::Running, table: &str) -> Vec<String> {
 async fn run_statements(pair: &Pair, plan: &str, when: &str) -> usize {
     let plan: serde_json::Value = serde_json::from_str(plan).expect("JSON");
     let mut count = 0;
-    for statements in plan["links"][0][when].as_array().expect("statements") {
+    let links = plan["links"].as_array().expect("links").iter();
+    for statements in links.flat_map(|link| link[when].as_array().expect("statements")) {
         let server = if statements["database"] == "left" { &pair.source } else { &pair.target };
         for sql in statements["sql"].as_array().expect("SQL") {
             server.execute(sql.as_str().expect("text")).await.expect("statement of the plan");
@@ -88,7 +90,7 @@ async fn changes(source: Server, target: Server) {
     .await;
     weir.run(&["plan"]).await.expect_code(0).expect_phrase("the files are what runs");
     let stop = Arc::new(AtomicBool::new(false));
-    let writer = load(&pair, &stop);
+    let writer = load(&pair, &stop, 0);
 
     configure(&weir, &["kept", "joining"], "deletes = \"ignore\"");
     let plan = weir.run(&["plan", "--json"]).await.expect_code(3);
@@ -115,6 +117,7 @@ async fn changes(source: Server, target: Server) {
     if source.is_postgres() {
         open_transactions(&pair, &weir).await;
     }
+    mapping::rules(&pair, &weir).await;
     assert!(child.try_wait().expect("state").is_none(), "weir ended:\n{}", weir.log());
     child.kill().await.expect("killed");
 }
