@@ -46,16 +46,6 @@ pub(super) enum Command {
     },
 }
 
-impl Command {
-    fn answer(self, result: Result<()>) {
-        let (Command::Resume { answer, .. }
-        | Command::Pause(answer)
-        | Command::Configure { answer, .. }) = self;
-        // Whoever asked may have gone.
-        let _gone = answer.send(result);
-    }
-}
-
 /// A witness moved by someone else this often within [`FENCED_WITHIN`] is another weir.
 const FENCED_MAX: usize = 5;
 const FENCED_WITHIN: Duration = Duration::from_secs(600);
@@ -142,7 +132,8 @@ impl Life {
         go_on
     }
 
-    /// One attempt. What is asked meanwhile ends it at a commit; what makes no sense is answered.
+    /// One attempt. What is asked meanwhile ends it at a commit; what makes no sense is answered. What
+    /// is asked while it drains waits its turn: draining is bounded.
     async fn attempt(&mut self) -> Ended {
         let stop = self.link.shutdown.child();
         let (link, commands) = (&self.link, &mut self.commands);
@@ -161,11 +152,10 @@ impl Life {
                     break Ok(Finish::Drained);
                 }
                 () = connecting_is_useless(link, &stop) => break Ok(Finish::Drained),
-                Some(command) = commands.recv() => match command {
+                Some(command) = commands.recv(), if asked.is_none() => match command {
                     Command::Resume { answer, .. } => {
                         let _gone = answer.send(Err(nothing_to_resume(link)));
                     }
-                    command if asked.is_some() => command.answer(Err(busy(link))),
                     command => {
                         asked = Some(command);
                         stop.start();
@@ -210,9 +200,4 @@ async fn connecting_is_useless(link: &Link, stop: &Shutdown) {
 fn nothing_to_resume(link: &Link) -> Error {
     let context = format!("the link {} is neither halted nor paused", link.name());
     Error::new(Kind::Configuration, context).hint("there is nothing to resume; see `weir status`")
-}
-
-fn busy(link: &Link) -> Error {
-    let context = format!("the link {} is draining for another command", link.name());
-    Error::new(Kind::Unavailable, context).hint("ask again in a moment")
 }

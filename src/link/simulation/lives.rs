@@ -17,10 +17,9 @@ use crate::link::ports::LinkContext;
 use crate::link::status::{LinkState, LinkStatus};
 use crate::link::supervisor::{LinkSpec, Shared as Common, Supervisor};
 
-fn start(world: &Shared, options: ApplyOptions) -> Supervisor {
-    world.lock().expect("lock").calm_down();
+fn spec(world: &Shared, options: ApplyOptions) -> LinkSpec {
     let link = LinkName { source: "a".to_owned(), target: "b".to_owned() };
-    let spec = LinkSpec {
+    LinkSpec {
         context: LinkContext {
             name: "sim".to_owned(),
             link,
@@ -30,13 +29,20 @@ fn start(world: &Shared, options: ApplyOptions) -> Supervisor {
         options,
         ends: Arc::new(FakeEnds(Arc::clone(world))),
         settings: Default::default(),
-    };
-    let common = Common {
+    }
+}
+
+fn common(world: &Shared) -> Common {
+    Common {
         ledger: Arc::new(Memory::new(world, 1, None)),
         observer: Arc::new(Unobserved),
         until_caught_up: false,
-    };
-    Supervisor::start(vec![spec], common)
+    }
+}
+
+fn start(world: &Shared, options: ApplyOptions) -> Supervisor {
+    world.lock().expect("lock").calm_down();
+    Supervisor::start(vec![spec(world, options)], common(world))
 }
 
 async fn until(supervisor: &Supervisor, wanted: impl FnMut(&LinkStatus) -> bool) -> LinkStatus {
@@ -189,4 +195,18 @@ async fn a_stop_drains() {
     let world = world.lock().expect("lock");
     assert_eq!(world.acknowledged, at(&world.committed.witness.as_ref().expect("there").position));
     world.check(4);
+}
+
+/// Broken if a reload left a link as it was because it was draining for a pause at that moment.
+#[tokio::test]
+async fn what_is_asked_of_a_draining_link_waits_its_turn() {
+    let world = World::shared(3);
+    let supervisor = start(&world, options());
+    let handle = supervisor.links().borrow()[0].clone();
+    until(&supervisor, |status| status.state == LinkState::Running).await;
+    let anew = handle.configure(spec(&world, options()), Default::default());
+    let (paused, configured) = tokio::join!(handle.pause(), anew);
+    paused.expect("paused");
+    configured.expect("configured after it");
+    assert_eq!(handle.status().state, LinkState::Paused);
 }
