@@ -127,6 +127,10 @@ impl Ledger for Memory {
                 let witness = world.committed.witness.as_ref().expect("a witness before progress");
                 assert!(witness.position.reaches(&progress.position), "checkpoint beyond witness");
             }
+            let slow = self.world.lock().expect("lock").slow_disk;
+            if slow {
+                tokio::time::sleep(Duration::from_secs(10)).await;
+            }
             self.keep(checkpoint);
             self.full_disk()?;
             World::step(&self.world).await

@@ -210,3 +210,20 @@ async fn what_is_asked_of_a_draining_link_waits_its_turn() {
     configured.expect("configured after it");
     assert_eq!(handle.status().state, LinkState::Paused);
 }
+
+/// Broken if a run that had applied everything failed because the state directory's disk is slow.
+#[tokio::test(start_paused = true)]
+async fn a_slow_disk_fails_no_run_that_is_through() {
+    let world = World::shared(4);
+    {
+        let mut world = world.lock().expect("lock");
+        world.calm_down();
+        world.slow_disk = true;
+    }
+    let common = Common { until_caught_up: true, ..common(&world) };
+    let mut supervisor = Supervisor::start(vec![spec(&world, options())], common);
+    supervisor.finished().await;
+    let status = supervisor.links().borrow()[0].status();
+    assert_eq!((status.state, status.error), (LinkState::Stopped, None));
+    world.lock().expect("lock").check(4);
+}

@@ -59,6 +59,8 @@ pub(super) struct World {
     pub(super) altered: Arc<AtomicBool>,
     /// The catalogs cannot be read for now.
     pub(super) unreachable: Arc<AtomicBool>,
+    /// What is recorded takes long to become durable.
+    pub(super) slow_disk: bool,
     /// How often somebody else moves the witness.
     pub(super) second_writer: u32,
     /// The target refuses rows with this value.
@@ -127,6 +129,7 @@ impl World {
             filled: false,
             altered: Arc::default(),
             unreachable: Arc::default(),
+            slow_disk: false,
             second_writer: 0,
             poison: None,
             cut: Arc::default(),
