@@ -100,7 +100,9 @@ fn start(
     let newest = Progress { seq: witness.seq, position: witness.position.clone() };
     let (progress, settled) = watch::channel(newest);
     let observer = Arc::clone(&link.observer);
-    let report = Report::new(link.name().clone(), observer, link.board.clone(), progress);
+    let mut report = Report::new(link.name().clone(), observer, link.board.clone(), progress);
+    // Notes of an earlier run may be open: not until they are read is everything there.
+    report.refetching(true);
     report.moved(&witness);
     let (requests, requested) = mpsc::channel(1);
     let (answer, answers) = mpsc::channel(1);

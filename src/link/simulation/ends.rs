@@ -401,6 +401,7 @@ impl Target for FakeTarget {
 
     fn missed(&mut self, limit: usize) -> Pending<'_, Vec<MissedKey>> {
         Box::pin(async move {
+            tokio::task::yield_now().await;
             let world = self.world.lock().expect("lock");
             let notes =
                 world.committed.missed.iter().take(limit).map(|key| MissedKey {
