@@ -15,7 +15,7 @@ use crate::config::{Database, Start, TlsMode, is_loopback};
 use crate::error::{Error, Kind, Result};
 use crate::link::ports::{LinkContext, Preflight, Room, Whole};
 use crate::model::{Table, TableName};
-use crate::plan::{self, Finding, LinkPlan, Wanted};
+use crate::plan::{self, Finding, LinkPlan, Route, Wanted};
 
 /// What was found about one link.
 #[derive(Debug, Default, Serialize)]
@@ -25,6 +25,8 @@ struct Report {
     target: String,
     tables: Vec<String>,
     findings: Vec<Line>,
+    #[serde(skip)]
+    routes: Vec<Route>,
 }
 
 #[derive(Debug, Serialize)]
@@ -64,6 +66,10 @@ pub(super) async fn run(global: &Global, args: &CheckArgs) -> Result<ExitCode> {
         let findings = examine(&ends, &mut report).await;
         report.findings = findings.into_iter().map(Line::from).collect();
         reports.push(report);
+    }
+    let collisions = plan::meeting(reports.iter().map(|report| report.routes.as_slice()));
+    for (report, findings) in reports.iter_mut().zip(collisions) {
+        report.findings.extend(findings.into_iter().map(Line::from));
     }
     let count = |severity: &str| {
         let lines = reports.iter().flat_map(|report| &report.findings);
@@ -142,6 +148,7 @@ async fn examine(ends: &Ends<'_>, report: &mut Report) -> Vec<Finding> {
     };
     match ends.plan(&catalogs) {
         Ok(plan) => {
+            report.routes = plan::routes(&plan, [&plan.link.source, &plan.link.target]);
             report.tables = plan.tables.iter().map(|table| table.source.name.to_string()).collect();
             findings.extend(preflight(ends, &plan, true).await);
             findings.extend(start_needed(ends, &plan).await);

@@ -17,7 +17,7 @@ use crate::error::{Disposition, Error, Result};
 use crate::link::joining;
 use crate::link::ledger::Checkpoint;
 use crate::model::{Identity, Table, TableName};
-use crate::plan::{self, Difference, Finding, LinkPlan, Outline, Verdict};
+use crate::plan::{self, Difference, Finding, LinkPlan, Outline, Route, Verdict};
 use crate::position::Position;
 
 /// What runs, by link.
@@ -73,6 +73,8 @@ pub(super) struct Prospect {
     outline: Outline,
     #[serde(skip)]
     lets_go: bool,
+    #[serde(skip)]
+    routes: Vec<Route>,
 }
 
 impl Standing {
@@ -97,6 +99,7 @@ impl Prospect {
             name: Some(link.clone()),
             outline: Outline::default(),
             lets_go: false,
+            routes: Vec::new(),
         }
     }
 
@@ -190,6 +193,8 @@ pub(super) async fn prospects(written: &Config, known: &Known, patient: bool) ->
         }
         prospects.push(prospect);
     }
+    let collisions = plan::meeting(prospects.iter().map(|one| one.routes.as_slice()));
+    prospects.iter_mut().zip(collisions).for_each(|(one, findings)| one.stands_against(findings));
     changed_owners(known, &mut prospects);
     let names: BTreeSet<String> = prospects.iter().map(|one| one.link.clone()).collect();
     let gone = known.iter().filter(|(link, _)| !names.contains(&link.to_string()));
@@ -227,6 +232,7 @@ async fn look(
     let outline = Outline::of(&plan, settings);
     let ran = known.map(|known| known.ran(&outline));
     prospect.outline = outline.clone();
+    prospect.routes = plan::routes(&plan, [&plan.link.source, &plan.link.target]);
     match &ran {
         Some(ran) => {
             prospect.lets_go = ran.tables.keys().any(|name| !outline.tables.contains_key(name));

@@ -137,6 +137,7 @@ impl Reloader {
         for (spec, prospect) in specs {
             match of(&spec.context.link) {
                 Some(handle) if is_touched(handle, prospect) => {
+                    handle.release();
                     touched.push(handle.clone());
                     let list = if prospect.lets_go() { &mut leaving } else { &mut joining };
                     list.push(handle.configure(spec, prospect.to_decide()));

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use crate::config::{ApplyOptions, LinkName, Start};
 use crate::error::{Error, Kind, Result};
 use crate::link::apply::Finish;
+use crate::link::claims::Claims;
 use crate::link::ends::Ends;
 use crate::link::joining;
 use crate::link::ledger::{Checkpoint, Ledger, Progress};
@@ -48,6 +49,7 @@ pub(super) struct Link {
     pub(super) spec: LinkSpec,
     pub(super) ledger: Arc<dyn Ledger>,
     pub(super) observer: Arc<dyn Observer>,
+    pub(super) claims: Arc<Claims>,
     pub(super) board: Board,
     pub(super) shutdown: Shutdown,
     /// How many times somebody has asked for the source's head.
@@ -169,27 +171,30 @@ async fn connect(link: &Link, orders: &mut Orders) -> Result<Connected> {
     let source = answered("open the source", ends.source(Arc::clone(&plan))).await?;
     let mut scan = answered("open the side reader", ends.scan(Arc::clone(&plan))).await?;
     let mut target = answered("open the target", ends.target(Arc::clone(&plan))).await?;
-    refuse_itself(&plan, scan.as_mut(), target.as_mut()).await?;
+    claim(&link.claims, &plan, scan.as_mut(), target.as_mut()).await?;
     let origins = answered("tell where the tables' changes come from", scan.origins()).await?;
     Ok(Connected { plan, source, scan, target, origins })
 }
 
-/// A server that reads what it writes would be fed its own rows.
-async fn refuse_itself(
+/// Claims the plan's tables. A server that reads what it writes would be fed its own rows.
+async fn claim(
+    claims: &Claims,
     plan: &LinkPlan,
     source: &mut dyn Scan,
     target: &mut dyn Target,
 ) -> Result<()> {
-    let Some(table) = plan.overlap.first() else { return Ok(()) };
     let source = answered("tell which server the source is", source.instance()).await?;
     let target = answered("tell which server the target is", target.instance()).await?;
-    if source != target {
-        return Ok(());
+    match plan.overlap.first() {
+        Some(table) if source == target => {
+            let context = format!(
+                "source and target are one database, and {table} would be read and written"
+            );
+            Err(Error::new(Kind::Configuration, context)
+                .hint("correct one of the two urls, or give the target tables other names"))
+        }
+        _ => claims.claim(plan, [&source, &target]),
     }
-    let context =
-        format!("source and target are one database, and {table} would be read and written");
-    Err(Error::new(Kind::Configuration, context)
-        .hint("correct one of the two urls, or give the target tables other names"))
 }
 
 /// Awaits a step before the stream for at most [`ANSWER_MAX`], so that a server whose connection

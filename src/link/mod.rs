@@ -6,6 +6,7 @@ mod attempt;
 pub mod backoff;
 mod batch;
 mod capture;
+mod claims;
 mod deferral;
 pub mod ends;
 pub mod hosts;

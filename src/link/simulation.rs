@@ -179,6 +179,7 @@ async fn live(world: &Shared, ledger: Arc<Memory>) -> End {
         },
         ledger,
         observer: Arc::new(Unobserved),
+        claims: Arc::default(),
         board,
         shutdown: shutdown.clone(),
         marks: watch::channel(0).1,

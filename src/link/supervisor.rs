@@ -11,6 +11,7 @@ use crate::config::LinkName;
 use crate::error::{Error, Kind, Result};
 use crate::link::attempt::Link;
 pub use crate::link::attempt::LinkSpec;
+use crate::link::claims::Claims;
 use crate::link::ledger::{HaltRecord, Ledger};
 use crate::link::observer::Observer;
 use crate::link::runner::{self, Command};
@@ -36,6 +37,7 @@ pub struct LinkHandle {
     commands: mpsc::Sender<Command>,
     marks: watch::Sender<u64>,
     stop: Shutdown,
+    claims: Arc<Claims>,
 }
 
 impl LinkHandle {
@@ -71,6 +73,13 @@ impl LinkHandle {
     pub async fn end(&self) {
         self.stop.start();
         self.commands.closed().await;
+        self.release();
+    }
+
+    /// Lets other links have the tables that this one reads and writes, until its next attempt:
+    /// before links are configured anew, so that a table can go from one to another.
+    pub fn release(&self) {
+        self.claims.release(&self.link);
     }
 
     /// Asks for the source's head: [`LinkStatus::mark`] with this number or a later one is a head
@@ -108,6 +117,7 @@ pub struct Supervisor {
     boards: Vec<(tokio::task::Id, Board)>,
     tasks: JoinSet<()>,
     shutdown: Shutdown,
+    claims: Arc<Claims>,
 }
 
 impl Supervisor {
@@ -119,6 +129,7 @@ impl Supervisor {
             boards: Vec::new(),
             tasks: JoinSet::new(),
             shutdown: Shutdown::default(),
+            claims: Arc::default(),
         };
         links.into_iter().for_each(|link| supervisor.add(link));
         supervisor
@@ -135,6 +146,7 @@ impl Supervisor {
             spec,
             ledger: Arc::clone(&self.shared.ledger),
             observer: Arc::clone(&self.shared.observer),
+            claims: Arc::clone(&self.claims),
             board: board.clone(),
             shutdown: stop.clone(),
             marks: asked,
@@ -142,7 +154,8 @@ impl Supervisor {
         link.recall();
         let task = self.tasks.spawn(runner::run(link, received, self.shared.until_caught_up));
         self.boards.push((task.id(), board));
-        let handle = LinkHandle { link: name, status, commands, marks, stop };
+        let claims = Arc::clone(&self.claims);
+        let handle = LinkHandle { link: name, status, commands, marks, stop, claims };
         self.handles.send_modify(|handles| {
             *handles = handles.iter().cloned().chain([handle]).collect();
         });

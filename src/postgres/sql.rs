@@ -230,7 +230,8 @@ pub(super) fn base_type(column: &Column) -> Option<&str> {
 pub mod witness {
     /// The running server; a copy of its files has another start.
     pub const INSTANCE: &str = "SELECT system_identifier || ' since ' || \
-        extract(epoch FROM pg_postmaster_start_time()) FROM pg_control_system()";
+        extract(epoch FROM pg_postmaster_start_time()) || ' ' || current_database() \
+        FROM pg_control_system()";
     /// The link's witness. Parameters: name, link.
     pub const READ: &str = "SELECT installation::text, seq, position, restart, hops, pending, \
         source_identity, target_identity FROM weir.witness \

@@ -78,6 +78,44 @@ async fn mysql_to_postgres() {
     assert!(traces(&pair.target).await.is_empty(), "something was made");
     weir.run(&["setup", "--apply"]).await.expect_code(0);
     weir.run(&["check"]).await.expect_code(0);
+    several_links(&pair).await;
+}
+
+/// Two links into one table would overwrite each other's rows, and a ring would carry each row round
+/// for ever; names alone show neither where the schemas differ.
+async fn several_links(pair: &Pair) {
+    for space in ["first", "second"] {
+        pair.create_space(space).await;
+        execute_in(&pair.source, space, TABLE).await;
+        execute_in(&pair.target, space, TABLE).await;
+    }
+    let url = pair.source.url();
+    let (server, _) = url.rsplit_once('/').expect("a database");
+    let rule = |from: &str, to: &str, table: &str, into: &str| {
+        format!(
+            "[[replicate]]\nfrom = \"{from}\"\nto = \"{to}\"\ntables = [\"{table}\"]\n\
+             into = \"{into}\"\n\n"
+        )
+    };
+    let with = |name: &str, rules: [String; 2]| {
+        let third = format!(
+            "[database.third]\nurl = \"{server}/second\"\npassword = {{ env = \"LEFT_PASSWORD\" }}\n\n"
+        );
+        let start = "[apply]\nstart = \"now\"\n".to_owned();
+        Weir::with_tables(pair, name, &[third, rules.concat(), start].concat())
+    };
+    let there = || rule("left", "right", "first.t", "first");
+    let twice = with("twice", [there(), rule("third", "right", "second.t", "first")]);
+    twice.run(&["setup", "--apply"]).await.expect_code(0);
+    refuses(&twice, "table first.t is also written by the link").await;
+    let beside = with("beside", [there(), rule("third", "right", "second.t", "second")]);
+    beside.run(&["setup", "--apply"]).await.expect_code(0);
+    beside.run(&["check"]).await.expect_code(0);
+    beside.run(&["run", "--until-caught-up"]).await.expect_code(0);
+    let onward = rule("right", "third", "first.t", "second");
+    let ring = with("ring", [there() + &onward, rule("third", "left", "second.t", "first")]);
+    let told = "its rows would come back to it, on right:third, then third:left";
+    ring.run(&["check"]).await.expect_code(1).expect_phrase(told);
 }
 
 /// As above, from PostgreSQL.
