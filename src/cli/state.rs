@@ -75,7 +75,7 @@ pub(super) fn known(told: serde_json::Value) -> Result<Known> {
         known.insert(
             link,
             Checkpoint {
-                progress: Some(Progress { seq: 0, position }),
+                progress: Some(Progress { seq: 0, position, applied_us: None }),
                 shapes: Arc::new(shapes),
                 outline: outline.map(Arc::new),
                 ..Checkpoint::default()

@@ -149,7 +149,10 @@ impl Applier {
             if full {
                 match batch.split_whole() {
                     // A large transaction begins: it does not hold up those before it.
-                    Some(whole) => self.close(whole).await?,
+                    Some(whole) => {
+                        self.close(whole).await?;
+                        self.report.begin(None);
+                    }
                     None => self.slice(&mut batch, None).await?,
                 }
             }
@@ -180,8 +183,10 @@ impl Applier {
             batch.push_beside(note);
             batch.push(prepared);
         }
-        if let Some(commit) = part.commit {
-            batch.end_transaction(commit);
+        match part.commit {
+            Some(commit) if part.idle => batch.pass_idle(commit),
+            Some(commit) => batch.end_transaction(commit),
+            None => {}
         }
         Ok(())
     }
@@ -191,12 +196,13 @@ impl Applier {
         let Some(commit) = batch.last_commit().cloned() else {
             return Err(Error::new(Kind::Internal, "a batch ended without a commit"));
         };
+        let newest_us = batch.newest_us();
         if batch.prepared().is_empty() && !batch.sliced {
             self.refetch.handed_on(batch.xids());
             if commit.position.reaches(&self.seen) {
                 self.seen = commit.position;
             }
-            self.report.seen(&self.seen, self.parts.is_empty());
+            self.report.seen(&self.seen, newest_us, self.parts.is_empty());
             return Ok(());
         }
         if !commit.position.reaches(&self.seen) {
@@ -207,15 +213,15 @@ impl Applier {
         }
         self.slice(&mut batch, Some(&commit.position)).await?;
         self.committed(commit.position);
-        self.report.committed(&batch, commit.time_us, self.parts.is_empty(), &self.witness);
+        self.report.committed(&batch, newest_us, self.parts.is_empty(), &self.witness);
         Ok(())
     }
 
     /// Applies what is in the batch as one slice of its target transaction.
     async fn slice(&mut self, batch: &mut Batch, close: Option<&Position>) -> Result<()> {
         self.refetch.handed_on(batch.xids());
-        if let Some(first) = batch.first_commit() {
-            self.report.unapplied(first.time_us);
+        if let Some(oldest_us) = batch.oldest_us() {
+            self.report.unapplied(oldest_us);
         }
         self.refetch.touch(&self.plan, batch.prepared())?;
         let steps = steps::merge(&self.plan, batch.prepared());
@@ -294,7 +300,7 @@ impl Applier {
             }
         }
         self.committed(commit.position);
-        self.report.committed(&batch, commit.time_us, false, &self.witness);
+        self.report.committed(&batch, batch.newest_us(), false, &self.witness);
         Ok(())
     }
 

@@ -15,6 +15,7 @@ use crate::link::apply::Finish;
 use crate::link::claims::Claims;
 use crate::link::ends::Ends;
 use crate::link::joining;
+use crate::link::lag::LagInputs;
 use crate::link::ledger::{Checkpoint, Ledger, Progress};
 use crate::link::observer::Observer;
 use crate::link::ports::{LinkContext, Origin, Scan, Source, Target};
@@ -68,13 +69,11 @@ impl Link {
 
     /// Shows what is remembered until the link is connected.
     pub(super) fn recall(&self) {
-        let Checkpoint { progress: Some(progress), recorded_at_us, .. } = self.checkpoint() else {
-            return;
-        };
+        let Some(progress) = self.checkpoint().progress else { return };
         self.board.update(|status| {
             status.seq = Some(progress.seq);
             status.applied = Some(progress.position);
-            status.lag.last_applied_us = Some(recorded_at_us);
+            status.lag.last_applied_us = progress.applied_us;
         });
     }
 
@@ -137,7 +136,12 @@ pub(super) async fn run(link: &Link, orders: &mut Orders, stop: &Shutdown) -> Re
     checkpoint.installation.clone_from(&witness.installation);
     checkpoint.source_identity.clone_from(&witness.source_identity);
     checkpoint.target_identity.clone_from(&witness.target_identity);
-    checkpoint.progress = Some(Progress { seq: witness.seq, position: witness.position.clone() });
+    if checkpoint.progress.as_ref().is_some_and(|known| known.seq > witness.seq) {
+        // A target that was set back has not applied what it had.
+        link.board.update(|status| status.lag = LagInputs::default());
+    }
+    let applied_us = link.board.get().lag.last_applied_us;
+    checkpoint.progress = Some(Progress::of(&witness, applied_us));
     checkpoint.starting = false;
     checkpoint.retired = false;
     checkpoint.halt = None;

@@ -15,8 +15,18 @@ struct Border {
     /// Prepared changes up to here.
     end: usize,
     commit: Commit,
-    /// Whether its transaction had changes.
-    changed: bool,
+    what: Ended,
+}
+
+/// What ended at a border.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    /// A transaction with changes.
+    Changed,
+    /// A transaction that touched no planned table.
+    Unchanged,
+    /// None: the source was idle, and only the position is its own.
+    Idle,
 }
 
 /// Changes on their way into one target transaction.
@@ -64,12 +74,17 @@ impl Batch {
 
     /// The open transaction ends here.
     pub(super) fn end_transaction(&mut self, commit: Commit) {
-        let changed = self.open_changes > 0;
-        if changed {
+        let what = if self.open_changes > 0 { Ended::Changed } else { Ended::Unchanged };
+        if what == Ended::Changed {
             self.committed_us.push(commit.time_us);
         }
         self.open_changes = 0;
-        self.borders.push(Border { end: self.prepared.len(), commit, changed });
+        self.borders.push(Border { end: self.prepared.len(), commit, what });
+    }
+
+    /// Between transactions: the source has come to this position without one.
+    pub(super) fn pass_idle(&mut self, commit: Commit) {
+        self.borders.push(Border { end: self.prepared.len(), commit, what: Ended::Idle });
     }
 
     /// The number of the next change within its transaction.
@@ -103,9 +118,16 @@ impl Batch {
         self.borders.last().map(|border| &border.commit)
     }
 
-    /// The first commit in it; the oldest.
-    pub(super) fn first_commit(&self) -> Option<&Commit> {
-        self.borders.first().map(|border| &border.commit)
+    /// Commit time of the newest source transaction that ends in it, microseconds since 1970.
+    pub(super) fn newest_us(&self) -> Option<i64> {
+        let ended = self.borders.iter().rev().find(|border| border.what != Ended::Idle);
+        ended.map(|border| border.commit.time_us)
+    }
+
+    /// The same of the oldest one.
+    pub(super) fn oldest_us(&self) -> Option<i64> {
+        let ended = self.borders.iter().find(|border| border.what != Ended::Idle);
+        ended.map(|border| border.commit.time_us)
     }
 
     /// The prepared changes of each transaction in it, the last one perhaps not whole.
@@ -170,7 +192,7 @@ impl Batch {
         self.prepared.truncate(end);
         self.ordinals.truncate(end);
         self.open_changes = 0;
-        let changed = self.borders.iter().filter(|border| border.changed);
+        let changed = self.borders.iter().filter(|border| border.what == Ended::Changed);
         self.committed_us = changed.map(|border| border.commit.time_us).collect();
         self.changes = end as u64;
         (end > 0).then_some(self)
@@ -216,6 +238,25 @@ mod tests {
         assert_eq!(open.origin(1).ordinal, 1);
         assert!(open.split_whole().is_none());
         assert!(batch(&[], 4).split_whole().is_none());
+    }
+
+    /// Broken if the time at which an idle source was heard from were taken for a commit's.
+    #[test]
+    fn an_idle_source_has_no_commit_time() {
+        let commit = |at: u64, time_us| {
+            let position = Position::Postgres(crate::position::Lsn(at));
+            Commit { position, time_us, xid: None }
+        };
+        let mut idle = Batch::default();
+        idle.pass_idle(commit(1, 0));
+        assert_eq!((idle.newest_us(), idle.oldest_us()), (None, None));
+        idle.end_transaction(commit(2, 5));
+        idle.push(prepared());
+        idle.end_transaction(commit(3, 6));
+        idle.pass_idle(commit(4, 0));
+        assert_eq!((idle.oldest_us(), idle.newest_us()), (Some(5), Some(6)));
+        assert!(idle.at_commit());
+        assert_eq!((idle.committed_us.as_slice(), ends_at(&idle)), (&[6][..], "lsn:0/4".into()));
     }
 
     /// Broken if what comes before a refused change ended inside the refused transaction, or the

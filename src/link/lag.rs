@@ -1,12 +1,14 @@
 //! What `weir_lag_seconds` means. Pure: the clock is a parameter.
 //!
-//! Zero while everything the source has shown is applied and the source is heard from; otherwise
-//! the age of the oldest change that is not applied yet, or the time since the link last knew
-//! itself to be caught up. So it stays near zero on an idle source, and grows when anything is
-//! stuck: a slow target, a halted link, a source that is silent or unreachable.
+//! Zero while everything received is applied and the link keeps up with the source; otherwise the age
+//! of the oldest change that is not applied yet, or the time up to which everything that the source
+//! had committed is known to be applied. That is known from commit times, and from looks at the head
+//! of the source's log: a source that is merely heard from may have hours of log to send. So the lag
+//! stays near zero on an idle source, and grows when anything is stuck: a slow target, a halted link,
+//! a source that is slow, silent or unreachable.
 
-/// A live source is heard from (changes, keep-alives, or a look at its head that shows nothing
-/// new) at least this often; silence beyond it counts as lag.
+/// What the source had written when its log was last looked at is applied at least this often on a
+/// link that keeps up; a longer time counts as lag.
 pub const SILENCE_MAX_US: i64 = 60_000_000;
 
 /// What the lag is computed from. Times are microseconds since 1970.
@@ -16,10 +18,25 @@ pub struct LagInputs {
     pub streaming: bool,
     /// Source commit time of the oldest transaction received and not yet committed in the target.
     pub oldest_unapplied_us: Option<i64>,
-    /// When everything received was applied, and the source was last heard from (our clock).
+    /// Everything that the source had committed by then (our clock) is applied.
     pub caught_up_at_us: Option<i64>,
     /// Source commit time of the newest transaction that is applied.
     pub last_applied_us: Option<i64>,
+}
+
+impl LagInputs {
+    /// A transaction committed at `time_us` waits to be applied. A source whose clock is ahead has not
+    /// committed it after it was received.
+    pub(super) fn unapplied(&mut self, time_us: i64, now_us: i64) {
+        let time_us = time_us.min(now_us);
+        let oldest = self.oldest_unapplied_us.map_or(time_us, |old| old.min(time_us));
+        self.oldest_unapplied_us = Some(oldest);
+    }
+
+    /// Everything that the source committed up to `at_us` is applied.
+    pub(super) fn reached(&mut self, at_us: Option<i64>, now_us: i64) {
+        self.caught_up_at_us = self.caught_up_at_us.max(at_us.map(|at| at.min(now_us)));
+    }
 }
 
 /// The lag at `now_us` in seconds; `None` when nothing is known yet (a first start).
@@ -77,6 +94,20 @@ mod tests {
         let restarted = LagInputs { last_applied_us: Some(900 * S), ..LagInputs::default() };
         assert_eq!(lag(restarted, 1_000), Some(100.0));
         assert_eq!(lag(LagInputs::default(), 1_000), None, "nothing known");
+    }
+
+    /// Broken if a source whose clock is ahead hid the lag until ours has come so far, or if a time
+    /// once reached were forgotten.
+    #[test]
+    fn no_time_is_ahead_of_ours() {
+        let mut inputs = LagInputs { streaming: true, ..LagInputs::default() };
+        inputs.unapplied(2_000 * S, 1_000 * S);
+        assert_eq!(lag(inputs, 1_100), Some(100.0));
+        let mut inputs = LagInputs { streaming: true, ..LagInputs::default() };
+        inputs.reached(Some(2_000 * S), 1_000 * S);
+        inputs.reached(Some(900 * S), 1_001 * S);
+        inputs.reached(None, 1_002 * S);
+        assert_eq!(lag(inputs, 1_100), Some(100.0));
     }
 
     proptest! {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::config::LinkName;
 use crate::error::{Error, Kind};
 use crate::link::ports::Pending;
+use crate::model::Witness;
 use crate::plan::Outline;
 use crate::position::Position;
 
@@ -85,6 +86,15 @@ pub struct Progress {
     pub seq: u64,
     /// Its position.
     pub position: Position,
+    /// Source commit time of the newest transaction that was applied then, microseconds since 1970.
+    pub applied_us: Option<i64>,
+}
+
+impl Progress {
+    /// That of `witness`, with the source commit time of the newest transaction applied.
+    pub(super) fn of(witness: &Witness, applied_us: Option<i64>) -> Self {
+        Progress { seq: witness.seq, position: witness.position.clone(), applied_us }
+    }
 }
 
 /// Why a link stands still, for `weir status`.

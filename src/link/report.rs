@@ -48,19 +48,17 @@ impl Report {
 
     /// The oldest transaction received and not applied was committed at `time_us`.
     pub(super) fn unapplied(&self, time_us: i64) {
-        self.board.update(|status| {
-            let oldest = status.lag.oldest_unapplied_us.map_or(time_us, |old| old.min(time_us));
-            status.lag.oldest_unapplied_us = Some(oldest);
-        });
+        self.board.update(|status| status.lag.unapplied(time_us, now_us()));
     }
 
-    /// Progress without changes.
-    pub(super) fn seen(&self, position: &Position, queue_is_empty: bool) {
+    /// Progress without changes, past source transactions of which the newest was committed at
+    /// `newest_us`.
+    pub(super) fn seen(&self, position: &Position, newest_us: Option<i64>, queue_is_empty: bool) {
         self.board.update(|status| {
-            status.seen = Some(position.clone());
+            status.reached(position.clone());
+            status.lag.reached(newest_us, now_us());
             if queue_is_empty {
                 status.lag.oldest_unapplied_us = None;
-                status.lag.caught_up_at_us = Some(now_us());
             }
         });
     }
@@ -88,11 +86,11 @@ impl Report {
         }
     }
 
-    /// A batch is committed.
+    /// A batch is committed; the newest of its transactions was at the source at `newest_us`.
     pub(super) fn committed(
         &mut self,
         batch: &Batch,
-        commit_time_us: i64,
+        newest_us: Option<i64>,
         queue_is_empty: bool,
         witness: &Witness,
     ) {
@@ -123,24 +121,24 @@ impl Report {
             status.counters.changes += report.changes;
             status.counters.rows += rows;
             status.counters.batches += 1;
-            status.lag.last_applied_us = Some(commit_time_us);
-            status.lag.oldest_unapplied_us = (!queue_is_empty).then_some(commit_time_us);
-            if queue_is_empty {
-                status.lag.caught_up_at_us = Some(now_us());
-            }
+            status.lag.last_applied_us = newest_us.or(status.lag.last_applied_us);
+            // What is queued was committed after it.
+            status.lag.oldest_unapplied_us = newest_us.filter(|_| !queue_is_empty);
+            status.lag.reached(newest_us, now);
         });
         self.moved(witness);
     }
 
     /// The witness moved.
     pub(super) fn moved(&self, witness: &Witness) {
-        let progress = Progress { seq: witness.seq, position: witness.position.clone() };
+        let mut applied_us = None;
         self.board.update(|status| {
             status.applied = Some(witness.position.clone());
-            status.seen = Some(witness.position.clone());
+            status.reached(witness.position.clone());
             status.seq = Some(witness.seq);
+            applied_us = status.lag.last_applied_us;
         });
-        self.progress.send_replace(progress);
+        self.progress.send_replace(Progress::of(witness, applied_us));
     }
 
     /// A merged slice was refused; what happens next is in the log only.
@@ -189,5 +187,51 @@ impl Report {
             let known = status.missed_open.filter(|_| !all).unwrap_or_default();
             status.missed_open = Some(known.max(rows as u64));
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::link::observer::Unobserved;
+    use crate::position::Lsn;
+
+    fn witness() -> Witness {
+        Witness {
+            name: "n".to_owned(),
+            link: "a:b".to_owned(),
+            part: 0,
+            installation: String::new(),
+            seq: 7,
+            position: Position::Postgres(Lsn(7)),
+            restart: None,
+            hops: 0,
+            pending: None,
+            source_identity: String::new(),
+            target_identity: String::new(),
+        }
+    }
+
+    /// Broken if an empty queue were taken for a source that has nothing more, or the checkpoint did
+    /// not hold the time of a commit.
+    #[test]
+    fn an_empty_queue_is_not_the_end_of_the_log() {
+        let (board, status) = Board::new();
+        let (progress, recorded) = watch::channel(Progress {
+            seq: 1,
+            position: Position::Postgres(Lsn(1)),
+            applied_us: None,
+        });
+        let link = LinkName { source: "a".to_owned(), target: "b".to_owned() };
+        let mut report = Report::new(link, Arc::new(Unobserved), board, progress);
+        report.seen(&Position::Postgres(Lsn(2)), None, true);
+        assert_eq!(status.borrow().lag.caught_up_at_us, None, "a keep-alive");
+        report.seen(&Position::Postgres(Lsn(3)), Some(5), true);
+        assert_eq!(status.borrow().lag.caught_up_at_us, Some(5));
+        report.begin(Some(6));
+        report.committed(&Batch::default(), Some(6), true, &witness());
+        let lag = status.borrow().lag;
+        assert_eq!((lag.caught_up_at_us, lag.oldest_unapplied_us), (Some(6), None));
+        assert_eq!(recorded.borrow().applied_us, Some(6));
     }
 }

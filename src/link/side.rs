@@ -263,10 +263,7 @@ impl Looks {
         board.update(|status| {
             status.lag_bytes = lag_bytes;
             status.lag_transactions = head.transactions_since(&seen);
-            let idle = status.lag.streaming && status.lag.oldest_unapplied_us.is_none();
-            if all_seen && idle {
-                status.lag.caught_up_at_us = status.lag.caught_up_at_us.max(Some(looked_us));
-            }
+            status.looked(head.clone(), looked_us);
         });
         if self.0.is_multiple_of(RETENTION_EVERY) {
             // What lies between is nothing that the link still reads.

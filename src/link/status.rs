@@ -87,6 +87,9 @@ pub struct LinkStatus {
     pub applied: Option<Position>,
     /// Up to here nothing is left to apply; beyond the witness only without changes.
     pub seen: Option<Position>,
+    /// A head of the source's log that was looked at and is not reached yet, and when that was (our
+    /// clock, microseconds since 1970). Only of a link that streams.
+    pub ahead: Option<(Position, i64)>,
     /// Rows that an update did not find may be missing still: they are being read again.
     pub refetching: bool,
     /// The source's head as it was asked for last, and the number of that question.
@@ -115,6 +118,37 @@ impl LinkStatus {
     pub(super) fn forget_the_log(&mut self) {
         (self.lag_bytes, self.lag_transactions, self.queue_bytes) = (None, None, None);
         self.retention = Retention::default();
+    }
+
+    /// Nothing streams any more. How long the log is kept is not known less well for that.
+    fn end_of_stream(&mut self) {
+        (self.lag_bytes, self.lag_transactions, self.queue_bytes) = (None, None, None);
+        self.ahead = None;
+    }
+
+    /// Up to `position` nothing is left to apply.
+    pub(super) fn reached(&mut self, position: Position) {
+        if let Some((_, looked_us)) = self.ahead.take_if(|(head, _)| position.reaches(head)) {
+            self.lag.reached(Some(looked_us), looked_us);
+        }
+        self.seen = Some(position);
+    }
+
+    /// The source's log ended at `head` at `looked_us`. One that is not reached stays until it is, so
+    /// that a link that is always a little behind is known to be no more than that.
+    pub(super) fn looked(&mut self, head: Position, looked_us: i64) {
+        if !self.lag.streaming {
+            return;
+        }
+        if self.seen.as_ref().is_some_and(|seen| seen.reaches(&head)) {
+            self.ahead = None;
+            self.lag.reached(Some(looked_us), looked_us);
+            // A transaction whose commit went through unknown to us does not come again.
+            self.lag.oldest_unapplied_us =
+                self.lag.oldest_unapplied_us.filter(|at| *at > looked_us);
+        } else {
+            self.ahead.get_or_insert((head, looked_us));
+        }
     }
 
     /// Kind of the error, if there is one.
@@ -147,7 +181,7 @@ impl Board {
                 status.since_us = now_us();
             }
             if status.lag.streaming && state != LinkState::Running {
-                status.forget_the_log();
+                status.end_of_stream();
             }
             status.state = state;
             status.error = error;
@@ -165,4 +199,58 @@ impl Board {
 pub fn now_us() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     i64::try_from(since.unwrap_or_default().as_micros()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::link::lag::lag_seconds;
+    use crate::position::Lsn;
+
+    const S: i64 = 1_000_000;
+
+    fn at(lsn: u64) -> Position {
+        Position::Postgres(Lsn(lsn))
+    }
+
+    fn lag(status: &LinkStatus, now_s: i64) -> Option<f64> {
+        lag_seconds(&status.lag, now_s * S)
+    }
+
+    /// Broken if a link that is heard from, and is hours behind a slow source, showed no lag; or if
+    /// one that is always a little behind showed more and more.
+    #[test]
+    fn lag_is_told_by_the_head_of_the_log() {
+        let mut status = LinkStatus { seen: Some(at(10)), ..LinkStatus::default() };
+        status.lag.streaming = true;
+        status.lag.reached(Some(400 * S), 1_000 * S);
+        status.looked(at(100), 1_000 * S);
+        status.reached(at(50));
+        assert_eq!(lag(&status, 1_000), Some(600.0));
+        status.looked(at(200), 1_005 * S);
+        status.reached(at(100));
+        assert_eq!(lag(&status, 1_010), Some(0.0), "up to the first look all is applied");
+        assert_eq!(lag(&status, 1_100), Some(100.0));
+        status.lag.unapplied(1_099 * S, 1_100 * S);
+        status.reached(at(200));
+        status.looked(at(200), 1_120 * S);
+        assert_eq!(lag(&status, 1_125), Some(0.0), "an idle source");
+    }
+
+    /// Broken if a head of another attempt, of another server perhaps, were waited for, or if how long
+    /// the log is kept were not known from an attempt's end to the next look.
+    #[test]
+    fn an_attempt_ends_with_what_it_has_looked_at() {
+        let (board, status) = Board::new();
+        board.enter(LinkState::Running, None);
+        board.update(|status| {
+            status.looked(at(100), S);
+            (status.lag_bytes, status.retention.retained_bytes) = (Some(1), Some(2));
+        });
+        assert!(status.borrow().ahead.is_some());
+        board.enter(LinkState::Retrying, None);
+        let status = status.borrow();
+        assert_eq!((&status.ahead, status.lag_bytes), (&None, None));
+        assert_eq!(status.retention.retained_bytes, Some(2));
+    }
 }

@@ -97,7 +97,7 @@ fn start(
     let Streaming { witness, checkpoint, head, .. } = streaming;
     let (sender, parts) = queue::channel(link.spec.options.queue_bytes_max);
     let (frontier, durable) = watch::channel(witness.position.clone());
-    let newest = Progress { seq: witness.seq, position: witness.position.clone() };
+    let newest = Progress::of(&witness, link.board.get().lag.last_applied_us);
     let (progress, settled) = watch::channel(newest);
     let observer = Arc::clone(&link.observer);
     let mut report = Report::new(link.name().clone(), observer, link.board.clone(), progress);

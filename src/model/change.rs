@@ -67,7 +67,8 @@ impl Before {
 pub struct Commit {
     /// The position after the commit: a resume point.
     pub position: Position,
-    /// Commit time, microseconds since 1970-01-01 UTC by the source's clock.
+    /// Commit time, microseconds since 1970-01-01 UTC by the source's clock; without meaning in an
+    /// idle part, which ends no transaction.
     pub time_us: i64,
     /// PostgreSQL transaction id, for the visibility check of a refetch.
     pub xid: Option<u32>,

@@ -273,7 +273,7 @@ impl Assembler {
         Ok(())
     }
 
-    /// Progress of an idle source. The time is left to the caller, who has a clock.
+    /// Progress of an idle source.
     fn idle(&mut self, header: &Header, file: &str, ready: &mut Vec<Part>) {
         if self.open.is_some() {
             return;

@@ -8,7 +8,6 @@
 //! these servers.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -191,19 +190,10 @@ async fn hand_on(ready: &mut Vec<Part>, queue: &PartSender, stop: &CancellationT
         tokio::select! {
             biased;
             () = stop.cancelled() => return false,
-            sent = queue.send(dated(part)) => if sent.is_err() { return false },
+            sent = queue.send(part) => if sent.is_err() { return false },
         }
     }
     true
-}
-
-/// An idle part says "now": the server has nothing newer.
-fn dated(mut part: Part) -> Part {
-    if let (true, Some(commit)) = (part.idle, &mut part.commit) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        commit.time_us = i64::try_from(now.as_micros()).unwrap_or(i64::MAX);
-    }
-    part
 }
 
 /// The same uuid for the same name, always (FNV-1a of 128 bits).

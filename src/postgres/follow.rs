@@ -22,7 +22,6 @@ use super::spool::{Replay, Spool, Taken};
 use super::stream::{Frame, Replication, Status};
 use crate::error::{Error, Kind, Result};
 use crate::link::queue::{Closed, PartSender};
-use crate::model::value::UNIX_TO_2000_US;
 use crate::model::{Commit, Part};
 use crate::position::{Lsn, Position};
 
@@ -314,11 +313,7 @@ impl Follow {
         self.received = self.received.max(end);
         if end > self.position && !self.in_transaction() {
             self.position = end;
-            let commit = Commit {
-                position: Position::Postgres(end),
-                time_us: time_us.saturating_add(UNIX_TO_2000_US),
-                xid: None,
-            };
+            let commit = Commit { position: Position::Postgres(end), time_us: 0, xid: None };
             self.idle = Some(Part { commit: Some(commit), idle: true, ..Part::default() });
         }
         if !reply {

@@ -21,6 +21,8 @@ pub(super) struct Stored {
     seq: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     position: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    applied_us: Option<i64>,
     source_identity: String,
     target_identity: String,
     pub(super) recorded_at_us: i64,
@@ -53,6 +55,7 @@ impl Stored {
             installation: checkpoint.installation.clone(),
             seq: checkpoint.progress.as_ref().map(|progress| progress.seq),
             position: checkpoint.progress.as_ref().map(|progress| progress.position.to_string()),
+            applied_us: checkpoint.progress.as_ref().and_then(|progress| progress.applied_us),
             source_identity: checkpoint.source_identity.clone(),
             target_identity: checkpoint.target_identity.clone(),
             recorded_at_us: checkpoint.recorded_at_us,
@@ -73,7 +76,10 @@ impl Stored {
     /// Back; `None` if a position in it is not one.
     pub(super) fn checkpoint(self) -> Option<Checkpoint> {
         let progress = match (self.seq, self.position) {
-            (Some(seq), Some(position)) => Some(Progress { seq, position: position.parse().ok()? }),
+            (Some(seq), Some(position)) => {
+                let position = position.parse().ok()?;
+                Some(Progress { seq, position, applied_us: self.applied_us })
+            }
             (None, None) => None,
             _ => return None,
         };
@@ -147,7 +153,11 @@ mod tests {
     fn all_fields_come_back() {
         let checkpoint = Checkpoint {
             installation: "0f".repeat(16),
-            progress: Some(Progress { seq: 7, position: "lsn:0/16B3748".parse().expect("lsn") }),
+            progress: Some(Progress {
+                seq: 7,
+                position: "lsn:0/16B3748".parse().expect("lsn"),
+                applied_us: Some(3),
+            }),
             source_identity: "7312 1".to_owned(),
             target_identity: "uuid".to_owned(),
             recorded_at_us: 5,

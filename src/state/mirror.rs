@@ -171,7 +171,11 @@ mod tests {
         assert_eq!(read(&directory), None);
         let checkpoint = Checkpoint {
             installation: "a".repeat(32),
-            progress: Some(Progress { seq: 3, position: "mariadb:0-1-5".parse().expect("gtid") }),
+            progress: Some(Progress {
+                seq: 3,
+                position: "mariadb:0-1-5".parse().expect("gtid"),
+                applied_us: Some(4),
+            }),
             shapes: Arc::new(BTreeMap::from([("a.b".to_owned(), vec!["id int".to_owned()])])),
             outline: Some(Arc::default()),
             ..Checkpoint::default()

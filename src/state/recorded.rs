@@ -40,7 +40,11 @@ fn recorded() -> BTreeMap<LinkName, Checkpoint> {
     };
     let of = |seq, position: &str, source: &str, target: &str| Checkpoint {
         installation: INSTALLATION.to_owned(),
-        progress: Some(Progress { seq, position: position.parse().expect("a position") }),
+        progress: Some(Progress {
+            seq,
+            position: position.parse().expect("a position"),
+            applied_us: None,
+        }),
         source_identity: source.to_owned(),
         target_identity: target.to_owned(),
         shapes: Arc::new(BTreeMap::from([(

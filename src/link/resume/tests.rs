@@ -25,7 +25,7 @@ fn witness(seq: u64) -> Witness {
 fn checkpoint(seq: Option<u64>) -> Checkpoint {
     Checkpoint {
         installation: OURS.to_owned(),
-        progress: seq.map(|seq| Progress { seq, position: witness(seq).position }),
+        progress: seq.map(|seq| Progress::of(&witness(seq), None)),
         ..Checkpoint::default()
     }
 }
@@ -91,7 +91,7 @@ fn an_older_target_resumes_from_its_witness_and_says_so() {
     let gap = explain_gap(Error::new(Kind::Gap, "wal is gone"), found);
     assert!(gap.to_string().starts_with("the target was restored"), "{gap}");
     let mut moved = checkpoint(Some(7));
-    moved.progress = Some(Progress { seq: 7, position: witness(9).position });
+    moved.progress = Some(Progress { seq: 7, ..Progress::of(&witness(9), None) });
     let found = note(decide_for(Some(witness(7)), Some(moved), false));
     assert_eq!(found, Some(Note::PositionDiffers));
 }

@@ -22,7 +22,11 @@ fn link() -> LinkName {
 fn at(seq: u64) -> Checkpoint {
     Checkpoint {
         installation: "ab".repeat(16),
-        progress: Some(Progress { seq, position: format!("lsn:0/{seq:X}").parse().expect("lsn") }),
+        progress: Some(Progress {
+            seq,
+            position: format!("lsn:0/{seq:X}").parse().expect("lsn"),
+            applied_us: None,
+        }),
         shapes: Arc::new(BTreeMap::from([(
             "a.b".to_owned(),
             vec![format!("id int {}", seq / 100)],
