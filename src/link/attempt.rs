@@ -67,12 +67,14 @@ impl Link {
         self.ledger.load(self.name()).unwrap_or_default()
     }
 
-    /// Shows what is remembered until the link is connected.
+    /// Shows what is remembered until the link is connected. Whether rows are to be read again is not.
     pub(super) fn recall(&self) {
         let Some(progress) = self.checkpoint().progress else { return };
         self.board.update(|status| {
             status.seq = Some(progress.seq);
-            status.applied = Some(progress.position);
+            status.applied = Some(progress.position.clone());
+            status.seen = Some(progress.position);
+            status.refetching = true;
             status.lag.last_applied_us = progress.applied_us;
         });
     }
@@ -95,8 +97,6 @@ pub(super) struct Orders {
     pub(super) accepted: BTreeSet<String>,
     /// Whether the stream was reached.
     pub(super) streamed: bool,
-    /// The plan of the last attempt that came so far.
-    pub(super) plan: Option<Arc<LinkPlan>>,
     /// The source's identity before it was promoted while the link read from it.
     pub(super) promoted_from: Option<String>,
     /// Attempts in a row that a silent source ended in the stream.
@@ -115,7 +115,7 @@ struct Connected {
 /// One attempt, from connecting to its end; `stop` ends it at a commit.
 pub(super) async fn run(link: &Link, orders: &mut Orders, stop: &Shutdown) -> Result<Finish> {
     orders.streamed = false;
-    let mut ends = connect(link, orders).await?;
+    let mut ends = connect(link).await?;
     let mut checkpoint = link.checkpoint();
     if orders.until_caught_up && orders.head.is_none() {
         orders.head = Some(answered("tell the end of its log", ends.scan.head()).await?);
@@ -163,7 +163,7 @@ pub(super) async fn run(link: &Link, orders: &mut Orders, stop: &Shutdown) -> Re
     ended
 }
 
-async fn connect(link: &Link, orders: &mut Orders) -> Result<Connected> {
+async fn connect(link: &Link) -> Result<Connected> {
     let ends = &link.spec.ends;
     let [source_at, target_at] = answered("choose the hosts", ends.settle()).await?;
     link.board.update(|status| {
@@ -171,7 +171,6 @@ async fn connect(link: &Link, orders: &mut Orders) -> Result<Connected> {
         status.target_at = target_at;
     });
     let plan = answered("describe the tables", ends.plan()).await?;
-    orders.plan = Some(Arc::clone(&plan));
     let source = answered("open the source", ends.source(Arc::clone(&plan))).await?;
     let mut scan = answered("open the side reader", ends.scan(Arc::clone(&plan))).await?;
     let mut target = answered("open the target", ends.target(Arc::clone(&plan))).await?;

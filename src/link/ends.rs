@@ -31,6 +31,9 @@ pub trait Ends: Send + Sync {
     /// Connects the side reader.
     fn scan(&self, plan: Arc<LinkPlan>) -> Pending<'_, Box<dyn Scan>>;
 
+    /// Connects a side reader that is asked about the log only, for which no catalog is read.
+    fn log(&self) -> Pending<'_, Box<dyn Scan>>;
+
     /// Connects the apply side.
     fn target(&self, plan: Arc<LinkPlan>) -> Pending<'_, Box<dyn Target>>;
 }
@@ -104,6 +107,19 @@ impl Ends for RoomEnds {
     fn scan(&self, plan: Arc<LinkPlan>) -> Pending<'_, Box<dyn Scan>> {
         let [source, _] = self.used();
         Box::pin(async move { self.source_room.open_scan(&self.context, &source, plan).await })
+    }
+
+    fn log(&self) -> Pending<'_, Box<dyn Scan>> {
+        let used = self.used.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let dialects = [self.source.dialect, self.target.dialect];
+        let plan = Arc::new(LinkPlan::of_no_table(self.context.link.clone(), dialects));
+        Box::pin(async move {
+            let source = match used {
+                Some([source, _]) => source,
+                None => hosts::choose(self.source_room, &self.source, End::Source).await?,
+            };
+            self.source_room.open_scan(&self.context, &source, plan).await
+        })
     }
 
     fn target(&self, plan: Arc<LinkPlan>) -> Pending<'_, Box<dyn Target>> {

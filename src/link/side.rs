@@ -203,18 +203,13 @@ async fn read(scan: &mut dyn Scan, plan: &LinkPlan, request: Request) -> Answer 
 /// While a link waits or is halted its source goes on writing, and keeping, log: that is looked at
 /// all the same, on a connection of its own. Never ends; a source that cannot be reached is asked
 /// less and less often.
-pub(super) async fn watch_the_log(
-    ends: &dyn Ends,
-    plan: Option<Arc<LinkPlan>>,
-    board: &Board,
-) -> Infallible {
-    let Some(plan) = plan else { return std::future::pending().await };
+pub(super) async fn watch_the_log(ends: &dyn Ends, board: &Board) -> Infallible {
     let (mut scan, mut looks) = (None, Looks::default());
     let mut pause = LOOK_FIRST;
     loop {
         tokio::time::sleep(pause).await;
         if scan.is_none() {
-            let opened = timeout(LOOK_MAX, ends.scan(Arc::clone(&plan))).await;
+            let opened = timeout(LOOK_MAX, ends.log()).await;
             scan = opened.ok().and_then(Result::ok);
         }
         let Some(open) = scan.as_mut() else {

@@ -27,6 +27,14 @@ pub struct LinkPlan {
     pub overlap: Vec<TableName>,
 }
 
+impl LinkPlan {
+    /// The plan of a link of which no table is known: enough to look at its source's log.
+    pub fn of_no_table(link: LinkName, [source_dialect, target_dialect]: [Dialect; 2]) -> LinkPlan {
+        let (tables, wanted, overlap) = (Vec::new(), Wanted::default(), Vec::new());
+        LinkPlan { link, source_dialect, target_dialect, tables, wanted, overlap }
+    }
+}
+
 /// How one table crosses.
 #[derive(Clone, Debug)]
 pub struct TablePlan {

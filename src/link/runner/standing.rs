@@ -1,7 +1,6 @@
 //! A link between two attempts: waiting for the next try, halted, or paused. What a person asks is
 //! done here.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -11,7 +10,15 @@ use crate::error::{Error, Kind, Result};
 use crate::link::ledger::HaltRecord;
 use crate::link::side;
 use crate::link::status::{LinkState, now_us};
-use crate::plan::LinkPlan;
+
+/// The log that the source's server has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Log {
+    /// As far as is known, the one that the link reads.
+    Ours,
+    /// Another server's, which says nothing of the link's.
+    Foreign,
+}
 
 impl Life {
     /// Waits for the backoff; false when the link is to stop.
@@ -34,8 +41,7 @@ impl Life {
         let known = self.link.board.get().error.filter(|known| known.kind == error.kind());
         let since_us = known.map_or_else(now_us, |known| known.since_us);
         self.link.board.enter(LinkState::Retrying, Some(HaltRecord::of(error, since_us)));
-        let plan = self.orders.plan.clone();
-        self.stand(Some(pause), plan).await
+        self.stand(Some(pause), Log::Ours).await
     }
 
     /// Stands still until a person resumes the link; false when it is to stop.
@@ -56,16 +62,15 @@ impl Life {
         self.link.board.enter(LinkState::Halted, Some(record));
         // What was said before was said of something else.
         self.orders.schema_reviewed = false;
-        // Another server's log says nothing of the link's.
-        let plan = self.orders.plan.clone().filter(|_| error.kind() != Kind::Identity);
-        !self.orders.until_caught_up && self.stand(None, plan).await
+        let log = if error.kind() == Kind::Identity { Log::Foreign } else { Log::Ours };
+        !self.orders.until_caught_up && self.stand(None, log).await
     }
 
     /// Stands still until a person resumes the link that one has paused; false when it is to stop.
     pub(super) async fn stand_paused(&mut self, since_us: i64) -> bool {
         self.show_paused(since_us);
         tracing::info!(link = %self.link.name(), "the link is paused; its log is kept at the source");
-        while !self.orders.until_caught_up && self.stand(None, self.orders.plan.clone()).await {
+        while !self.orders.until_caught_up && self.stand(None, Log::Ours).await {
             if self.link.checkpoint().paused_since_us.is_none() {
                 return true;
             }
@@ -74,8 +79,8 @@ impl Life {
     }
 
     /// Until a command that lets the link go on, or for `limit`; false when it is to stop. Meanwhile
-    /// the source's log is watched, where there is a plan to look at it with.
-    async fn stand(&mut self, limit: Option<Duration>, plan: Option<Arc<LinkPlan>>) -> bool {
+    /// the source's log is watched, if it is the link's.
+    async fn stand(&mut self, limit: Option<Duration>, log: Log) -> bool {
         let until = limit.map(|limit| Instant::now() + limit);
         loop {
             let (ends, board) = (self.link.spec.ends.as_ref(), &self.link.board);
@@ -84,7 +89,7 @@ impl Life {
                 () = self.link.shutdown.started() => return false,
                 command = self.commands.recv() => command,
                 () = due(until) => return true,
-                never = side::watch_the_log(ends, plan.clone(), board) => match never {},
+                never = side::watch_the_log(ends, board), if log == Log::Ours => match never {},
             };
             let Some(command) = command else { return false };
             if self.execute(command).await {
@@ -119,7 +124,6 @@ impl Life {
                 self.backoff = backoff(&spec);
                 self.link.spec = *spec;
                 self.orders.accepted = accepted;
-                self.orders.plan = None;
                 tracing::info!(link = %self.link.name(), "the link is configured anew");
                 let known = self.link.board.get();
                 if known.state != LinkState::Paused {

@@ -48,6 +48,11 @@ impl Ends for FakeEnds {
         Box::pin(async { Ok(Box::new(FakeScan(world)) as Box<dyn Scan>) })
     }
 
+    fn log(&self) -> Pending<'_, Box<dyn Scan>> {
+        let world = Arc::clone(&self.0);
+        Box::pin(async { Ok(Box::new(FakeScan(world)) as Box<dyn Scan>) })
+    }
+
     fn target(&self, _: Arc<LinkPlan>) -> Pending<'_, Box<dyn Target>> {
         let world = Arc::clone(&self.0);
         Box::pin(async { Ok(Box::new(FakeTarget { world, open: None }) as Box<dyn Target>) })
@@ -202,8 +207,11 @@ impl Scan for FakeScan {
         Box::pin(async { Ok(self.0.lock().expect("lock").waiting()) })
     }
 
-    fn lag_bytes<'a>(&'a mut self, _: &'a Position) -> Pending<'a, Option<u64>> {
-        Box::pin(async { Ok(None) })
+    fn lag_bytes<'a>(&'a mut self, applied: &'a Position) -> Pending<'a, Option<u64>> {
+        Box::pin(async {
+            let head = self.head().await?;
+            Ok(Some(at(&head) - at(applied)))
+        })
     }
 
     fn read_rows<'a>(&'a mut self, _: &'a TablePlan, keys: &'a [Row]) -> Pending<'a, Scanned> {

@@ -8,10 +8,11 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::ends::FakeEnds;
-use super::world::{Shared, World, at};
+use super::world::{Shared, World, at, lsn};
 use super::{Memory, options};
 use crate::config::{ApplyOptions, LinkName};
 use crate::error::Kind;
+use crate::link::ledger::{Checkpoint, Progress};
 use crate::link::observer::Unobserved;
 use crate::link::ports::LinkContext;
 use crate::link::status::{LinkState, LinkStatus};
@@ -236,4 +237,21 @@ async fn rows_may_be_missing_until_the_notes_are_read() {
     let supervisor = start(&world, options());
     assert!(until(&supervisor, |status| status.seen.is_some()).await.refetching);
     until(&supervisor, |status| !status.refetching).await;
+}
+
+/// Broken if after a restart nobody looked at the log of a link that does not come so far as to read
+/// the catalogs, or if what is remembered of it were shown as something else.
+#[tokio::test(start_paused = true)]
+async fn the_log_of_a_link_that_was_paused_before_is_watched() {
+    let world = World::shared(7);
+    let progress = Progress { seq: 1, position: lsn(50), applied_us: Some(9) };
+    let (progress, paused_since_us) = (Some(progress), Some(1));
+    let known = Checkpoint { progress, paused_since_us, ..Checkpoint::default() };
+    let common = Common { ledger: Arc::new(Memory::new(&world, 1, Some(known))), ..common(&world) };
+    let supervisor = Supervisor::start(vec![spec(&world, options())], common);
+    let status = until(&supervisor, |status| status.lag_bytes.is_some()).await;
+    let end = world.lock().expect("lock").log.last().expect("a log").end;
+    assert_eq!((status.state, status.lag_bytes), (LinkState::Paused, Some(end - 50)));
+    assert_eq!((status.lag.last_applied_us, status.lag.caught_up_at_us), (Some(9), None));
+    assert!(status.refetching, "nobody has read the notes");
 }
