@@ -361,7 +361,7 @@ pub struct Retention {
     /// Bytes of log that the server keeps for the link (PostgreSQL: behind its slot).
     pub retained_bytes: Option<u64>,
     /// Bytes that may still be written before the server gives the link's log up; below zero where
-    /// it may do so at any time. `None` too where it never does.
+    /// it may do so at any time, zero where it has. `None` too where it never does.
     pub safe_bytes: Option<i64>,
     /// Least time until the server may purge the file that the link reads next.
     pub purge_eta: Option<Duration>,

@@ -193,7 +193,7 @@ const GAUGES: &[GaugeOf] = &[
     ),
     (
         "weir_slot_safe_wal_bytes",
-        "Bytes that may be written before the slot is lost (PostgreSQL, max_slot_wal_keep_size)",
+        "Bytes that may be written before the slot is lost, 0 where it is (PostgreSQL)",
         |status, _| status.retention.safe_bytes.map(|bytes| bytes as f64),
     ),
     (

@@ -162,7 +162,7 @@ impl PostgresScan {
         let sql = slot::retention(&self.context.slot_name());
         let rows = simple(&session, &sql).await?;
         self.session = Some(session);
-        // Cells that are NULL, or no row at all, are not known.
+        // Cells that are NULL are not known.
         let cell = |at| rows.first().and_then(|row| row.get(at)).and_then(|text| text.parse().ok());
         let retained: Option<i64> = cell(0);
         Ok(Retention {

@@ -60,11 +60,13 @@ pub(super) async fn read(session: &Client, name: &str) -> Result<Option<Slot>> {
 }
 
 /// The query that tells how many bytes of log the slot called `name` keeps, and how many may still be
-/// written before the server gives it up (NULL where it never does).
+/// written before the server gives it up: NULL where it never does, 0 where it has, or the slot is gone.
 pub(super) fn retention(name: &str) -> String {
     format!(
-        "SELECT pg_wal_lsn_diff({END}, restart_lsn)::int8, safe_wal_size
-         FROM pg_replication_slots WHERE slot_name = {}",
+        "SELECT pg_wal_lsn_diff({END}, s.restart_lsn)::int8,
+                CASE WHEN s.slot_name IS NULL OR s.wal_status = 'lost' THEN 0
+                     ELSE s.safe_wal_size END
+         FROM (SELECT) AS link LEFT JOIN pg_replication_slots s ON s.slot_name = {}",
         literal(name)
     )
 }

@@ -173,7 +173,7 @@ async fn watched_over_http() {
     assert!(http_get(port, "/readyz").await.starts_with("HTTP/1.1 503"));
     assert!(http_get(port, "/healthz").await.starts_with("HTTP/1.1 200"));
     until("the log is looked at without a stream", SOON, async || {
-        scrape(port).await.get("weir_slot_retained_bytes", "").is_some()
+        scrape(port).await.get("weir_lag_bytes", "").is_some()
     })
     .await;
     pair.target.start_again().await.expect("target comes back");
@@ -184,9 +184,33 @@ async fn watched_over_http() {
         // A refused transaction (a key taken already) is none.
         session.transaction(&mixed.next_transaction()).await.ok();
     }
+    let written = std::time::SystemTime::now();
     assert_eq!(terminate(child).await, Some(0), "{}", weir.log());
     let status = weir.run(&["status", "--json"]).await.expect_code(0);
     status.expect_phrase("stopped").expect_phrase("\"running\": false");
+    lost_while_paused(&pair, &weir, port, written).await;
+}
+
+/// Broken if after a restart nobody looked at the log of a link that does not stream, if a lost slot
+/// were shown as one that cannot be lost, or if the time of the restart were taken for a commit's.
+async fn lost_while_paused(pair: &Pair, weir: &Weir, port: u16, written: std::time::SystemTime) {
+    weir.run(&["pause", "left:right"]).await.expect_code(0);
+    let drop = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots";
+    pair.source.query(drop).await.expect("the slot is lost");
+    let child = weir.spawn(&["run"]);
+    until_status(weir, "\"state\": \"paused\"").await;
+    until("the log is looked at after a restart", SOON, async || {
+        let paused = scrape(port).await;
+        paused.get("weir_lag_bytes", "").is_some()
+            && paused.get("weir_slot_safe_wal_bytes", "") == Some(0.0)
+    })
+    .await;
+    let paused = scrape(port).await;
+    let written = written.duration_since(std::time::UNIX_EPOCH).expect("a time").as_secs_f64();
+    let applied = paused.get("weir_last_applied_timestamp_seconds", "").expect("it is remembered");
+    assert!(applied > written - 600.0 && applied <= written, "{applied} {written}");
+    assert!(paused.get("weir_lag_seconds", "") > Some(0.0));
+    assert_eq!(terminate(child).await, Some(0), "{}", weir.log());
 }
 
 /// A link that has applied a hundred accounts and one odd row, and has nothing to do.
