@@ -172,10 +172,14 @@ pub fn differs(end: &str, was: &str, is: &str) -> Error {
 /// Another server answers as the target, or one that cannot be a successor as the source.
 fn elsewhere(facts: Facts<'_>, witness: &Witness) -> Option<Error> {
     if witness.target_identity != facts.target_identity {
-        return Some(differs("target", &witness.target_identity, facts.target_identity).hint(
-            "point the database back at its own server; if the target was moved to a new server \
-             with its data, run `weir teardown` and start anew there",
-        ));
+        let hint = format!(
+            "point the database back at its own server. If the target was moved with its data, or \
+             this is a promoted replica of it, the witness there goes on exactly; say so with: \
+             {}; then `weir resume {}`",
+            adoption(witness, facts.target_identity),
+            witness.link
+        );
+        return Some(differs("target", &witness.target_identity, facts.target_identity).hint(hint));
     }
     let same_log = matches!(
         (&witness.position, facts.source_dialect),
@@ -188,6 +192,16 @@ fn elsewhere(facts: Facts<'_>, witness: &Witness) -> Option<Error> {
     }
     let is = facts.source_dialect.to_string();
     Some(differs("source", &format!("one with positions like {}", witness.position), &is))
+}
+
+/// The statement by which a person says that a server is the target now. It holds in both dialects.
+fn adoption(witness: &Witness, identity: &str) -> String {
+    let [identity, name, link] =
+        [identity, &witness.name, &witness.link].map(|text| text.replace('\'', "''"));
+    format!(
+        "UPDATE weir.witness SET target_identity = '{identity}' \
+         WHERE name = '{name}' AND link = '{link}'"
+    )
 }
 
 /// What a gap means, given how the decision was made.

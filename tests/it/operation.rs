@@ -157,6 +157,7 @@ async fn lost_memories_of_postgres() {
     insert(&pair, 2_000, 50).await;
     weir.run(&["run", "--until-caught-up"]).await.expect_code(0).expect_phrase("witness");
     until_equal(&pair, SPACE, SOON).await;
+    moved(&pair, &weir).await;
 
     let witness = "SELECT name, link, part, installation, seq, position, restart, hops, pending, \
                    source_identity, target_identity, updated_at FROM weir.witness";
@@ -180,6 +181,20 @@ async fn lost_memories_of_postgres() {
     pair.source.query(drop).await.expect("slot dropped");
     insert(&pair, 4_000, 5).await;
     weir.run(&["run", "--until-caught-up"]).await.expect_code(4).expect_phrase("slot");
+}
+
+/// Another server answers as the target, with its data: what the halt tells to run lets the link go
+/// on where it was.
+async fn moved(pair: &Pair, weir: &Weir) {
+    pair.target.execute("SET GLOBAL server_id = 77").await.expect("another identity");
+    insert(pair, 2_500, 5).await;
+    let run = weir.run(&["run", "--until-caught-up"]).await.expect_code(4);
+    let run = run.expect_phrase("another server answers as the target");
+    let (_, after) = run.stderr.split_once("say so with: ").expect("what to run");
+    let (statement, _) = after.split_once("; then").expect("one statement");
+    pair.target.execute(statement).await.expect("adopted");
+    weir.run(&["run", "--until-caught-up"]).await.expect_code(0);
+    until_equal(pair, SPACE, SOON).await;
 }
 
 /// As above; a restored target goes on from its witness while the binlog still reaches back.

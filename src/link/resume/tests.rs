@@ -130,6 +130,8 @@ fn other_servers_halt() {
     let error = halt(decide_for(Some(moved), Some(checkpoint(Some(7))), false));
     assert_eq!(error.kind(), Kind::Identity);
     assert!(error.to_string().contains("as the target"), "{error}");
+    let statement = "UPDATE weir.witness SET target_identity = 'target' WHERE name = ";
+    assert!(error.operator_hint().contains(statement), "{}", error.operator_hint());
     let mysql = Witness { position: "mysql:".parse().expect("empty set"), ..witness(7) };
     assert_eq!(halt(decide_for(Some(mysql), None, false)).kind(), Kind::Identity);
 }
