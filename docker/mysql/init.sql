@@ -16,6 +16,8 @@ CREATE TABLE billing.invoice (
 );
 
 CREATE USER weir@'%' IDENTIFIED BY 'example';
+GRANT REFERENCES ON shop.* TO weir@'%';
+GRANT REFERENCES ON billing.* TO weir@'%';
 GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO weir@'%';
 GRANT SELECT ON shop.orders TO weir@'%';
 

@@ -16,6 +16,7 @@ CREATE TABLE billing.invoice (
 );
 
 CREATE ROLE weir LOGIN REPLICATION PASSWORD 'example';
+GRANT CONNECT ON DATABASE dwh TO weir;
 CREATE PUBLICATION weir_example_dwh_shop FOR TABLE billing.invoice;
 GRANT USAGE ON SCHEMA billing TO weir;
 GRANT SELECT ON billing.invoice TO weir;

@@ -135,7 +135,7 @@ async fn examine(ends: &Ends<'_>, report: &mut Report) -> Vec<Finding> {
     report.target = describe(ends.target, target.as_deref());
     if source.is_none() || target.is_none() {
         if findings.iter().any(|one| one.kind == Kind::Privilege) {
-            findings.extend(setup::nothing_seen(ends, None).await);
+            findings.extend(setup::not_seen(ends).await);
         }
         return findings;
     }
@@ -155,7 +155,7 @@ async fn examine(ends: &Ends<'_>, report: &mut Report) -> Vec<Finding> {
         }
         Err(refusals) => {
             findings.extend(refusals);
-            findings.extend(setup::nothing_seen(ends, Some(&catalogs)).await);
+            findings.extend(setup::not_seen(ends).await);
             // The servers' own settings are worth knowing even while the mapping is wrong.
             let none = LinkPlan {
                 link: ends.link().clone(),

@@ -3,10 +3,10 @@
 use std::process::ExitCode;
 
 use crate::cli::args::{Global, SetupArgs};
-use crate::cli::context::{Catalogs, Ends, known, links, load, refused, settled};
+use crate::cli::context::{Ends, known, links, load, refused, settled};
 use crate::cli::output::say;
 use crate::cli::{exit, report, state};
-use crate::config::{Config, Database, Dialect, LinkName};
+use crate::config::{Config, Database, LinkName};
 use crate::error::{Error, Kind, Result};
 use crate::link::ports::Room;
 use crate::model::Table;
@@ -15,10 +15,6 @@ use crate::state::Store;
 
 const SETUP: &str = "setup";
 const TEARDOWN: &str = "teardown";
-/// What weir may do with the tables of a source, and of a target.
-const SOURCE_RIGHTS: &str = "SELECT";
-const TARGET_RIGHTS: &str = "SELECT, INSERT, UPDATE, DELETE";
-
 /// `weir setup`.
 pub(super) async fn set_up(global: &Global, args: &SetupArgs) -> Result<ExitCode> {
     let config = load(global)?;
@@ -28,37 +24,7 @@ pub(super) async fn set_up(global: &Global, args: &SetupArgs) -> Result<ExitCode
     let mut refusal = None;
     for link in names {
         let ends = Ends::of(&config, &link, &config.name)?;
-        let catalogs = match ends.catalogs().await {
-            Err(error) if error.kind() == Kind::Privilege => {
-                entry(&ends, [false; 2], args).await?;
-                refusal = Some(error);
-                continue;
-            }
-            catalogs => catalogs?,
-        };
-        let plan = match ends.plan(&catalogs) {
-            Ok(plan) => plan,
-            Err(findings) => {
-                let hidden = hidden(&ends, &catalogs);
-                let error = refused(&link, &findings);
-                if hidden == [false; 2] {
-                    return Err(error);
-                }
-                entry(&ends, hidden, args).await?;
-                refusal = Some(error);
-                continue;
-            }
-        };
-        let sources: Vec<&Table> = plan.tables.iter().map(|table| &table.source).collect();
-        let targets: Vec<&Table> = plan.tables.iter().map(|table| &table.target).collect();
-        let room = ends.source_room();
-        let account = room.account(ends.source).await?;
-        let statements = room.setup_source(&ends.context, ends.source, &account, &sources);
-        print_or_run(room, ends.source, SETUP, &statements, args).await?;
-        let room = ends.target_room();
-        let account = room.account(ends.target).await?;
-        let statements = room.setup_target(&account, &targets);
-        print_or_run(room, ends.target, SETUP, &statements, args).await?;
+        refusal = prepare(&ends, args).await?.or(refusal);
     }
     match refusal {
         None => Ok(ExitCode::from(exit::GOOD)),
@@ -69,65 +35,77 @@ pub(super) async fn set_up(global: &Global, args: &SetupArgs) -> Result<ExitCode
     }
 }
 
-/// At which ends no table is seen and that may mean that the user has no right on any: MySQL and
-/// MariaDB show nothing of what a user has no right on.
-fn hidden(ends: &Ends<'_>, catalogs: &Catalogs) -> [bool; 2] {
-    let hides = |database: &Database| database.dialect != Dialect::Postgres;
-    [
-        hides(ends.source) && catalogs.source.is_empty(),
-        hides(ends.target) && catalogs.target.is_empty(),
-    ]
+/// Prepares both ends of a link. Where the user cannot see all that the link needs, only that is
+/// prepared by which it can, and what it could not see is returned.
+async fn prepare(ends: &Ends<'_>, args: &SetupArgs) -> Result<Option<Error>> {
+    let plan = match ends.catalogs().await {
+        Err(error) if error.kind() == Kind::Privilege => return first(ends, error, args).await,
+        catalogs => match ends.plan(&catalogs?) {
+            Err(findings) => return first(ends, refused(ends.link(), &findings), args).await,
+            Ok(plan) => plan,
+        },
+    };
+    let (at_source, at_target) = plan::selection(ends.config, ends.link());
+    let tables: Vec<&Table> = plan.tables.iter().map(|table| &table.source).collect();
+    let room = ends.source_room();
+    let account = room.account(ends.source).await?;
+    let mut statements = room.setup_entry(ends.source, &account, &at_source.schemas());
+    statements.extend(room.setup_source(&ends.context, ends.source, &account, &tables));
+    print_or_run(room, ends.source, SETUP, &statements, args).await?;
+    let tables: Vec<&Table> = plan.tables.iter().map(|table| &table.target).collect();
+    let room = ends.target_room();
+    let account = room.account(ends.target).await?;
+    let mut statements = room.setup_entry(ends.target, &account, &at_target.schemas());
+    statements.extend(room.setup_target(&account, &tables));
+    print_or_run(room, ends.target, SETUP, &statements, args).await?;
+    Ok(None)
+}
+
+/// Prints what lets weir look, where `refusal` may come from its not seeing all. It is never run: a
+/// user that may not look may not grant either.
+async fn first(ends: &Ends<'_>, refusal: Error, args: &SetupArgs) -> Result<Option<Error>> {
+    let unseen = unseen(ends).await?;
+    if unseen.is_empty() {
+        return Err(refusal);
+    }
+    let only_print = SetupArgs { apply: false, ..args.clone() };
+    for (database, statements) in unseen {
+        // Only printing: which room is of no concern.
+        print_or_run(ends.source_room(), database, SETUP, &statements, &only_print).await?;
+    }
+    Ok(Some(refusal))
 }
 
 /// What an administrator has to grant before weir can see which tables there are, at each end that
-/// seems to hide them, or lets nobody in.
-async fn unseen<'a>(
-    ends: &Ends<'a>,
-    hidden: [bool; 2],
-) -> Result<Vec<(&'a Database, Vec<String>)>> {
+/// hides some, or does not let weir in.
+pub(super) async fn unseen<'a>(ends: &Ends<'a>) -> Result<Vec<(&'a Database, Vec<String>)>> {
     let (source, target) = plan::selection(ends.config, ends.link());
     let mut grants = Vec::new();
-    for (room, database, selection, rights, hidden) in [
-        (ends.source_room(), ends.source, source, SOURCE_RIGHTS, hidden[0]),
-        (ends.target_room(), ends.target, target, TARGET_RIGHTS, hidden[1]),
-    ] {
-        match room.version(database).await {
-            Err(error) if error.kind() == Kind::Privilege => {}
-            Ok(_) if hidden => {}
-            looked => {
-                looked?;
-                continue;
-            }
-        }
-        let halves = selection.include.iter().filter_map(|pattern| pattern.split_once('.'));
-        let schemas: Vec<&str> = halves.map(|(schema, _)| schema).collect();
+    for (room, database, selection) in
+        [(ends.source_room(), ends.source, source), (ends.target_room(), ends.target, target)]
+    {
+        let schemas = selection.schemas();
+        let hidden = match room.hidden(database, &schemas).await {
+            Err(error) if error.kind() == Kind::Privilege => schemas.clone(),
+            Ok(hidden) if hidden.is_empty() => continue,
+            hidden => hidden?,
+        };
         let account = room.account(database).await?;
-        grants.push((database, room.setup_entry(database, &account, &schemas, rights)));
+        grants.push((database, room.setup_entry(database, &account, &hidden)));
     }
     Ok(grants)
 }
 
-/// Prints these. They are never run: a user that may not look may not grant either.
-async fn entry(ends: &Ends<'_>, hidden: [bool; 2], args: &SetupArgs) -> Result<()> {
-    let only_print = SetupArgs { apply: false, ..args.clone() };
-    for (database, statements) in unseen(ends, hidden).await? {
-        // Only printing: which room is of no concern.
-        print_or_run(ends.source_room(), database, SETUP, &statements, &only_print).await?;
-    }
-    Ok(())
-}
-
-/// These as findings of `weir check`, where it sees no table.
-pub(super) async fn nothing_seen(ends: &Ends<'_>, catalogs: Option<&Catalogs>) -> Vec<Finding> {
-    let hidden = catalogs.map_or([false; 2], |catalogs| hidden(ends, catalogs));
+/// These as findings of `weir check`.
+pub(super) async fn not_seen(ends: &Ends<'_>) -> Vec<Finding> {
     // What keeps the grants from being told keeps more from being done, and is told there.
-    let grants = unseen(ends, hidden).await.unwrap_or_default();
+    let grants = unseen(ends).await.unwrap_or_default();
     let find = |(database, grants): (&Database, Vec<String>)| Finding {
         fatal: true,
         kind: Kind::Privilege,
         subject: format!("database {}", database.name),
-        message: format!("user {} sees no table there", database.user),
-        hint: "if the tables are there; then `weir setup` prints the rest".to_owned(),
+        message: format!("user {} does not see which tables there are", database.user),
+        hint: "then `weir setup` prints the rest".to_owned(),
         mend: grants,
     };
     grants.into_iter().map(find).collect()

@@ -127,15 +127,17 @@ pub trait Room: Send + Sync {
     /// lets that user in.
     fn account<'a>(&'a self, database: &'a Database) -> Pending<'a, String>;
 
-    /// Grants by which `account` may connect and see the tables of `schemas` (patterns with `*`)
-    /// at all, for a database that refuses even that. `rights` are those on the tables.
-    fn setup_entry(
-        &self,
-        database: &Database,
-        account: &str,
-        schemas: &[&str],
-        rights: &str,
-    ) -> Vec<String>;
+    /// Grants by which `account` may connect and see which tables `schemas` (patterns with `*`)
+    /// have, and none of their rows.
+    fn setup_entry(&self, database: &Database, account: &str, schemas: &[&str]) -> Vec<String>;
+
+    /// Which of `schemas` (patterns with `*`) the server hides from the user: which tables they
+    /// have is not to be seen.
+    fn hidden<'a>(
+        &'a self,
+        database: &'a Database,
+        schemas: &'a [&str],
+    ) -> Pending<'a, Vec<&'a str>>;
 
     /// The statements that prepare a source for the tables (publication, grants), in order, for
     /// `account`. Idempotent where the dialect allows it.

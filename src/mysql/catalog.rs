@@ -19,6 +19,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use super::history;
 use super::session::{self, Flavor, Role, Session};
 use super::sql::{is_system, literal, quote_table};
+use crate::config::pattern::matches_name;
 use crate::config::{Database, Dialect};
 use crate::error::{Error, Kind, Result};
 use crate::link::ports::Selection;
@@ -69,6 +70,46 @@ pub async fn takes_writes(database: &Database) -> Result<bool> {
 pub async fn version(database: &Database) -> Result<String> {
     let session = session::connect(database, APPLICATION, Role::Source).await?;
     Ok(session.version_text().to_owned())
+}
+
+/// No table has this name: whether the user would see one.
+const NO_TABLE: &str = "weir looks whether it may see tables";
+
+/// Which of `schemas` (patterns with `*`) hide their tables from the user. A pattern does where no
+/// table of it is seen.
+///
+/// # Errors
+/// As the server says; `Privilege` where it does not let the user into the url's database.
+pub async fn hidden<'a>(database: &Database, schemas: &[&'a str]) -> Result<Vec<&'a str>> {
+    let mut session = session::connect(database, APPLICATION, Role::Source).await?;
+    hidden_from(&mut session, schemas).await
+}
+
+/// The same in a session that is there.
+pub(super) async fn hidden_from<'a>(
+    session: &mut Session,
+    schemas: &[&'a str],
+) -> Result<Vec<&'a str>> {
+    const WHAT: &str = "look whether tables may be seen";
+    let mut hidden = Vec::new();
+    for schema in schemas {
+        if schema.contains('*') {
+            let sql = "SELECT DISTINCT TABLE_SCHEMA FROM information_schema.TABLES";
+            let seen = first_column(session.texts(WHAT, sql).await?);
+            if !seen.iter().any(|one| matches_name(schema, one)) {
+                hidden.push(*schema);
+            }
+            continue;
+        }
+        // A user who would see a table is told that there is none; any other, that he may not ask.
+        let sql = format!("SHOW CREATE TABLE {}", quote_table(&TableName::new(*schema, NO_TABLE)));
+        match session.texts(WHAT, &sql).await {
+            Err(error) if error.kind() == Kind::Privilege => hidden.push(*schema),
+            Err(error) if error.kind() == Kind::Mapping => {}
+            looked => drop(looked?),
+        }
+    }
+    Ok(hidden)
 }
 
 /// Which of `tables` hold at least one row.

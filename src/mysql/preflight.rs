@@ -10,11 +10,12 @@ mod managed;
 mod source;
 mod target;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use self::managed::{Change, Managed};
+use super::catalog::hidden_from;
 use super::session::{self, Flavor, Role, Session};
-use super::setup::{account_of, current_user};
+use super::setup::{self, account_of, current_user};
 use super::sql::{literal, quote, quote_table};
 use crate::error::{Kind, Result};
 use crate::link::ports::{Finding, Preflight};
@@ -32,6 +33,7 @@ pub async fn check_source(preflight: Preflight<'_>) -> Result<Vec<Finding>> {
         findings.extend(source::rights(&mut probe).await?);
         findings.extend(source::log_filters(&mut probe).await?);
         findings.extend(source::replica(&mut probe).await?);
+        findings.extend(probe.hidden_tables().await?);
         for table in preflight.tables {
             findings.extend(probe.table_rights(table, &["SELECT"]).await?);
         }
@@ -53,6 +55,7 @@ pub async fn check_target(preflight: Preflight<'_>) -> Result<Vec<Finding>> {
         findings.extend(target::weir_tables(&mut probe).await?);
         findings.extend(target::engines(&mut probe).await?);
         findings.extend(target::triggers(&mut probe).await?);
+        findings.extend(probe.hidden_tables().await?);
         for table in preflight.tables {
             let rights = ["SELECT", "INSERT", "UPDATE", "DELETE"];
             findings.extend(probe.table_rights(table, &rights).await?);
@@ -164,6 +167,23 @@ impl<'a> Probe<'a> {
         }
         hint.push_str("sessions of applications take it over when they reconnect");
         (mend, hint)
+    }
+
+    /// Schemas of which the user sees only those tables that it has a right on. One that is added
+    /// could not be set up, and a review of what it halts would pass over it: nobody is told of it.
+    async fn hidden_tables(&mut self) -> Result<Option<Finding>> {
+        let names = self.preflight.tables.iter().map(|table| table.name.schema.as_str());
+        let schemas: Vec<&str> = names.collect::<BTreeSet<_>>().into_iter().collect();
+        let hidden = hidden_from(&mut self.session, &schemas).await?;
+        if hidden.is_empty() {
+            return Ok(None);
+        }
+        let user = &self.preflight.database.user;
+        let message =
+            format!("user {user} does not see tables that are added to {}", hidden.join(", "));
+        let mend = setup::entry(self.preflight.database, &self.account, &hidden);
+        let change = (mend, String::new());
+        Ok(Some(self.about_database(true, Kind::Privilege, message, change)))
     }
 
     /// Which of `rights` on a table the user lacks.

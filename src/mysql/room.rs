@@ -53,14 +53,16 @@ impl Room for Mysql {
         Box::pin(setup::account(database))
     }
 
-    fn setup_entry(
-        &self,
-        database: &Database,
-        account: &str,
-        schemas: &[&str],
-        rights: &str,
-    ) -> Vec<String> {
-        setup::entry(database, account, schemas, rights)
+    fn setup_entry(&self, database: &Database, account: &str, schemas: &[&str]) -> Vec<String> {
+        setup::entry(database, account, schemas)
+    }
+
+    fn hidden<'a>(
+        &'a self,
+        database: &'a Database,
+        schemas: &'a [&str],
+    ) -> Pending<'a, Vec<&'a str>> {
+        Box::pin(catalog::hidden(database, schemas))
     }
 
     fn setup_source(

@@ -1,9 +1,9 @@
 //! The statements that prepare a database for a link and those that undo it, for `weir setup` and
 //! `weir teardown` to print or run.
 //!
-//! The source gets rights to read its tables and its binary log, and nothing else: there is nothing
-//! to make there. The target gets database `weir` with its tables, and rights to write. Every
-//! statement may be run again. Grants name the account that the server logs the user in as;
+//! Both get the right to see which tables there are. The source gets rights to read its tables and
+//! its binary log, and nothing else: there is nothing to make there. The target gets database `weir`
+//! with its tables, and rights to write. Every statement may be run again. Grants name the account that the server logs the user in as;
 //! `'user'@'%'` where it does not let the user in.
 
 use super::session::{self, Role, Session};
@@ -31,17 +31,19 @@ pub(super) async fn current_user(session: &mut Session) -> Result<Option<String>
     session.text("read the account", "SELECT CURRENT_USER()").await
 }
 
-/// Lets the user connect and see tables: without any right on a database, the server shows nothing
-/// of it. In the name of a database that a grant names, `%` and `_` are wildcards.
-pub fn entry(database: &Database, account: &str, schemas: &[&str], rights: &str) -> Vec<String> {
+/// Lets the user connect and see which tables there are: of what a user has no right on, the server
+/// shows nothing. The right on whole databases is REFERENCES, which shows tables and columns and no
+/// row, and by itself lets do nothing: only who may create tables as well can refer to those. In the
+/// name of a database that a grant names, `%` and `_` are wildcards.
+pub fn entry(database: &Database, account: &str, schemas: &[&str]) -> Vec<String> {
     let literally = |name: &str| name.replace('\\', "\\\\").replace('_', "\\_").replace('%', "\\%");
     let mut names: Vec<String> = schemas.iter().map(|name| literally(name)).collect();
     names.push(literally(&database.database));
     names.sort_unstable();
     names.dedup();
     let on = |name: &String| match name.as_str() {
-        "*" => format!("GRANT {rights} ON *.* TO {account}"),
-        name => format!("GRANT {rights} ON {}.* TO {account}", quote(&name.replace('*', "%"))),
+        "*" => format!("GRANT REFERENCES ON *.* TO {account}"),
+        name => format!("GRANT REFERENCES ON {}.* TO {account}", quote(&name.replace('*', "%"))),
     };
     names.iter().map(on).collect()
 }
@@ -191,8 +193,11 @@ mod tests {
             retention_min: crate::config::RETENTION_MIN,
         };
         assert_eq!(
-            entry(&url, "'weir'@'%'", &["a_b", "t_*"], "SELECT"),
-            ["GRANT SELECT ON `a\\_b`.* TO 'weir'@'%'", "GRANT SELECT ON `t\\_%`.* TO 'weir'@'%'"]
+            entry(&url, "'weir'@'%'", &["a_b", "t_*"]),
+            [
+                "GRANT REFERENCES ON `a\\_b`.* TO 'weir'@'%'",
+                "GRANT REFERENCES ON `t\\_%`.* TO 'weir'@'%'"
+            ]
         );
     }
 }

@@ -3,6 +3,8 @@
 //! One rule for every place that reads patterns ([`crate::config::pattern`]), so that a table is
 //! chosen alike by the configuration, the planner and both rooms' catalogs.
 
+use std::collections::BTreeSet;
+
 use crate::config::pattern::matches;
 use crate::model::TableName;
 
@@ -30,6 +32,12 @@ impl Selection {
     pub fn folded(&self) -> Self {
         let lower = |patterns: &[String]| patterns.iter().map(|one| one.to_lowercase()).collect();
         Selection { include: lower(&self.include), exclude: lower(&self.exclude) }
+    }
+
+    /// The schemas that it wants tables of: names, and patterns with `*`.
+    pub fn schemas(&self) -> Vec<&str> {
+        let halves = self.include.iter().filter_map(|pattern| pattern.split_once('.'));
+        halves.map(|(schema, _)| schema).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// Whether the table is wanted by its very name. What is no table (a view, a sequence) is not

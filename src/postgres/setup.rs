@@ -21,7 +21,7 @@ pub async fn account(database: &Database) -> Result<String> {
 }
 
 /// Lets the user connect; the catalog is open to everyone who can.
-pub fn entry(database: &Database, account: &str, _: &[&str], _: &str) -> Vec<String> {
+pub fn entry(database: &Database, account: &str, _: &[&str]) -> Vec<String> {
     vec![format!("GRANT CONNECT ON DATABASE {} TO {account}", quote(&database.database))]
 }
 

@@ -141,13 +141,14 @@ fn the_files_fit_each_other() {
 async fn the_example_replicates_both_ways() {
     let Some(pair) = Pair::start(Server::MySql97, Server::Postgres18).await else { return };
     pair.source.execute(&text("mysql/init.sql")).await.expect("MySQL is prepared");
-    pair.target.execute(&text("postgres/init.sql")).await.expect("PostgreSQL is prepared");
     let local = |server: &weir::sandbox::Running| {
         let url = server.url();
         let (_, address) = url.split_once('@').expect("an address");
         address.split('/').next().expect("a port").to_owned()
     };
     let database = pair.target.url().rsplit('/').next().expect("a database").to_owned();
+    let init = text("postgres/init.sql").replace("DATABASE dwh", &format!("DATABASE {database}"));
+    pair.target.execute(&init).await.expect("PostgreSQL is prepared");
     let weir = Weir::with_tables(&pair, "example", "");
     let config: String = text("weir/weir.toml")
         .replace("shop:3306", &local(&pair.source))

@@ -27,10 +27,6 @@ use propose::{Proposal, Rows};
 /// Longest name of a database.
 const NAME_CHARS_MAX: usize = 16;
 
-/// What lets weir look at the tables of a source, and make and write those of a target.
-const SOURCE_RIGHTS: &str = "SELECT";
-const TARGET_RIGHTS: &str = "SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, INDEX, REFERENCES";
-
 /// Runs the verb.
 pub(super) async fn run(global: &Global, args: &InitArgs) -> Result<ExitCode> {
     let named = args.output.as_deref().or(global.config.as_deref());
@@ -42,8 +38,8 @@ pub(super) async fn run(global: &Global, args: &InitArgs) -> Result<ExitCode> {
     let draft = parse(&file::render(&head, None), &output)?;
     let ends = Ends::of(&draft, &link, &draft.name)?;
     let versions = (
-        version(ends.source_room(), ends.source, SOURCE_RIGHTS).await?,
-        version(ends.target_room(), ends.target, TARGET_RIGHTS).await?,
+        version(ends.source_room(), ends.source).await?,
+        version(ends.target_room(), ends.target).await?,
     );
     let catalogs = read(&ends, &args.tables).await?;
     let mut proposal = propose::propose(&ends, &catalogs, &args.tables);
@@ -60,11 +56,11 @@ pub(super) async fn run(global: &Global, args: &InitArgs) -> Result<ExitCode> {
 }
 
 /// The version of a server; where it does not let weir in, how an administrator does.
-async fn version(room: &dyn Room, database: &Database, rights: &str) -> Result<String> {
+async fn version(room: &dyn Room, database: &Database) -> Result<String> {
     match room.version(database).await {
         Err(error) if error.kind() == Kind::Privilege => {
             let account = room.account(database).await?;
-            let grants = room.setup_entry(database, &account, &[], rights).join("; ");
+            let grants = room.setup_entry(database, &account, &[]).join("; ");
             Err(error.hint(format!("have an administrator run: {grants}")))
         }
         looked => looked,
@@ -162,12 +158,10 @@ async fn no_tables(ends: &Ends<'_>, wanted: &Selection) -> Error {
         ends.link().source,
         wanted.include.join(", ")
     );
-    let halves = wanted.include.iter().filter_map(|pattern| pattern.split_once('.'));
-    let schemas: Vec<&str> = halves.map(|(schema, _)| schema).collect();
     let room = ends.source_room();
     let hint = match room.account(ends.source).await {
         Ok(account) => {
-            let grants = room.setup_entry(ends.source, &account, &schemas, SOURCE_RIGHTS);
+            let grants = room.setup_entry(ends.source, &account, &wanted.schemas());
             format!("correct the url or --tables, or let weir look: {};", grants.join("; "))
         }
         Err(_) => "correct the url or --tables".to_owned(),
@@ -210,7 +204,10 @@ async fn findings(config: &Config, link: &LinkName, catalogs: &Catalogs) -> Resu
     };
     findings.extend(check::preflight(&ends, &plan, true).await);
     let later = ["weir setup", "weir ddl"];
-    findings.retain(|finding| !later.iter().any(|verb| finding.hint.contains(verb)));
+    let granted = |mend: &String| mend.starts_with("GRANT ");
+    findings.retain(|finding| {
+        !later.iter().any(|verb| finding.hint.contains(verb)) && !finding.mend.iter().any(granted)
+    });
     Ok(findings)
 }
 
