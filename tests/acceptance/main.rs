@@ -23,6 +23,9 @@ mod million;
 #[path = "../it/random.rs"]
 #[allow(dead_code)]
 mod random;
+#[path = "../it/rights.rs"]
+#[allow(dead_code)]
+mod rights;
 
 use std::time::{Duration, Instant};
 

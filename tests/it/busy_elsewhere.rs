@@ -22,6 +22,7 @@ async fn slot_moves(source: Server, target: Server, heartbeat: &str) {
     let text = std::fs::read_to_string(weir.config()).expect("weir.toml");
     let text = text.replace("[database.left]\n", &format!("[database.left]\n{heartbeat}"));
     std::fs::write(weir.config(), text).expect("weir.toml");
+    weir.let_look().await;
     let ddl = weir.run(&["ddl"]).await.expect_code(0).stdout;
     execute_in(&pair.target, SPACE, &ddl).await;
     weir.set_up().await;

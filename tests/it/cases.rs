@@ -72,7 +72,10 @@ async fn run_case(pair: &Pair, case: &Path, number: usize) {
     let weir = Weir::new(pair, &format!("case{number}"), &space, &extra.replace("{space}", &space));
     let ddl = match script(case, "target", &pair.target) {
         Some(target) => target,
-        None => weir.run(&["ddl"]).await.expect_code(0).stdout,
+        None => {
+            weir.let_look().await;
+            weir.run(&["ddl"]).await.expect_code(0).stdout
+        }
     };
     execute_in(&pair.target, &space, &ddl).await;
     weir.set_up().await;
@@ -89,7 +92,7 @@ async fn run_case(pair: &Pair, case: &Path, number: usize) {
             compare(pair, case, &space).await;
         }
     }
-    weir.run(&["teardown", "--apply"]).await.expect_code(0);
+    weir.tear_down().await;
 }
 
 /// Runs the check queries of both sides, line by line, and compares what they print.

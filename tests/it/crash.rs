@@ -19,6 +19,7 @@ pub async fn prepare(pair: &Pair, name: &str) -> Weir {
     pair.create_space(SPACE).await;
     execute_in(&pair.source, SPACE, &tables(&pair.source)).await;
     let weir = Weir::new(pair, name, SPACE, "\n[apply]\nstart = \"now\"\n");
+    weir.let_look().await;
     let ddl = weir.run(&["ddl"]).await.expect_code(0).stdout;
     execute_in(&pair.target, SPACE, &ddl).await;
     weir.set_up().await;
@@ -155,7 +156,7 @@ async fn kill_mysql_without_gtids_to_postgres18() {
     let source = weir::sandbox::require(Server::MySql97, options).await.expect("source");
     let target = weir::sandbox::require(Server::Postgres18, Options::default()).await;
     let (Some(source), Some(target)) = (source, target.expect("target")) else { return };
-    let pair = Arc::new(Pair { source, target });
+    let pair = Arc::new(Pair::of(source, target).await);
     let weir = kill_between(&pair, 15, 3).await;
     let checked = weir.run(&["check"]).await.expect_code(0);
     checked.expect_phrase("gtid_mode is OFF").expect_phrase("cannot follow a failover");

@@ -61,7 +61,7 @@ async fn fails_over(server: Server, seed: u64, lost: &str) {
     let target = require(Server::Postgres18, Options::default()).await.expect("target");
     let (Some(primary), Some(replica), Some(target)) = (primary, replica, target) else { return };
     replicate(&primary, &replica).await;
-    let pair = Arc::new(Pair { source: primary, target });
+    let pair = Arc::new(Pair::of(primary, target).await);
     let weir = prepare(&pair, "failover").await;
     let stop = Arc::new(AtomicBool::new(false));
     let writer = tokio::spawn({

@@ -1,5 +1,9 @@
 //! What end-to-end tests share: a pair of real servers, a configuration between them, and the
 //! `weir` binary as a newcomer would run it. No access to weir's insides.
+//!
+//! weir is a user that reads the source and one that writes the target, each with nothing but the
+//! rights that `weir setup` printed and an administrator ran ([`Weir::grant`]): a table that is added
+//! needs them printed again. What tests do to the servers themselves is done by administrators.
 
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
@@ -8,6 +12,8 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 use weir::sandbox::{self, Options, Running, Server};
+
+use crate::rights::{self, Administrator, READER, SECRET, WRITER};
 
 /// How long any one command may take before the test calls it a hang.
 pub const HANG: Duration = Duration::from_secs(120);
@@ -25,7 +31,14 @@ impl Pair {
     pub async fn start(source: Server, target: Server) -> Option<Pair> {
         let source = sandbox::require(source, Options::default()).await.expect("source server")?;
         let target = sandbox::require(target, Options::default()).await.expect("target server")?;
-        Some(Pair { source, target })
+        Some(Pair::of(source, target).await)
+    }
+
+    /// These two, with the users that weir is there, who have no right yet.
+    pub async fn of(source: Running, target: Running) -> Pair {
+        rights::create(&source, READER).await;
+        rights::create(&target, WRITER).await;
+        Pair { source, target }
     }
 
     /// Creates the schema (PostgreSQL) or database (MySQL, MariaDB) `name` on both sides.
@@ -73,6 +86,14 @@ pub struct Weir {
     /// Holds `weir.toml` and the state directory; gone with the test.
     pub dir: TempDir,
     passwords: [(String, String); 2],
+    administrators: [Administrator; 2],
+}
+
+/// The url of a server for another user than its administrator.
+pub fn url_for(user: &str, url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").expect("scheme");
+    let (_, address) = rest.split_once('@').expect("user");
+    format!("{scheme}://{user}@{address}")
 }
 
 impl Weir {
@@ -93,15 +114,14 @@ impl Weir {
              [database.right]\nurl = \"{right}\"\npassword = {{ env = \"RIGHT_PASSWORD\" }}\n\n\
              {tables}",
             state = dir.path().join("state").display(),
-            left = pair.source.url(),
-            right = pair.target.url(),
+            left = url_for(READER, &pair.source.url()),
+            right = url_for(WRITER, &pair.target.url()),
         );
         std::fs::write(dir.path().join("weir.toml"), config).expect("weir.toml");
-        let passwords = [
-            ("LEFT_PASSWORD".to_owned(), pair.source.password().to_owned()),
-            ("RIGHT_PASSWORD".to_owned(), pair.target.password().to_owned()),
-        ];
-        Weir { dir, passwords }
+        let passwords =
+            ["LEFT_PASSWORD", "RIGHT_PASSWORD"].map(|name| (name.to_owned(), SECRET.to_owned()));
+        let administrators = [&pair.source, &pair.target].map(Administrator::of);
+        Weir { dir, passwords, administrators }
     }
 
     /// The same with another password.
@@ -118,9 +138,7 @@ impl Weir {
     pub fn with_user(self, database: &str, user: &str) -> Weir {
         let text = std::fs::read_to_string(self.config()).expect("weir.toml");
         let (before, after) = text.split_once(&format!("[database.{database}]")).expect("section");
-        let (scheme, rest) = after.split_once("://").expect("url");
-        let (_, rest) = rest.split_once('@').expect("user");
-        let text = format!("{before}[database.{database}]{scheme}://{user}@{rest}");
+        let text = format!("{before}[database.{database}]{}", url_for(user, after));
         std::fs::write(self.config(), text).expect("weir.toml");
         self
     }
@@ -130,20 +148,20 @@ impl Weir {
         let text = std::fs::read_to_string(self.config()).expect("weir.toml");
         let (before, after) = text.split_once("url = \"").expect("source url");
         let (_, after) = after.split_once('"').expect("end of url");
-        let text = format!("{before}url = \"{}\"{after}", other.source.url());
+        let text = format!("{before}url = \"{}\"{after}", url_for(READER, &other.source.url()));
         let dir = tempfile::Builder::new().prefix("weir-it-").tempdir().expect("temp dir");
         std::fs::write(dir.path().join("weir.toml"), text).expect("weir.toml");
-        let mut passwords = self.passwords.clone();
-        other.source.password().clone_into(&mut passwords[0].1);
-        Weir { dir, passwords }
+        let [_, target] = self.administrators.clone();
+        let administrators = [Administrator::of(&other.source), target];
+        Weir { dir, passwords: self.passwords.clone(), administrators }
     }
 
-    /// Puts `server`, which has the source's password, behind the source's name.
+    /// Puts `server`, which has the source's users, behind the source's name.
     pub fn point_source_at(&self, server: &Running) {
         let text = std::fs::read_to_string(self.config()).expect("weir.toml");
         let (before, after) = text.split_once("url = \"").expect("source url");
         let (_, after) = after.split_once('"').expect("end of url");
-        let text = format!("{before}url = \"{}\"{after}", server.url());
+        let text = format!("{before}url = \"{}\"{after}", url_for(READER, &server.url()));
         std::fs::write(self.config(), text).expect("weir.toml");
     }
 
@@ -206,9 +224,37 @@ impl Weir {
         std::fs::read_to_string(self.dir.path().join("weir.log")).unwrap_or_default()
     }
 
-    /// `setup --apply`, and an empty first run that fixes where the link starts.
+    /// Has administrators run what `verb` prints.
+    async fn administered(&self, verb: &str) -> Outcome {
+        let printed = self.run(&[verb]).await;
+        rights::administer(&self.administrators, &self.config(), &printed.stdout).await;
+        printed
+    }
+
+    /// Lets weir see which tables there are, where a server hides them: what `weir setup` prints
+    /// then, be there tables to prepare or not.
+    pub async fn let_look(&self) {
+        self.administered("setup").await;
+    }
+
+    /// Has administrators run what `weir setup` prints, as for each table that is added; first what
+    /// lets weir look, where it may not.
+    pub async fn grant(&self) {
+        let mut printed = self.administered("setup").await;
+        if printed.code != 0 {
+            printed = self.administered("setup").await;
+        }
+        printed.expect_code(0);
+    }
+
+    /// Has administrators run what `weir teardown` prints.
+    pub async fn tear_down(&self) {
+        self.administered("teardown").await.expect_code(0);
+    }
+
+    /// All rights that weir needs, and an empty first run that fixes where the link starts.
     pub async fn set_up(&self) {
-        self.run(&["setup", "--apply"]).await.expect_code(0);
+        self.grant().await;
         self.run(&["run", "--until-caught-up"]).await.expect_code(0);
     }
 }

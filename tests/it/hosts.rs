@@ -92,7 +92,8 @@ async fn a_target_is_the_host_that_takes_writes() {
     execute_in(&pair.source, "s", TABLE).await;
     execute_in(&pair.target, "s", TABLE).await;
     for server in [&pair.source, &pair.target] {
-        let role = "CREATE ROLE applier SUPERUSER LOGIN PASSWORD 'secret'";
+        let role = "CREATE ROLE applier LOGIN PASSWORD 'secret'; \
+                    GRANT CONNECT ON DATABASE app TO applier";
         server.execute(role).await.expect("role");
     }
     let read_only = "ALTER ROLE applier SET default_transaction_read_only = on";

@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use weir::sandbox::Server;
 
 use crate::harness::{Pair, Weir, execute_in, query_in};
+use crate::rights::{READER, SECRET, WRITER};
 
 /// Of MySQL and MariaDB: keys that refer to themselves and in a circle, names that want quoting or are
 /// longer than PostgreSQL takes, and tables and columns that cannot cross.
@@ -77,6 +78,20 @@ INSERT INTO "two cases" VALUES (1, 2, 3);
 INSERT INTO "blank " VALUES (1, 2)
 "#;
 
+/// The same weir as the administrators of both servers, for what they run as `--apply`.
+fn administrators(weir: Weir, pair: &Pair) -> Weir {
+    weir.with_password("LEFT_PASSWORD", pair.source.password())
+        .with_password("RIGHT_PASSWORD", pair.target.password())
+}
+
+/// The same weir as the users that it is otherwise.
+fn users(weir: Weir) -> Weir {
+    weir.with_user("left", READER)
+        .with_password("LEFT_PASSWORD", SECRET)
+        .with_user("right", WRITER)
+        .with_password("RIGHT_PASSWORD", SECRET)
+}
+
 /// Goes the whole way, with `tables` of the source in its schema or database `space`; `told` is what
 /// `init` must say. The rows come once the link has begun.
 async fn walk(pair: &Pair, space: &str, [tables, rows]: [&str; 2], told: &[&str]) {
@@ -84,7 +99,7 @@ async fn walk(pair: &Pair, space: &str, [tables, rows]: [&str; 2], told: &[&str]
     let what = if postgres { "SCHEMA" } else { "DATABASE IF NOT EXISTS" };
     pair.source.execute(&format!("CREATE {what} {space}")).await.expect("create space");
     execute_in(&pair.source, space, tables).await;
-    let weir = Weir::new(pair, "newcomer", space, "");
+    let weir = administrators(Weir::new(pair, "newcomer", space, ""), pair);
     let (from, to) = (pair.source.url(), pair.target.url());
     let pattern = format!("{space}.*");
     let init = [
@@ -119,9 +134,11 @@ async fn walk(pair: &Pair, space: &str, [tables, rows]: [&str; 2], told: &[&str]
     assert!(!again.stdout.contains("-- made"), "{}", again.stdout);
     weir.run(&["setup", "--apply"]).await.expect_code(0);
     weir.run(&["check"]).await.expect_code(0);
-    weir.run(&["run", "--until-caught-up"]).await.expect_code(0);
+    let weir = users(weir);
+    weir.set_up().await;
     execute_in(&pair.source, space, rows).await;
     weir.run(&["run", "--until-caught-up"]).await.expect_code(0);
+    let weir = administrators(weir, pair);
     // What is there now is what is looked for when the next one is written.
     weir.run(&init).await.expect_code(0).expect_phrase("Rows are there already at right");
     weir.run(&["check"]).await.expect_code(0);
@@ -178,7 +195,7 @@ async fn a_newcomer_between_mysql_and_postgres18() {
     ];
     walk(&pair, "app", [MYSQL, MYSQL_ROWS], &told).await;
     expect_mysql_rows(&pair, "public").await;
-    let back = Pair { source: pair.target, target: pair.source };
+    let back = Pair::of(pair.target, pair.source).await;
     let told = [
         "sales.Album, column tags",
         "sales.no_key: the source table has no primary key",

@@ -133,6 +133,7 @@ async fn prepare(pair: &Pair) -> (Weir, u16) {
     execute_in(&pair.source, SPACE, &tables(&pair.source)).await;
     execute_in(&pair.source, SPACE, "CREATE TABLE \"o\"\"d\\ {d\" (id int PRIMARY KEY)").await;
     let mut weir = Weir::new(pair, "watched", SPACE, "\n[apply]\nstart = \"now\"\n");
+    weir.let_look().await;
     let ddl = weir.run(&["ddl"]).await.expect_code(0).stdout;
     execute_in(&pair.target, SPACE, &ddl).await;
     weir.set_up().await;

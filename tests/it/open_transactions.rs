@@ -25,6 +25,7 @@ async fn killed_meanwhile(source: Server, target: Server) {
     pair.create_space(SPACE).await;
     execute_in(&pair.source, SPACE, "CREATE TABLE t (id int PRIMARY KEY, v varchar(400))").await;
     let weir = Weir::new(&pair, "streamed", SPACE, "");
+    weir.let_look().await;
     let ddl = weir.run(&["ddl"]).await.expect_code(0).stdout;
     execute_in(&pair.target, SPACE, &ddl).await;
     weir.set_up().await;

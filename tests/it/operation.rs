@@ -7,8 +7,9 @@ use tokio::process::Child;
 use weir::sandbox::{Running, Server};
 
 use crate::crash::{SPACE, kill, prepare};
-use crate::harness::{Outcome, Pair, Weir, execute_in, query_in, until};
+use crate::harness::{Outcome, Pair, Weir, execute_in, query_in, until, url_for};
 use crate::load::{Session, insert_accounts, until_equal};
+use crate::rights::{READER, WRITER};
 
 pub const SOON: Duration = Duration::from_secs(30);
 
@@ -174,8 +175,9 @@ async fn lost_memories_of_postgres() {
     weir.run(&["run", "--until-caught-up"]).await.expect_code(4).expect_phrase("no witness");
     std::fs::remove_dir_all(&state).expect("state directory lost too");
     weir.run(&["run", "--until-caught-up"]).await.expect_code(4).expect_phrase("slot");
-    weir.run(&["teardown", "--apply"]).await.expect_code(0);
-    weir.run(&["setup", "--apply"]).await.expect_code(0);
+    weir.tear_down().await;
+    std::fs::remove_dir_all(&state).expect("state directory lost with it");
+    weir.grant().await;
     weir.run(&["run", "--until-caught-up"]).await.expect_code(0);
     let drop = "SELECT pg_drop_replication_slot('weir_lost_left_right')";
     pair.source.query(drop).await.expect("slot dropped");
@@ -232,7 +234,7 @@ async fn another_server_behind_the_address() {
         let Some(other) = Pair::start(source, target).await else { return };
         other.create_space(SPACE).await;
         let second = prepare_tables(&other, &weir).await;
-        second.run(&["setup", "--apply"]).await.expect_code(0);
+        second.grant().await;
         let run = second.run(&["run", "--until-caught-up"]).await.expect_code(4);
         run.expect_phrase("another server");
     }
@@ -275,11 +277,10 @@ async fn a_link_to_itself_is_refused() {
         other.run(&["run", "--until-caught-up"]).await.expect_code(0);
         let weir = Weir::new(&pair, "itself", SPACE, "\n[apply]\nstart = \"now\"\n");
         let text = std::fs::read_to_string(weir.config()).expect("weir.toml");
-        let source = pair.source.url();
-        let alias = source.replace("127.0.0.1", "localhost");
-        let text = text.replace(&pair.target.url(), &alias).replace("RIGHT_", "LEFT_");
-        std::fs::write(weir.config(), text).expect("weir.toml");
-        weir.run(&["setup", "--apply"]).await.expect_code(0);
+        let alias = url_for(READER, &pair.source.url()).replace("127.0.0.1", "localhost");
+        let text = text.replace(&url_for(WRITER, &pair.target.url()), &alias);
+        std::fs::write(weir.config(), text.replace("RIGHT_", "LEFT_")).expect("weir.toml");
+        weir.grant().await;
         let run = weir.run(&["run", "--until-caught-up"]).await;
         run.expect_code(2).expect_phrase("source and target are one database");
     }

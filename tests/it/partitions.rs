@@ -27,6 +27,7 @@ impl Stage {
         pair.create_space(SPACE).await;
         execute_in(&pair.source, SPACE, M).await;
         let weir = Weir::new(&pair, SPACE, SPACE, "truncate = \"apply\"\n");
+        weir.let_look().await;
         let ddl = weir.run(&["ddl"]).await.expect_code(0).stdout;
         execute_in(&pair.target, SPACE, &ddl).await;
         weir.set_up().await;

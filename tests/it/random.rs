@@ -172,6 +172,7 @@ pub async fn random(source: Server, target: Server, seed: u64, length: Duration)
     execute_in(&pair.source, SPACE, TABLES).await;
     let options = "\n[apply]\nstart = \"now\"\nbatch_rows_max = 7\nretry_max = \"1s\"\n";
     let weir = Weir::new(&pair, "chance", SPACE, options);
+    weir.let_look().await;
     let ddl = weir.run(&["ddl"]).await.expect_code(0).stdout;
     execute_in(&pair.target, SPACE, &ddl).await;
     weir.set_up().await;

@@ -3,7 +3,8 @@
 
 use weir::sandbox::{Options, Running, Server};
 
-use crate::harness::{Pair, Weir, execute_in};
+use crate::harness::{Pair, Weir, execute_in, url_for};
+use crate::rights::READER;
 
 const TABLE: &str = "CREATE TABLE t (id INT PRIMARY KEY, a VARCHAR(10))";
 
@@ -15,12 +16,14 @@ async fn refuses(weir: &Weir, phrase: &str) {
     run.expect_phrase(phrase);
 }
 
-/// A pair with table `t` on both sides in `space`, and weir set up between them.
+/// A pair with table `t` on both sides in `space`, and weir between them, which may look and no more.
 async fn ready(pair: &Pair, space: &str, source: &str, target: &str) -> Weir {
     pair.create_space(space).await;
     execute_in(&pair.source, space, source).await;
     execute_in(&pair.target, space, target).await;
-    Weir::new(pair, space, space, "\n[apply]\nstart = \"now\"\n")
+    let weir = Weir::new(pair, space, space, "\n[apply]\nstart = \"now\"\n");
+    weir.let_look().await;
+    weir
 }
 
 /// Objects that weir makes at a PostgreSQL server.
@@ -37,7 +40,7 @@ async fn traces(server: &Running) -> Vec<Vec<Option<String>>> {
 async fn mysql_to_postgres() {
     let Some(pair) = Pair::start(Server::MariaDb1011, Server::Postgres15).await else { return };
     let weir = ready(&pair, "bare", TABLE, TABLE).await;
-    refuses(&weir, "weir setup").await;
+    refuses(&weir, "weir.witness").await;
     assert!(traces(&pair.target).await.is_empty(), "something was made");
 
     let keyless = ready(&pair, "keyless", "CREATE TABLE t (id INT, a INT)", TABLE).await;
@@ -76,7 +79,7 @@ async fn mysql_to_postgres() {
     let wrong = wrong.with_password("LEFT_PASSWORD", "not the password");
     refuses(&wrong, "password").await;
     assert!(traces(&pair.target).await.is_empty(), "something was made");
-    weir.run(&["setup", "--apply"]).await.expect_code(0);
+    weir.grant().await;
     weir.run(&["check"]).await.expect_code(0);
     several_links(&pair).await;
 }
@@ -89,7 +92,7 @@ async fn several_links(pair: &Pair) {
         execute_in(&pair.source, space, TABLE).await;
         execute_in(&pair.target, space, TABLE).await;
     }
-    let url = pair.source.url();
+    let url = url_for(READER, &pair.source.url());
     let (server, _) = url.rsplit_once('/').expect("a database");
     let rule = |from: &str, to: &str, table: &str, into: &str| {
         format!(
@@ -106,10 +109,10 @@ async fn several_links(pair: &Pair) {
     };
     let there = || rule("left", "right", "first.t", "first");
     let twice = with("twice", [there(), rule("third", "right", "second.t", "first")]);
-    twice.run(&["setup", "--apply"]).await.expect_code(0);
+    twice.grant().await;
     refuses(&twice, "table first.t is also written by the link").await;
     let beside = with("beside", [there(), rule("third", "right", "second.t", "second")]);
-    beside.run(&["setup", "--apply"]).await.expect_code(0);
+    beside.grant().await;
     beside.run(&["check"]).await.expect_code(0);
     beside.run(&["run", "--until-caught-up"]).await.expect_code(0);
     let onward = rule("right", "third", "first.t", "second");
@@ -123,7 +126,7 @@ async fn several_links(pair: &Pair) {
 async fn postgres_to_mysql() {
     let Some(pair) = Pair::start(Server::Postgres15, Server::MySql97).await else { return };
     let weir = ready(&pair, "bare", TABLE, TABLE).await;
-    refuses(&weir, "weir setup").await;
+    refuses(&weir, "weir.witness").await;
     assert!(traces(&pair.source).await.is_empty(), "something was made");
 
     let engine = format!("{TABLE} ENGINE=MyISAM");
@@ -139,11 +142,13 @@ async fn postgres_to_mysql() {
         "[table.t]\nin.left = \"outside.t\"\nin.right = \"outside.t\"\nowner = \"left\"\nkey = [\"a\"]\n\n\
          [apply]\nstart = \"now\"\n",
     );
+    outside.let_look().await;
     refuses(&outside, "before image").await;
     let nothing = ready(&pair, "nothing", TABLE, TABLE).await;
     execute_in(&pair.source, "nothing", "ALTER TABLE t REPLICA IDENTITY NOTHING").await;
     refuses(&nothing, "REPLICA IDENTITY").await;
-    pair.source.execute("CREATE ROLE poor LOGIN PASSWORD 'poor'").await.expect("role");
+    let poor = "CREATE ROLE poor LOGIN PASSWORD 'poor'; GRANT CONNECT ON DATABASE app TO poor";
+    pair.source.execute(poor).await.expect("role");
     let poor = Weir::new(&pair, "poor", "bare", "\n[apply]\nstart = \"now\"\n");
     let poor = poor.with_user("left", "poor").with_password("LEFT_PASSWORD", "poor");
     refuses(&poor, "REPLICATION").await;
@@ -192,7 +197,7 @@ async fn wal_level_replica() {
     };
     let target = weir::sandbox::require(Server::MariaDb1011, Options::default()).await;
     let Some(target) = target.expect("target") else { return };
-    let pair = Pair { source, target };
+    let pair = Pair::of(source, target).await;
     let weir = ready(&pair, "bare", TABLE, TABLE).await;
     refuses(&weir, "wal_level").await;
 }
@@ -206,7 +211,7 @@ async fn rows_before_the_start() {
     execute_in(&pair.source, "filled", &filled).await;
     execute_in(&pair.target, "filled", TABLE).await;
     let weir = Weir::new(&pair, "filled", "filled", "");
-    weir.run(&["setup", "--apply"]).await.expect_code(0);
+    weir.grant().await;
     weir.run(&["check"]).await.expect_code(2).expect_phrase("filled.t").expect_phrase("start");
     let run = weir.run(&["run", "--until-caught-up"]).await;
     run.expect_code(2).expect_phrase("filled.t").expect_phrase("start = \"now\"");
@@ -238,17 +243,21 @@ async fn bad_configuration() {
 #[tokio::test]
 async fn from_no_rights_to_a_running_link() {
     let Some(pair) = Pair::start(Server::MySql97, Server::Postgres15).await else { return };
-    let weir = ready(&pair, "first", TABLE, TABLE).await;
-    pair.source.execute("CREATE USER weir IDENTIFIED BY 'secret'").await.expect("user");
-    pair.target.execute("CREATE ROLE weir LOGIN PASSWORD 'secret'").await.expect("role");
-    let weir = weir.with_user("left", "weir").with_password("LEFT_PASSWORD", "secret");
-    let weir = weir.with_user("right", "weir").with_password("RIGHT_PASSWORD", "secret");
-    let first = weir.run(&["setup", "--on", "left"]).await.expect_code(1);
-    let first = first.expect_phrase("GRANT SELECT ON `first`.*").expect_phrase("again");
-    pair.source.execute(&first.stdout).await.expect("first grants");
-    for (name, server) in [("left", &pair.source), ("right", &pair.target)] {
-        let printed = weir.run(&["setup", "--on", name]).await.expect_code(0);
-        server.execute(&printed.stdout).await.expect("grants");
+    pair.create_space("first").await;
+    execute_in(&pair.source, "first", TABLE).await;
+    execute_in(&pair.target, "first", TABLE).await;
+    let weir = Weir::new(&pair, "first", "first", "\n[apply]\nstart = \"now\"\n");
+    let check = weir.run(&["check"]).await.expect_code(1);
+    check.expect_phrase("GRANT REFERENCES ON `first`.*").expect_phrase("GRANT CONNECT ON DATABASE");
+    for (code, phrase) in [(1, "again"), (0, "GRANT SELECT")] {
+        let mut said = String::new();
+        for (name, server) in [("left", &pair.source), ("right", &pair.target)] {
+            let printed = weir.run(&["setup", "--on", name]).await;
+            said += &format!("{}{}", printed.stdout, printed.stderr);
+            assert_eq!(printed.code, code, "{said}");
+            server.execute(&printed.stdout).await.expect("grants");
+        }
+        assert!(said.contains(phrase), "{said}");
     }
     weir.run(&["setup", "--on", "nowhere"]).await.expect_code(2).expect_phrase("left, right");
     weir.run(&["check"]).await.expect_code(0);

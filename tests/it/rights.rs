@@ -6,8 +6,6 @@ use std::path::Path;
 use mysql_async::prelude::Queryable;
 use weir::sandbox::{Running, Server};
 
-use crate::harness::{Pair, Weir};
-
 /// Who weir is at a source.
 pub const READER: &str = "weir_reader";
 /// Who weir is at a target.
@@ -15,37 +13,19 @@ pub const WRITER: &str = "weir_writer";
 /// The password of both.
 pub const SECRET: &str = "secret";
 
-/// Makes a user without any right.
+/// Makes a user without any right, nor those that PostgreSQL gives everyone.
 pub async fn create(server: &Running, user: &str) {
     let sql = match server.kind() {
-        Server::Postgres15 | Server::Postgres18 => {
-            format!("CREATE ROLE {user} LOGIN PASSWORD '{SECRET}'")
-        }
+        Server::Postgres15 | Server::Postgres18 => format!(
+            "CREATE ROLE {user} LOGIN PASSWORD '{SECRET}'; REVOKE ALL ON SCHEMA public FROM PUBLIC; \
+             REVOKE ALL ON DATABASE {} FROM PUBLIC",
+            server.database()
+        ),
         Server::MariaDb1011 | Server::MySql97 => {
             format!("CREATE USER {user} IDENTIFIED BY '{SECRET}'")
         }
     };
     server.execute(&sql).await.expect("a user without rights");
-}
-
-/// Has administrators run what `setup` prints: at first what lets weir look, where it may not. What
-/// that grants for whole databases is taken back once their tables are granted.
-pub async fn grant(pair: &Pair, weir: &Weir) {
-    let administrators = [&pair.source, &pair.target].map(Administrator::of);
-    let mut printed = weir.run(&["setup"]).await;
-    let mut entry = String::new();
-    if printed.code != 0 && printed.stdout.contains("GRANT ") {
-        administer(&administrators, &weir.config(), &printed.stdout).await;
-        entry = std::mem::replace(&mut printed, weir.run(&["setup"]).await).stdout;
-    }
-    administer(&administrators, &weir.config(), &printed.expect_code(0).stdout).await;
-    let kept = format!("`{}`", pair.source.database());
-    let back = entry
-        .lines()
-        .filter(|line| !line.contains(&kept))
-        .map(|line| line.replacen("GRANT ", "REVOKE ", 1).replace(" TO ", " FROM "));
-    let back: Vec<_> = back.collect();
-    administer(&administrators, &weir.config(), &back.join("\n")).await;
 }
 
 /// A right taken away: which one, by which statement, and what gives it back.

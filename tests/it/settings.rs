@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use mysql_async::prelude::Queryable;
 use weir::sandbox::{Options, Running, Server, require};
 
-use crate::harness::{Pair, Weir, execute_in, query_in};
-use crate::rights::{self, READER, SECRET, Taken, WRITER};
+use crate::harness::{Outcome, Pair, Weir, execute_in, query_in};
+use crate::rights::{self, READER, Taken, WRITER};
 
 const TABLE: &str = "CREATE TABLE t (id INT PRIMARY KEY, a VARCHAR(10))";
 
@@ -45,6 +45,10 @@ struct Told {
 async fn told(weir: &Weir, failing: bool) -> BTreeSet<Told> {
     let outcome = weir.run(&["check", "--json"]).await;
     assert_eq!(outcome.code != 0, failing, "{}\n{}", outcome.code, outcome.stdout);
+    findings(&outcome)
+}
+
+fn findings(outcome: &Outcome) -> BTreeSet<Told> {
     let found: serde_json::Value = serde_json::from_str(&outcome.stdout).expect("json");
     let findings = found["links"][0]["findings"].as_array().expect("findings");
     let text = |value: &serde_json::Value| value.as_str().expect("text").to_owned();
@@ -111,6 +115,18 @@ async fn one_by_one(pair: &mut Pair, weir: &Weir, source: bool, wrongs: &[Wrong]
     }
 }
 
+/// What is done to the source has `check` say this, and what mends it has it say so no more.
+pub async fn named_and_mended(server: &Running, weir: &Weir, done: &[&str], phrase: &str) {
+    each(server, done).await;
+    let found = findings(&weir.run(&["check", "--json"]).await);
+    let named = found.iter().find(|one| one.text.contains(phrase));
+    let named = named.unwrap_or_else(|| panic!("{phrase}: not among {found:#?}"));
+    assert!(!named.mend.is_empty(), "no statement: {named:?}");
+    each(server, &named.mend).await;
+    let after = findings(&weir.run(&["check", "--json"]).await);
+    assert!(!after.iter().any(|one| one.text.contains(phrase)), "not mended: {after:#?}");
+}
+
 /// Takes away each right that `setup` printed, has it named, and gives it back as is said.
 async fn each_right_is_needed(pair: &Pair, weir: &Weir) {
     let printed = weir.run(&["setup"]).await.expect_code(0).stdout;
@@ -145,18 +161,12 @@ async fn carries(pair: &Pair, weir: &Weir) {
 }
 
 async fn ready(source: Server, target: Server) -> Option<(Pair, Weir)> {
-    let pair = Pair { source: start(source).await?, target: start(target).await? };
+    let pair = Pair::of(start(source).await?, start(target).await?).await;
     pair.create_space("s").await;
     execute_in(&pair.source, "s", TABLE).await;
     execute_in(&pair.target, "s", TABLE).await;
-    rights::create(&pair.source, READER).await;
-    rights::create(&pair.target, WRITER).await;
-    let weir = Weir::new(&pair, "settings", "s", "\n[apply]\nstart = \"now\"\n")
-        .with_user("left", READER)
-        .with_password("LEFT_PASSWORD", SECRET)
-        .with_user("right", WRITER)
-        .with_password("RIGHT_PASSWORD", SECRET);
-    rights::grant(&pair, &weir).await;
+    let weir = Weir::new(&pair, "settings", "s", "\n[apply]\nstart = \"now\"\n");
+    weir.grant().await;
     Some((pair, weir))
 }
 
@@ -263,6 +273,17 @@ const ONLY_MYSQL_SOURCE: &[Wrong] = &[
         ],
         &["gtid_mode is OFF"],
     ),
+    // A replica by its settings; there is nothing that it could apply.
+    Wrong {
+        restart: true,
+        ..refused(
+            &[
+                "CHANGE REPLICATION SOURCE TO SOURCE_HOST = '127.0.0.1', SOURCE_PORT = 1",
+                "SET PERSIST_ONLY log_replica_updates = OFF",
+            ],
+            &["the server is a replica and log_replica_updates is OFF"],
+        )
+    },
 ];
 
 const MYSQL_TARGET: &[Wrong] = &[

@@ -6,6 +6,7 @@ use std::time::Duration;
 use weir::sandbox::{self, Options, Running, Server};
 
 use crate::harness::{Pair, Weir, execute_in, query_in, until};
+use crate::settings::named_and_mended;
 
 const SPACE: &str = "ha";
 const SOON: Duration = Duration::from_secs(40);
@@ -26,9 +27,10 @@ impl Stage {
         let options = Options::default().set("hot_standby_feedback", "on");
         let standby = sandbox::standby(&pair.source, options).await.expect("a standby");
         let weir = Weir::new(&pair, SPACE, SPACE, "");
+        weir.let_look().await;
         let ddl = weir.run(&["ddl"]).await.expect_code(0).stdout;
         execute_in(&pair.target, SPACE, &ddl).await;
-        weir.run(&["setup", "--apply"]).await.expect_code(0);
+        weir.grant().await;
         Some(Stage { pair, standby, weir })
     }
 
@@ -142,6 +144,9 @@ async fn a_standby_is_read_before_and_after_its_promotion() {
     stage.weir.point_source_at(&stage.standby);
     let apply = stage.weir.run(&["setup", "--apply", "--on", "left"]).await;
     apply.expect_code(1).expect_phrase("run what is printed on its primary");
+    let off = ["ALTER SYSTEM SET hot_standby_feedback = off", "SELECT pg_reload_conf()"];
+    let told = "its primary may remove what the slot here needs";
+    named_and_mended(&stage.standby, &stage.weir, &off, told).await;
     let mut child = stage.weir.spawn(&["run"]);
     until("the slot is made", SOON, async || {
         stage.primary("SELECT pg_log_standby_snapshot()").await;

@@ -53,6 +53,7 @@ async fn made_while_running(source: Server, target: Server) {
     execute_in(&pair.source, SPACE, &format!("{U}; {rows}")).await;
     until_halted(&weir, "tables.u").await;
     execute_in(&pair.target, SPACE, U).await;
+    weir.grant().await;
     weir.run(&["resume", "left:right", "--schema-reviewed"]).await.expect_code(0);
     execute_in(&pair.source, SPACE, "INSERT INTO u VALUES (3, 'c')").await;
     until("all its rows arrive", SOON, async || {
@@ -82,7 +83,7 @@ async fn joining_with_rows_from_postgres() {
     let Some((pair, weir)) = ready(Server::Postgres18, Server::MySql97).await else { return };
     execute_in(&pair.source, SPACE, &format!("{U}; INSERT INTO u VALUES (1, 'a')")).await;
     execute_in(&pair.target, SPACE, U).await;
-    weir.run(&["setup", "--apply"]).await.expect_code(0);
+    weir.grant().await;
     let caught_up = ["run", "--until-caught-up"];
     weir.run(&caught_up).await.expect_code(4).expect_phrase("hold rows").expect_phrase("tables.u");
     execute_in(&pair.target, SPACE, "INSERT INTO u VALUES (1, 'a')").await;
@@ -98,7 +99,7 @@ async fn joining_with_rows_from_postgres() {
     let empty = "CREATE TABLE v (id INT PRIMARY KEY)";
     execute_in(&pair.source, SPACE, empty).await;
     execute_in(&pair.target, SPACE, empty).await;
-    weir.run(&["setup", "--apply"]).await.expect_code(0);
+    weir.grant().await;
     execute_in(&pair.source, SPACE, "INSERT INTO t VALUES (9, 'nine')").await;
     weir.run(&caught_up).await.expect_code(0);
 }
@@ -109,7 +110,7 @@ async fn gone(source: Server, target: Server) {
     let Some((pair, weir)) = ready(source, target).await else { return };
     execute_in(&pair.source, SPACE, U).await;
     execute_in(&pair.target, SPACE, U).await;
-    weir.run(&["setup", "--apply"]).await.expect_code(0);
+    weir.grant().await;
     execute_in(&pair.source, SPACE, "INSERT INTO t VALUES (1, 'one')").await;
     weir.run(&["run", "--until-caught-up"]).await.expect_code(0);
     weir.run(&["check"]).await.expect_code(0);
@@ -214,13 +215,13 @@ async fn out_of_the_publication(source: Server) {
     equal("the row after the copy").await;
     child.kill().await.expect("killed");
 
-    weir.run(&["setup", "--apply"]).await.expect_code(0);
+    weir.grant().await;
     weir.run(&["run", "--until-caught-up"]).await.expect_code(0);
     // While weir is down; what `weir setup` mends is not taken for whole.
     let hole = format!("{alter} DROP TABLE t; INSERT INTO t VALUES (4)");
     execute_in(&pair.source, SPACE, &hole).await;
     weir.run(&["run", "--until-caught-up"]).await.expect_code(4).expect_phrase("weir setup");
-    weir.run(&["setup", "--apply"]).await.expect_code(0);
+    weir.grant().await;
     let run = weir.run(&["run", "--until-caught-up"]).await.expect_code(4);
     run.expect_phrase("changes of table tables.t may be missing").expect_phrase("copy");
 }
@@ -240,7 +241,7 @@ async fn what_only_the_catalog_tells_is_seen() {
     let Some((pair, weir)) = ready(Server::Postgres18, Server::MariaDb1011).await else { return };
     let altered = async |sql: &str, code: i32, phrase: &str| {
         execute_in(&pair.source, SPACE, sql).await;
-        weir.run(&["setup", "--apply"]).await.expect_code(0);
+        weir.grant().await;
         weir.run(&["run", "--until-caught-up"]).await.expect_code(code).expect_phrase(phrase);
     };
     let made =
@@ -268,7 +269,7 @@ async fn open_at_the_start(source: Server, target: Server) {
     execute_in(&pair.source, SPACE, T).await;
     execute_in(&pair.target, SPACE, T).await;
     let weir = Weir::new(&pair, "open", SPACE, "");
-    weir.run(&["setup", "--apply"]).await.expect_code(0);
+    weir.grant().await;
     let mut session = Session::open(&pair.source, SPACE).await;
     session.lines("BEGIN").await.expect("begin");
     session.lines("INSERT INTO t VALUES (1, 'a')").await.expect("insert");

@@ -41,7 +41,7 @@ async fn a_running_weir_is_not_torn_down() {
         pair.source.query(sql).await.expect("slots")[0][0].as_deref() == Some("0")
     })
     .await;
-    weir.run(&["teardown", "--apply"]).await.expect_code(0);
+    weir.tear_down().await;
     assert_eq!(counts(&pair).await, ["0", "0", "0"]);
 }
 
@@ -53,13 +53,8 @@ async fn what_an_administrator_made_is_no_dead_end() {
     pair.create_space("made").await;
     execute_in(&pair.source, "made", TABLE).await;
     execute_in(&pair.target, "made", TABLE).await;
-    pair.source.execute("CREATE ROLE weir LOGIN PASSWORD 'secret'").await.expect("role");
     let weir = Weir::new(&pair, "made", "made", "\n[apply]\nstart = \"now\"\n");
-    let weir = weir.with_user("left", "weir").with_password("LEFT_PASSWORD", "secret");
-    let printed = weir.run(&["setup", "--on", "left"]).await.expect_code(0);
-    pair.source.execute(&printed.stdout).await.expect("setup by the administrator");
-    weir.run(&["setup", "--apply", "--on", "right"]).await.expect_code(0);
-    weir.run(&["run", "--until-caught-up"]).await.expect_code(0);
+    weir.set_up().await;
     assert_eq!(counts(&pair).await, ["1", "1", "1"]);
 
     let refused = weir.run(&["teardown", "--apply"]).await.expect_code(1);

@@ -7,6 +7,7 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, 
 use weir::sandbox::{self, Options, Running, Server};
 
 use crate::harness::{Pair, Weir, execute_in, query_in};
+use crate::rights::{READER, WRITER};
 
 const TABLE: &str = "CREATE TABLE t (id INT PRIMARY KEY, a VARCHAR(20))";
 const FULL: &str = "tls = \"verify-full\"\ntls_ca = \"ca.pem\"\n";
@@ -77,29 +78,27 @@ async fn start(server: Server, authority: &Authority) -> Option<Running> {
     Some(running)
 }
 
-/// Users with all rights, password `secret`, who must come over TLS.
+/// Users without rights, password `secret`, who must come over TLS.
 async fn add_users(server: &Running) {
     let mut sql = String::new();
     match server.kind() {
         Server::Postgres15 | Server::Postgres18 => {
             for user in ["secure", "card", "clear"] {
-                sql += &format!("CREATE ROLE {user} SUPERUSER LOGIN PASSWORD 'secret';");
+                sql += &format!("CREATE ROLE {user} LOGIN PASSWORD 'secret';");
             }
             sql += "SET password_encryption = 'md5';\
-                    CREATE ROLE old SUPERUSER LOGIN PASSWORD 'secret'";
+                    CREATE ROLE old LOGIN PASSWORD 'secret'";
         }
         Server::MariaDb1011 => {
             sql += "INSTALL SONAME 'auth_ed25519';\
                 CREATE USER secure IDENTIFIED VIA ed25519 USING PASSWORD('secret') REQUIRE SSL;\
                 CREATE USER card IDENTIFIED BY 'secret' REQUIRE X509;\
-                CREATE USER old IDENTIFIED VIA mysql_native_password USING PASSWORD('secret');\
-                GRANT ALL ON *.* TO secure, card, old";
+                CREATE USER old IDENTIFIED VIA mysql_native_password USING PASSWORD('secret')";
         }
         Server::MySql97 => {
             sql += "CREATE USER secure IDENTIFIED BY 'secret' REQUIRE SSL;\
                 CREATE USER card IDENTIFIED BY 'secret' REQUIRE X509;\
-                CREATE USER old IDENTIFIED BY 'secret';\
-                GRANT ALL ON *.* TO secure, card, old";
+                CREATE USER old IDENTIFIED BY 'secret'";
         }
     }
     server.execute(&sql).await.expect("users");
@@ -119,14 +118,12 @@ impl Rig {
         let authority = Authority::new("weir's tests");
         let source = start(source, &authority).await?;
         let target = start(target, &authority).await?;
-        let pair = Pair { source, target };
+        let pair = Pair::of(source, target).await;
         pair.create_space("s").await;
         execute_in(&pair.source, "s", TABLE).await;
         execute_in(&pair.target, "s", TABLE).await;
         let weir = Weir::new(&pair, "tls", "s", "\n[apply]\nstart = \"now\"\n");
         weir.set_up().await;
-        let weir = weir.with_password("LEFT_PASSWORD", "secret");
-        let weir = weir.with_password("RIGHT_PASSWORD", "secret");
         let plain = std::fs::read_to_string(weir.config()).expect("weir.toml");
         let rig = Rig { pair, authority, weir, plain, next: 1 };
         rig.put("ca.pem", &rig.authority.pem);
@@ -144,26 +141,29 @@ impl Rig {
     /// Writes the configuration: user and keys of both databases.
     fn configure(&self, left: (&str, &str), right: (&str, &str)) {
         let mut text = self.plain.clone();
-        for (server, variable, (user, keys)) in [
-            (&self.pair.source, "LEFT_PASSWORD", left),
-            (&self.pair.target, "RIGHT_PASSWORD", right),
-        ] {
-            let place = format!("127.0.0.1:{}", server.port());
-            text = text.replace(&format!("{}@{place}", server.user()), &format!("{user}@{place}"));
+        for (usual, variable, (user, keys)) in
+            [(READER, "LEFT_PASSWORD", left), (WRITER, "RIGHT_PASSWORD", right)]
+        {
+            text = text.replace(&format!("{usual}@"), &format!("{user}@"));
             let password = format!("password = {{ env = \"{variable}\" }}\n");
             text = text.replace(&password, &format!("{password}{keys}"));
         }
         std::fs::write(self.weir.config(), text).expect("weir.toml");
     }
 
-    /// One more row must arrive.
+    /// These users get their rights, and one more row must arrive.
     async fn carries(&mut self, left: (&str, &str), right: (&str, &str)) {
         self.configure(left, right);
-        let insert = format!("INSERT INTO t VALUES ({}, '{}')", self.next, left.0);
+        self.weir.grant().await;
+        self.brings(left.0, right.0).await;
+    }
+
+    async fn brings(&mut self, left: &str, right: &str) {
+        let insert = format!("INSERT INTO t VALUES ({}, '{}')", self.next, left);
         execute_in(&self.pair.source, "s", &insert).await;
         self.next += 1;
         let run = self.weir.run(&["run", "--until-caught-up"]).await;
-        assert_eq!(run.code, 0, "{left:?} -> {right:?}\n{}", run.stderr);
+        assert_eq!(run.code, 0, "{left} -> {right}\n{}", run.stderr);
         let sql = "SELECT id, a FROM {space}.t ORDER BY id";
         let rows = query_in(&self.pair.source, "s", sql).await;
         assert_eq!(query_in(&self.pair.target, "s", sql).await, rows);
@@ -199,6 +199,8 @@ async fn show(server: &Running, card: &Card) {
 /// What is wrong at one end is refused, and by name; the other end is in good order.
 async fn refusals(rig: &Rig, left: bool) {
     let server = if left { &rig.pair.source } else { &rig.pair.target };
+    rig.configure(("secure", FULL), ("secure", FULL));
+    rig.weir.grant().await;
     let refuses = async |user: &str, keys: &str, phrase: &str, hint: &str| {
         let (one, good) = ((user, keys), ("secure", FULL));
         let (source, target) = if left { (one, good) } else { (good, one) };
@@ -263,13 +265,8 @@ async fn unix_sockets() {
             assert!(rig.plain.contains(&from));
             rig.plain = rig.plain.replace(&from, &to);
         }
-        for (variable, server) in
-            [("LEFT_PASSWORD", &rig.pair.source), ("RIGHT_PASSWORD", &rig.pair.target)]
-        {
-            rig.weir = rig.weir.with_password(variable, server.password());
-        }
-        let users = [rig.pair.source.user(), rig.pair.target.user()];
-        rig.carries((users[0], ""), (users[1], "")).await;
+        rig.configure((READER, ""), (WRITER, ""));
+        rig.brings(READER, WRITER).await;
     }
 }
 
@@ -345,7 +342,7 @@ async fn servers_without_tls() {
     };
     let target = sandbox::require(Server::Postgres15, Options::default()).await;
     let Some(target) = target.expect("server") else { return };
-    let pair = Pair { source, target };
+    let pair = Pair::of(source, target).await;
     let weir = Weir::new(&pair, "bare", "s", "");
     let text = std::fs::read_to_string(weir.config()).expect("weir.toml");
     for name in ["LEFT", "RIGHT"] {

@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use weir::sandbox::Running;
 
 use super::{SOON, SPACE, load, rows, run_statements, weir_pid};
-use crate::harness::{Outcome, Pair, Weir, execute_in, query_in, until};
+use crate::harness::{Outcome, Pair, Weir, execute_in, query_in, until, url_for};
 use crate::hosts::another_address;
+use crate::rights::WRITER;
 
 const TABLES: [&str; 5] = ["wide", "moved", "moved_on", "turning", "afar"];
 const PLAIN: &str = "[table.wide]\nin.left = \"reload.wide\"\n";
@@ -155,6 +156,7 @@ async fn columns(stage: &Stage<'_>, start: &Files) {
 async fn target_name(stage: &Stage<'_>, start: &Files) {
     let renamed =
         Files { keys: "rename = { \"reload.moved\" = \"moved_on\" }".into(), ..start.clone() };
+    stage.prepare(&renamed).await;
     stage.decide(&renamed, "goes to reload.moved_on instead of reload.moved").await;
     stage.on_source("INSERT INTO moved VALUES (2, 'b', 2, 2)").await;
     stage.expect("moved_on", &["2\tb\t2"]).await;
@@ -165,7 +167,7 @@ async fn target_name(stage: &Stage<'_>, start: &Files) {
 /// A link that is new, one whose database is away, and one that goes.
 async fn links(stage: &Stage<'_>, start: &Files) {
     let (port, pipe) = another_address(stage.pair.target.port()).await;
-    let url = stage.pair.target.url();
+    let url = url_for(WRITER, &stage.pair.target.url());
     let url = url.replace(&stage.pair.target.port().to_string(), &port.to_string());
     let password = "password = { env = \"RIGHT_PASSWORD\" }";
     let databases = format!("[database.far]\nurl = \"{url}\"\n{password}\n");
