@@ -43,6 +43,7 @@ CREATE TABLE weir.missed (
   link varchar(40) NOT NULL,
   table_name varchar(255) NOT NULL,
   key_values longtext NOT NULL,
+  reason varchar(16) NOT NULL,
   noted_at datetime(6) NOT NULL,
   PRIMARY KEY (id),
   KEY name_link (name, link)

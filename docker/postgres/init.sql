@@ -43,6 +43,7 @@ CREATE TABLE weir.missed (
   link varchar(40) NOT NULL,
   table_name varchar(255) NOT NULL,
   key_values text NOT NULL,
+  reason varchar(16) NOT NULL,
   noted_at timestamp(6) NOT NULL
 );
 CREATE INDEX missed_name_link ON weir.missed (name, link);

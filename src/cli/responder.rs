@@ -120,7 +120,6 @@ fn reached(handle: &LinkHandle, position: &str) -> Answer {
         }
     };
     let status = handle.status();
-    let reached =
-        !status.refetching && status.seen.as_ref().is_some_and(|seen| seen.reaches(&position));
+    let reached = status.has_reached(&position);
     ok(serde_json::json!({ "reached": reached, "link": Line::of(&handle.link, &status) }))
 }

@@ -38,6 +38,8 @@ pub(super) struct Line {
     pub(super) changes: u64,
     rows: u64,
     missed: u64,
+    #[serde(default)]
+    partial: u64,
     refetched: u64,
     retries: u64,
     pub(super) error: Option<Trouble>,
@@ -82,6 +84,7 @@ impl Line {
             changes: status.counters.changes,
             rows: status.counters.rows,
             missed: status.counters.missed,
+            partial: status.counters.partial,
             refetched: status.counters.refetched,
             retries: status.counters.retries,
             error: status.error.as_ref().map(Trouble::from),

@@ -16,12 +16,13 @@ use crate::config::ApplyOptions;
 use crate::error::{Error, Kind, Result};
 use crate::link::batch::Batch;
 use crate::link::isolate;
-use crate::link::ports::{Slice, Target};
+use crate::link::notes::OpenNotes;
+use crate::link::ports::{MissedKey, Slice, Target};
 use crate::link::queue::{PartReceiver, Queued};
 use crate::link::refetch::{Refetch, RefetchedRow};
 use crate::link::report::Report;
 use crate::link::steps;
-use crate::model::{Part, Verb, Witness};
+use crate::model::{Part, Witness};
 use crate::plan::LinkPlan;
 use crate::position::Position;
 
@@ -77,7 +78,7 @@ impl Applier {
         let mut draining: Option<usize> = None;
         loop {
             self.refetch_between_batches().await?;
-            self.report.refetching(!self.refetch.is_done());
+            self.report.settled(self.refetch.settled(&self.seen), self.refetch.is_done());
             if let Some(finish) = self.finished(draining) {
                 self.write_progress().await?;
                 return Ok(finish);
@@ -110,9 +111,9 @@ impl Applier {
     }
 
     fn finished(&self, draining: Option<usize>) -> Option<Finish> {
-        if self.until.as_ref().is_some_and(|until| self.seen.reaches(until))
-            && self.refetch.is_done()
-        {
+        let settled = self.refetch.settled(&self.seen);
+        let reached = |until: &Position| settled.is_some_and(|settled| settled.reaches(until));
+        if self.until.as_ref().is_some_and(reached) {
             return Some(Finish::CaughtUp);
         }
         (draining == Some(0)).then_some(Finish::Drained)
@@ -180,6 +181,10 @@ impl Applier {
                 let table = table.map(|table| isolate::describe(table)).unwrap_or_default();
                 error.within(format!("{table}, change {number} of the transaction after {after}"))
             })?;
+            let note = note.or_else(|| {
+                let open = || !self.refetch.is_done() || batch.has_notes();
+                steps::follow(&self.plan, prepared.as_ref()).filter(|_| open())
+            });
             batch.push_beside(note);
             batch.push(prepared);
         }
@@ -223,7 +228,7 @@ impl Applier {
         if let Some(oldest_us) = batch.oldest_us() {
             self.report.unapplied(oldest_us);
         }
-        self.refetch.touch(&self.plan, batch.prepared())?;
+        self.refetch.changing(&self.plan, batch.prepared())?;
         let steps = steps::merge(&self.plan, batch.prepared());
         let open = (!batch.sliced).then_some(&self.witness);
         let slice = Slice { open, steps: &steps, settled: &[], close };
@@ -237,7 +242,7 @@ impl Applier {
             Err(error) => return Err(error),
         };
         self.report.steps(&self.plan, &steps);
-        self.noted(applied.missed.len());
+        self.noted(&applied.missed);
         batch.slice_applied();
         Ok(())
     }
@@ -250,7 +255,7 @@ impl Applier {
         match isolate::replay(&self.plan, target, batch, open, close).await? {
             isolate::Replayed::Applied { missed, steps } => {
                 self.report.steps(&self.plan, &steps);
-                self.noted(missed);
+                self.noted(&missed);
                 batch.slice_applied();
                 Ok(())
             }
@@ -286,12 +291,12 @@ impl Applier {
     /// Commits whole transactions in the source's order; a refusal among them is located too.
     async fn close_quietly(&mut self, batch: Batch) -> Result<()> {
         let Some(commit) = batch.last_commit().cloned() else { return Ok(()) };
-        self.refetch.touch(&self.plan, batch.prepared())?;
+        self.refetch.changing(&self.plan, batch.prepared())?;
         let (open, close) = (Some(&self.witness), Some(&commit.position));
         let target = self.target.as_mut();
         match isolate::replay(&self.plan, target, &batch, open, close).await? {
             isolate::Replayed::Applied { missed, steps } => {
-                self.noted(missed);
+                self.noted(&missed);
                 self.report.steps(&self.plan, &steps);
             }
             isolate::Replayed::Refused { error, .. } => {
@@ -359,8 +364,7 @@ impl Applier {
         };
         self.target.apply(slice).await?;
         self.committed(seen);
-        let noted_anew = prepared.iter().filter(|one| one.verb() == Verb::Note).count();
-        self.report.refetched(settled.len() - noted_anew, &self.witness);
+        self.report.refetched(OpenNotes::of(settled.iter()), &self.witness);
         Ok(())
     }
 
@@ -371,10 +375,10 @@ impl Applier {
         self.written_at = Instant::now();
     }
 
-    fn noted(&mut self, missed: usize) {
-        if missed > 0 {
+    fn noted(&mut self, missed: &[MissedKey]) {
+        if !missed.is_empty() {
             self.refetch.notes_were_made();
-            self.report.missed(missed);
+            self.report.noted(OpenNotes::of(missed.iter()));
         }
     }
 }

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use crate::link::steps::Prepared;
-use crate::model::Commit;
+use crate::model::{Commit, Verb};
 use crate::position::Position;
 
 /// The end of a transaction within a batch.
@@ -111,6 +111,11 @@ impl Batch {
     /// The prepared changes, in source order.
     pub(super) fn prepared(&self) -> &[Prepared] {
         &self.prepared
+    }
+
+    /// Whether rows of it are to be read again.
+    pub(super) fn has_notes(&self) -> bool {
+        self.prepared.iter().any(|change| change.verb() == Verb::Note)
     }
 
     /// The last commit in it.

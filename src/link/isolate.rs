@@ -15,7 +15,7 @@ use std::ops::Range;
 use crate::error::{Error, Kind, Result};
 use crate::link::batch::Batch;
 use crate::link::deferral::{Deferral, Round};
-use crate::link::ports::{Slice, Target};
+use crate::link::ports::{MissedKey, Slice, Target};
 use crate::link::steps;
 use crate::model::{Step, Verb, Witness};
 use crate::plan::LinkPlan;
@@ -35,8 +35,8 @@ const REFERRED: &str = "rows refer to what TRUNCATE removes: drop the foreign ke
 pub(super) enum Replayed {
     /// It passed (and is committed, if `close` was given).
     Applied {
-        /// Rows that updates did not find.
-        missed: usize,
+        /// Rows that are to be read again.
+        missed: Vec<MissedKey>,
         /// What was done.
         steps: Vec<Step>,
     },
@@ -66,7 +66,7 @@ pub(super) async fn replay(
     let all = steps::unmerged(plan, batch.prepared());
     match target.apply(Slice { open, steps: &all, settled: &[], close }).await {
         Ok(applied) => {
-            return Ok(Replayed::Applied { missed: applied.missed.len(), steps: all });
+            return Ok(Replayed::Applied { missed: applied.missed, steps: all });
         }
         Err(error) if is_about_a_row(&error) => {}
         Err(error) => return Err(error),
@@ -74,7 +74,8 @@ pub(super) async fn replay(
     if open.is_some() {
         target.apply(Slice { open, steps: &[], settled: &[], close: None }).await?;
     }
-    let mut singly = Singly { plan, target, batch, missed: 0, waiting: Deferral::default() };
+    let mut singly =
+        Singly { plan, target, batch, missed: Vec::new(), waiting: Deferral::default() };
     for transaction in batch.transactions() {
         if let Some((index, error)) = singly.transaction(transaction).await? {
             let mut error = locate(plan, batch, index, error);
@@ -84,9 +85,12 @@ pub(super) async fn replay(
             return Ok(Replayed::Refused { index, error });
         }
     }
-    let missed = singly.missed;
+    let mut missed = singly.missed;
     match target.apply(Slice { open: None, steps: &[], settled: &[], close }).await {
-        Ok(applied) => Ok(Replayed::Applied { missed: missed + applied.missed.len(), steps: all }),
+        Ok(applied) => {
+            missed.extend(applied.missed);
+            Ok(Replayed::Applied { missed, steps: all })
+        }
         Err(error) if is_about_a_row(&error) => Ok(Replayed::Refused {
             index: 0,
             error: error.within(format!(
@@ -103,7 +107,7 @@ struct Singly<'a> {
     plan: &'a LinkPlan,
     target: &'a mut dyn Target,
     batch: &'a Batch,
-    missed: usize,
+    missed: Vec<MissedKey>,
     /// Changes that wait for later ones of their transaction.
     waiting: Deferral<'a>,
 }
@@ -164,7 +168,7 @@ impl Singly<'_> {
         let slice = Slice { open: None, steps: &one, settled: &[], close: None };
         match self.target.apply(slice).await {
             Ok(applied) => {
-                self.missed += applied.missed.len();
+                self.missed.extend(applied.missed);
                 Ok(None)
             }
             Err(error) if is_about_a_row(&error) => {

@@ -14,6 +14,7 @@ mod isolate;
 pub mod joining;
 pub mod lag;
 pub mod ledger;
+pub mod notes;
 pub mod observer;
 pub mod ports;
 pub mod queue;

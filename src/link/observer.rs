@@ -43,7 +43,10 @@ pub trait Observer: Send + Sync {
     /// Updates found no row.
     fn missed(&self, _link: &LinkName, _rows: u64) {}
 
-    /// Missed rows were read again and written (or found gone).
+    /// Rows came of which the log holds a part only.
+    fn partial(&self, _link: &LinkName, _rows: u64) {}
+
+    /// Such rows were read again and written (or found gone).
     fn refetched(&self, _link: &LinkName, _rows: u64) {}
 
     /// An error ended the link's attempt; it will retry or halt as the kind says.

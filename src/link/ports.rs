@@ -20,6 +20,7 @@ pub use crate::plan::{Finding, Selection};
 use crate::position::Position;
 
 pub use crate::link::ledger::{Checkpoint, Ledger};
+pub use crate::link::notes::{MissedKey, Note, Notes, Why};
 
 /// A boxed future of a port.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
@@ -438,26 +439,18 @@ pub struct Slice<'a> {
     pub open: Option<&'a Witness>,
     /// What to do, in order.
     pub steps: &'a [Step],
-    /// Notes of `weir.missed` to settle in this transaction (refetched, gone at the source, or noted
-    /// anew by `steps`): those that a [`Target::missed`] has found, none made since.
+    /// Notes of `weir.missed` to settle in this transaction (refetched, or gone): those that a
+    /// [`Target::missed`] has found, none made since.
     pub settled: &'a [MissedKey],
     /// Present on the last slice: write this position to the witness and commit.
     pub close: Option<&'a Position>,
 }
 
-/// A key whose row was not found by an update.
-#[derive(Clone, Debug, PartialEq)]
-pub struct MissedKey {
-    /// Index of the table in the link's plan.
-    pub table: usize,
-    /// Values of the match key, in key order, as the target holds them.
-    pub key: Row,
-}
-
 /// What a slice did.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Applied {
-    /// Updates and rekeys that found no row; noted in `weir.missed` in the same transaction.
+    /// Updates and rekeys that found no row, and rows of [`Verb::Note`](crate::model::Verb::Note);
+    /// noted in `weir.missed` in the same transaction.
     pub missed: Vec<MissedKey>,
 }
 
@@ -488,7 +481,6 @@ pub trait Target: Send {
     /// Rolls an open transaction back.
     fn rollback(&mut self) -> Pending<'_, ()>;
 
-    /// The link's notes in `weir.missed`, oldest first, at most `limit`. One key may come
-    /// more than once.
-    fn missed(&mut self, limit: usize) -> Pending<'_, Vec<MissedKey>>;
+    /// The link's notes in `weir.missed`, at most `limit` of them.
+    fn missed(&mut self, limit: usize) -> Pending<'_, Notes>;
 }

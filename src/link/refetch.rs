@@ -2,10 +2,14 @@
 //! own applier, under the window rule.
 //!
 //! The notes in `weir.missed` are the queue: they survive a restart, and a note is settled in the
-//! transaction that writes its row (or finds it gone at the source). A key that was touched
-//! meanwhile is noted anew, behind all others, so that busy rows hold up none. One window at a time, over at
-//! most [`KEYS_MAX`] keys of one table, reads on the side connection while the stream goes on.
+//! transaction that writes its row (or finds it gone). One window at a time, over at most
+//! [`KEYS_MAX`] keys of one table, reads on the side connection while the stream goes on.
+//!
+//! New notes may come for ever, behind those that are there. So what is told of is not only that none
+//! is open, but also up to which position none is: a mark is set at a position, and reached once
+//! every note of then is settled.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -14,11 +18,12 @@ use tokio::time::Instant;
 use crate::error::{Disposition, Error, Kind, Result};
 use crate::link::backoff::Backoff;
 use crate::link::isolate;
-use crate::link::ports::{MissedKey, Scanned, Target};
+use crate::link::notes::OpenNotes;
+use crate::link::ports::{MissedKey, Notes, Scanned, Target};
 use crate::link::side::{Answer, Request};
 use crate::link::steps::{self, Act, Prepared};
-use crate::link::window::{HandedOn, Reading, Window};
-use crate::model::{Change, Op, Verb};
+use crate::link::window::{HandedOn, Reading, Since, Window};
+use crate::model::{Change, Op, Row, Value};
 use crate::plan::LinkPlan;
 use crate::position::Position;
 
@@ -39,8 +44,18 @@ pub(super) struct Refetch {
     notes: bool,
     due: Instant,
     backoff: Backoff,
-    /// What the last look at the notes found: how many, and whether these were all.
-    found: Option<(usize, bool)>,
+    /// What the last look at the notes found, and whether these were all.
+    found: Option<(OpenNotes, bool)>,
+    mark: Option<Mark>,
+    /// Up to here no note is open, as far as marks tell.
+    reached: Option<Position>,
+}
+
+/// A position, and the newest note of then.
+#[derive(Debug)]
+struct Mark {
+    position: Position,
+    newest: u64,
 }
 
 enum State {
@@ -49,8 +64,7 @@ enum State {
     Waiting { window: Window, scanned: Scanned },
 }
 
-/// A note's key with the row as it is at the source, or with a note where it must be read again;
-/// `None` where it is gone there.
+/// A note's key with the row as it is at the source; `None` where nothing is to be written.
 pub(super) type RefetchedRow = (Option<Prepared>, MissedKey);
 
 /// Rows to write and notes to settle, all of one table.
@@ -63,10 +77,9 @@ impl Refetched {
     /// Says which table's rows could not be written.
     pub(super) fn locate(&self, plan: &LinkPlan, error: Error) -> Error {
         match plan.tables.get(self.table) {
-            Some(table) if isolate::is_about_a_row(&error) => error.within(format!(
-                "{}, rows read again after updates that did not find them",
-                isolate::describe(table)
-            )),
+            Some(table) if isolate::is_about_a_row(&error) => {
+                error.within(format!("{}, rows read again at the source", isolate::describe(table)))
+            }
             _ => error,
         }
     }
@@ -89,6 +102,8 @@ impl Refetch {
             due: Instant::now(),
             backoff,
             found: None,
+            mark: None,
+            reached: None,
         }
     }
 
@@ -97,9 +112,15 @@ impl Refetch {
         self.notes = true;
     }
 
-    /// How many notes the last look found and whether these were all, told once.
-    pub(super) fn take_found(&mut self) -> Option<(usize, bool)> {
+    /// Which notes the last look found and whether these were all, told once.
+    pub(super) fn take_found(&mut self) -> Option<(OpenNotes, bool)> {
         self.found.take()
+    }
+
+    /// Up to where nothing is missing in the target, when everything up to `applied` is applied.
+    /// `None`: not known yet.
+    pub(super) fn settled<'a>(&'a self, applied: &'a Position) -> Option<&'a Position> {
+        if self.is_done() { Some(applied) } else { self.reached.as_ref() }
     }
 
     /// Whether no note is known to be open.
@@ -113,7 +134,7 @@ impl Refetch {
     }
 
     /// Changes that go into the target now: while a window is open its rows must know.
-    pub(super) fn touch(&mut self, plan: &LinkPlan, prepared: &[Prepared]) -> Result<()> {
+    pub(super) fn changing(&mut self, plan: &LinkPlan, prepared: &[Prepared]) -> Result<()> {
         let window = match &mut self.state {
             State::Idle => return Ok(()),
             State::Reading { window, .. } | State::Waiting { window, .. } => window,
@@ -121,14 +142,7 @@ impl Refetch {
         let index = window.table;
         let table = steps::table(plan, index)?;
         for change in prepared.iter().filter(|change| change.table == index) {
-            for step in steps::unmerged(plan, std::slice::from_ref(change)) {
-                if step.verb == Verb::Truncate {
-                    window.truncate();
-                }
-                for key in steps::keys(table, &step) {
-                    window.touch(steps::key_text(&key));
-                }
-            }
+            window.change(table, change);
         }
         Ok(())
     }
@@ -210,28 +224,33 @@ impl Refetch {
         target: &mut dyn Target,
         applied: &Position,
     ) -> Result<()> {
-        let notes = target.missed(KEYS_MAX).await?;
-        self.found = Some((notes.len(), notes.len() < KEYS_MAX));
-        let Some(first) = notes.first() else {
+        let Notes { oldest, newest } = target.missed(KEYS_MAX).await?;
+        let all = oldest.len() < KEYS_MAX;
+        self.found = Some((OpenNotes::of(oldest.iter().map(|note| &note.missed)), all));
+        let Some(first) = oldest.first() else {
             self.notes = false;
             return Ok(());
         };
-        let table = first.table;
-        let mut keys = Vec::new();
-        let mut known = std::collections::HashSet::new();
-        for note in notes.into_iter().filter(|note| note.table == table) {
-            if known.insert(steps::key_text(&note.key)) {
-                keys.push(note.key);
-            }
+        if self.mark.as_ref().is_none_or(|mark| first.id > mark.newest) {
+            let mark = Mark { position: applied.clone(), newest };
+            self.reached =
+                self.mark.replace(mark).map(|mark| mark.position).or(self.reached.take());
         }
-        let window = Window::open(table, keys, applied.clone(), self.handed_on.mark());
+        let table = first.missed.table;
+        let mut known = std::collections::HashSet::new();
+        let notes = oldest
+            .into_iter()
+            .map(|note| note.missed)
+            .filter(|note| note.table == table && known.insert(steps::key_text(&note.key)));
+        let window = Window::open(table, notes.collect(), applied.clone(), self.handed_on.mark());
         self.request(plan, &window, Duration::ZERO).await?;
         self.state = State::Reading { window, scans: 1, arrived: None };
         Ok(())
     }
 
     async fn request(&self, plan: &LinkPlan, window: &Window, delay: Duration) -> Result<()> {
-        let keys = window.keys.iter().map(|key| steps::source_key(plan, window.table, key));
+        let notes = window.notes.iter();
+        let keys = notes.map(|note| steps::source_key(plan, window.table, &note.key));
         let request = Request { table: window.table, keys: keys.collect::<Result<_>>()?, delay };
         self.requests
             .send(request)
@@ -244,7 +263,7 @@ impl Refetch {
             let table = steps::table(plan, window.table)?;
             tracing::warn!(
                 table = %table.source.name,
-                rows = window.keys.len(),
+                rows = window.notes.len(),
                 "rows to be read again are still hidden by transactions at the source; trying later"
             );
             self.due = Instant::now() + self.backoff.next_wait();
@@ -260,50 +279,57 @@ impl Refetch {
         window: &Window,
         scanned: Scanned,
     ) -> Result<Option<Refetched>> {
-        if scanned.rows.len() != window.keys.len() {
+        if scanned.rows.len() != window.notes.len() {
             return Err(Error::new(Kind::Internal, "a scan answered for another number of keys"));
         }
         let table = window.table;
-        let (mut rows, mut again) = (Vec::new(), Vec::new());
-        for (key, row) in window.keys.iter().zip(scanned.rows) {
-            let note = MissedKey { table, key: key.clone() };
-            if window.is_touched(&steps::key_text(key)) {
-                let anew = Prepared { table, act: Act::Note { key: key.clone() } };
-                again.push((Some(anew), note));
-                continue;
-            }
-            let prepared = match row {
-                Some(after) => {
-                    let change = Change { table, op: Op::Insert { after }, reshaped: false };
-                    steps::prepare(plan, &change)
-                        .map_err(|error| error.within("a row read again at the source"))?
+        let mut rows = Vec::with_capacity(window.notes.len());
+        for (note, row) in window.notes.iter().zip(scanned.rows) {
+            let prepared = match (window.since(&note.key), row) {
+                (Some(Since::Laid(values)), Some(row)) => {
+                    Some(laid_over(plan, table, row, values)?)
                 }
-                None => None,
+                _ => None,
             };
-            rows.push((prepared, note));
+            rows.push((prepared, note.clone()));
         }
         tracing::info!(
             table = %steps::table(plan, table)?.source.name,
-            present = rows.iter().filter(|(row, _)| row.is_some()).count(),
+            written = rows.iter().filter(|(row, _)| row.is_some()).count(),
             gone = rows.iter().filter(|(row, _)| row.is_none()).count(),
-            touched = again.len(),
-            "rows that updates did not find were read again"
+            "rows were read again at the source"
         );
-        if rows.is_empty() {
-            self.due = Instant::now() + self.backoff.next_wait();
-        } else {
-            self.backoff.reset();
-            self.due = Instant::now();
-        }
-        rows.append(&mut again);
+        self.backoff.reset();
+        self.due = Instant::now();
         Ok((!rows.is_empty()).then_some(Refetched { rows, table }))
     }
+}
+
+/// A row as it was read, under what has changed since.
+fn laid_over(
+    plan: &LinkPlan,
+    table: usize,
+    read: Row,
+    newer: &BTreeMap<usize, Value>,
+) -> Result<Prepared> {
+    let change = Change { table, op: Op::Insert { after: read }, reshaped: false };
+    let prepared = steps::prepare(plan, &change)
+        .map_err(|error| error.within("a row read again at the source"))?;
+    let Some(Prepared { act: Act::Upsert { columns: None, mut row }, .. }) = prepared else {
+        return Err(Error::new(Kind::Internal, "a row read again at the source is not whole"));
+    };
+    for (column, value) in newer {
+        if let Some(place) = row.0.get_mut(*column) {
+            place.clone_from(value);
+        }
+    }
+    Ok(Prepared { table, act: Act::Upsert { columns: None, row } })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Row, Value};
+    use crate::link::ports::Why;
     use crate::plan::fixtures;
     use crate::position::Lsn;
 
@@ -332,34 +358,45 @@ mod tests {
         assert_eq!(refetch.wake().await.expect_err("halts").kind(), Kind::Privilege);
     }
 
-    /// Broken if a row that changes all the time kept the notes of all others from being served, or
-    /// were written as it was before its change.
-    #[test]
-    fn a_busy_row_goes_behind_the_others() {
-        let columns = || vec![fixtures::column("id", fixtures::BIGINT, "bigint")];
+    fn plan() -> LinkPlan {
+        let columns =
+            || ["id", "n"].map(|name| fixtures::column(name, fixtures::BIGINT, "bigint")).into();
         let tables = ["public", "my_db"].map(|schema| fixtures::table(schema, "t", columns()));
         let config = fixtures::config(vec![fixtures::replicate("pg", "my", &["public.t"])], vec![]);
         let link = fixtures::link("pg", "my");
-        let plan = crate::plan::plan(&config, &link, &tables[..1], &tables[1..]).expect("a plan");
-        let row = |id| Row::from(vec![Value::Int(id)]);
+        crate::plan::plan(&config, &link, &tables[..1], &tables[1..]).expect("a plan")
+    }
+
+    fn row(values: &[i64]) -> Row {
+        values.iter().copied().map(Value::Int).collect()
+    }
+
+    /// Broken if a row that changes all the time were never written, were written as it was before
+    /// its change, or if one that went came back.
+    #[test]
+    fn a_busy_row_is_written_as_it_is_now() {
+        let plan = plan();
         let at = || Position::Postgres(Lsn(1));
-        let mut window = Window::open(0, vec![row(1), row(2), row(3)], at(), 0);
-        window.touch(steps::key_text(&row(1)));
-        let rows = vec![Some(row(1)), Some(row(2)), None];
+        let note = |key| MissedKey { table: 0, key: row(&[key]), why: Why::NoRow };
+        let mut window = Window::open(0, [1, 2, 3, 4].map(note).into(), at(), 0);
+        let update = Act::Update { columns: None, row: row(&[1, 9]) };
+        let delete = Act::Delete { key: row(&[4]) };
+        for act in [update, delete] {
+            window.change(&plan.tables[0], &Prepared { table: 0, act });
+        }
+        let rows = vec![Some(row(&[1, 1])), Some(row(&[2, 2])), None, Some(row(&[4, 4]))];
         let scanned = Scanned { low: at(), high: at(), in_progress: Vec::new(), rows };
         let (mut refetch, ..) = reading();
         let found = refetch.finish(&plan, &window, scanned).expect("read").expect("rows");
-        let verbs = found
-            .rows
-            .iter()
-            .map(|(row, note)| (row.as_ref().map(Prepared::verb), steps::key_text(&note.key)));
+        let written = found.rows.iter().map(|(written, note)| {
+            let act = written.as_ref().map(|one| one.act.clone());
+            (act, steps::key_text(&note.key))
+        });
+        let upsert = |values: &[i64]| Some(Act::Upsert { columns: None, row: row(values) });
+        let key = |key: i64| steps::key_text(&row(&[key]));
         assert_eq!(
-            verbs.collect::<Vec<_>>(),
-            [
-                (Some(Verb::Upsert), steps::key_text(&row(2))),
-                (None, steps::key_text(&row(3))),
-                (Some(Verb::Note), steps::key_text(&row(1))),
-            ]
+            written.collect::<Vec<_>>(),
+            [(upsert(&[1, 9]), key(1)), (upsert(&[2, 2]), key(2)), (None, key(3)), (None, key(4))]
         );
     }
 }

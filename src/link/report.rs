@@ -10,6 +10,7 @@ use crate::config::LinkName;
 use crate::error::Error;
 use crate::link::batch::Batch;
 use crate::link::ledger::Progress;
+use crate::link::notes::OpenNotes;
 use crate::link::observer::{BatchReport, Observer, RowCount};
 use crate::link::status::{Board, now_us};
 use crate::model::{Step, Verb, Witness};
@@ -24,7 +25,8 @@ pub(super) struct Report {
     progress: watch::Sender<Progress>,
     rows: Vec<RowCount>,
     began: Instant,
-    refetching: Option<bool>,
+    /// What was told last of rows that are read again.
+    settled: Option<(Option<Position>, bool)>,
 }
 
 impl Report {
@@ -36,7 +38,10 @@ impl Report {
         progress: watch::Sender<Progress>,
     ) -> Self {
         let (rows, began) = (Vec::new(), Instant::now());
-        Report { link, observer, board, progress, rows, began, refetching: None }
+        let mut report = Report { link, observer, board, progress, rows, began, settled: None };
+        // Notes of an earlier run may be open: not until they are read is everything there.
+        report.settled(None, false);
+        report
     }
 
     /// A batch begins; its oldest commit is not later than now.
@@ -150,42 +155,58 @@ impl Report {
         );
     }
 
-    /// Whether rows that updates did not find may be missing still.
-    pub(super) fn refetching(&mut self, now: bool) {
-        if self.refetching != Some(now) {
-            self.refetching = Some(now);
-            self.board.update(|status| status.refetching = now);
+    /// Up to where no row is missing; `done`: up to everything that is seen.
+    pub(super) fn settled(&mut self, position: Option<&Position>, done: bool) {
+        // What is seen tells it then.
+        let position = position.filter(|_| !done);
+        if self.settled.as_ref().is_some_and(|(at, was)| at.as_ref() == position && *was == done) {
+            return;
         }
-    }
-
-    /// Updates found no row. Told before the commit that leaves them out.
-    pub(super) fn missed(&mut self, rows: usize) {
-        self.refetching(true);
-        self.observer.missed(&self.link, rows as u64);
+        self.settled = Some((position.cloned(), done));
         self.board.update(|status| {
-            status.counters.missed += rows as u64;
-            let open = status.missed_open.unwrap_or_default();
-            status.missed_open = Some(open.saturating_add(rows as u64));
+            let goes_on = status.refetching && status.settled.as_ref() == position;
+            let since_us = status.noted_since_us.filter(|_| goes_on).unwrap_or_else(now_us);
+            status.noted_since_us = (!done).then_some(since_us);
+            status.refetching = !done;
+            status.settled = position.cloned();
         });
-        tracing::info!(link = %self.link, rows, "updates found no row; reading them again");
     }
 
-    /// Missed rows were written or found gone.
-    pub(super) fn refetched(&mut self, rows: usize, witness: &Witness) {
-        self.rows.clear();
-        self.observer.refetched(&self.link, rows as u64);
+    /// Rows are to be read again. Told before the commit that leaves them out.
+    pub(super) fn noted(&mut self, notes: OpenNotes) {
+        let known = self.settled.take().and_then(|(position, _)| position);
+        self.settled(known.as_ref(), false);
+        let OpenNotes { missed, partial } = notes;
+        self.observer.missed(&self.link, missed);
+        self.observer.partial(&self.link, partial);
         self.board.update(|status| {
-            status.counters.refetched += rows as u64;
-            status.missed_open = status.missed_open.map(|open| open.saturating_sub(rows as u64));
+            status.counters.missed += missed;
+            status.counters.partial += partial;
+            let open = status.open_notes.unwrap_or_default();
+            status.open_notes = Some(open.with(notes, u64::saturating_add));
+        });
+        if missed > 0 {
+            tracing::info!(link = %self.link, rows = missed, "updates found no row; reading them again");
+        }
+        tracing::debug!(link = %self.link, rows = partial, "rows came in part; reading them again");
+    }
+
+    /// Rows were read again, and written or found gone.
+    pub(super) fn refetched(&mut self, notes: OpenNotes, witness: &Witness) {
+        self.rows.clear();
+        self.observer.refetched(&self.link, notes.missed + notes.partial);
+        self.board.update(|status| {
+            status.counters.refetched += notes.missed + notes.partial;
+            status.open_notes = status.open_notes.map(|open| open.with(notes, u64::saturating_sub));
         });
         self.moved(witness);
     }
 
-    /// The open notes were read, `rows` of them; `all` unless there may be more.
-    pub(super) fn open_notes(&self, rows: usize, all: bool) {
+    /// The open notes were read; `all` unless there may be more.
+    pub(super) fn open_notes(&self, found: OpenNotes, all: bool) {
         self.board.update(|status| {
-            let known = status.missed_open.filter(|_| !all).unwrap_or_default();
-            status.missed_open = Some(known.max(rows as u64));
+            let known = status.open_notes.filter(|_| !all).unwrap_or_default();
+            status.open_notes = Some(known.with(found, u64::max));
         });
     }
 }

@@ -6,6 +6,7 @@ use tokio::sync::watch;
 use crate::error::Kind;
 use crate::link::lag::LagInputs;
 use crate::link::ledger::HaltRecord;
+use crate::link::notes::OpenNotes;
 use crate::link::ports::Retention;
 use crate::position::Position;
 
@@ -66,6 +67,8 @@ pub struct Counters {
     pub retries: u64,
     /// Updates that found no row.
     pub missed: u64,
+    /// Rows that the log held in part only.
+    pub partial: u64,
     /// Rows read again at the source and written.
     pub refetched: u64,
 }
@@ -90,8 +93,10 @@ pub struct LinkStatus {
     /// A head of the source's log that was looked at and is not reached yet, and when that was (our
     /// clock, microseconds since 1970). Only of a link that streams.
     pub ahead: Option<(Position, i64)>,
-    /// Rows that an update did not find may be missing still: they are being read again.
+    /// Rows up to `seen` may be missing still or not be whole: they are being read again.
     pub refetching: bool,
+    /// Up to here none is, while some are read again.
+    pub settled: Option<Position>,
     /// The source's head as it was asked for last, and the number of that question.
     pub mark: Option<(u64, Position)>,
     /// `seq` of the witness.
@@ -106,9 +111,10 @@ pub struct LinkStatus {
     pub retention: Retention,
     /// Bytes between reading and applying, while the link runs.
     pub queue_bytes: Option<u64>,
-    /// Open notes of updates that found no row; at least so many where they are more than the link
-    /// reads at once.
-    pub missed_open: Option<u64>,
+    /// Since when at least the oldest open note is there, microseconds since 1970.
+    pub noted_since_us: Option<i64>,
+    /// Open notes; at least so many where they are more than the link reads at once.
+    pub open_notes: Option<OpenNotes>,
     /// Sums.
     pub counters: Counters,
 }
@@ -149,6 +155,19 @@ impl LinkStatus {
         } else {
             self.ahead.get_or_insert((head, looked_us));
         }
+    }
+
+    /// Whether nothing up to `position` is missing on the target, rows that are read again included.
+    pub fn has_reached(&self, position: &Position) -> bool {
+        let settled = if self.refetching { &self.settled } else { &self.seen };
+        settled.as_ref().is_some_and(|settled| settled.reaches(position))
+    }
+
+    /// At least how long the oldest open note waits, in seconds; `None` before the first look.
+    pub fn refetch_seconds(&self, now_us: i64) -> Option<f64> {
+        self.open_notes?;
+        let since_us = self.noted_since_us.unwrap_or(now_us);
+        Some(now_us.saturating_sub(since_us).max(0) as f64 / 1e6)
     }
 
     /// Kind of the error, if there is one.

@@ -35,23 +35,10 @@ pub(super) fn table(plan: &LinkPlan, index: usize) -> Result<&TablePlan> {
         .ok_or_else(|| Error::new(Kind::Internal, format!("there is no table number {index}")))
 }
 
-/// The match keys that a step writes, old and new.
-pub(super) fn keys<'a>(plan: &'a TablePlan, step: &'a Step) -> impl Iterator<Item = Row> + 'a {
-    let width = plan.key.len();
-    let places: Vec<Option<usize>> =
-        plan.key.iter().map(|key| step.columns.iter().position(|column| column == key)).collect();
-    step.rows.iter().flat_map(move |row| {
-        let listed = |offset: usize| -> Option<Row> {
-            places.iter().map(|place| row.get(offset + (*place)?).cloned()).collect()
-        };
-        let old = || row.get(..width).map(|key| key.iter().cloned().collect());
-        match step.verb {
-            Verb::Upsert | Verb::Update => [listed(0), None],
-            Verb::Rekey => [old(), listed(width)],
-            Verb::Delete | Verb::Note => [old(), None],
-            Verb::Truncate => [None, None],
-        }
-        .into_iter()
-        .flatten()
-    })
+/// What has a row read again that changes its key, where its note may stand under the old one: what
+/// is known of a row that others may refer to is written before the rest is read.
+pub(super) fn follow(plan: &LinkPlan, change: Option<&Prepared>) -> Option<Prepared> {
+    let change = change.filter(|change| change.verb() == Verb::Rekey)?;
+    let table = plan.tables.get(change.table).filter(|table| table.parent)?;
+    Some(Prepared { table: change.table, act: Act::Note { key: change.key(table) } })
 }

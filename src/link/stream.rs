@@ -100,9 +100,7 @@ fn start(
     let newest = Progress::of(&witness, link.board.get().lag.last_applied_us);
     let (progress, settled) = watch::channel(newest);
     let observer = Arc::clone(&link.observer);
-    let mut report = Report::new(link.name().clone(), observer, link.board.clone(), progress);
-    // Notes of an earlier run may be open: not until they are read is everything there.
-    report.refetching(true);
+    let report = Report::new(link.name().clone(), observer, link.board.clone(), progress);
     report.moved(&witness);
     let (requests, requested) = mpsc::channel(1);
     let (answer, answers) = mpsc::channel(1);

@@ -1,14 +1,20 @@
-//! The window rule for rows read beside the stream (correctness.md 1 and 8). Pure.
+//! The window rule for rows read beside the stream (correctness.md 1, 8 and 9). Pure.
 //!
 //! A window opens at an applied position. What it reads may be written only if the scan saw
-//! everything up to there (the low mark), the stream has been applied up to everything the scan may
-//! have seen (the high mark), and no change since the opening has touched the row: then the row
-//! read is exactly the row as of the applied position.
+//! everything up to there (the low mark), and the stream has been applied up to everything the scan
+//! may have seen (the high mark). Then the row read, with what changes since the opening have made
+//! of it laid over, is the row as of the applied position: a column that they do not hold has not
+//! changed, one that they hold is as the last of them says, whichever the scan saw. So a row that
+//! changes all the time is read like any other. A row that went meanwhile, or came anew, is not
+//! written: all that the log holds of it is in the target. What the log does not hold of a change
+//! has a note of its own, which a later window serves.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
-use crate::link::ports::Scanned;
-use crate::model::Row;
+use crate::link::ports::{MissedKey, Scanned};
+use crate::link::steps::{self, Act, Prepared};
+use crate::model::{Row, Value};
+use crate::plan::TablePlan;
 use crate::position::Position;
 
 /// Transaction ids remembered at most.
@@ -55,17 +61,26 @@ impl HandedOn {
     }
 }
 
+/// What changes since the opening have made of a row.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Since {
+    /// These values of it, by their columns in the plan, are newer than what is read, or the same.
+    Laid(BTreeMap<usize, Value>),
+    /// It went, or came anew: what is read may be of a row that is no more.
+    Gone,
+}
+
 /// One look at some rows of one table.
 #[derive(Debug)]
 pub(super) struct Window {
     /// The table.
     pub(super) table: usize,
-    /// Keys as the target holds them.
-    pub(super) keys: Vec<Row>,
+    /// The rows that are asked for.
+    pub(super) notes: Vec<MissedKey>,
     opened_at: Position,
     mark: u64,
-    touched: HashSet<String>,
-    truncated: bool,
+    /// By the texts of the keys.
+    since: HashMap<String, Since>,
 }
 
 /// What may be done with what was read.
@@ -75,29 +90,51 @@ pub(super) enum Reading {
     TooEarly,
     /// The stream has not come up to everything the scan may have seen: wait.
     Ahead,
-    /// The untouched rows may be written.
+    /// The rows may be written.
     Ready,
 }
 
 impl Window {
     /// Opens at the applied position `at`, with `mark` of the same moment.
-    pub(super) fn open(table: usize, keys: Vec<Row>, at: Position, mark: u64) -> Self {
-        Window { table, keys, opened_at: at, mark, touched: HashSet::new(), truncated: false }
+    pub(super) fn open(table: usize, notes: Vec<MissedKey>, at: Position, mark: u64) -> Self {
+        let nothing = || Since::Laid(BTreeMap::new());
+        let since = notes.iter().map(|note| (steps::key_text(&note.key), nothing())).collect();
+        Window { table, notes, opened_at: at, mark, since }
     }
 
-    /// A change since the opening touched a row of this table.
-    pub(super) fn touch(&mut self, key: String) {
-        self.touched.insert(key);
+    /// A change of this table goes into the target.
+    pub(super) fn change(&mut self, plan: &TablePlan, change: &Prepared) {
+        let key = || steps::key_text(&change.key(plan));
+        match &change.act {
+            Act::Update { columns, row } => {
+                let Some(Since::Laid(values)) = self.since.get_mut(&key()) else { return };
+                match columns {
+                    Some(columns) => {
+                        values.extend(columns.iter().copied().zip(row.iter().cloned()))
+                    }
+                    None => values.extend(row.iter().cloned().enumerate()),
+                }
+            }
+            Act::Upsert { .. } | Act::Delete { .. } => self.gone(&key()),
+            Act::Rekey { old, .. } => {
+                self.gone(&steps::key_text(old));
+                self.gone(&key());
+            }
+            Act::Truncate => self.since.values_mut().for_each(|since| *since = Since::Gone),
+            // It comes beside another change, or none.
+            Act::Note { .. } => {}
+        }
     }
 
-    /// All rows went.
-    pub(super) fn truncate(&mut self) {
-        self.truncated = true;
+    fn gone(&mut self, key: &str) {
+        if let Some(since) = self.since.get_mut(key) {
+            *since = Since::Gone;
+        }
     }
 
-    /// Whether a row must be left to the next window.
-    pub(super) fn is_touched(&self, key: &str) -> bool {
-        self.truncated || self.touched.contains(key)
+    /// What changes have made of the row of this key; `None` for a key that is not in the window.
+    pub(super) fn since(&self, key: &Row) -> Option<&Since> {
+        self.since.get(&steps::key_text(key))
     }
 
     /// Judges a scan when everything up to `applied` is applied.
@@ -116,6 +153,8 @@ impl Window {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::link::ports::Why;
+    use crate::plan::fixtures;
 
     fn lsn(at: u64) -> Position {
         Position::Postgres(crate::position::Lsn(at))
@@ -139,7 +178,7 @@ mod tests {
         handed.add(8);
         assert_eq!(window.judge(&scan(9, 9, &[]), &handed, &lsn(10)), Reading::TooEarly);
         assert_eq!(window.judge(&scan(10, 12, &[7]), &handed, &lsn(12)), Reading::TooEarly);
-        // 8 was handed on after the opening: its rows are touched, the scan may stand.
+        // 8 was handed on after the opening: what it changes is known, the scan may stand.
         assert_eq!(window.judge(&scan(10, 12, &[8]), &handed, &lsn(11)), Reading::Ahead);
         assert_eq!(window.judge(&scan(10, 12, &[8]), &handed, &lsn(12)), Reading::Ready);
     }
@@ -152,7 +191,7 @@ mod tests {
         let window = Window::open(0, Vec::new(), lsn(10), handed.mark());
         assert_eq!(window.judge(&scan(10, 10, &[7]), &handed, &lsn(12)), Reading::TooEarly);
         assert_eq!(window.judge(&scan(10, 10, &[8]), &handed, &lsn(12)), Reading::Ready);
-        // It comes now, so it was not applied before: its rows are touched.
+        // It comes now, so it was not applied before: what it changes is known.
         handed.add(7);
         assert_eq!(window.judge(&scan(10, 10, &[7]), &handed, &lsn(12)), Reading::Ready);
     }
@@ -167,13 +206,54 @@ mod tests {
         assert!(!handed.before(3, handed.mark()));
     }
 
-    /// Broken if a row changed in the window were overwritten by what was read before the change.
+    fn table() -> crate::plan::LinkPlan {
+        let columns = || {
+            ["id", "a", "b"].map(|name| fixtures::column(name, fixtures::BIGINT, "bigint")).into()
+        };
+        let tables = ["public", "my_db"].map(|schema| fixtures::table(schema, "t", columns()));
+        let config = fixtures::config(vec![fixtures::replicate("pg", "my", &["public.t"])], vec![]);
+        let link = fixtures::link("pg", "my");
+        crate::plan::plan(&config, &link, &tables[..1], &tables[1..]).expect("a plan")
+    }
+
+    fn row(values: &[i64]) -> Row {
+        values.iter().copied().map(Value::Int).collect()
+    }
+
+    /// Broken if a change in the window were overwritten by what was read before it, if a row that
+    /// changes all the time were never read, or one that went in the window came back.
     #[test]
-    fn touched_rows_wait() {
-        let mut window = Window::open(0, Vec::new(), lsn(1), 0);
-        window.touch("a".to_owned());
-        assert!(window.is_touched("a") && !window.is_touched("b"));
-        window.truncate();
-        assert!(window.is_touched("b"));
+    fn changes_of_the_window_lie_over_what_is_read() {
+        let plan = table();
+        let note = |key| MissedKey { table: 0, key: row(&[key]), why: Why::NoRow };
+        let mut window = Window::open(0, [1, 2, 3, 4].map(note).into(), lsn(1), 0);
+        let update = |key, column, value| {
+            let columns = Some([0, column].into());
+            Act::Update { columns, row: row(&[key, value]) }
+        };
+        let laid = |values: &[(usize, i64)]| {
+            Since::Laid(values.iter().map(|(at, value)| (*at, Value::Int(*value))).collect())
+        };
+        for act in [
+            update(1, 1, 7),
+            update(1, 2, 8),
+            update(1, 1, 9),
+            update(2, 1, 5),
+            Act::Delete { key: row(&[2]) },
+            Act::Upsert { columns: None, row: row(&[2, 6, 6]) },
+            update(2, 1, 4),
+            Act::Rekey { old: row(&[9]), columns: None, row: row(&[3, 1, 1]) },
+            Act::Note { key: row(&[4]) },
+            update(5, 1, 1),
+        ] {
+            window.change(&plan.tables[0], &Prepared { table: 0, act });
+        }
+        assert_eq!(window.since(&row(&[1])), Some(&laid(&[(0, 1), (1, 9), (2, 8)])));
+        assert_eq!(window.since(&row(&[2])), Some(&Since::Gone));
+        assert_eq!(window.since(&row(&[3])), Some(&Since::Gone));
+        assert_eq!(window.since(&row(&[4])), Some(&laid(&[])));
+        assert_eq!(window.since(&row(&[5])), None, "no memory of rows that nobody asked for");
+        window.change(&plan.tables[0], &Prepared { table: 0, act: Act::Truncate });
+        assert_eq!(window.since(&row(&[4])), Some(&Since::Gone));
     }
 }

@@ -141,6 +141,7 @@ const WEIR_TABLES: &[&str] = &[
        `link` varchar(40) NOT NULL,\n  \
        `table_name` varchar(255) NOT NULL,\n  \
        `key_values` longtext NOT NULL,\n  \
+       `reason` varchar(16) NOT NULL,\n  \
        `noted_at` datetime(6) NOT NULL,\n  \
        PRIMARY KEY (`id`),\n  \
        KEY `name_link` (`name`, `link`)\n\

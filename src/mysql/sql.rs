@@ -450,13 +450,16 @@ pub(crate) mod own {
         `target_identity`,`updated_at`) VALUES (?,?,?,?,?,?,?,?,?,?,?,UTC_TIMESTAMP(6))";
     /// Notes a key whose row was not found.
     pub(crate) const NOTE: &str = "INSERT INTO `weir`.`missed` \
-        (`name`,`link`,`table_name`,`key_values`,`noted_at`) VALUES (?,?,?,?,UTC_TIMESTAMP(6))";
+        (`name`,`link`,`table_name`,`key_values`,`reason`,`noted_at`) \
+        VALUES (?,?,?,?,?,UTC_TIMESTAMP(6))";
     /// Settles every note of a key among the oldest, up to an id: so that no later ones are passed
     /// over on the way.
     pub(crate) const SETTLE: &str = "DELETE FROM `weir`.`missed` \
         WHERE `name`=? AND `link`=? AND `table_name`=? AND `key_values`=? AND `id`<=?";
-    /// A link's notes on one table list, oldest first; the list of tables is appended.
-    pub(crate) const NOTES: &str = "SELECT `id`,`table_name`,`key_values` FROM `weir`.`missed` \
+    /// A link's notes on one table list, oldest first, and the highest number of any; the list of
+    /// tables is appended.
+    pub(crate) const NOTES: &str = "SELECT `id`,`table_name`,`key_values`,`reason`,\
+        (SELECT MAX(`id`) FROM `weir`.`missed`) FROM `weir`.`missed` \
         WHERE `name`=? AND `link`=? AND `table_name` IN ";
     /// Before each slice but the first.
     pub(crate) const SAVEPOINT: &str = "SAVEPOINT `weir_slice`";

@@ -7,6 +7,7 @@
 //! `weir.missed` in the same transaction. No statement here commits implicitly. How rows become
 //! statements is in `target/writer.rs`, the witness in `target/witness.rs`.
 
+mod notes;
 mod steps;
 mod witness;
 mod writer;
@@ -19,9 +20,10 @@ use super::session::{self, Flavor, Role};
 use super::sql::own;
 use crate::config::Database;
 use crate::error::{Error, Kind, Result};
-use crate::link::ports::{Applied, LinkContext, MissedKey, Pending, Slice, Target};
+use crate::link::ports::{Applied, LinkContext, MissedKey, Note, Notes, Pending, Slice, Target};
 use crate::model::Witness;
 use crate::plan::{LinkPlan, key_text, parse_key};
+use notes::{KeyText, ReadNote};
 use witness::WitnessKey;
 use writer::Writer;
 
@@ -122,7 +124,7 @@ impl Target for MysqlTarget {
         })
     }
 
-    fn missed(&mut self, limit: usize) -> Pending<'_, Vec<MissedKey>> {
+    fn missed(&mut self, limit: usize) -> Pending<'_, Notes> {
         Box::pin(self.read_missed(limit))
     }
 }
@@ -174,14 +176,15 @@ impl MysqlTarget {
         Ok(applied)
     }
 
-    /// Target table and key text of keys.
-    fn texts(&self, keys: &[MissedKey]) -> Result<Vec<(String, String)>> {
+    /// Keys as notes hold them.
+    fn texts(&self, keys: &[MissedKey]) -> Result<Vec<KeyText>> {
         keys.iter()
             .map(|missed| {
                 let plan = self.plan.tables.get(missed.table).ok_or_else(|| {
                     Error::new(Kind::Internal, format!("link {}: no such table", self.link))
                 })?;
-                Ok((plan.target.name.to_string(), key_text(&missed.key)))
+                let (table, key) = (plan.target.name.to_string(), key_text(&missed.key));
+                Ok(KeyText { table, key, why: missed.why })
             })
             .collect()
     }
@@ -216,17 +219,19 @@ impl MysqlTarget {
         }
     }
 
-    async fn read_missed(&mut self, limit: usize) -> Result<Vec<MissedKey>> {
+    async fn read_missed(&mut self, limit: usize) -> Result<Notes> {
         let tables: Vec<String> =
             self.plan.tables.iter().map(|plan| plan.target.name.to_string()).collect();
-        let notes = self.writer.notes(&self.name, &self.link, &tables, limit).await?;
-        let mut found = Vec::with_capacity(notes.len());
-        for (id, table, key) in notes {
+        let read = self.writer.notes(&self.name, &self.link, &tables, limit).await?;
+        let mut notes = Notes::default();
+        for ReadNote { id, text: KeyText { table, key, why }, newest } in read {
             self.looked_until = self.looked_until.max(id);
+            notes.newest = notes.newest.max(newest);
             if let Some(table) = tables.iter().position(|name| *name == table) {
-                found.push(MissedKey { table, key: parse_key(&key)? });
+                let missed = MissedKey { table, key: parse_key(&key)?, why };
+                notes.oldest.push(Note { id, missed });
             }
         }
-        Ok(found)
+        Ok(notes)
     }
 }

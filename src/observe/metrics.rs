@@ -115,6 +115,10 @@ impl Observer for Metrics {
         self.links.count(link, |counts| counts.missed += rows);
     }
 
+    fn partial(&self, link: &LinkName, rows: u64) {
+        self.links.count(link, |counts| counts.partial += rows);
+    }
+
     fn refetched(&self, link: &LinkName, rows: u64) {
         self.links.count(link, |counts| counts.refetched += rows);
     }
@@ -184,7 +188,17 @@ const GAUGES: &[GaugeOf] = &[
     (
         "weir_missed",
         "Open notes of updates that found no row; above 500 at least so many",
-        |status, _| status.missed_open.map(|notes| notes as f64),
+        |status, _| status.open_notes.map(|open| open.missed as f64),
+    ),
+    (
+        "weir_partial",
+        "Open notes of rows that the log holds in part only; above 500 at least so many",
+        |status, _| status.open_notes.map(|open| open.partial as f64),
+    ),
+    (
+        "weir_refetch_seconds",
+        "At least how long the oldest open note waits: zero without any",
+        |status, now| status.refetch_seconds(now),
     ),
     (
         "weir_slot_retained_bytes",
@@ -249,10 +263,11 @@ impl Shown {
     }
 
     fn sums(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let families: [SumOf; 3] = [
+        let families: [SumOf; 4] = [
             ("weir_transactions", "Source transactions applied", |one| one.transactions),
             ("weir_missed_rows", "Updates that found no row on the target", |one| one.missed),
-            ("weir_refetched_rows", "Missed rows read again at the source", |one| one.refetched),
+            ("weir_partial_rows", "Rows that the log held in part only", |one| one.partial),
+            ("weir_refetched_rows", "Such rows read again at the source", |one| one.refetched),
         ];
         for (name, help, value) in families {
             let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Before, Change, Op, Row, Step, Value, Verb};
 use crate::ownership::{Event, Policy, Verdict, judge};
+use crate::plan::keys::KeyRef;
 use crate::plan::{LinkPlan, TablePlan};
 use crate::transform::{Reason, convert};
 
@@ -85,6 +86,11 @@ impl Prepared {
             Act::Truncate => Verb::Truncate,
             Act::Note { .. } => Verb::Note,
         }
+    }
+
+    /// The match key of the row after the change, in key order; empty where all rows go.
+    pub fn key(&self, table: &TablePlan) -> Row {
+        KeyRef::of(self, table).values().cloned().collect()
     }
 
     /// The change as a step of its own, for replays one by one.

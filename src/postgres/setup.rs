@@ -148,6 +148,7 @@ const WEIR_TABLES: &[&str] = &[
        link varchar(40) NOT NULL,\n  \
        table_name varchar(255) NOT NULL,\n  \
        key_values text NOT NULL,\n  \
+       reason varchar(16) NOT NULL,\n  \
        noted_at timestamp(6) NOT NULL\n)",
     "CREATE INDEX IF NOT EXISTS missed_name_link ON weir.missed (name, link)",
 ];

@@ -259,15 +259,19 @@ pub mod witness {
         restart = $6::text, source_identity = $7::text, updated_at = clock_timestamp() \
         WHERE name = $1::text AND link = $2::text AND part = 0 \
         AND installation = $3::text AND seq = $4::int8";
-    /// Notes of misses. Parameters: name, link, table, keys.
-    pub const NOTE: &str = "INSERT INTO weir.missed (name, link, table_name, key_values, noted_at) \
-        SELECT $1::text, $2::text, $3::text, k, clock_timestamp() FROM unnest($4::text[]) AS k";
+    /// Notes of misses. Parameters: name, link, table, keys, reason.
+    pub const NOTE: &str = "INSERT INTO weir.missed \
+        (name, link, table_name, key_values, reason, noted_at) \
+        SELECT $1::text, $2::text, $3::text, k, $5::text, clock_timestamp() \
+        FROM unnest($4::text[]) AS k";
     /// Settles notes among the oldest, up to an id: so that no later ones are passed over on the
     /// way. Parameters: name, link, table, keys, id.
     pub const SETTLE: &str = "DELETE FROM weir.missed WHERE name = $1::text AND link = $2::text \
         AND table_name = $3::text AND key_values = ANY ($4::text[]) AND id <= $5::int8";
-    /// The oldest notes of the tables. Parameters: name, link, tables, limit.
-    pub const MISSED: &str = "SELECT id, table_name::text, key_values FROM weir.missed \
+    /// The oldest notes of the tables, and the highest number of any. Parameters: name, link, tables,
+    /// limit.
+    pub const MISSED: &str = "SELECT id, table_name::text, key_values, reason::text, \
+        (SELECT max(id) FROM weir.missed) FROM weir.missed \
         WHERE name = $1::text AND link = $2::text AND table_name = ANY ($3::text[]) \
         ORDER BY id LIMIT $4::int8";
 }

@@ -26,7 +26,9 @@ use super::session::{self, Session};
 use super::sql::witness as sql;
 use crate::config::Database;
 use crate::error::{Error, Kind, Result};
-use crate::link::ports::{Applied, LinkContext, MissedKey, Pending, Slice, Target};
+use crate::link::ports::{
+    Applied, LinkContext, MissedKey, Note, Notes, Pending, Slice, Target, Why,
+};
 use crate::model::{Step, Verb, Witness};
 use crate::plan::{LinkPlan, key_text, parse_key};
 use crate::position::Position;
@@ -110,7 +112,7 @@ impl Target for PostgresTarget {
         Box::pin(self.roll_back())
     }
 
-    fn missed(&mut self, limit: usize) -> Pending<'_, Vec<MissedKey>> {
+    fn missed(&mut self, limit: usize) -> Pending<'_, Notes> {
         Box::pin(self.missed(limit))
     }
 }
@@ -250,7 +252,8 @@ impl PostgresTarget {
         }
         let mut missed = pipeline.finish().await?;
         let noted = notes.iter().flat_map(|step| step.rows.iter().map(|key| (step.table, key)));
-        missed.extend(noted.map(|(table, key)| MissedKey { table, key: key.clone() }));
+        let noted = noted.map(|(table, key)| (table, key.clone()));
+        missed.extend(noted.map(|(table, key)| MissedKey { table, key, why: Why::Partial }));
         self.note(&missed).await?;
         Ok(missed)
     }
@@ -306,7 +309,7 @@ impl PostgresTarget {
         settled: &[MissedKey],
     ) -> Result<Vec<(Statement, Vec<Parameter<'static>>)>> {
         let mut statements = Vec::new();
-        for (table, keys) in self.keys_by_table(settled)? {
+        for (table, keys) in self.keys_by_table(settled.iter())? {
             let statement = self.statements.fixed(&self.session, sql::SETTLE).await?;
             let mut parameters = self.note_parameters(table, keys);
             parameters.push(Box::new(self.looked_until));
@@ -317,13 +320,18 @@ impl PostgresTarget {
 
     /// Notes misses in `weir.missed`.
     async fn note(&mut self, missed: &[MissedKey]) -> Result<()> {
-        for (table, keys) in self.keys_by_table(missed)? {
-            let statement = self.statements.fixed(&self.session, sql::NOTE).await?;
-            let parameters = self.note_parameters(table, keys);
-            let plan = Arc::clone(&self.plan);
-            let mut pipeline = Pipeline::new(&self.session, &plan);
-            pipeline.send(statement, parameters, Check::Done("note misses in weir.missed")).await;
-            pipeline.finish().await?;
+        for why in Why::ALL {
+            let missed = missed.iter().filter(|missed| missed.why == why);
+            for (table, keys) in self.keys_by_table(missed)? {
+                let statement = self.statements.fixed(&self.session, sql::NOTE).await?;
+                let mut parameters = self.note_parameters(table, keys);
+                parameters.push(Box::new(why.name()));
+                let plan = Arc::clone(&self.plan);
+                let mut pipeline = Pipeline::new(&self.session, &plan);
+                let check = Check::Done("note misses in weir.missed");
+                pipeline.send(statement, parameters, check).await;
+                pipeline.finish().await?;
+            }
         }
         Ok(())
     }
@@ -338,7 +346,10 @@ impl PostgresTarget {
     }
 
     /// Texts of keys by the target table's name.
-    fn keys_by_table(&self, keys: &[MissedKey]) -> Result<BTreeMap<String, Vec<String>>> {
+    fn keys_by_table<'a>(
+        &self,
+        keys: impl Iterator<Item = &'a MissedKey>,
+    ) -> Result<BTreeMap<String, Vec<String>>> {
         let mut tables: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for missed in keys {
             let table = self.plan.tables.get(missed.table).ok_or_else(|| {
@@ -367,7 +378,7 @@ impl PostgresTarget {
             .map_err(|error| classify(error, format!("run {command}")))
     }
 
-    async fn missed(&mut self, limit: usize) -> Result<Vec<MissedKey>> {
+    async fn missed(&mut self, limit: usize) -> Result<Notes> {
         let names: Vec<String> =
             self.plan.tables.iter().map(|table| table.target.name.to_string()).collect();
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
@@ -375,17 +386,24 @@ impl PostgresTarget {
         let reply =
             in_time(self.session.query(sql::MISSED, &[name, &link, &names, &limit])).await?;
         let rows = reply.map_err(|error| without_schema(classify(error, "read weir.missed")))?;
-        let mut found = Vec::with_capacity(rows.len());
+        let mut notes = Notes::default();
         for row in rows {
-            self.looked_until = self.looked_until.max(column(&row, 0)?);
-            let table: String = column(&row, 1)?;
-            let key: String = column(&row, 2)?;
+            let (id, table): (i64, String) = (column(&row, 0)?, column(&row, 1)?);
+            let (key, why): (String, String) = (column(&row, 2)?, column(&row, 3)?);
+            self.looked_until = self.looked_until.max(id);
+            notes.newest = number(column(&row, 4)?);
             if let Some(table) = names.iter().position(|name| *name == table) {
-                found.push(MissedKey { table, key: parse_key(&key)? });
+                let missed = MissedKey { table, key: parse_key(&key)?, why: Why::named(&why) };
+                notes.oldest.push(Note { id: number(id), missed });
             }
         }
-        Ok(found)
+        Ok(notes)
     }
+}
+
+/// The number of a note, which the server counts from 1.
+fn number(id: i64) -> u64 {
+    u64::try_from(id).unwrap_or_default()
 }
 
 /// A witness as the table holds it.

@@ -29,6 +29,7 @@ CREATE TABLE IF NOT EXISTS weir.missed (
   link varchar(40) NOT NULL,
   table_name varchar(255) NOT NULL,
   key_values text NOT NULL,
+  reason varchar(16) NOT NULL,
   noted_at timestamp(6) NOT NULL
 );
 CREATE INDEX IF NOT EXISTS missed_name_link ON weir.missed (name, link);

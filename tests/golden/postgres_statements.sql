@@ -50,11 +50,11 @@ UPDATE weir.witness SET seq = seq + 1, position = $5::text, restart = $6::text, 
 UPDATE weir.witness SET position = $5::text, updated_at = clock_timestamp() WHERE name = $1::text AND link = $2::text AND part = 0 AND installation = $3::text AND seq = $4::int8;
 
 -- missed: note
-INSERT INTO weir.missed (name, link, table_name, key_values, noted_at) SELECT $1::text, $2::text, $3::text, k, clock_timestamp() FROM unnest($4::text[]) AS k;
+INSERT INTO weir.missed (name, link, table_name, key_values, reason, noted_at) SELECT $1::text, $2::text, $3::text, k, $5::text, clock_timestamp() FROM unnest($4::text[]) AS k;
 
 -- missed: settle
 DELETE FROM weir.missed WHERE name = $1::text AND link = $2::text AND table_name = $3::text AND key_values = ANY ($4::text[]) AND id <= $5::int8;
 
 -- missed: list
-SELECT id, table_name::text, key_values FROM weir.missed WHERE name = $1::text AND link = $2::text AND table_name = ANY ($3::text[]) ORDER BY id LIMIT $4::int8;
+SELECT id, table_name::text, key_values, reason::text, (SELECT max(id) FROM weir.missed) FROM weir.missed WHERE name = $1::text AND link = $2::text AND table_name = ANY ($3::text[]) ORDER BY id LIMIT $4::int8;
 

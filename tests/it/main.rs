@@ -10,6 +10,7 @@
 )]
 
 mod busy_elsewhere;
+mod busy_rows;
 mod cases;
 mod command_line;
 mod control;

@@ -231,7 +231,7 @@ fn idle(idle: &Scrape) {
     };
     assert!(rows("account") >= Some(100.0));
     assert_eq!(rows("o\\\"d\\\\ {d"), Some(1.0), "{:?}", idle.series);
-    for (name, value) in [("weir_missed", 0.0), ("weir_queue_bytes", 0.0)] {
+    for (name, value) in [("weir_missed", 0.0), ("weir_partial", 0.0), ("weir_queue_bytes", 0.0)] {
         assert_eq!(idle.get(name, ""), Some(value), "{name}");
     }
     assert!(idle.get("weir_last_applied_timestamp_seconds", "") > Some(1.6e9));

@@ -9,7 +9,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Kind, Result};
 use crate::link::ends::Ends;
-use crate::link::ports::{Applied, MissedKey, Pending, Scan, Scanned, Slice, Source, Target};
+use crate::link::ports::{
+    Applied, MissedKey, Note, Notes, Pending, Scan, Scanned, Slice, Source, Target, Why,
+};
 use crate::link::queue::PartSender;
 use crate::model::{Commit, Op, Part, Row, Step, TableName, Value, Verb, Witness};
 use crate::plan::{LinkPlan, TablePlan};
@@ -55,7 +57,9 @@ impl Ends for FakeEnds {
 
     fn target(&self, _: Arc<LinkPlan>) -> Pending<'_, Box<dyn Target>> {
         let world = Arc::clone(&self.0);
-        Box::pin(async { Ok(Box::new(FakeTarget { world, open: None }) as Box<dyn Target>) })
+        Box::pin(async {
+            Ok(Box::new(FakeTarget { world, open: None, looked_until: 0 }) as Box<dyn Target>)
+        })
     }
 }
 
@@ -244,6 +248,7 @@ impl Scan for FakeScan {
 struct FakeTarget {
     world: Shared,
     open: Option<Committed>,
+    looked_until: u64,
 }
 
 impl FakeTarget {
@@ -288,14 +293,17 @@ impl FakeTarget {
         let mut missed = Vec::new();
         slice.steps.iter().for_each(|step| apply(open, step, &mut missed));
         let settled: Vec<i64> = slice.settled.iter().map(|note| int(note.key.first())).collect();
-        open.missed.retain(|key| !settled.contains(key));
-        open.missed.extend(missed.iter().copied());
+        let looked_until = self.looked_until;
+        open.missed.retain(|(id, key)| *id > looked_until || !settled.contains(key));
+        for key in &missed {
+            open.notes_made += 1;
+            open.missed.push((open.notes_made, *key));
+        }
         missed.iter().for_each(|_| self.world.lock().expect("lock").meet("row missed"));
         if let Some(position) = slice.close {
             self.commit(position)?;
         }
-        let key = |key: i64| MissedKey { table: 0, key: [Value::Int(key)].into_iter().collect() };
-        Ok(Applied { missed: missed.into_iter().map(key).collect() })
+        Ok(Applied { missed: missed.into_iter().map(missed_key).collect() })
     }
 
     fn commit(&mut self, position: &Position) -> Result<()> {
@@ -407,16 +415,21 @@ impl Target for FakeTarget {
         })
     }
 
-    fn missed(&mut self, limit: usize) -> Pending<'_, Vec<MissedKey>> {
+    fn missed(&mut self, limit: usize) -> Pending<'_, Notes> {
         Box::pin(async move {
             tokio::task::yield_now().await;
             let world = self.world.lock().expect("lock");
-            let notes =
-                world.committed.missed.iter().take(limit).map(|key| MissedKey {
-                    table: 0,
-                    key: [Value::Int(*key)].into_iter().collect(),
-                });
-            Ok(notes.collect())
+            let notes = world.committed.missed.iter().take(limit);
+            let oldest: Vec<Note> =
+                notes.map(|(id, key)| Note { id: *id, missed: missed_key(*key) }).collect();
+            let newest = world.committed.notes_made;
+            drop(world);
+            self.looked_until = self.looked_until.max(oldest.last().map_or(0, |note| note.id));
+            Ok(Notes { oldest, newest })
         })
     }
+}
+
+fn missed_key(key: i64) -> MissedKey {
+    MissedKey { table: 0, key: [Value::Int(key)].into_iter().collect(), why: Why::NoRow }
 }

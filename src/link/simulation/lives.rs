@@ -233,7 +233,7 @@ async fn a_slow_disk_fails_no_run_that_is_through() {
 #[tokio::test]
 async fn rows_may_be_missing_until_the_notes_are_read() {
     let world = World::shared(6);
-    world.lock().expect("lock").committed.missed.push(1);
+    world.lock().expect("lock").committed.missed.push((0, 1));
     let supervisor = start(&world, options());
     assert!(until(&supervisor, |status| status.seen.is_some()).await.refetching);
     until(&supervisor, |status| !status.refetching).await;

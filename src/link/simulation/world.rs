@@ -39,7 +39,9 @@ pub(super) struct Transaction {
 pub(super) struct Committed {
     pub(super) rows: Rows,
     pub(super) witness: Option<Witness>,
-    pub(super) missed: Vec<i64>,
+    /// Notes, by their numbers: later ones have higher numbers.
+    pub(super) missed: Vec<(u64, i64)>,
+    pub(super) notes_made: u64,
 }
 
 #[derive(Debug)]
@@ -259,7 +261,7 @@ impl World {
         let end = at(&witness.position);
         let Some(moment) = self.log.iter().position(|one| one.end == end) else { return };
         for (key, values) in &committed.rows {
-            if !committed.missed.contains(key) {
+            if committed.missed.iter().all(|(_, noted)| noted != key) {
                 assert_eq!(self.models[moment].get(key), Some(values), "row {key} at {end}");
             }
         }

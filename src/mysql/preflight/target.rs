@@ -61,7 +61,7 @@ pub(super) async fn weir_tables(probe: &mut Probe<'_>) -> Result<Vec<Finding>> {
             "`name`, `link`, `part`, `installation`, `seq`, `position`, `restart`, `hops`, \
                      `pending`, `source_identity`, `target_identity`, `updated_at`",
         ),
-        ("missed", "`id`, `name`, `link`, `table_name`, `key_values`, `noted_at`"),
+        ("missed", "`id`, `name`, `link`, `table_name`, `key_values`, `reason`, `noted_at`"),
     ] {
         let name = quote_table(&TableName::new("weir", table));
         let trials = [

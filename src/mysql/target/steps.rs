@@ -3,7 +3,7 @@
 use super::super::encode::Form;
 use super::writer::{Action, Prepared, Rows, Writer};
 use crate::error::{Error, Kind, Result};
-use crate::link::ports::MissedKey;
+use crate::link::ports::{MissedKey, Why};
 use crate::model::{Row, Step, Verb};
 use crate::plan::UpsertStrategy;
 
@@ -27,7 +27,8 @@ impl Writer {
             return Ok(Vec::new());
         }
         if step.verb == Verb::Note {
-            let key = |key: &Row| MissedKey { table: step.table, key: key.clone() };
+            let why = Why::Partial;
+            let key = |key: &Row| MissedKey { table: step.table, key: key.clone(), why };
             return Ok(step.rows.iter().map(key).collect());
         }
         let forms = forms(&prepared, step)?;
@@ -157,7 +158,7 @@ fn missed(prepared: &Prepared, step: &Step, absent: &[usize]) -> Result<Vec<Miss
         let key: Option<Vec<_>> =
             plan.key.iter().map(|at| row.get(place(at)? + offset).cloned()).collect();
         let key = key.ok_or_else(|| misplanned(prepared))?;
-        found.push(MissedKey { table: step.table, key: key.into() });
+        found.push(MissedKey { table: step.table, key: key.into(), why: Why::NoRow });
     }
     Ok(found)
 }

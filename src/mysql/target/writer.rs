@@ -16,7 +16,7 @@ use super::super::catalog;
 use super::super::encode::Form;
 use super::super::failure::classify;
 use super::super::session::{Session, within};
-use super::super::sql::{Batch, Statement, TableSql, own, unlink};
+use super::super::sql::{Batch, Statement, TableSql, unlink};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Row, Type};
 use crate::plan::{LinkPlan, TablePlan};
@@ -28,7 +28,7 @@ const TRUNCATE_TIMEOUT: Duration = Duration::from_secs(6 * 3600);
 /// Rows of multi-row statements; few sizes, so that few statements are prepared.
 const SIZES: [usize; 7] = [1000, 300, 100, 30, 10, 3, 1];
 /// Rows of one bulk execution at most.
-const BULK_ROWS_MAX: usize = 2000;
+pub(super) const BULK_ROWS_MAX: usize = 2000;
 /// Parameters of one statement at most, by the protocol.
 const PARAMETERS_MAX: usize = 65_535;
 /// Bytes of one command at most, unless a single row is larger. The library keeps up to 128 send
@@ -365,78 +365,6 @@ impl Writer {
         }
         Ok(())
     }
-
-    /// Notes keys that were not found: (table, key text).
-    pub(super) async fn note(
-        &mut self,
-        name: &str,
-        link: &str,
-        keys: &[(String, String)],
-    ) -> Result<()> {
-        let context = format!("note missed rows of {link}");
-        self.each_key(&context, own::NOTE, name, link, keys, None).await
-    }
-
-    /// Removes notes up to the id `until`: (table, key text).
-    pub(super) async fn settle(
-        &mut self,
-        name: &str,
-        link: &str,
-        keys: &[(String, String)],
-        until: u64,
-    ) -> Result<()> {
-        let context = format!("settle missed rows of {link}");
-        self.each_key(&context, own::SETTLE, name, link, keys, Some(until)).await
-    }
-
-    async fn each_key(
-        &mut self,
-        context: &str,
-        sql: &str,
-        name: &str,
-        link: &str,
-        keys: &[(String, String)],
-        until: Option<u64>,
-    ) -> Result<()> {
-        for chunk in keys.chunks(BULK_ROWS_MAX) {
-            let rows: Vec<Vec<Parameter>> = chunk
-                .iter()
-                .map(|(table, key)| {
-                    let of = [name, link, table.as_str(), key.as_str()].map(Parameter::from);
-                    of.into_iter().chain(until.map(Parameter::from)).collect()
-                })
-                .collect();
-            within(CALL_TIMEOUT, context, self.session.conn().exec_batch(sql, rows)).await?;
-        }
-        Ok(())
-    }
-
-    /// The oldest notes on `tables`: (id, table, key text).
-    pub(super) async fn notes(
-        &mut self,
-        name: &str,
-        link: &str,
-        tables: &[String],
-        limit: usize,
-    ) -> Result<Vec<(u64, String, String)>> {
-        const TABLES_MAX: usize = 10_000;
-        let context = format!("read missed rows of {link}");
-        let mut found: Vec<(u64, String, String)> = Vec::new();
-        for chunk in tables.chunks(TABLES_MAX) {
-            let places = vec!["?"; chunk.len()].join(",");
-            let sql = format!("{} ({places}) ORDER BY `id` LIMIT {limit}", own::NOTES);
-            let mut parameters: Vec<Parameter> = vec![name.into(), link.into()];
-            parameters.extend(chunk.iter().map(|table| table.as_str().into()));
-            let call = self.session.conn().exec::<ServerRow, _, _>(sql, parameters);
-            for row in within(CALL_TIMEOUT, &context, call).await? {
-                let text = |at| field(&context, &row, at);
-                found.push((field(&context, &row, 0)?, text(1)?, text(2)?));
-            }
-        }
-        found.sort_by_key(|(id, ..)| *id);
-        found.truncate(limit);
-        Ok(found)
-    }
 }
 
 /// Whether a value is too long for a parameter of a derived table.
@@ -450,7 +378,7 @@ fn size_for(rows: usize) -> usize {
 }
 
 /// One field of a server's answer.
-fn field<T: FromValue>(context: &str, row: &ServerRow, at: usize) -> Result<T> {
+pub(super) fn field<T: FromValue>(context: &str, row: &ServerRow, at: usize) -> Result<T> {
     row.get_opt(at).and_then(std::result::Result::ok).ok_or_else(|| {
         Error::new(Kind::Internal, format!("{context}: an answer without field {at}"))
     })

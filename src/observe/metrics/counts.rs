@@ -28,6 +28,7 @@ type Rows = BTreeMap<&'static str, u64>;
 pub(super) struct Counts {
     pub(super) transactions: u64,
     pub(super) missed: u64,
+    pub(super) partial: u64,
     pub(super) refetched: u64,
     /// By kind of error.
     pub(super) errors: BTreeMap<&'static str, u64>,
@@ -71,6 +72,7 @@ impl Default for Counts {
         Counts {
             transactions: 0,
             missed: 0,
+            partial: 0,
             refetched: 0,
             errors: BTreeMap::new(),
             retries: BTreeMap::new(),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::link::notes::OpenNotes;
 use crate::link::observer::RowCount;
 use crate::link::ports::Retention;
 use crate::model::{TableName, Verb};
@@ -96,7 +97,7 @@ fn what_is_not_known_has_no_series() {
         lag_bytes: Some(1),
         lag_transactions: Some(0),
         queue_bytes: Some(2_048),
-        missed_open: Some(3),
+        open_notes: Some(OpenNotes { missed: 3, partial: 4 }),
         retention: Retention {
             retained_bytes: Some(4),
             safe_bytes: Some(-5),

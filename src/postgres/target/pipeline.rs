@@ -14,7 +14,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error as DbError, Statement};
 
 use crate::error::{Error, Kind, Result};
-use crate::link::ports::MissedKey;
+use crate::link::ports::{MissedKey, Why};
 use crate::model::Row;
 use crate::plan::{LinkPlan, TablePlan};
 use crate::postgres::failure::classify;
@@ -217,13 +217,13 @@ impl Check<'_> {
                     let row = at.and_then(|at| rows.get(at)).ok_or_else(|| {
                         Error::new(Kind::Internal, "the target named a row that was not sent")
                     })?;
-                    missed.push(MissedKey { table, key: pick(row, &key)? });
+                    missed.push(MissedKey { table, key: pick(row, &key)?, why: Why::NoRow });
                 }
                 Ok(())
             }
             Check::Hit { .. } if reply.rows > 0 => Ok(()),
             Check::Hit { table, row, key } => {
-                missed.push(MissedKey { table, key: pick(row, &key)? });
+                missed.push(MissedKey { table, key: pick(row, &key)?, why: Why::NoRow });
                 Ok(())
             }
         }

@@ -145,7 +145,7 @@ async fn setup_mends_the_publication(site: &Site, preflight: Preflight<'_>) {
 }
 
 async fn teardown_leaves_nothing(site: &Site) {
-    site.execute("INSERT INTO weir.missed (name, link, table_name, key_values, noted_at) SELECT n, 'src:dst', 't', 'k', now() FROM unnest(ARRAY['test', 'other']) AS n").await;
+    site.execute("INSERT INTO weir.missed (name, link, table_name, key_values, reason, noted_at) SELECT n, 'src:dst', 't', 'k', 'no_row', now() FROM unnest(ARRAY['test', 'other']) AS n").await;
     site.execute("SELECT pg_create_logical_replication_slot('weir_test_src_dst', 'pgoutput')")
         .await;
     for _ in 0..2 {

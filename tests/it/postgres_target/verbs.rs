@@ -1,7 +1,7 @@
 //! What each verb does to rows that are there and rows that are not.
 
 use weir::error::Kind;
-use weir::link::ports::{MissedKey, Slice, Target};
+use weir::link::ports::{MissedKey, Slice, Target, Why};
 use weir::model::{Row, Value, Verb, Witness};
 use weir::position::{Lsn, Position};
 
@@ -79,8 +79,12 @@ async fn verbs_do_what_they_say() {
             ["1|x|new|10", "2|x|m|NULL", "31|z|again|3"]
         );
         assert_eq!(site.query("SELECT id FROM u").await, ["7"]);
-        assert_eq!(target.missed(10).await.expect("notes"), applied.missed);
-        assert_eq!(target.missed(2).await.expect("notes").len(), 2);
+        let notes = target.missed(10).await.expect("notes");
+        assert_eq!(notes.newest, notes.oldest.last().expect("a note").id);
+        let noted: Vec<MissedKey> = notes.oldest.into_iter().map(|note| note.missed).collect();
+        assert_eq!(noted, applied.missed);
+        let some = target.missed(2).await.expect("notes");
+        assert_eq!((some.oldest.len(), some.newest), (2, notes.newest));
         notes_are_settled(&mut target, &witness).await;
     }
 }
@@ -88,12 +92,14 @@ async fn verbs_do_what_they_say() {
 /// A settled note goes in the transaction that settles it.
 async fn notes_are_settled(target: &mut Box<dyn Target>, witness: &Witness) {
     let close = Position::Postgres(Lsn(900));
-    let settled = [key(9, "x"), key(8, "y")].map(|key| MissedKey { table: 0, key });
+    let why = Why::NoRow;
+    let settled = [key(9, "x"), key(8, "y")].map(|key| MissedKey { table: 0, key, why });
     let steps = [step(0, Verb::Upsert, &[0, 1, 2, 3], vec![row(9, "x", "found", 0)])];
     let slice =
         Slice { open: Some(witness), steps: &steps, settled: &settled, close: Some(&close) };
     target.apply(slice).await.expect("settles");
-    let left = target.missed(10).await.expect("notes").into_iter().map(|missed| missed.key);
+    let left = target.missed(10).await.expect("notes").oldest.into_iter();
+    let left = left.map(|note| note.missed.key);
     assert_eq!(left.collect::<Vec<Row>>(), [key(2, "no"), key(100, "x")]);
 }
 
