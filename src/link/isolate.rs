@@ -31,6 +31,12 @@ const SLICED: &str = "correct the row on the target, then start weir again; if a
 const REFERRED: &str = "rows refer to what TRUNCATE removes: drop the foreign key on the target, or \
     let it delete the rows that refer (ON DELETE CASCADE), then start weir again";
 
+/// The way on where a table that refers to others refuses a row: it may be a unique key too.
+const ORPHAN: &str = "correct the row on the target, then start weir again; where a foreign key refuses \
+    it, the row that it refers to is not on the target, and the source may have taken it with \
+    foreign_key_checks = 0 (MySQL, MariaDB) or session_replication_role = replica (PostgreSQL): bring \
+    that row to the target, or drop the foreign key there";
+
 /// How a repetition ended.
 pub(super) enum Replayed {
     /// It passed (and is committed, if `close` was given).
@@ -79,8 +85,10 @@ pub(super) async fn replay(
     for transaction in batch.transactions() {
         if let Some((index, error)) = singly.transaction(transaction).await? {
             let mut error = locate(plan, batch, index, error);
-            if close.is_none() && error.kind() == Kind::Constraint && error.own_hint().is_none() {
-                error = error.hint(SLICED);
+            if error.kind() == Kind::Constraint
+                && let Some(hint) = way_on(plan, batch, index, close)
+            {
+                error = error.hint(hint);
             }
             return Ok(Replayed::Refused { index, error });
         }
@@ -184,11 +192,24 @@ fn locate(plan: &LinkPlan, batch: &Batch, index: usize, error: Error) -> Error {
     let one = steps::unmerged(plan, batch.prepared().get(index..=index).unwrap_or_default());
     let table = one.first().and_then(|step| plan.tables.get(step.table));
     let row = table.map_or_else(|| "a row".to_owned(), |table| describe(table));
-    let error = error.within(format!("{row}, change {}", places(batch, index..index + 1)));
-    let emptied = one.first().is_some_and(|step| step.verb == Verb::Truncate);
-    match emptied && error.kind() == Kind::Constraint {
-        true => error.hint(REFERRED),
-        false => error,
+    error.within(format!("{row}, change {}", places(batch, index..index + 1)))
+}
+
+/// What helps against a constraint that refuses a change, where more is known than that.
+fn way_on(
+    plan: &LinkPlan,
+    batch: &Batch,
+    index: usize,
+    close: Option<&Position>,
+) -> Option<&'static str> {
+    let change = batch.prepared().get(index)?;
+    let refers =
+        plan.tables.get(change.table).is_some_and(|table| !table.target.foreign_keys.is_empty());
+    match change.verb() {
+        Verb::Truncate => Some(REFERRED),
+        _ if close.is_none() => Some(SLICED),
+        Verb::Upsert | Verb::Update | Verb::Rekey if refers => Some(ORPHAN),
+        _ => None,
     }
 }
 
