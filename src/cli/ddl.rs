@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use crate::cli::args::{DdlArgs, Global};
 use crate::cli::context::{Ends, known, links, load, refused, settled};
 use crate::cli::exit;
-use crate::cli::output::say;
+use crate::cli::output::{remark, say};
 use crate::error::{Error, Kind, Result};
 use crate::link::ports::Creation;
 use crate::plan::blueprints;
@@ -29,15 +29,15 @@ pub(super) async fn run(global: &Global, args: &DdlArgs) -> Result<ExitCode> {
         if tables.is_empty() {
             return Err(refused(&link, &findings));
         }
-        say!("-- link {link}: {} -> {}", ends.source.dialect, ends.target.dialect);
+        remark!("link {link}: {} -> {}", ends.source.dialect, ends.target.dialect);
         for table in tables.iter_mut().filter(|table| table.exists) {
-            say!("-- {} exists already", table.table.name);
+            remark!("{} exists already", table.table.name);
             table.exists = !args.all;
         }
         let (from, to) = (ends.source.dialect, ends.target.dialect);
         let creations = ends.target_room().create_tables(&tables, from, to);
         if !creations.is_empty() {
-            say!("-- no defaults, checks, other indexes, triggers and views are copied");
+            remark!("no defaults, checks, other indexes, triggers and views are copied");
         }
         for creation in &creations {
             say!("{}", creation.to_string().trim_end());
@@ -63,15 +63,14 @@ pub(super) async fn run(global: &Global, args: &DdlArgs) -> Result<ExitCode> {
 async fn make(ends: &Ends<'_>, creation: &Creation) -> Result<bool> {
     let room = ends.target_room();
     match room.execute(ends.target, "ddl", &creation.statements).await {
-        Ok(()) => say!("-- made {}", creation.what),
+        Ok(()) => remark!("made {}", creation.what),
         Err(error) => match error.kind() {
             Kind::Statement
             | Kind::Mapping
             | Kind::Value
             | Kind::Constraint
             | Kind::Unsupported => {
-                let why = error.chain().replace(char::is_control, " ");
-                say!("-- {} is refused: {why}", creation.what);
+                remark!("{} is refused: {}", creation.what, error.chain());
                 return Ok(false);
             }
             _ => return Err(error),

@@ -20,6 +20,15 @@ macro_rules! say {
 }
 pub(super) use say;
 
+/// A comment line of printed SQL on standard output, formatted as by `println!`: one line whatever
+/// names are in it.
+macro_rules! remark {
+    ($($text:tt)*) => { $crate::cli::output::line(format_args!(
+        "{}", $crate::plan::comment(&format!($($text)*))
+    )) };
+}
+pub(super) use remark;
+
 /// A line on standard error, formatted as by `eprintln!`.
 macro_rules! complain {
     ($($text:tt)*) => { $crate::cli::output::complaint(format_args!($($text)*)) };

@@ -15,7 +15,7 @@ use crate::config::{Database, Dialect, LinkName};
 use crate::error::Result;
 use crate::link::queue::PartSender;
 use crate::model::{Column, Row, Step, Table, TableName, Witness};
-use crate::plan::{Blueprint, LinkPlan, TablePlan};
+use crate::plan::{Blueprint, LinkPlan, TablePlan, comment};
 pub use crate::plan::{Finding, Selection};
 use crate::position::Position;
 
@@ -240,13 +240,11 @@ impl Creation {
 
 impl fmt::Display for Creation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // What comes from a catalog must not leave its comment line.
-        let one_line = |text: &str| text.replace(char::is_control, " ");
         if let Some(why) = &self.refused {
-            writeln!(f, "-- {} is not made: {}", one_line(&self.what), one_line(why))?;
+            writeln!(f, "{}", comment(&format!("{} is not made: {why}", self.what)))?;
         }
         for remark in &self.left_out {
-            writeln!(f, "-- left out: {}", one_line(remark))?;
+            writeln!(f, "{}", comment(&format!("left out: {remark}")))?;
         }
         for statement in &self.statements {
             writeln!(f, "{};", statement.trim_end().trim_end_matches(';'))?;

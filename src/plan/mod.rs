@@ -35,5 +35,6 @@ pub use prepare::{Act, Prepared, note, prepare, source_key};
 pub use routes::{Route, collisions, meeting, routes};
 pub use select::{links, selection};
 pub use selection::Selection;
+pub(crate) use sql::comment;
 pub use table::{ActingKey, ColumnPlan, LinkPlan, TablePlan, UpsertStrategy};
 pub use wanted::{Wanted, unplanned};
