@@ -83,11 +83,11 @@ kinds! {
     /// A server setting makes capture or apply impossible.
     Setting, "setting", Halt, "change the setting named above and run `weir check`";
     /// The source's log no longer reaches back to the witness, or the slot is gone.
-    Gap, "gap", Halt, "changes are missing between the target and the log: copy the tables again, then `weir teardown` and start anew";
+    Gap, "gap", Halt, "changes are missing between the target and the log: `weir teardown LINK --apply`, then start anew and fill the tables as README says under seeding";
     /// Changes of some tables may be missing in the log, those of the others are not.
     TableGap, "table_gap", Halt, "copy these tables again, then `weir resume LINK --schema-reviewed`";
     /// Another server, timeline or database answers behind the address.
-    Identity, "identity", Halt, "point the database back at its own server, or tear the link down and start anew";
+    Identity, "identity", Halt, "point the database back at its own server, or `weir teardown LINK --apply` and start anew";
     /// The target's witness does not fit the state: lost, older than can be resumed, or foreign.
     Witness, "witness", Halt, "see `weir status`; the target was restored, replaced, or is written by another weir";
     /// A table looks different in the log or the catalog than when the link was planned.
@@ -166,9 +166,14 @@ impl Error {
         self.0.hint.as_deref()
     }
 
-    /// The next step for the operator.
+    /// The next step for the operator. `LINK` in it is any link's name.
     pub fn operator_hint(&self) -> &str {
         self.0.hint.as_deref().unwrap_or(self.0.kind.hint())
+    }
+
+    /// The same for a known link, whose name stands in place of `LINK`.
+    pub fn hint_for(&self, link: impl fmt::Display) -> String {
+        self.operator_hint().replace("LINK", &link.to_string())
     }
 
     /// The message with its whole chain of causes, for one log line.

@@ -67,7 +67,7 @@ pub enum Verb {
     /// Print, or apply, what weir needs in each database: publication, `weir` schema, grants
     Setup(SetupArgs),
     /// Print, or apply, the removal of what setup and run made: slots, publications, witness rows
-    Teardown(SetupArgs),
+    Teardown(TeardownArgs),
     /// Replicate until stopped
     Run(RunArgs),
     /// Show each link: state, position, lag, and what to do where it is halted
@@ -233,8 +233,8 @@ pub struct DdlArgs {
     pub on: Option<String>,
 }
 
-/// `weir setup` and `weir teardown`.
-#[derive(Debug, Clone, Args)]
+/// `weir setup`.
+#[derive(Debug, Args)]
 pub struct SetupArgs {
     /// Links [default: all]
     #[arg(value_name = "SOURCE:TARGET", value_parser = parse_link)]
@@ -245,6 +245,26 @@ pub struct SetupArgs {
     /// Only the statements for this database, to be piped to its client
     #[arg(long, value_name = "DATABASE")]
     pub on: Option<String>,
+}
+
+/// `weir teardown`.
+#[derive(Debug, Args)]
+pub struct TeardownArgs {
+    /// Links; --apply wants them named, or --all [default: all]
+    #[arg(value_name = "SOURCE:TARGET", value_parser = parse_link)]
+    pub links: Vec<LinkName>,
+    /// Every link
+    #[arg(long, conflicts_with = "links")]
+    pub all: bool,
+    /// Run the statements too, as the user of the configuration, while weir is stopped
+    #[arg(long)]
+    pub apply: bool,
+    /// Only the statements for this database, to be piped to its client
+    #[arg(long, value_name = "DATABASE")]
+    pub on: Option<String>,
+    /// Whichever installation wrote the witness, and unseen; first make sure that no weir runs the link
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// `weir run`.
@@ -319,10 +339,13 @@ pub enum CheckpointVerb {
         /// The file
         file: PathBuf,
     },
-    /// Take up what was exported, while weir is stopped
+    /// Take up what was exported into an empty state directory, while weir is stopped
     Import {
         /// The file
         file: PathBuf,
+        /// It may be older than the witness: no table was taken out of the files and put back since
+        #[arg(long)]
+        accept: bool,
     },
 }
 

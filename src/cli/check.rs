@@ -1,7 +1,6 @@
 //! `weir check`: every preflight of every link; changes nothing.
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
@@ -15,7 +14,7 @@ use crate::config::{Database, Start, TlsMode, is_loopback};
 use crate::error::{Error, Kind, Result};
 use crate::link::ports::{LinkContext, Preflight, Room, Whole};
 use crate::model::{Table, TableName};
-use crate::plan::{self, Finding, LinkPlan, Route, Wanted};
+use crate::plan::{self, Finding, LinkPlan, Route};
 
 /// What was found about one link.
 #[derive(Debug, Default, Serialize)]
@@ -157,15 +156,7 @@ async fn examine(ends: &Ends<'_>, report: &mut Report) -> Vec<Finding> {
             findings.extend(refusals);
             findings.extend(setup::not_seen(ends).await);
             // The servers' own settings are worth knowing even while the mapping is wrong.
-            let none = LinkPlan {
-                link: ends.link().clone(),
-                source_dialect: ends.source.dialect,
-                target_dialect: ends.target.dialect,
-                tables: Vec::new(),
-                wanted: Wanted::default(),
-                overlap: Vec::new(),
-            };
-            findings.extend(preflight(ends, &none, true).await);
+            findings.extend(preflight(ends, &ends.no_tables(), true).await);
         }
     }
     findings
@@ -263,22 +254,10 @@ pub(super) async fn start_needed(ends: &Ends<'_>, plan: &LinkPlan) -> Vec<Findin
     }
     match non_empty(ends, plan).await {
         Ok(tables) if tables.is_empty() => Vec::new(),
-        Ok(_) if has_begun(ends, plan).await => Vec::new(),
+        // What keeps the witness from being read is a finding of the target's own checks.
+        Ok(_) if matches!(ends.witness().await, Ok(Some(_))) => Vec::new(),
         Ok(tables) => vec![start_missing(ends, &tables)],
         Err(error) => vec![met(&format!("database {}", ends.source.name), &error)],
-    }
-}
-
-/// Whether the target holds the link's witness. What keeps it from being read is a finding of the
-/// target's own checks.
-async fn has_begun(ends: &Ends<'_>, plan: &LinkPlan) -> bool {
-    let lock_timeout = ends.config.options(ends.link()).lock_timeout;
-    let plan = Arc::new(plan.clone());
-    let target = ends.target_room();
-    let opened = target.open_target(&ends.context, ends.target, plan, lock_timeout).await;
-    match opened {
-        Ok(mut target) => matches!(target.read_witness().await, Ok(Some(_))),
-        Err(_) => false,
     }
 }
 

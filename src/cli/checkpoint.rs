@@ -1,20 +1,22 @@
 //! `weir checkpoint show | export | import`: what the state directory remembers of each link.
 //!
-//! The truth about progress is the witness in the target, so an import can let no link skip anything:
-//! it brings back the memory beside it (accepted shapes, what was carried, pauses), and is refused
-//! where that memory is not of what the target holds. An export may be taken while weir runs.
+//! The truth about progress is the witness in the target: an import brings back the memory beside it
+//! (accepted shapes, what was carried, pauses), into an empty state directory only, and is refused where
+//! that memory is not of what the target holds. An export that is older than the witness does not know
+//! what was carried meanwhile: a table that was taken out and put back since would seem to have been
+//! there all the time. It takes a person's word that there is none. An export may be taken while weir
+//! runs.
 
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::cli::args::{CheckpointArgs, CheckpointVerb, Global};
-use crate::cli::context::{Ends, links, load, refused, settled};
+use crate::cli::context::{Ends, links, load, settled};
 use crate::cli::output::say;
 use crate::cli::{exit, print_json};
 use crate::config::{Config, LinkName};
@@ -45,7 +47,7 @@ pub(super) async fn run(global: &Global, args: &CheckpointArgs) -> Result<ExitCo
     match &args.verb {
         CheckpointVerb::Show { link, json } => show(&config, link.as_ref(), *json)?,
         CheckpointVerb::Export { file } => export(&config, file)?,
-        CheckpointVerb::Import { file } => import(&config, file).await?,
+        CheckpointVerb::Import { file, accept } => import(&config, file, *accept).await?,
     }
     Ok(ExitCode::from(exit::GOOD))
 }
@@ -156,7 +158,7 @@ fn export(config: &Config, file: &Path) -> Result<()> {
     Ok(())
 }
 
-async fn import(config: &Config, file: &Path) -> Result<()> {
+async fn import(config: &Config, file: &Path, accept: bool) -> Result<()> {
     let contents = read(config, file)?;
     if state::is_held(&config.state_dir)? {
         return Err(state::held(&config.state_dir).hint("stop weir, import, and start it again"));
@@ -167,12 +169,17 @@ async fn import(config: &Config, file: &Path) -> Result<()> {
         if !configured.contains(link) {
             say!("{link} is left out: it is not configured");
         } else if let Some(progress) = &known.progress {
-            compare(config, link, &contents.installation, progress).await?;
+            let export = Exported { installation: &contents.installation, progress, accept };
+            export.compare(config, link).await?;
             taken.push((link, known));
+        } else if known.paused_since_us.is_some() {
+            taken.push((link, known));
+        } else {
+            say!("{link} is left out: it had not begun");
         }
     }
     let store = Store::open(&config.state_dir).await?;
-    let imported = record(&store, &contents.installation, &taken).await;
+    let imported = record(&store, &taken).await;
     store.close().await;
     imported?;
     say!("{} links are remembered as {} says", taken.len(), file.display());
@@ -198,52 +205,57 @@ fn read(config: &Config, file: &Path) -> Result<Contents> {
     Contents::of_value(export.checkpoints)
 }
 
-/// Refuses a memory of what the target does not hold.
-async fn compare(
-    config: &Config,
-    link: &LinkName,
-    installation: &str,
-    progress: &Progress,
-) -> Result<()> {
-    let config = &settled(config.clone(), std::slice::from_ref(link)).await;
-    let ends = Ends::of(config, link, &config.name)?;
-    let catalogs = ends.catalogs().await?;
-    let plan = ends.plan(&catalogs).map_err(|findings| refused(link, &findings))?;
-    let lock_timeout = config.options(link).lock_timeout;
-    let (room, plan) = (ends.target_room(), Arc::new(plan));
-    let mut target = room.open_target(&ends.context, ends.target, plan, lock_timeout).await?;
-    let refused = |context: String, hint: &str| Err(Error::new(Kind::Witness, context).hint(hint));
-    match target.read_witness().await? {
-        None => refused(
-            format!(
-                "the target of {link} has no witness, and the export remembers seq {}",
-                progress.seq
+/// What an export says of a link that has begun.
+struct Exported<'a> {
+    installation: &'a str,
+    progress: &'a Progress,
+    /// A person has said that no table left the link and came back since.
+    accept: bool,
+}
+
+impl Exported<'_> {
+    /// Refuses a memory of what the target does not hold.
+    async fn compare(&self, config: &Config, link: &LinkName) -> Result<()> {
+        let config = &settled(config.clone(), std::slice::from_ref(link)).await;
+        let ends = Ends::of(config, link, &config.name)?;
+        let witness = ends.witness().await?;
+        let seq = self.progress.seq;
+        let refused =
+            |context: String, hint: &str| Err(Error::new(Kind::Witness, context).hint(hint));
+        match witness {
+            None => refused(
+                format!("the target of {link} has no witness, and the export remembers seq {seq}"),
+                "an export belongs to the target that it was taken with",
             ),
-            "an export belongs to the target that it was taken with",
-        ),
-        Some(witness) if witness.installation != installation => refused(
-            format!("the witness of {link} is of another installation than the export"),
-            "an export belongs to the target that it was taken with",
-        ),
-        Some(witness) if witness.seq < progress.seq => refused(
-            format!(
-                "the export is newer than the witness of {link}: seq {} and {}",
-                progress.seq, witness.seq
+            Some(witness) if witness.installation != self.installation => refused(
+                format!("the witness of {link} is of another installation than the export"),
+                "an export belongs to the target that it was taken with",
             ),
-            "the target was set back: import an export from before that, or none: weir goes on \
-             from the witness",
-        ),
-        Some(_) => Ok(()),
+            Some(witness) if witness.seq < seq => refused(
+                format!(
+                    "the export is newer than the witness of {link}: seq {seq} and {}",
+                    witness.seq
+                ),
+                "the target was set back: import an export from before that, or none: weir goes on \
+                 from the witness",
+            ),
+            Some(witness) if witness.seq > seq && !self.accept => refused(
+                format!(
+                    "the export is older than the witness of {link} (seq {seq} and {}): what was \
+                     written to a table that was taken out and put back since is on no record",
+                    witness.seq
+                ),
+                "if there is such a table, copy it again; then, or if there is none, import with \
+                 --accept",
+            ),
+            Some(_) => Ok(()),
+        }
     }
 }
 
-async fn record(
-    store: &Store,
-    installation: &str,
-    taken: &[(&LinkName, &Checkpoint)],
-) -> Result<()> {
-    if !store.is_fresh() && store.installation() != installation {
-        return Err(Error::new(Kind::State, "the state directory is of another installation")
+async fn record(store: &Store, taken: &[(&LinkName, &Checkpoint)]) -> Result<()> {
+    if !store.is_fresh() {
+        return Err(Error::new(Kind::State, "the state directory remembers links already")
             .hint("import into an empty state directory"));
     }
     for (link, known) in taken {

@@ -2,6 +2,7 @@
 //! link.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::cli::args::Global;
 use crate::config::{
@@ -11,9 +12,9 @@ use crate::config::{
 use crate::error::{Error, Kind, Result};
 use crate::link::hosts;
 use crate::link::ports::{End, LinkContext, Room};
-use crate::model::Table;
+use crate::model::{Table, Witness};
 use crate::plan::explain::digest_of;
-use crate::plan::{self, Finding, LinkPlan};
+use crate::plan::{self, Finding, LinkPlan, Wanted};
 use crate::rooms::room;
 
 /// Loads the configuration; every problem at once becomes one error of kind `Configuration`.
@@ -120,6 +121,32 @@ impl<'a> Ends<'a> {
         let source = self.source_room().catalog(self.source, self.source.dialect, &wanted).await?;
         let target = self.target_room().catalog(self.target, self.target.dialect, &place).await?;
         Ok(Catalogs { source, target })
+    }
+
+    /// The link's witness in the target; `None` too where the tables of weir are not there yet.
+    pub(super) async fn witness(&self) -> Result<Option<Witness>> {
+        let lock_timeout = self.config.options(self.link()).lock_timeout;
+        let (room, plan) = (self.target_room(), Arc::new(self.no_tables()));
+        let read = async {
+            let target = room.open_target(&self.context, self.target, plan, lock_timeout).await?;
+            { target }.read_witness().await
+        };
+        match read.await {
+            Err(error) if error.kind() == Kind::Mapping => Ok(None),
+            read => read,
+        }
+    }
+
+    /// A plan of no table, for what is not about tables.
+    pub(super) fn no_tables(&self) -> LinkPlan {
+        LinkPlan {
+            link: self.link().clone(),
+            source_dialect: self.source.dialect,
+            target_dialect: self.target.dialect,
+            tables: Vec::new(),
+            wanted: Wanted::default(),
+            overlap: Vec::new(),
+        }
     }
 
     /// Compiles the plan.

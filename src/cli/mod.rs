@@ -26,6 +26,7 @@ mod signals;
 mod spec;
 mod state;
 mod status;
+mod teardown;
 mod wait;
 mod watch;
 
@@ -61,8 +62,8 @@ async fn dispatch(cli: &Cli) -> Result<ExitCode> {
         Verb::Check(args) => check::run(global, args).await,
         Verb::Explain(args) => explain::run(global, args).await,
         Verb::Ddl(args) => ddl::run(global, args).await,
-        Verb::Setup(args) => setup::set_up(global, args).await,
-        Verb::Teardown(args) => setup::tear_down(global, args).await,
+        Verb::Setup(args) => setup::run(global, args).await,
+        Verb::Teardown(args) => teardown::run(global, args).await,
         Verb::Run(args) => Box::pin(run::run(global, args)).await,
         Verb::Status(args) => status::run(global, args).await,
         Verb::Plan(args) => plan::plan(global, args).await,

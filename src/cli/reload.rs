@@ -204,7 +204,7 @@ pub(super) async fn retire(store: &Store, link: &LinkName) {
     let Some(mut checkpoint) = store.load(link).filter(|known| !known.retired) else { return };
     tracing::warn!(
         %link,
-        hint = "`weir teardown` with the files as they were removes what it left",
+        hint = format!("`weir teardown {link} --apply` with the files as they were removes what it left"),
         "the link is no longer configured; its slot, if it has one, and its witness stay"
     );
     checkpoint.retired = true;

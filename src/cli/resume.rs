@@ -3,19 +3,23 @@
 //!
 //! While a link is paused nothing of it is connected, and the source keeps its log.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use crate::cli::args::{Global, PauseArgs, ResumeArgs};
-use crate::cli::context::{Ends, links, load, refused, settled};
+use crate::cli::context::{Ends, links, load, refused, settings, settled};
 use crate::cli::control::{Answer, Request, ask};
 use crate::cli::output::say;
 use crate::cli::{exit, state};
 use crate::config::{Config, LinkName};
 use crate::error::{Error, Kind, Result};
-use crate::link::ledger::Checkpoint;
+use crate::link::joining::{self, Word};
+use crate::link::ledger::{Checkpoint, Ledger};
 use crate::link::review;
 use crate::link::status::now_us;
+use crate::plan::Outline;
+use crate::state::Store;
 
 /// `weir pause`.
 pub(super) async fn pause(global: &Global, args: &PauseArgs) -> Result<ExitCode> {
@@ -56,23 +60,10 @@ async fn resume_one(config: &Config, link: &LinkName, schema_reviewed: bool) -> 
             return Err(Error::new(Kind::Io, text).hint(hint));
         }
         None if schema_reviewed => {
-            let config = &settled(config.clone(), std::slice::from_ref(link)).await;
-            let ends = Ends::of(config, link, &config.name)?;
-            let catalogs = ends.catalogs().await?;
-            let plan = ends.plan(&catalogs).map_err(|findings| refused(link, &findings))?;
-            let room = ends.source_room();
-            let plan = Arc::new(plan);
-            let mut scan = room.open_scan(&ends.context, ends.source, Arc::clone(&plan)).await?;
-            let origins = scan.origins().await?;
-            let head = scan.head().await?;
-            let accepted = |checkpoint: &mut Checkpoint| {
-                let shapes = review::accepted(&plan, &origins, &checkpoint.shapes);
-                checkpoint.review(head);
-                checkpoint.shapes = Arc::new(shapes);
-                checkpoint.outline = None;
-                checkpoint.paused_since_us = None;
-            };
-            state::change(config, link, accepted).await?;
+            let store = Store::open(&config.state_dir).await?;
+            let reviewed = review(config, link, &store).await;
+            store.close().await;
+            reviewed?;
             say!("{link}: the tables are accepted as they are now; start `weir run`");
         }
         None => {
@@ -86,4 +77,46 @@ async fn resume_one(config: &Config, link: &LinkName, schema_reviewed: bool) -> 
         }
     }
     Ok(())
+}
+
+/// Accepts the tables as they are now, and of the mapping's changes what the link halted for, as the
+/// running weir would; says all of it.
+async fn review(config: &Config, link: &LinkName, store: &Store) -> Result<()> {
+    let used = &settled(config.clone(), std::slice::from_ref(link)).await;
+    let ends = Ends::of(used, link, &config.name)?;
+    let catalogs = ends.catalogs().await?;
+    let plan = ends.plan(&catalogs).map_err(|findings| refused(link, &findings))?;
+    let (plan, room) = (Arc::new(plan), ends.source_room());
+    let mut scan = room.open_scan(&ends.context, ends.source, Arc::clone(&plan)).await?;
+    let mut known = store.load(link).unwrap_or_default();
+    let outline = Outline::of(&plan, settings(config, link));
+    let ran = known.ran(&outline);
+    let in_question = outline.in_question(&ran);
+    if !in_question.is_empty() {
+        joining::outlast(scan.as_mut()).await?;
+    }
+    let filled = room.non_empty(ends.source, &joining::named(&plan, &in_question)).await?;
+    let filled = filled.iter().map(ToString::to_string).collect();
+    let differences = outline.differences(&ran, &filled);
+    let origins = scan.origins().await?;
+    let head = scan.head().await?;
+    let shapes = review::accepted(&plan, &origins, &known.shapes);
+    if let Some(altered) = review::difference(&known.shapes, &shapes, &plan.wanted) {
+        say!("{link}: {}", altered.chain());
+    }
+    differences.iter().for_each(|difference| say!("{link}: {difference}"));
+    let halt = known.halt.as_ref().map_or("", |halt| halt.text.as_str());
+    let word = Word { accepted: &BTreeSet::new(), reviewed: halt };
+    if let Some(refusal) = joining::refusal(&differences, word) {
+        let context = "nothing is accepted, because the link has not halted for all of it";
+        return Err(refusal.within(context).hint(format!(
+            "take that change back; or start `weir run`: {link} halts and names it, and `weir resume \
+             {link} --schema-reviewed` accepts it then"
+        )));
+    }
+    known.review(head);
+    known.shapes = Arc::new(shapes);
+    known.outline = Some(Arc::new(outline));
+    known.paused_since_us = None;
+    store.record(link, known).await
 }

@@ -1,30 +1,39 @@
-//! `weir setup` and `weir teardown`: print, or run, what weir needs in each database.
+//! `weir setup`: prints, or runs, what weir needs in each database.
 
 use std::process::ExitCode;
 
 use crate::cli::args::{Global, SetupArgs};
 use crate::cli::context::{Ends, known, links, load, refused, settled};
-use crate::cli::output::say;
-use crate::cli::{exit, report, state};
-use crate::config::{Config, Database, LinkName};
+use crate::cli::exit;
+use crate::cli::output::{remark, say};
+use crate::config::Database;
 use crate::error::{Error, Kind, Result};
 use crate::link::ports::Room;
 use crate::model::Table;
 use crate::plan::{self, Finding};
-use crate::state::Store;
 
 const SETUP: &str = "setup";
-const TEARDOWN: &str = "teardown";
-/// `weir setup`.
-pub(super) async fn set_up(global: &Global, args: &SetupArgs) -> Result<ExitCode> {
+
+/// What is done with statements.
+#[derive(Clone, Copy)]
+pub(super) struct Mode<'a> {
+    /// Only those for this database.
+    pub(super) on: Option<&'a str>,
+    /// They are run, not only printed.
+    pub(super) apply: bool,
+}
+
+/// Runs the verb.
+pub(super) async fn run(global: &Global, args: &SetupArgs) -> Result<ExitCode> {
     let config = load(global)?;
     known(&config, args.on.as_deref())?;
     let names = links(&config, &args.links)?;
     let config = settled(config, &names).await;
+    let mode = Mode { on: args.on.as_deref(), apply: args.apply };
     let mut refusal = None;
     for link in names {
         let ends = Ends::of(&config, &link, &config.name)?;
-        refusal = prepare(&ends, args).await?.or(refusal);
+        refusal = prepare(&ends, mode).await?.or(refusal);
     }
     match refusal {
         None => Ok(ExitCode::from(exit::GOOD)),
@@ -37,11 +46,11 @@ pub(super) async fn set_up(global: &Global, args: &SetupArgs) -> Result<ExitCode
 
 /// Prepares both ends of a link. Where the user cannot see all that the link needs, only that is
 /// prepared by which it can, and what it could not see is returned.
-async fn prepare(ends: &Ends<'_>, args: &SetupArgs) -> Result<Option<Error>> {
+async fn prepare(ends: &Ends<'_>, mode: Mode<'_>) -> Result<Option<Error>> {
     let plan = match ends.catalogs().await {
-        Err(error) if error.kind() == Kind::Privilege => return first(ends, error, args).await,
+        Err(error) if error.kind() == Kind::Privilege => return first(ends, error, mode).await,
         catalogs => match ends.plan(&catalogs?) {
-            Err(findings) => return first(ends, refused(ends.link(), &findings), args).await,
+            Err(findings) => return first(ends, refused(ends.link(), &findings), mode).await,
             Ok(plan) => plan,
         },
     };
@@ -51,27 +60,27 @@ async fn prepare(ends: &Ends<'_>, args: &SetupArgs) -> Result<Option<Error>> {
     let account = room.account(ends.source).await?;
     let mut statements = room.setup_entry(ends.source, &account, &at_source.schemas());
     statements.extend(room.setup_source(&ends.context, ends.source, &account, &tables));
-    print_or_run(room, ends.source, SETUP, &statements, args).await?;
+    print_or_run(room, ends.source, SETUP, &statements, mode).await?;
     let tables: Vec<&Table> = plan.tables.iter().map(|table| &table.target).collect();
     let room = ends.target_room();
     let account = room.account(ends.target).await?;
     let mut statements = room.setup_entry(ends.target, &account, &at_target.schemas());
     statements.extend(room.setup_target(&account, &tables));
-    print_or_run(room, ends.target, SETUP, &statements, args).await?;
+    print_or_run(room, ends.target, SETUP, &statements, mode).await?;
     Ok(None)
 }
 
 /// Prints what lets weir look, where `refusal` may come from its not seeing all. It is never run: a
 /// user that may not look may not grant either.
-async fn first(ends: &Ends<'_>, refusal: Error, args: &SetupArgs) -> Result<Option<Error>> {
+async fn first(ends: &Ends<'_>, refusal: Error, mode: Mode<'_>) -> Result<Option<Error>> {
     let unseen = unseen(ends).await?;
     if unseen.is_empty() {
         return Err(refusal);
     }
-    let only_print = SetupArgs { apply: false, ..args.clone() };
+    let only_print = Mode { apply: false, ..mode };
     for (database, statements) in unseen {
         // Only printing: which room is of no concern.
-        print_or_run(ends.source_room(), database, SETUP, &statements, &only_print).await?;
+        print_or_run(ends.source_room(), database, SETUP, &statements, only_print).await?;
     }
     Ok(Some(refusal))
 }
@@ -111,77 +120,24 @@ pub(super) async fn not_seen(ends: &Ends<'_>) -> Vec<Finding> {
     grants.into_iter().map(find).collect()
 }
 
-/// `weir teardown`. Leaves what other links may use: the schema `weir` and the grants. Goes as far as
-/// it can: what one side refuses does not keep the other from being undone.
-pub(super) async fn tear_down(global: &Global, args: &SetupArgs) -> Result<ExitCode> {
-    let config = load(global)?;
-    known(&config, args.on.as_deref())?;
-    let names = links(&config, &args.links)?;
-    let config = settled(config, &names).await;
-    // Held from before the first statement to the end: nothing is removed under a weir that runs.
-    let store = if args.apply { state::hold(&config).await? } else { None };
-    let mut failures = Vec::new();
-    for link in &names {
-        failures.extend(undo(&config, link, store.as_ref(), args).await);
-    }
-    if let Some(store) = store {
-        store.close().await;
-    }
-    if !args.apply {
-        say!("-- in the end `weir teardown --apply`: weir itself forgets the links too");
-    }
-    let last = failures.pop();
-    failures.iter().for_each(report);
-    last.map_or(Ok(ExitCode::from(exit::GOOD)), Err)
-}
-
-/// Undoes one link: source, target, and what is remembered of it; returns what went wrong.
-async fn undo(
-    config: &Config,
-    link: &LinkName,
-    store: Option<&Store>,
-    args: &SetupArgs,
-) -> Vec<Error> {
-    let ends = match Ends::of(config, link, &config.name) {
-        Ok(ends) => ends,
-        Err(error) => return vec![error],
-    };
-    let mut failures = Vec::new();
-    let room = ends.source_room();
-    let statements = room.teardown_source(&ends.context);
-    failures.extend(print_or_run(room, ends.source, TEARDOWN, &statements, args).await.err());
-    let room = ends.target_room();
-    let statements = room.teardown_target(&ends.context);
-    match print_or_run(room, ends.target, TEARDOWN, &statements, args).await {
-        Err(error) => failures.push(error),
-        // A link is forgotten with its witness, and not before.
-        Ok(()) if args.on.as_ref().is_none_or(|only| *only == ends.target.name) => {
-            if let Some(store) = store {
-                failures.extend(store.forget(link).await.err());
-            }
-        }
-        Ok(()) => {}
-    }
-    failures
-}
-
-async fn print_or_run(
+/// Prints statements for `database`, and runs them if asked to; nothing where another one was asked for.
+pub(super) async fn print_or_run(
     room: &dyn Room,
     database: &Database,
     verb: &str,
     statements: &[String],
-    args: &SetupArgs,
+    Mode { on, apply }: Mode<'_>,
 ) -> Result<()> {
-    if args.on.as_ref().is_some_and(|only| *only != database.name) {
+    if on.is_some_and(|only| only != database.name) {
         return Ok(());
     }
-    say!("-- on {} ({} at {})", database.name, database.dialect, database.listens_at());
+    remark!("on {} ({} at {})", database.name, database.dialect, database.listens_at());
     for statement in statements {
         say!("{};", statement.trim_end().trim_end_matches(';'));
     }
-    if args.apply {
+    if apply {
         room.execute(database, verb, statements).await?;
-        say!("-- done");
+        remark!("done");
     }
     Ok(())
 }

@@ -18,6 +18,23 @@ pub(super) fn checkpoints(config: &Config) -> Result<BTreeMap<LinkName, Checkpoi
     state::remembered(&config.state_dir)
 }
 
+/// The installation that is remembered of a link, else of all; `None` if weir has never run here.
+pub(super) fn installation(
+    config: &Config,
+    link: &LinkName,
+    store: Option<&Store>,
+) -> Result<Option<String>> {
+    let (known, all) = match store {
+        Some(store) => (store.load(link), store.installation()),
+        None => {
+            let Some(mut contents) = state::memory(&config.state_dir)? else { return Ok(None) };
+            (contents.links.remove(link), contents.installation)
+        }
+    };
+    let of_link = known.map(|known| known.installation).filter(|id| !id.is_empty());
+    Ok(of_link.or(Some(all)).filter(|id| !id.is_empty()))
+}
+
 /// Holds the state directory, so that no weir runs on it meanwhile; `None` where there is none. To
 /// be closed in the end.
 pub(super) async fn hold(config: &Config) -> Result<Option<Store>> {

@@ -16,7 +16,7 @@ use crate::link::claims::Claims;
 use crate::link::ends::Ends;
 use crate::link::joining;
 use crate::link::lag::LagInputs;
-use crate::link::ledger::{Checkpoint, Ledger, Progress};
+use crate::link::ledger::{Checkpoint, Ledger, Progress, Shape};
 use crate::link::observer::Observer;
 use crate::link::ports::{LinkContext, Origin, Scan, Source, Target};
 use crate::link::resume::{Decision, Facts, Note, decide, differs, explain_gap};
@@ -26,7 +26,7 @@ use crate::link::side::is_promotion;
 use crate::link::status::Board;
 use crate::link::stream::{self, Streaming};
 use crate::model::{TableName, Witness};
-use crate::plan::{LinkPlan, Outline};
+use crate::plan::{Difference, LinkPlan, Outline};
 use crate::position::Position;
 
 /// Longest time of any step before the stream. Making a slot is not one of them: it waits for
@@ -221,48 +221,72 @@ async fn accept_shapes(
 ) -> Result<()> {
     let mut shapes = review::shapes(&ends.plan, &ends.origins);
     let outline = Outline::of(&ends.plan, link.spec.settings.clone());
-    let ran = if begun { checkpoint.ran(&outline) } else { outline.clone() };
-    let in_question = outline.in_question(&ran);
     let decided = begun && (orders.schema_reviewed || !orders.accepted.is_empty());
-    if !in_question.is_empty() {
-        joining::outlast(ends.scan.as_mut()).await?;
-    }
-    if !begun {
-        // Nothing was read yet, so nothing can have been missed.
+    if begun {
+        let ran = checkpoint.ran(&outline);
+        let differences = differences(link, ends, &outline, &ran).await?;
+        let reviewed = match orders.schema_reviewed {
+            true => Some(unaltered_head(link, ends, &shapes).await?),
+            false => None,
+        };
         orders.schema_reviewed = false;
-    } else if orders.schema_reviewed {
-        let head = answered("tell the end of its log", ends.scan.head()).await?;
-        let plan = answered("describe the tables", link.spec.ends.plan()).await?;
-        orders.schema_reviewed = false;
-        let again = review::shapes(&plan, &ends.origins);
-        if let Some(changed) = review::difference(&shapes, &again, &plan.wanted) {
-            return Err(changed);
+        match reviewed {
+            Some(_) => review::remember(&ends.plan, &checkpoint.shapes, &mut shapes),
+            None => review::carry(&ends.plan, &checkpoint.shapes, &mut shapes),
         }
-        review::remember(&ends.plan, &checkpoint.shapes, &mut shapes);
-        if let Some(passed) = review::difference(&checkpoint.shapes, &shapes, &plan.wanted) {
+        let altered = review::difference(&checkpoint.shapes, &shapes, &ends.plan.wanted);
+        let halt = checkpoint.halt.as_ref().filter(|_| reviewed.is_some());
+        let reviewed_halt = halt.map_or("", |halt| halt.text.as_str());
+        let word = joining::Word { accepted: &orders.accepted, reviewed: reviewed_halt };
+        let refusal = joining::refusal(&differences, word);
+        if refusal.is_some() || (altered.is_some() && reviewed.is_none()) {
+            return joining::both(altered, refusal).map_or(Ok(()), Err);
+        }
+        if let Some(passed) = altered {
             tracing::warn!(link = %link.name(), accepted = passed.chain(), "a person has reviewed this");
-        }
-        checkpoint.review(head);
-    } else {
-        review::carry(&ends.plan, &checkpoint.shapes, &mut shapes);
-        if let Some(changed) = review::difference(&checkpoint.shapes, &shapes, &ends.plan.wanted) {
-            return Err(changed);
-        }
-        let filled = filled(link, joining::named(&ends.plan, &in_question)).await?;
-        let filled = filled.iter().map(ToString::to_string).collect();
-        let differences = outline.differences(&ran, &filled);
-        if let Some(refusal) = joining::refusal(&differences, &orders.accepted) {
-            return Err(refusal);
         }
         for difference in differences {
             tracing::info!(link = %link.name(), "changed: {difference}");
         }
-        refuse_strays(ends, checkpoint).await?;
+        match reviewed {
+            Some(head) => checkpoint.review(head),
+            None => refuse_strays(ends, checkpoint).await?,
+        }
     }
+    // Before the start nothing was read yet, so nothing can have been missed.
+    orders.schema_reviewed = false;
     orders.accepted.clear();
     checkpoint.shapes = Arc::new(shapes);
     checkpoint.outline = Some(Arc::new(outline));
     if decided { link.record(checkpoint).await } else { Ok(()) }
+}
+
+/// What differs from what ran; open transactions are waited for, so that it holds.
+async fn differences(
+    link: &Link,
+    ends: &mut Connected,
+    outline: &Outline,
+    ran: &Outline,
+) -> Result<Vec<Difference>> {
+    let in_question = outline.in_question(ran);
+    if !in_question.is_empty() {
+        joining::outlast(ends.scan.as_mut()).await?;
+    }
+    let filled = filled(link, joining::named(&ends.plan, &in_question)).await?;
+    let filled = filled.iter().map(ToString::to_string).collect();
+    Ok(outline.differences(ran, &filled))
+}
+
+/// The log's end, if the tables have still these shapes once it is read.
+async fn unaltered_head(
+    link: &Link,
+    ends: &mut Connected,
+    shapes: &BTreeMap<String, Shape>,
+) -> Result<Position> {
+    let head = answered("tell the end of its log", ends.scan.head()).await?;
+    let plan = answered("describe the tables", link.spec.ends.plan()).await?;
+    let again = review::shapes(&plan, &ends.origins);
+    review::difference(shapes, &again, &plan.wanted).map_or(Ok(head), Err)
 }
 
 /// A partition that joins a table on its way must have come without rows.
@@ -374,7 +398,7 @@ async fn begin(link: &Link, ends: &mut Connected, checkpoint: &mut Checkpoint) -
     let position = ends.source.begin().await?;
     if empty && let Err(refused) = refuse_rows_before(link, ends).await {
         if let Err(error) = answered("undo the start", ends.source.abandon()).await {
-            let (error, hint) = (error.chain(), "`weir teardown` removes what was left");
+            let (error, hint) = (error.chain(), format!("`weir teardown {} --apply`", link.name()));
             tracing::warn!(link = %link.name(), error, hint, "the start is not undone");
         }
         return Err(refused);

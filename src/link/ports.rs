@@ -156,8 +156,9 @@ pub trait Room: Send + Sync {
     /// The statements that remove what setup and `run` made at the source (slot, publication).
     fn teardown_source(&self, context: &LinkContext) -> Vec<String>;
 
-    /// The statements that remove the link's rows from the target's `weir` tables.
-    fn teardown_target(&self, context: &LinkContext) -> Vec<String>;
+    /// The statements that remove the link's rows from the target's `weir` tables; with an
+    /// installation only if its witness is there, or none.
+    fn teardown_target(&self, context: &LinkContext, installation: Option<&str>) -> Vec<String>;
 
     /// Runs the statements of `verb` (`setup`, `teardown`) one by one; an error names the
     /// statement, and says how an administrator runs them where the user may not.

@@ -127,8 +127,8 @@ fn without_witness(facts: Facts<'_>) -> Decision {
             )
             .hint(
                 "the target was replaced or restored to a time before weir, or its `weir` tables \
-                 were emptied: bring that database back, or run `weir teardown`, copy the tables \
-                 again and start anew",
+                 were emptied: bring that database back, or `weir teardown LINK --apply`, then start \
+                 anew and fill the tables as README says under seeding",
             ),
         ),
     }

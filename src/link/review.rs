@@ -147,7 +147,7 @@ fn altered(table: &str, before: &[String], now: &[String]) -> Option<String> {
 
 /// What differs from the accepted shapes, as the error that halts the link. `wanted` is what the
 /// configuration asks for: what it no longer does may be gone. New tables are for `joining` to judge.
-pub(super) fn difference(
+pub(crate) fn difference(
     accepted: &BTreeMap<String, Shape>,
     now: &BTreeMap<String, Shape>,
     wanted: &Wanted,

@@ -225,7 +225,7 @@ impl Assembler {
                 Kind::Unsupported,
                 "the log holds a part of a transaction that the server gave up at a crash, too large to be left out",
             )
-            .hint("nothing of it is on the target; tear the link down and start anew"));
+            .hint("nothing of it is on the target; `weir teardown LINK --apply` and start anew"));
         }
         self.open = None;
         self.part = Part::default();
@@ -395,7 +395,7 @@ impl Assembler {
         Err(Error::new(Kind::Unsupported, what).hint(
             "set binlog_format = ROW on the source for all sessions; where the log holds no \
              TRUNCATE of that name since, make the target's rows equal by hand, then \
-             `weir resume LINK --schema-reviewed`; else tear the link down and start anew",
+             `weir resume LINK --schema-reviewed`; else `weir teardown LINK --apply` and start anew",
         ))
     }
 

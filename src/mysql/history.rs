@@ -90,7 +90,7 @@ pub(crate) async fn start(session: &mut Session, position: Position) -> Result<P
                  log the position by GTID lies"
             ),
         )
-        .hint("set gtid_mode = ON again until weir has read on, or tear the link down and start anew")
+        .hint("set gtid_mode = ON again until weir has read on, or `weir teardown LINK --apply` and start anew")
     })
 }
 

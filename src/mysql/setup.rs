@@ -79,12 +79,24 @@ pub fn teardown_source(_: &LinkContext) -> Vec<String> {
     Vec::new()
 }
 
-/// Removes the link's rows from the target's `weir` tables.
-pub fn teardown_target(context: &LinkContext) -> Vec<String> {
+/// Removes the link's rows from the target's `weir` tables; with `installation` only where no other one
+/// wrote the witness.
+pub fn teardown_target(context: &LinkContext, installation: Option<&str>) -> Vec<String> {
     let (name, link) = (literal(&context.name), literal(&context.link.to_string()));
-    ["missed", "witness"]
+    let of_link = format!("`name` = {name} AND `link` = {link}");
+    let (own, none_foreign) = match installation.map(literal) {
+        Some(id) => (
+            format!(" AND `installation` = {id}"),
+            format!(
+                " AND NOT EXISTS (SELECT 1 FROM `weir`.`witness` WHERE {of_link} \
+                 AND `installation` <> {id})"
+            ),
+        ),
+        None => (String::new(), String::new()),
+    };
+    [("missed", none_foreign), ("witness", own)]
         .iter()
-        .map(|table| format!("{DELETE_OWN}`{table}` WHERE `name` = {name} AND `link` = {link}"))
+        .map(|(table, only)| format!("{DELETE_OWN}`{table}` WHERE {of_link}{only}"))
         .collect()
 }
 

@@ -83,8 +83,8 @@ impl Room for Postgres {
         setup::teardown_source(context)
     }
 
-    fn teardown_target(&self, context: &LinkContext) -> Vec<String> {
-        setup::teardown_target(context)
+    fn teardown_target(&self, context: &LinkContext, installation: Option<&str>) -> Vec<String> {
+        setup::teardown_target(context, installation)
     }
 
     fn execute<'a>(

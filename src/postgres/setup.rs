@@ -79,15 +79,27 @@ pub fn teardown_source(context: &LinkContext) -> Vec<String> {
     ]
 }
 
-/// Removes the link's rows from the target's `weir` tables.
-pub fn teardown_target(context: &LinkContext) -> Vec<String> {
+/// Removes the link's rows from the target's `weir` tables; with `installation` only where no other one
+/// wrote the witness.
+pub fn teardown_target(context: &LinkContext, installation: Option<&str>) -> Vec<String> {
     let (name, link) = (literal(&context.name), literal(&context.link.to_string()));
-    ["weir.missed", "weir.witness"]
+    let of_link = format!("name = {name} AND link = {link}");
+    let (own, none_foreign) = match installation.map(literal) {
+        Some(id) => (
+            format!(" AND installation = {id}"),
+            format!(
+                " AND NOT EXISTS (SELECT FROM weir.witness WHERE {of_link} AND installation <> {id})"
+            ),
+        ),
+        None => (String::new(), String::new()),
+    };
+    [("weir.missed", none_foreign), ("weir.witness", own)]
         .iter()
-        .map(|table| {
+        .map(|(table, only)| {
             block(&format!(
-                "IF pg_catalog.to_regclass('{table}') IS NOT NULL THEN \
-                 DELETE FROM {table} WHERE name = {name} AND link = {link}; END IF;"
+                "IF pg_catalog.to_regclass('weir.missed') IS NOT NULL \
+                 AND pg_catalog.to_regclass('weir.witness') IS NOT NULL THEN \
+                 DELETE FROM {table} WHERE {of_link}{only}; END IF;"
             ))
         })
         .collect()
@@ -224,7 +236,7 @@ mod tests {
             ("source", source(&context(), &database(), &account, &[&orders, &odd])),
             ("target", target(&account, &[&orders, &odd])),
             ("teardown of the source", teardown_source(&context())),
-            ("teardown of the target", teardown_target(&context())),
+            ("teardown of the target", teardown_target(&context(), Some("0f"))),
         ];
         let text: String = parts
             .iter()

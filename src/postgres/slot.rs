@@ -95,7 +95,10 @@ pub(super) async fn require_log_until(session: &Client, witness: Lsn) -> Result<
                  back to an older time"
             ),
         )
-        .hint("copy the tables again, then `weir teardown` and start anew")),
+        .hint(
+            "`weir teardown LINK --apply`, then start anew and fill the tables as README says under \
+             seeding",
+        )),
         Ok(_) => Ok(()),
         Err(_) => Err(Error::new(Kind::Malformed, "the end of the source's log")),
     }
@@ -177,8 +180,8 @@ impl Slot {
 }
 
 /// Why a standby gives a slot up, and how that is prevented.
-const FEEDBACK: &str = "the primary removed what the slot on its standby still needed: copy the \
-    tables again, then `weir teardown` and start anew; hot_standby_feedback = on and a \
+const FEEDBACK: &str = "the primary removed what the slot on its standby still needed: `weir teardown \
+    LINK --apply`, then start anew and fill the tables as README says under seeding; hot_standby_feedback = on and a \
     primary_slot_name on the standby prevent it";
 
 /// What the server is.

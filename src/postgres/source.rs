@@ -339,8 +339,8 @@ impl Source for PostgresSource {
                 )
                 .hint(
                     "the target was replaced or emptied, or the state directory is another one: \
-                     bring them back, or run `weir teardown --apply`, copy the tables again and \
-                     start anew",
+                     bring them back, or `weir teardown LINK --apply`, then start anew and fill the \
+                     tables as README says under seeding",
                 )),
             }
         })

@@ -52,8 +52,8 @@ pub(super) fn goes_on(
             now.timeline, before.timeline
         );
         return Err(Error::new(Kind::Identity, context).hint(
-            "point the database at the server that was promoted, or copy the tables again, then \
-             `weir teardown` and start anew",
+            "point the database at the server that was promoted, or `weir teardown LINK --apply`, then \
+             start anew and fill the tables as README says under seeding",
         ));
     };
     match position {
@@ -64,8 +64,8 @@ pub(super) fn goes_on(
                 before.timeline
             );
             Err(Error::new(Kind::Gap, context).hint(
-                "compare the tables with the source and copy them again, then `weir teardown` and \
-                 start anew; synchronized_standby_slots keeps weir from reading ahead of a standby",
+                "`weir teardown LINK --apply`, then start anew and fill the tables as README says under \
+                 seeding; synchronized_standby_slots keeps weir from reading ahead of a standby",
             ))
         }
         _ => Ok(()),

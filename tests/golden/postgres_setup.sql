@@ -44,6 +44,6 @@ SELECT pg_catalog.pg_drop_replication_slot(slot_name) FROM pg_catalog.pg_replica
 DROP PUBLICATION IF EXISTS "weir_prod_crm_billing";
 
 -- teardown of the target
-DO $weir$ BEGIN IF pg_catalog.to_regclass('weir.missed') IS NOT NULL THEN DELETE FROM weir.missed WHERE name = 'prod' AND link = 'crm:billing'; END IF; END $weir$;
-DO $weir$ BEGIN IF pg_catalog.to_regclass('weir.witness') IS NOT NULL THEN DELETE FROM weir.witness WHERE name = 'prod' AND link = 'crm:billing'; END IF; END $weir$;
+DO $weir$ BEGIN IF pg_catalog.to_regclass('weir.missed') IS NOT NULL AND pg_catalog.to_regclass('weir.witness') IS NOT NULL THEN DELETE FROM weir.missed WHERE name = 'prod' AND link = 'crm:billing' AND NOT EXISTS (SELECT FROM weir.witness WHERE name = 'prod' AND link = 'crm:billing' AND installation <> '0f'); END IF; END $weir$;
+DO $weir$ BEGIN IF pg_catalog.to_regclass('weir.missed') IS NOT NULL AND pg_catalog.to_regclass('weir.witness') IS NOT NULL THEN DELETE FROM weir.witness WHERE name = 'prod' AND link = 'crm:billing' AND installation = '0f'; END IF; END $weir$;
 

@@ -139,7 +139,11 @@ async fn checkpoints(pair: &Pair, weir: &Weir) {
     execute_in(&pair.target, "weir", "UPDATE witness SET seq = seq + 1").await;
     for export in [&old, &new] {
         std::fs::remove_dir_all(weir.dir.path().join("state")).expect("state lost");
-        weir.run(&["checkpoint", "import", export]).await.expect_code(0);
+        let older = weir.run(&["checkpoint", "import", export]).await;
+        older.expect_code(1).expect_phrase("older than the witness").expect_phrase("--accept");
+        weir.run(&["checkpoint", "import", export, "--accept"]).await.expect_code(0);
+        let again = weir.run(&["checkpoint", "import", export, "--accept"]).await;
+        again.expect_code(1).expect_phrase("remembers links already");
         insert(pair, if *export == old { 51_000..51_010 } else { 52_000..52_010 }).await;
         let log = weir.run(&caught_up).await.expect_code(0).stderr;
         assert!(!log.contains("the state directory is empty"), "{log}");

@@ -23,7 +23,8 @@ async fn counts(pair: &Pair) -> [String; 3] {
     found.try_into().expect("three counts")
 }
 
-/// Broken if the witness of a running link were deleted under it.
+/// Broken if the witness of a running link were deleted under it, also by who has another state
+/// directory, or what one link has left took all of them with it.
 #[tokio::test]
 async fn a_running_weir_is_not_torn_down() {
     let Some(pair) = Pair::start(Server::Postgres15, Server::MariaDb1011).await else { return };
@@ -33,7 +34,21 @@ async fn a_running_weir_is_not_torn_down() {
         weir.run(&["status", "--json"]).await.stdout.contains("\"state\": \"running\"")
     })
     .await;
-    weir.run(&["teardown", "--apply"]).await.expect_code(1).expect_phrase("held by another");
+    weir.run(&["teardown", "--all", "--apply"])
+        .await
+        .expect_code(1)
+        .expect_phrase("held by another");
+    assert_eq!(counts(&pair).await, ["1", "1", "1"]);
+    let own = std::fs::read_to_string(weir.config()).expect("weir.toml");
+    let elsewhere = own.replace("/state\"", "/elsewhere\"");
+    std::fs::write(weir.config(), elsewhere).expect("weir.toml");
+    let link = ["teardown", "left:right", "--apply"];
+    weir.run(&link).await.expect_code(1).expect_phrase("nothing is remembered of it");
+    weir.run(&["teardown"]).await.expect_code(1).expect_phrase("--force");
+    let forced = weir.run(&["teardown", "left:right", "--apply", "--force"]).await;
+    forced.expect_code(1).expect_phrase("is active for PID").expect_phrase("stop it, then run");
+    std::fs::write(weir.config(), own).expect("weir.toml");
+    weir.run(&["teardown", "--apply"]).await.expect_code(2).expect_phrase("or say --all");
     assert_eq!(counts(&pair).await, ["1", "1", "1"]);
     kill(&mut child).await;
     until("the slot is free", Duration::from_secs(30), async || {
@@ -57,13 +72,13 @@ async fn what_an_administrator_made_is_no_dead_end() {
     weir.set_up().await;
     assert_eq!(counts(&pair).await, ["1", "1", "1"]);
 
-    let refused = weir.run(&["teardown", "--apply"]).await.expect_code(1);
+    let refused = weir.run(&["teardown", "--all", "--apply"]).await.expect_code(1);
     refused.expect_phrase("DROP PUBLICATION").expect_phrase("`weir teardown --on left | psql");
     assert_eq!(counts(&pair).await, ["0", "1", "0"]);
     let status = weir.run(&["status", "--json"]).await.expect_code(0);
     status.expect_phrase("\"position\": null");
     let printed = weir.run(&["teardown", "--on", "left"]).await.expect_code(0);
     pair.source.execute(&printed.stdout).await.expect("teardown by the administrator");
-    weir.run(&["teardown", "--apply"]).await.expect_code(0);
+    weir.run(&["teardown", "--all", "--apply"]).await.expect_code(0);
     assert_eq!(counts(&pair).await, ["0", "0", "0"]);
 }

@@ -30,7 +30,7 @@ impl Life {
                 link = %self.link.name(),
                 kind = error.kind().name(),
                 error = text,
-                hint = error.operator_hint(),
+                hint = error.hint_for(self.link.name()),
                 attempt = self.backoff.attempts(),
                 kept_back,
                 wait_ms = pause.as_millis() as u64,
@@ -40,7 +40,7 @@ impl Life {
         // A trouble that lasts shows since when.
         let known = self.link.board.get().error.filter(|known| known.kind == error.kind());
         let since_us = known.map_or_else(now_us, |known| known.since_us);
-        self.link.board.enter(LinkState::Retrying, Some(HaltRecord::of(error, since_us)));
+        self.link.board.enter(LinkState::Retrying, Some(self.record(error, since_us)));
         self.stand(Some(pause), Log::Ours).await
     }
 
@@ -50,10 +50,10 @@ impl Life {
             link = %self.link.name(),
             kind = error.kind().name(),
             error = error.chain(),
-            hint = error.operator_hint(),
+            hint = error.hint_for(self.link.name()),
             "the link has halted and needs a person"
         );
-        let record = HaltRecord::of(error, now_us());
+        let record = self.record(error, now_us());
         let mut checkpoint = self.link.checkpoint();
         checkpoint.halt = Some(record.clone());
         if let Err(error) = self.link.record(&checkpoint).await {
@@ -64,6 +64,11 @@ impl Life {
         self.orders.schema_reviewed = false;
         let log = if error.kind() == Kind::Identity { Log::Foreign } else { Log::Ours };
         !self.orders.until_caught_up && self.stand(None, log).await
+    }
+
+    /// What is shown of an error of this link.
+    fn record(&self, error: &Error, since_us: i64) -> HaltRecord {
+        HaltRecord { hint: error.hint_for(self.link.name()), ..HaltRecord::of(error, since_us) }
     }
 
     /// Stands still until a person resumes the link that one has paused; false when it is to stop.

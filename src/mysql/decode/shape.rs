@@ -85,7 +85,7 @@ impl Shape {
                 Kind::Setting,
                 format!("the log does not name the columns of {}", plan.source.name),
             )
-            .hint("set binlog_row_metadata = FULL on the source, then tear the link down and start anew"));
+            .hint("set binlog_row_metadata = FULL on the source, then `weir teardown LINK --apply` and start anew"));
         }
         if by_name {
             require_key(plan, &columns)?;
@@ -206,7 +206,7 @@ fn require_key(plan: &TablePlan, logged: &[EventColumn]) -> Result<()> {
         Kind::Unsupported,
         format!("rows of {} from before the ALTER do not hold {} of the match key", plan.source.name, missing.name),
     )
-    .hint("give the column its former name back on both sides and resume, or tear the link down and start anew"))
+    .hint("give the column its former name back on both sides and resume, or `weir teardown LINK --apply` and start anew"))
 }
 
 /// The character set of a column, if weir carries it.

@@ -217,7 +217,7 @@ fn require_reached(database: &str, log: &Log, at: Option<&Coordinates>) -> Resul
         "the log of database `{database}` {how} {at}, where it has been read: it was reset, or the server restored"
     );
     Err(Error::new(Kind::Identity, context)
-        .hint("point the database back to the server with the whole log, or tear the link down, copy the tables again and start anew"))
+        .hint("point the database back to the server with the whole log, or `weir teardown LINK --apply`, then start anew and fill the tables as README says under seeding"))
 }
 
 /// Changes that were in the log and are no longer.
@@ -256,7 +256,7 @@ async fn behind(session: &mut Session, what: &str) -> Result<Error> {
 
 fn elsewhere(database: &str, what: &str) -> Error {
     Error::new(Kind::Identity, format!("database `{database}` {what}, which the target holds"))
-        .hint("another server answers, or this one lost commits: point the database back, or tear the link down and start anew")
+        .hint("another server answers, or this one lost commits: point the database back, or `weir teardown LINK --apply` and start anew")
 }
 #[cfg(test)]
 mod tests {

@@ -201,7 +201,8 @@ pub(super) async fn slot(probe: &Probe<'_>) -> Result<Vec<Finding>> {
         };
         let is = |column: &str| row.get::<_, Option<bool>>(column).unwrap_or_default();
         if let Some(reason) = row.get::<_, Option<&str>>("lost") {
-            find(true, Kind::Gap, &format!("it can no longer be read: {reason}"), by_hand(LOST));
+            let lost = LOST.replace("LINK", &probe.preflight.context.link.to_string());
+            find(true, Kind::Gap, &format!("it can no longer be read: {reason}"), by_hand(&lost));
         } else if is("copied") && is("temporary") {
             let message =
                 "the standby's copy of it is not complete: after a promotion now it is gone";
@@ -229,8 +230,8 @@ pub(super) async fn slot(probe: &Probe<'_>) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
-const LOST: &str = "copy the tables again, then `weir teardown --apply` and start anew; on a standby, \
-    hot_standby_feedback and a primary_slot_name keep it";
+const LOST: &str = "`weir teardown LINK --apply`, then start anew and fill the tables as README says \
+    under seeding; on a standby, hot_standby_feedback and a primary_slot_name keep it";
 
 /// How a slot becomes one that standbys copy. What alters a slot is no statement of SQL.
 fn keep_copy(slot: &str) -> Change {

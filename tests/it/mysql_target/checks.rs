@@ -71,7 +71,7 @@ pub(super) async fn grants_are_named_and_enough(bench: &Bench) -> TestResult {
     let gone = vec![vec![Value::Int(1)], vec![Value::Int(3)]];
     commit(&mut target, &mut witness, &[step(Verb::Delete, &[0], gone)]).await?;
     commit(&mut target, &mut witness, &[step(Verb::Truncate, &[], Vec::new())]).await?;
-    setup::execute(&limited, "teardown", &setup::teardown_target(&bench.context)).await?;
+    setup::execute(&limited, "teardown", &setup::teardown_target(&bench.context, None)).await?;
     assert_eq!(target.read_witness().await?, None);
     Ok(())
 }
@@ -111,7 +111,8 @@ pub(super) async fn wrong_settings_are_named(bench: &Bench) -> TestResult {
     bench.server.execute("DROP DATABASE weir").await?;
     let findings = preflight::check_target(look).await?;
     assert!(findings.iter().any(|one| one.fatal && one.hint == "run `weir setup --apply`"));
-    setup::execute(&bench.database, "teardown", &setup::teardown_target(&bench.context)).await?;
+    setup::execute(&bench.database, "teardown", &setup::teardown_target(&bench.context, None))
+        .await?;
     let settings = "SET GLOBAL binlog_row_metadata = FULL; SET GLOBAL binlog_row_image = FULL; \
                     SET GLOBAL binlog_expire_logs_seconds = 2592000; SET GLOBAL binlog_format = ROW; \
                     DROP TABLE mine, kept; DROP VIEW seen";

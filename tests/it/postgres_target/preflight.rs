@@ -150,7 +150,7 @@ async fn teardown_leaves_nothing(site: &Site) {
         .await;
     for _ in 0..2 {
         let mut statements = Postgres.teardown_source(&context());
-        statements.extend(Postgres.teardown_target(&context()));
+        statements.extend(Postgres.teardown_target(&context(), None));
         Postgres.execute(&site.database, "teardown", &statements).await.expect("teardown, twice");
     }
     assert_eq!(site.query("SELECT count(*) FROM pg_replication_slots").await, ["0"]);
