@@ -246,18 +246,57 @@ pub(super) async fn preflight(ends: &Ends<'_>, plan: &LinkPlan, wholly: bool) ->
     findings
 }
 
-/// Source tables that hold rows although nobody said that a new link begins now. A link that has
-/// its witness is no longer new.
+/// What a new link would not carry: source tables that hold rows although nobody said that it begins
+/// now, or although their target tables hold none. A link that has its witness is no longer new.
 pub(super) async fn start_needed(ends: &Ends<'_>, plan: &LinkPlan) -> Vec<Finding> {
-    if ends.config.options(ends.link()).start == Some(Start::Now) {
+    let filled = match non_empty(ends, plan).await {
+        Ok(filled) => filled,
+        // The missing right is a finding of its own.
+        Err(error) if error.kind() == Kind::Privilege => return Vec::new(),
+        Err(error) => return vec![met(&format!("database {}", ends.source.name), &error)],
+    };
+    // What keeps the witness from being read is a finding of the target's own checks.
+    if filled.is_empty() || matches!(ends.witness().await, Ok(Some(_))) {
         return Vec::new();
     }
-    match non_empty(ends, plan).await {
+    if ends.config.options(ends.link()).start != Some(Start::Now) {
+        return vec![start_missing(ends, &filled)];
+    }
+    match without_rows(ends, plan, &filled).await {
         Ok(tables) if tables.is_empty() => Vec::new(),
-        // What keeps the witness from being read is a finding of the target's own checks.
-        Ok(_) if matches!(ends.witness().await, Ok(Some(_))) => Vec::new(),
-        Ok(tables) => vec![start_missing(ends, &tables)],
-        Err(error) => vec![met(&format!("database {}", ends.source.name), &error)],
+        Ok(tables) => vec![left_behind(ends, &tables)],
+        Err(error) if error.kind() == Kind::Privilege => Vec::new(),
+        Err(error) => vec![met(&format!("database {}", ends.target.name), &error)],
+    }
+}
+
+/// Which of these source tables have an empty target table.
+async fn without_rows(
+    ends: &Ends<'_>,
+    plan: &LinkPlan,
+    filled: &[TableName],
+) -> Result<Vec<TableName>> {
+    let tables = plan.tables.iter().filter(|table| filled.contains(&table.source.name));
+    let pairs: Vec<_> = tables.map(|table| (&table.source.name, &table.target.name)).collect();
+    let targets: Vec<TableName> = pairs.iter().map(|(_, target)| (*target).clone()).collect();
+    let holding = ends.target_room().non_empty(ends.target, &targets).await?;
+    let empty = pairs.into_iter().filter(|(_, target)| !holding.contains(target));
+    Ok(empty.map(|(source, _)| source.clone()).collect())
+}
+
+fn left_behind(ends: &Ends<'_>, tables: &[TableName]) -> Finding {
+    let names: Vec<String> = tables.iter().map(ToString::to_string).collect();
+    Finding {
+        fatal: false,
+        kind: Kind::Configuration,
+        subject: format!("link {}", ends.link()),
+        message: format!(
+            "it carries what changes from its start on, and these source tables hold rows while \
+             their target tables hold none: {}",
+            names.join(", ")
+        ),
+        hint: "copy the rows, unless the target is to do without them".to_owned(),
+        mend: Vec::new(),
     }
 }
 

@@ -210,11 +210,18 @@ async fn rows_before_the_start() {
     let filled = format!("{TABLE}; INSERT INTO t VALUES (1, 'a')");
     execute_in(&pair.source, "filled", &filled).await;
     execute_in(&pair.target, "filled", TABLE).await;
-    let weir = Weir::new(&pair, "filled", "filled", "");
+    let mut weir = Weir::new(&pair, "filled", "filled", "");
     weir.grant().await;
     weir.run(&["check"]).await.expect_code(2).expect_phrase("filled.t").expect_phrase("start");
     let run = weir.run(&["run", "--until-caught-up"]).await;
     run.expect_code(2).expect_phrase("filled.t").expect_phrase("start = \"now\"");
+    // Said, but nobody has copied them; a link that has begun is not asked again.
+    weir.append("\n[apply]\nstart = \"now\"\n");
+    let told = "their target tables hold none: filled.t";
+    weir.run(&["check"]).await.expect_code(0).expect_phrase(told);
+    weir.run(&["run", "--until-caught-up"]).await.expect_code(0);
+    let check = weir.run(&["check"]).await.expect_code(0);
+    assert!(!check.stdout.contains(told), "{}", check.stdout);
 }
 
 /// Broken if configuration problems came one at a time, without file and line, or echoed secrets.
