@@ -29,6 +29,7 @@ pub async fn check_source(preflight: Preflight<'_>) -> Result<Vec<Finding>> {
     let mut probe = Probe::connect(preflight, Role::Source).await?;
     let mut findings = source::settings(&probe);
     let looked = async {
+        findings.extend(source::purged_by_size(&probe));
         findings.extend(source::retention(&mut probe).await?);
         findings.extend(source::rights(&mut probe).await?);
         findings.extend(source::log_filters(&mut probe).await?);
@@ -86,6 +87,8 @@ const SETTINGS: &[&str] = &[
     "sync_binlog",
     "max_allowed_packet",
     "max_connections",
+    "max_binlog_total_size",
+    "binlog_space_limit",
 ];
 
 /// A session that looks.

@@ -55,13 +55,19 @@ pub fn source(
     account: &str,
     tables: &[&Table],
 ) -> Vec<String> {
-    let monitor = match database.dialect {
-        Dialect::Mariadb => "BINLOG MONITOR",
-        _ => "REPLICATION CLIENT",
-    };
-    let mut statements = vec![format!("GRANT REPLICATION SLAVE, {monitor} ON *.* TO {account}")];
+    let rights = server_rights(database.dialect).join(", ");
+    let mut statements = vec![format!("GRANT {rights} ON *.* TO {account}")];
     statements.extend(grants("SELECT", account, tables));
     statements
+}
+
+/// Rights on the whole server that a reader of the log needs: to read it, to ask where it ends, and
+/// to see whether the server is a replica.
+pub(super) fn server_rights(dialect: Dialect) -> &'static [&'static str] {
+    match dialect {
+        Dialect::Mariadb => &["REPLICATION SLAVE", "BINLOG MONITOR", "SLAVE MONITOR"],
+        _ => &["REPLICATION SLAVE", "REPLICATION CLIENT"],
+    }
 }
 
 /// Prepares a target: database `weir` with its tables, rights to write.

@@ -2,6 +2,7 @@
 //! leaves out.
 
 use super::super::session::Flavor;
+use super::super::setup::server_rights;
 use super::{Probe, by, by_hand, managed};
 use crate::error::{Kind, Result};
 use crate::link::ports::Finding;
@@ -86,15 +87,9 @@ fn without_gtids(probe: &Probe<'_>) -> Option<Finding> {
 async fn kept_seconds(probe: &mut Probe<'_>) -> Result<Option<u64>> {
     if matches!(probe.managed, managed::Managed::Rds | managed::Managed::Aurora) {
         let sql = "CALL mysql.rds_show_configuration";
-        return match probe.session.texts("read how long logs are kept", sql).await {
-            Ok(answer) => {
-                let hours = managed::rds_retention_hours(&answer).unwrap_or(0);
-                Ok(Some(hours.saturating_mul(3600)))
-            }
-            // Whoever may not ask is not told that it is wrong.
-            Err(error) if error.kind() == Kind::Privilege => Ok(None),
-            Err(error) => Err(error),
-        };
+        let answer = probe.session.texts("read how long logs are kept", sql).await?;
+        let hours = managed::rds_retention_hours(&answer).unwrap_or(0);
+        return Ok(Some(hours.saturating_mul(3600)));
     }
     let days = || Some(probe.number("expire_logs_days")?.saturating_mul(86_400));
     let seconds = probe.number("binlog_expire_logs_seconds").filter(|seconds| *seconds > 0);
@@ -104,9 +99,11 @@ async fn kept_seconds(probe: &mut Probe<'_>) -> Result<Option<u64>> {
 /// Logs that go before weir is back are a gap.
 pub(super) async fn retention(probe: &mut Probe<'_>) -> Result<Option<Finding>> {
     let wanted = probe.preflight.database.retention_min.as_secs();
-    let Some(seconds) = kept_seconds(probe).await?.filter(|seconds| *seconds < wanted) else {
-        return Ok(None);
+    let kept = match kept_seconds(probe).await {
+        Err(error) if error.kind() == Kind::Privilege => return Ok(Some(retention_unseen(probe))),
+        kept => kept?,
     };
+    let Some(seconds) = kept.filter(|seconds| *seconds < wanted) else { return Ok(None) };
     let message = format!(
         "binary logs are kept for {:.1} h: a longer stop of weir loses changes",
         seconds as f64 / 3600.0
@@ -116,22 +113,40 @@ pub(super) async fn retention(probe: &mut Probe<'_>) -> Result<Option<Finding>> 
     Ok(Some(probe.about_database(true, Kind::Gap, message, change)))
 }
 
+/// A managed server that purges its logs at once, as is its default, does not tell everybody.
+fn retention_unseen(probe: &Probe<'_>) -> Finding {
+    let message = format!(
+        "user {} may not ask how long binary logs are kept, and by default they are purged at once",
+        probe.preflight.database.user
+    );
+    let grant = "GRANT EXECUTE ON PROCEDURE mysql.rds_show_configuration";
+    let change = by(format!("{grant} TO {}", probe.account));
+    probe.about_database(true, Kind::Privilege, message, change)
+}
+
+/// Logs that are purged by their size, whatever their age: MariaDB 11.4 and Percona Server.
+pub(super) fn purged_by_size(probe: &Probe<'_>) -> Vec<Finding> {
+    let bounds = ["max_binlog_total_size", "binlog_space_limit"];
+    let set = bounds.into_iter().filter_map(|name| Some((name, probe.number(name)?)));
+    set.filter(|(_, bytes)| *bytes > 0)
+        .map(|(name, bytes)| {
+            let message = format!(
+                "{name} is {bytes}: binary logs beyond that size are purged however young they are, \
+                 and then a longer stop of weir, or a burst of writes, loses changes"
+            );
+            let hint = format!("see that {name} holds the writes of as long as weir may be away");
+            probe.about_database(false, Kind::Gap, message, by_hand(&hint))
+        })
+        .collect()
+}
+
 /// Days for which weir proposes to keep logs.
 const DAYS_KEPT: u64 = 7;
 
 /// Rights to read the log and to ask where it ends.
 pub(super) async fn rights(probe: &mut Probe<'_>) -> Result<Vec<Finding>> {
-    let monitor = match probe.session.flavor() {
-        Flavor::Mysql => "REPLICATION CLIENT",
-        Flavor::Mariadb => "BINLOG MONITOR",
-    };
-    let mut missing = Vec::new();
-    if !probe.has_right(&["REPLICATION SLAVE"]) {
-        missing.push("REPLICATION SLAVE");
-    }
-    if !probe.has_right(&[monitor, "REPLICATION CLIENT"]) {
-        missing.push(monitor);
-    }
+    let needed = server_rights(probe.preflight.database.dialect).iter().copied();
+    let missing: Vec<&str> = needed.filter(|right| !probe.has_right(&[right])).collect();
     if missing.is_empty() {
         return Ok(Vec::new());
     }
