@@ -40,6 +40,11 @@ macro_rules! kinds {
                 match self { $(Kind::$kind => $name,)+ }
             }
 
+            /// The kind of this name.
+            pub fn of_name(name: &str) -> Option<Kind> {
+                Kind::ALL.iter().copied().find(|kind| kind.name() == name)
+            }
+
             /// What happens next.
             pub const fn disposition(self) -> Disposition {
                 match self { $(Kind::$kind => Disposition::$disposition,)+ }
@@ -222,6 +227,7 @@ mod tests {
         names.dedup();
         assert_eq!(names.len(), Kind::ALL.len());
         assert!(Kind::ALL.iter().all(|kind| !kind.hint().is_empty()));
+        assert!(Kind::ALL.iter().all(|kind| Kind::of_name(kind.name()) == Some(*kind)));
     }
 
     /// Broken if the cause were dropped, or printed twice.

@@ -23,7 +23,7 @@ use tokio_rustls::rustls::{
     RootCertStore, SignatureScheme,
 };
 
-use crate::config::{Database, TlsMode};
+use crate::config::{Database, TlsMode, refuse_open};
 use crate::error::{Error, Kind, Result};
 
 /// A file of certificates or a key at most, in bytes.
@@ -76,7 +76,13 @@ fn read(database: &Database) -> Result<Material> {
         Some((cert, key)) => {
             let chain = file(database, "tls_cert", cert)?;
             certificates(&chain, database, "tls_cert")?;
-            let key = file(database, "tls_key", key)?;
+            let place = key;
+            let key = file(database, "tls_key", place)?;
+            let metadata = std::fs::metadata(place).map_err(|cause| {
+                wrong_file(database, "tls_key", "cannot be examined").caused_by(cause)
+            })?;
+            refuse_open(place, &metadata)
+                .map_err(|open| open.within(format!("`tls_key` of database {}", database.name)))?;
             PrivateKeyDer::from_pem_slice(&key).map_err(|error| {
                 wrong_file(database, "tls_key", "holds no private key").caused_by(error)
             })?;

@@ -76,7 +76,7 @@ pub enum Verb {
     Plan(PlanArgs),
     /// Let the running weir take up changed configuration files: all of them, or nothing
     Reload(ReloadArgs),
-    /// Stop links at a commit until they are resumed; the source keeps their log
+    /// Stop links at a commit until they are resumed, before a source purges their log
     Pause(PauseArgs),
     /// Let halted or paused links go on
     Resume(ResumeArgs),

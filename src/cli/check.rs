@@ -295,7 +295,11 @@ fn left_behind(ends: &Ends<'_>, tables: &[TableName]) -> Finding {
              their target tables hold none: {}",
             names.join(", ")
         ),
-        hint: "copy the rows, unless the target is to do without them".to_owned(),
+        hint: format!(
+            "unless the target is to do without them, copy the rows once the link has begun: `weir \
+             pause {link}`, copy, `weir resume {link}`",
+            link = ends.link()
+        ),
         mend: Vec::new(),
     }
 }
@@ -315,8 +319,9 @@ fn start_missing(ends: &Ends<'_>, tables: &[TableName]) -> Finding {
         subject: format!("link {}", ends.link()),
         message: format!("source tables already hold rows: {}", names.join(", ")),
         hint: format!(
-            "a new link carries changes only: fill the target first, then write \
-             `start = \"now\"` under [link.{source}.{target}] or [apply]"
+            "a new link carries changes only: write `start = \"now\"` under \
+             [link.{source}.{target}] or [apply], start it, `weir pause {source}:{target}`, copy \
+             their rows, `weir resume {source}:{target}`"
         ),
         mend: Vec::new(),
     }

@@ -106,6 +106,8 @@ pub enum Answer {
     Ok(serde_json::Value),
     /// Not done, and what to do.
     Failed {
+        /// The name of the error's kind.
+        kind: String,
         /// What went wrong.
         text: String,
         /// The next step.
@@ -114,9 +116,19 @@ pub enum Answer {
 }
 
 impl Answer {
-    /// An answer to a question that was wrong.
-    pub fn failed(text: impl Into<String>, hint: impl Into<String>) -> Answer {
-        Answer::Failed { text: text.into(), hint: hint.into() }
+    /// What was asked is not done.
+    pub fn failed(kind: Kind, text: impl Into<String>, hint: impl Into<String>) -> Answer {
+        Answer::Failed { kind: kind.name().to_owned(), text: text.into(), hint: hint.into() }
+    }
+
+    /// What was told; an error of the kind that the running weir met.
+    pub fn told(self) -> Result<serde_json::Value> {
+        match self {
+            Answer::Ok(value) => Ok(value),
+            Answer::Failed { kind, text, hint } => {
+                Err(Error::new(Kind::of_name(&kind).unwrap_or(Kind::Io), text).hint(hint))
+            }
+        }
     }
 }
 
@@ -221,6 +233,7 @@ async fn answer<R: Respond>(stream: UnixStream, responder: &R) -> std::io::Resul
     let answer = match serde_json::from_str(&line) {
         Ok(request) => responder.respond(request).await,
         Err(cause) => Answer::failed(
+            Kind::Io,
             format!("not a request of this version: {cause}"),
             "use the same version of weir as the one that runs",
         ),
@@ -297,7 +310,7 @@ mod tests {
         async fn respond(&self, request: Request) -> Answer {
             match request {
                 Request::Status => Answer::Ok(serde_json::json!({"links": 1})),
-                other => Answer::failed(other.link(), "do this"),
+                other => Answer::failed(Kind::Contention, other.link(), "do this"),
             }
         }
     }
@@ -319,7 +332,9 @@ mod tests {
             assert_eq!(status, Some(Answer::Ok(serde_json::json!({"links": 1}))));
             let resume = Request::Resume { link: "a:b".to_owned(), schema_reviewed: true };
             let refused = ask(dir, &resume).await.expect("answers");
-            assert_eq!(refused, Some(Answer::failed("a:b", "do this")));
+            let error = refused.expect("somebody there").told().expect_err("refused");
+            assert_eq!((error.kind(), error.to_string()), (Kind::Contention, "a:b".to_owned()));
+            assert_eq!(error.operator_hint(), "do this");
             stop.cancel();
             server.await.expect("joined");
             assert!(!socket_path(dir).exists());

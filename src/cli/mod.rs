@@ -84,12 +84,19 @@ fn report(error: &Error) {
     complain!("  hint: {}", hint(error));
 }
 
-/// What to do about an error that ends a verb. A link would try again by itself, as the hints of these
-/// kinds say; here nobody does.
+/// What to do about an error that ends a verb. A link would try again by itself, as the hints of kinds
+/// that pass say; here nobody does.
 fn hint(error: &Error) -> &str {
     match (error.own_hint(), error.kind()) {
         (None, Kind::Connection | Kind::Timeout | Kind::Unavailable) => {
             "make sure that the server is up and reachable"
+        }
+        (None, Kind::Contention) => {
+            "look for long transactions and locks on the server, then run it again"
+        }
+        (None, Kind::DiskFull) => "free space on the server, then run it again",
+        (None, Kind::SourceBusy) => {
+            "another process reads with the same slot or server id: stop it"
         }
         _ => error.operator_hint(),
     }
@@ -102,4 +109,21 @@ fn print_json(value: &serde_json::Value) -> Result<()> {
     })?;
     say!("{text}");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Disposition;
+
+    /// Broken if a verb that has ended said that weir will try again.
+    #[test]
+    fn nobody_tries_again_for_a_verb() {
+        let passing = Kind::ALL.iter().filter(|kind| kind.disposition() == Disposition::Retry);
+        for kind in passing {
+            let error = Error::new(*kind, "it failed");
+            let hint = hint(&error);
+            assert!(!hint.contains("by itself") && !hint.contains("weir tries"), "{hint}");
+        }
+    }
 }

@@ -17,8 +17,8 @@ use crate::config::{Config, Database, LinkName};
 use crate::error::{Disposition, Error, Kind, Result};
 use crate::link::joining;
 use crate::link::ledger::Checkpoint;
-use crate::model::{Identity, Table, TableName};
-use crate::plan::{self, Difference, Finding, LinkPlan, Outline, Route, Verdict};
+use crate::model::Table;
+use crate::plan::{self, Difference, Finding, LinkPlan, Outline, Route, Selection, Verdict};
 use crate::position::Position;
 
 /// What runs, by link.
@@ -299,7 +299,7 @@ async fn statements(
     let is_kept = |table: &&&Table| ran.tables.contains_key(&table.name.to_string());
     let names: BTreeSet<String> = now.iter().map(|table| table.name.to_string()).collect();
     let gone = ran.tables.keys().filter(|name| !names.contains(*name));
-    let gone: Vec<Table> = gone.filter_map(|name| bare(name)).collect();
+    let gone = still_there(ends, gone.collect()).await?;
     let targets: Vec<&Table> = plan.tables.iter().map(|table| &table.target).collect();
     let old_targets: BTreeSet<&String> = ran.tables.values().map(|table| &table.target).collect();
     let old_targets: Vec<&Table> = targets
@@ -344,20 +344,29 @@ fn beyond(database: &Database, wanted: &[String], known: &[String]) -> Option<St
     (!sql.is_empty()).then_some(Statements { database: name, at, sql })
 }
 
-/// A table of which the name is known only.
-fn bare(name: &str) -> Option<Table> {
-    let (schema, table) = name.split_once('.')?;
-    Some(Table {
-        name: TableName::new(schema, table),
-        columns: Vec::new(),
-        uniques: Vec::new(),
-        odd_unique_indexes: Vec::new(),
-        identity: Identity::Nothing,
-        foreign_keys: Vec::new(),
-        transactional: true,
-        partitions: Vec::new(),
-        unsupported: None,
-    })
+/// Those of these tables, `schema.table`, that the source has still.
+async fn still_there(ends: &Ends<'_>, names: BTreeSet<&String>) -> Result<Vec<Table>> {
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let include = names.iter().flat_map(|name| patterns(name)).collect();
+    let selection = Selection { include, exclude: Vec::new() };
+    let source = ends.source;
+    let mut tables = ends.source_room().catalog(source, source.dialect, &selection).await?;
+    tables.retain(|table| names.contains(&table.name.to_string()));
+    Ok(tables)
+}
+
+/// Patterns that match the table of this name. Which dot ends the schema is not known; others are
+/// matched by a star.
+fn patterns(name: &str) -> Vec<String> {
+    let halves = name.match_indices('.').filter_map(|(at, _)| name.split_at_checked(at));
+    let starred = |half: &str| half.replace('.', "*");
+    halves
+        .filter_map(|(schema, table)| {
+            Some(format!("{}.{}", starred(schema), starred(table.strip_prefix('.')?)))
+        })
+        .collect()
 }
 
 /// A table that comes in on one link and ran on the reverse one has another owner from now on.
@@ -412,4 +421,20 @@ fn removed(config: &Config, link: &LinkName, checkpoint: &Checkpoint) -> Prospec
         ),
     });
     prospect
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::pattern::matches;
+
+    /// Broken if a table was not found again because its name or its schema's holds a dot.
+    #[test]
+    fn a_name_with_dots_is_found() {
+        for (schema, table) in [("s", "t"), ("a.b", "t"), ("s", "b.c"), ("a.b", "c.d")] {
+            let patterns = patterns(&format!("{schema}.{table}"));
+            assert!(patterns.iter().any(|pattern| matches(pattern, schema, table)), "{patterns:?}");
+            assert!(patterns.iter().all(|pattern| pattern.matches('.').count() == 1));
+        }
+    }
 }

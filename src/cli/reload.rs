@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use crate::cli::args::Global;
 use crate::cli::context::load;
 use crate::cli::control::Answer;
+use crate::cli::hint;
 use crate::cli::prospect::{Known, Prospect, Standing, prospects};
 use crate::cli::spec::spec;
 use crate::config::{Config, LinkName};
@@ -25,6 +26,8 @@ use crate::observe::metrics::{Metrics, Watched};
 use crate::plan::Verdict;
 use crate::state::Store;
 
+/// How long a look at all servers of all links may take; less than who asks waits for the answer.
+const LOOK_MAX: Duration = Duration::from_secs(540);
 /// How long a link may take to begin anew before who asked is told.
 const SETTLE_MAX: Duration = Duration::from_secs(30);
 
@@ -75,7 +78,14 @@ impl Reloader {
             let outcome = match ends_by_itself {
                 true => Err(Error::new(Kind::Configuration, "this run ends once it has caught up")
                     .hint("start `weir run`: it reads the files as they are then")),
-                false => look(&global, &running, &known, asked.accept).await,
+                false => {
+                    let look = look(&global, &running, &known, asked.accept);
+                    tokio::time::timeout(LOOK_MAX, look).await.unwrap_or_else(|_| {
+                        let seconds = LOOK_MAX.as_secs();
+                        let context = format!("a look at the servers took more than {seconds} s");
+                        Err(Error::new(Kind::Timeout, context))
+                    })
+                }
             };
             Prepared { asked, outcome }
         })
@@ -232,12 +242,13 @@ async fn look(global: &Global, running: &Config, known: &Known, accept: bool) ->
         }
         Verdict::Refused => Some((
             "a change is not possible while weir runs".to_owned(),
-            "take it back; or stop weir, copy the table again, and `weir resume LINK \
-             --schema-reviewed`",
+            "take it back; or stop weir and start it with these files: the link halts; copy the table \
+             again then, and `weir resume LINK --schema-reviewed`",
         )),
         Verdict::Decision if !accept => Some((
             "changes need a decision".to_owned(),
-            "do what they say, then `weir reload --accept`; or take them back",
+            "`weir pause` their links, do what they say, `weir reload --accept`, and `weir resume` \
+             them; or take them back",
         )),
         Verdict::Decision | Verdict::FromNow => None,
     };
@@ -265,13 +276,11 @@ fn fixed(running: &Config, new: &Config) -> Result<()> {
 }
 
 fn refused(error: &Error) -> Answer {
-    tracing::warn!(
-        error = error.chain(),
-        hint = error.operator_hint(),
-        "the changed files are not taken up"
-    );
+    let hint = hint(error);
+    tracing::warn!(error = error.chain(), hint, "the changed files are not taken up");
     Answer::failed(
+        error.kind(),
         format!("nothing is changed, weir goes on as before: {}", error.chain()),
-        error.operator_hint(),
+        hint,
     )
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::cli::control::{Answer, Request, Respond};
+use crate::cli::hint;
 use crate::cli::reload::Asked;
 use crate::cli::state;
 use crate::cli::status::Line;
@@ -42,7 +43,9 @@ impl Respond for Responder {
                 });
                 match serde_json::to_value(known.collect::<BTreeMap<_, _>>()) {
                     Ok(known) => ok(known),
-                    Err(cause) => Answer::failed(cause.to_string(), Kind::Internal.hint()),
+                    Err(cause) => {
+                        Answer::failed(Kind::Internal, cause.to_string(), Kind::Internal.hint())
+                    }
                 }
             }
             Request::Reload { accept } => self.reload(accept).await,
@@ -62,8 +65,9 @@ impl Respond for Responder {
 
 impl Responder {
     async fn reload(&self, accept: bool) -> Answer {
-        let busy =
-            || Answer::failed("weir is reloading, or about to stop", "ask again in a moment");
+        let busy = || {
+            Answer::failed(Kind::Io, "weir is reloading, or about to stop", "ask again in a moment")
+        };
         let (answer, answered) = oneshot::channel();
         match self.reloads.try_send(Asked { accept, answer: Some(answer) }) {
             Ok(()) => answered.await.unwrap_or_else(|_| busy()),
@@ -77,7 +81,7 @@ impl Responder {
             Some(handle) => answer(handle.clone()).await,
             None => {
                 let hint = "the running weir has another configuration: `weir reload`";
-                Answer::failed(format!("there is no link {link}"), hint)
+                Answer::failed(Kind::Io, format!("there is no link {link}"), hint)
             }
         }
     }
@@ -90,7 +94,7 @@ fn ok(value: serde_json::Value) -> Answer {
 fn done(result: Result<()>) -> Answer {
     match result {
         Ok(()) => ok(serde_json::Value::Null),
-        Err(error) => Answer::failed(error.chain(), error.operator_hint()),
+        Err(error) => Answer::failed(error.kind(), error.chain(), hint(&error)),
     }
 }
 
@@ -116,7 +120,7 @@ fn reached(handle: &LinkHandle, position: &str) -> Answer {
     let position: Position = match position.parse() {
         Ok(position) => position,
         Err(cause) => {
-            return Answer::failed(format!("{cause}"), Kind::Internal.hint());
+            return Answer::failed(Kind::Internal, format!("{cause}"), Kind::Internal.hint());
         }
     };
     let status = handle.status();

@@ -1,7 +1,8 @@
 //! `weir pause LINK…` and `weir resume LINK…`: stop a link at a commit and keep it so, and let a
 //! paused or halted one go on; in the running weir, or at its next start.
 //!
-//! While a link is paused nothing of it is connected, and the source keeps its log.
+//! While a link is paused nothing of it is connected; a PostgreSQL source keeps its log, others purge it
+//! by their own rule.
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
@@ -9,11 +10,11 @@ use std::sync::Arc;
 
 use crate::cli::args::{Global, PauseArgs, ResumeArgs};
 use crate::cli::context::{Ends, links, load, refused, settings, settled};
-use crate::cli::control::{Answer, Request, ask};
+use crate::cli::control::{Request, ask};
 use crate::cli::output::say;
 use crate::cli::{exit, state};
 use crate::config::{Config, LinkName};
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::link::joining::{self, Word};
 use crate::link::ledger::{Checkpoint, Ledger};
 use crate::link::review;
@@ -26,9 +27,13 @@ pub(super) async fn pause(global: &Global, args: &PauseArgs) -> Result<ExitCode>
     let config = load(global)?;
     for link in links(&config, &args.links)? {
         match ask(&config.state_dir, &Request::Pause { link: link.to_string() }).await? {
-            Some(Answer::Ok(_)) => say!("{link} is paused; its log is kept at the source"),
-            Some(Answer::Failed { text, hint }) => {
-                return Err(Error::new(Kind::Io, text).hint(hint));
+            Some(answer) => {
+                answer.told()?;
+                let known = state::checkpoints(&config)?.remove(&link);
+                let progress = known.and_then(|known| known.progress);
+                let log = progress.map(|progress| state::log_kept(&progress.position));
+                let log = log.map_or(String::new(), |log| format!("; {log}"));
+                say!("{link} is paused{log}");
             }
             None => {
                 let now = now_us();
@@ -55,9 +60,9 @@ pub(super) async fn resume(global: &Global, args: &ResumeArgs) -> Result<ExitCod
 async fn resume_one(config: &Config, link: &LinkName, schema_reviewed: bool) -> Result<()> {
     let request = Request::Resume { link: link.to_string(), schema_reviewed };
     match ask(&config.state_dir, &request).await? {
-        Some(Answer::Ok(_)) => say!("{link} goes on"),
-        Some(Answer::Failed { text, hint }) => {
-            return Err(Error::new(Kind::Io, text).hint(hint));
+        Some(answer) => {
+            answer.told()?;
+            say!("{link} goes on");
         }
         None if schema_reviewed => {
             let store = Store::open(&config.state_dir).await?;

@@ -10,6 +10,7 @@ use crate::config::{Config, LinkName};
 use crate::error::{Error, Kind, Result};
 use crate::link::ledger::{Checkpoint, Ledger, Progress};
 use crate::plan::Outline;
+use crate::position::Position;
 use crate::state::{self, Store};
 
 /// What is remembered of every link; nothing if weir has never run here. Reads only, so that any
@@ -33,6 +34,16 @@ pub(super) fn installation(
     };
     let of_link = known.map(|known| known.installation).filter(|id| !id.is_empty());
     Ok(of_link.or(Some(all)).filter(|id| !id.is_empty()))
+}
+
+/// What becomes of the log of a link that stands at `position`, while it is paused.
+pub(super) fn log_kept(position: &Position) -> &'static str {
+    match position {
+        Position::Postgres(_) => "its log is kept at the source",
+        Position::Mysql(..) | Position::MysqlPlace(..) | Position::Mariadb(..) => {
+            "the source purges its log by its own rule (binlog_expire_logs_seconds)"
+        }
+    }
 }
 
 /// Holds the state directory, so that no weir runs on it meanwhile; `None` where there is none. To

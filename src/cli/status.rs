@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cli::args::{Global, StatusArgs};
 use crate::cli::context::{links, load};
-use crate::cli::control::{Answer, Request, ask};
+use crate::cli::control::{Request, ask};
 use crate::cli::output::say;
 use crate::cli::{exit, print_json, state, watch};
 use crate::config::{Config, LinkName};
@@ -159,14 +159,12 @@ pub(super) async fn run(global: &Global, args: &StatusArgs) -> Result<ExitCode> 
 /// Every link, and whether a running weir told of it.
 pub(super) async fn look(config: &Config) -> Result<(bool, Vec<Line>)> {
     Ok(match ask(&config.state_dir, &Request::Status).await? {
-        Some(Answer::Ok(mut status)) => {
+        Some(answer) => {
+            let mut status = answer.told()?;
             let lines = serde_json::from_value(status["links"].take()).map_err(|cause| {
                 Error::new(Kind::Io, "the running weir is of another version").caused_by(cause)
             })?;
             (true, lines)
-        }
-        Some(Answer::Failed { text, hint }) => {
-            return Err(Error::new(Kind::Io, text).hint(hint));
         }
         None => {
             let known = state::checkpoints(config)?;
@@ -195,7 +193,9 @@ fn print(line: &Line) {
         );
     }
     if line.state == LinkState::Paused.name() {
-        say!("  its log is kept at the source until `weir resume {}`", line.link);
+        let position = line.position.as_deref().and_then(|text| text.parse().ok());
+        let log = position.map_or(String::new(), |at| format!("{}; ", state::log_kept(&at)));
+        say!("  {log}`weir resume {}` lets it go on", line.link);
     }
     if let Some(trouble) = &line.error {
         say!("  {}: {}", trouble.kind, trouble.text);

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::cli::args::{Global, WaitArgs};
 use crate::cli::context::{links, load};
-use crate::cli::control::{Answer, Request, ask};
+use crate::cli::control::{Request, ask};
 use crate::cli::output::{complain, say};
 use crate::cli::status::Line;
 use crate::cli::{exit, state};
@@ -87,12 +87,9 @@ async fn wait(config: &Config, link: &LinkName, until: Instant) -> Result<Outcom
         let told: Told = match answer {
             Err(_) => return Ok(Outcome::Late(last, head)),
             Ok(answer) => match answer? {
-                Some(Answer::Ok(value)) => serde_json::from_value(value).map_err(|cause| {
+                Some(answer) => serde_json::from_value(answer.told()?).map_err(|cause| {
                     Error::new(Kind::Io, "the running weir is of another version").caused_by(cause)
                 })?,
-                Some(Answer::Failed { text, hint }) => {
-                    return Err(Error::new(Kind::Io, text).hint(hint));
-                }
                 None => return stopped(config, request.link()),
             },
         };

@@ -16,7 +16,6 @@ const LATER: &[(&str, &str, &str)] = &[
     ("database", "publish", "publications with column lists"),
     ("database", "read_url", "reading copies from a replica"),
     ("database", "retain_max", "a limit on the log a stopped link retains"),
-    ("database", "retention_min", "the least binlog retention that `check` accepts"),
     ("apply", "capture", "sharing one capture between links"),
     ("apply", "detach_after", "sharing one capture between links"),
     ("apply", "large_transactions", "splitting large transactions"),

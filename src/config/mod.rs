@@ -27,6 +27,7 @@ mod validate;
 pub use load::{load, parse};
 pub use problem::{Problem, Problems};
 pub use schema::json_schema;
+pub(crate) use secret::refuse_open;
 pub use settings::{
     ApplyOptions, Config, Database, Deletes, Dialect, DroppedPartitions, Http, LinkName,
     RETENTION_MIN, Replicate, Secret, Start, Streaming, TableMapping, TableSeries, Tls, TlsMode,

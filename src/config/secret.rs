@@ -6,6 +6,7 @@
 //! shell, and its standard error is discarded, since it may repeat the secret. Nothing is cached.
 
 use std::fmt;
+use std::fs::Metadata;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Stdio;
@@ -108,11 +109,21 @@ async fn read_file(path: &Path) -> Result<Vec<u8>> {
     };
     let file = tokio::fs::File::open(path).await.map_err(|cause| failed("open", cause))?;
     let metadata = file.metadata().await.map_err(|cause| failed("examine", cause))?;
-    if metadata.is_file() && metadata.permissions().mode() & WORLD_READABLE != 0 {
-        return Err(wrong(format!("file `{name}` can be read by every user of this machine"))
-            .hint(format!("run `chmod 600 {name}`")));
-    }
+    refuse_open(path, &metadata)?;
     read_bounded(file).await.map_err(|cause| failed("read", cause))
+}
+
+/// Refuses a file with a secret that every user of the machine may read.
+///
+/// # Errors
+/// `Configuration`, with the command that closes it.
+pub(crate) fn refuse_open(path: &Path, metadata: &Metadata) -> Result<()> {
+    if !metadata.is_file() || metadata.permissions().mode() & WORLD_READABLE == 0 {
+        return Ok(());
+    }
+    let name = path.display();
+    Err(wrong(format!("file `{name}` can be read by every user of this machine"))
+        .hint(format!("run `chmod 600 {name}`")))
 }
 
 async fn read_command(words: &[String]) -> Result<Vec<u8>> {

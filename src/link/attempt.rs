@@ -456,7 +456,8 @@ fn refuse_rows(link: &Link, filled: Vec<TableName>) -> Result<()> {
         format!("it is not said how to start, and tables hold rows already: {}", names.join(", ")),
     )
     .hint(format!(
-        "copy their rows to the target yourself, then write start = \"now\" under \
-         [link.{source}.{target}] or [apply]: weir replicates what changes from its first start on"
+        "weir carries what changes from its first start on: write start = \"now\" under \
+         [link.{source}.{target}] or [apply], start it, `weir pause {source}:{target}`, copy their \
+         rows, `weir resume {source}:{target}`"
     )))
 }

@@ -106,6 +106,8 @@ struct Probe<'a> {
 impl<'a> Probe<'a> {
     async fn connect(preflight: Preflight<'a>, role: Role) -> Result<Self> {
         let mut session = session::connect(preflight.database, "weir check", role).await?;
+        // Some looks lock tables as readers do, and would wait behind whoever alters one.
+        session.run("prepare the session", "SET SESSION lock_wait_timeout = 10").await?;
         let names = SETTINGS.iter().chain(&managed::TELLING);
         let names: Vec<String> = names.map(|name| literal(name)).collect();
         let sql = format!("SHOW GLOBAL VARIABLES WHERE Variable_name IN ({})", names.join(", "));

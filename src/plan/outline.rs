@@ -254,8 +254,8 @@ impl TableOutline {
 fn added(table: &TableOutline, filled: bool) -> Difference {
     let effect = match filled {
         true => {
-            "rows that it holds already are not copied, nor changes made before now; copy them to \
-             the target yourself"
+            "rows that it holds already are not copied: copy them to the target while the link stands \
+             still, paused or halted"
         }
         false => "it is empty: every row of it is carried",
     };

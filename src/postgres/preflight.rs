@@ -65,6 +65,11 @@ impl<'a> Probe<'a> {
     async fn connect(preflight: Preflight<'a>) -> Result<Self> {
         let session = session::connect(preflight.database, "weir check").await?;
         let mut probe = Probe { session, preflight, managed: Managed::Own };
+        // Some looks lock tables as readers do, and would wait behind whoever alters one.
+        let limits = "SET lock_timeout = '10s'; SET statement_timeout = '60s'";
+        probe.session.batch_execute(limits).await.map_err(|error| {
+            classify(error, format!("check of database {}", preflight.database.name))
+        })?;
         let sql = "SELECT rolname::text FROM pg_roles WHERE rolname = ANY ($1::text[])";
         let roles = probe.rows(sql, &[&Managed::roles()]).await?;
         let roles: Vec<String> = roles.iter().map(|row| row.get(0)).collect();

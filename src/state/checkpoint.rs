@@ -107,9 +107,8 @@ impl Stored {
 
 impl StoredHalt {
     fn record(self) -> HaltRecord {
-        let kind = Kind::ALL.iter().copied().find(|kind| kind.name() == self.kind);
         HaltRecord {
-            kind: kind.unwrap_or(Kind::Internal),
+            kind: Kind::of_name(&self.kind).unwrap_or(Kind::Internal),
             text: self.text,
             hint: self.hint,
             since_us: self.since_us,

@@ -130,7 +130,7 @@ async fn reviews_offline(pair: &Pair, weir: &Weir) {
         execute_in(server, SPACE, "ALTER TABLE kept ADD COLUMN c INT").await;
     }
     configure(weir, &["kept", "joining", "filled", "leaving"], "deletes = \"ignore\"");
-    weir.run(&["setup", "--apply"]).await.expect_code(0);
+    weir.grant().await;
     let review = ["resume", "left:right", "--schema-reviewed"];
     let refused = weir.run(&review).await.expect_code(1).expect_phrase("has not halted for all");
     refused.expect_phrase("kept was altered").expect_phrase("table reload.leaving: is new");
@@ -150,12 +150,20 @@ async fn decisions(pair: &Pair, weir: &Weir) {
     let plan = weir.run(&["plan", "--json"]).await.expect_code(3).stdout;
     run_statements(pair, &plan, "before").await;
     weir.run(&["reload"]).await.expect_code(1).expect_phrase("weir reload --accept");
+    // What is written before, while and after the rows are copied, and before the decision.
+    weir.run(&["pause", "left:right"]).await.expect_code(0);
+    execute_in(&pair.source, SPACE, "INSERT INTO filled VALUES (2, 'copied', 1)").await;
+    execute_in(&pair.target, SPACE, "INSERT INTO filled VALUES (1, 'old', 1), (2, 'copied', 1)")
+        .await;
+    execute_in(&pair.source, SPACE, "INSERT INTO filled VALUES (3, 'after', 1)").await;
     execute_in(&pair.source, SPACE, "UPDATE filled SET b = 2").await;
-    execute_in(&pair.target, SPACE, "INSERT INTO filled VALUES (1, 'old', 2)").await;
     weir.run(&["reload", "--accept"]).await.expect_code(0);
+    weir.run(&["resume", "left:right"]).await.expect_code(0);
+    weir.run(&["wait", "left:right"]).await.expect_code(0);
+    assert_eq!(rows(&pair.target, "filled").await, rows(&pair.source, "filled").await);
     execute_in(&pair.source, SPACE, "UPDATE filled SET b = 3").await;
     weir.run(&["wait", "left:right"]).await.expect_code(0);
-    assert_eq!(rows(&pair.target, "filled").await, ["1\told\t3"]);
+    assert_eq!(rows(&pair.target, "filled").await, rows(&pair.source, "filled").await);
 
     let good = std::fs::read_to_string(weir.config()).expect("weir.toml");
     std::fs::write(weir.config(), format!("{good}\nunknown_key = 1\n")).expect("weir.toml");
@@ -170,7 +178,7 @@ async fn decisions(pair: &Pair, weir: &Weir) {
     until("SIGHUP is obeyed", SOON, async || weir.run(&["plan"]).await.code == 0).await;
     execute_in(&pair.source, SPACE, "UPDATE filled SET b = 4").await;
     weir.run(&["wait", "left:right"]).await.expect_code(0);
-    assert_eq!(rows(&pair.target, "filled").await, ["1\told\t4"]);
+    assert_eq!(rows(&pair.target, "filled").await, rows(&pair.source, "filled").await);
 }
 
 /// The weir that holds the control socket.
@@ -204,6 +212,12 @@ async fn open_transactions(pair: &Arc<Pair>, weir: &Weir) {
     run_statements(pair, &plan, "before").await;
     weir.run(&["reload"]).await.expect_code(1).expect_phrase("rows that it holds already");
     writer.await.expect("written");
+    // Whoever alters a table holds up no look at it for longer than its limit.
+    let mut session = Session::open(&pair.source, SPACE).await;
+    session.lines("BEGIN").await.expect("begin");
+    session.lines("LOCK TABLE kept").await.expect("lock");
+    weir.run(&["check"]).await.expect_code(1).expect_phrase("lock timeout");
+    session.lines("COMMIT").await.expect("commit");
 }
 
 /// See [`changes`] and [`open_transactions`].

@@ -135,7 +135,10 @@ impl Rig {
     }
 
     fn put(&self, name: &str, text: &str) {
-        std::fs::write(self.weir.dir.path().join(name), text).expect("file");
+        let path = self.weir.dir.path().join(name);
+        std::fs::write(&path, text).expect("file");
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(&path, mode).expect("mode");
     }
 
     /// Writes the configuration: user and keys of both databases.
@@ -174,7 +177,7 @@ impl Rig {
     /// what it should be is a mistake of the configuration, anything else one between two servers.
     async fn refuses(&self, left: (&str, &str), right: (&str, &str), phrase: &str, hint: &str) {
         self.configure(left, right);
-        let of_file = ["cannot be read", "holds no", "does not fit"];
+        let of_file = ["cannot be read", "holds no", "does not fit", "can be read by"];
         let file = of_file.iter().any(|words| phrase.contains(words));
         let (checked, ran) = if file { (2, 2) } else { (1, 4) };
         let check = self.weir.run(&["check"]).await.expect_code(checked);
@@ -219,6 +222,12 @@ async fn refusals(rig: &Rig, left: bool) {
     refuses("card", &swapped, "holds no private key", "`tls_key`").await;
     let other = rig.authority.sign("weir", 2120);
     rig.put("other.key", &other.key);
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    std::fs::set_permissions(rig.weir.dir.path().join("weir.key"), open).expect("mode");
+    let everyone = format!("{FULL}{CARD}");
+    refuses("card", &everyone, "can be read by every user", "chmod 600").await;
+    let closed = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(rig.weir.dir.path().join("weir.key"), closed).expect("mode");
     let unfit = format!("{FULL}{}", CARD.replace("weir.key", "other.key"));
     refuses("card", &unfit, "does not fit `tls_key`", "`tls_cert`").await;
     let foreign = Authority::new("somebody else").sign("weir", 2120);

@@ -104,8 +104,8 @@ fn start(proposal: &Proposal<'_>) -> String {
                 &mut text,
                 "",
                 &format!(
-                    "A new link carries changes only. These source tables hold rows already, which have to be \
-                 copied to the target before: {}",
+                    "A new link carries changes only. These source tables hold rows already, which are copied \
+                     to the target while it is paused, once it has begun: {}",
                     named(tables)
                 ),
             );
@@ -115,7 +115,8 @@ fn start(proposal: &Proposal<'_>) -> String {
             comment(
                 &mut text,
                 "",
-                "A new link carries changes only; rows that are there have to be copied before.",
+                "A new link carries changes only; rows that are there are copied while it is paused, once it \
+                 has begun.",
             );
             text.push_str("start = \"now\"\n\n");
         }
@@ -330,9 +331,10 @@ impl Written<'_> {
         let (source, target) = (&ends.source.name, &ends.target.name);
         if let Some(tables) = rows.source.as_deref().filter(|tables| !tables.is_empty()) {
             say!(
-                "\nRows are there already at {source}, and weir carries changes only; copy them to {target} \
-                  before the first run: {}",
-                named(tables)
+                "\nRows are there already at {source}, and weir carries changes only; once weir runs, `weir pause \
+                 {link}`, copy them to {target}, `weir resume {link}`: {}",
+                named(tables),
+                link = ends.link()
             );
         }
         if let Some(tables) = rows.target.as_deref().filter(|tables| !tables.is_empty()) {

@@ -74,7 +74,7 @@ impl Life {
     /// Stands still until a person resumes the link that one has paused; false when it is to stop.
     pub(super) async fn stand_paused(&mut self, since_us: i64) -> bool {
         self.show_paused(since_us);
-        tracing::info!(link = %self.link.name(), "the link is paused; its log is kept at the source");
+        tracing::info!(link = %self.link.name(), "the link is paused");
         while !self.orders.until_caught_up && self.stand(None, Log::Ours).await {
             if self.link.checkpoint().paused_since_us.is_none() {
                 return true;

@@ -265,18 +265,35 @@ WHERE database = current_database() AND slot_name LIKE 'weir\\_%' AND slot_name 
   AND NOT active AND NOT (pg_is_in_recovery() AND coalesce(to_jsonb(s) ->> 'synced' = 'true', false))
 ORDER BY 1";
 
-/// Slots that hold log for nobody.
+/// Slots that hold log for nobody. Only of those of this installation's name it is said how they go: the
+/// others may be of a weir that is stopped.
 pub(super) async fn left_over(probe: &Probe<'_>, whole: &Whole) -> Result<Vec<Finding>> {
     let rows = probe.rows(LEFT_OVER, &[&whole.slots]).await?;
-    let finding = |row: &tokio_postgres::Row| Finding {
-        fatal: false,
-        kind: Kind::Gap,
-        subject: format!("slot {}", row.get::<_, &str>("name")),
-        message: "no link of this configuration has it, and it keeps log for ever".to_owned(),
-        hint: "if no other weir reads with it".to_owned(),
-        mend: vec![format!("SELECT pg_drop_replication_slot({})", row.get::<_, &str>("quoted"))],
+    let installation = &probe.preflight.context.name;
+    let finding = |row: &tokio_postgres::Row| {
+        let (name, quoted): (&str, &str) = (row.get("name"), row.get("quoted"));
+        let (mend, hint) = disposal(installation, name, quoted);
+        Finding {
+            fatal: false,
+            kind: Kind::Gap,
+            subject: format!("slot {name}"),
+            message: "no link of this configuration has it, and it keeps log for ever".to_owned(),
+            hint,
+            mend,
+        }
     };
     Ok(rows.iter().map(finding).collect())
+}
+
+/// How a slot goes that no link of `installation` has.
+fn disposal(installation: &str, name: &str, quoted: &str) -> Change {
+    match name.starts_with(&format!("weir_{installation}_")) {
+        true => {
+            let drop = format!("SELECT pg_drop_replication_slot({quoted})");
+            and_then(by(drop), "if no other weir reads with it")
+        }
+        false => by_hand("`weir teardown` with the files of the weir that it belongs to"),
+    }
 }
 
 /// A login for replication, which `pg_hba.conf` or what stands before the server may refuse. Not tried
@@ -361,9 +378,16 @@ pub(super) async fn publication(probe: &Probe<'_>) -> Result<Vec<Finding>> {
         let message = "it publishes partitions as their root: a TRUNCATE of one is not in it then";
         findings.push(finding(true, message.to_owned()));
     }
-    if row.get("puballtables") {
+    let has_all = row.get::<_, bool>("puballtables");
+    if has_all {
         let message = "it holds all tables: updates of tables without a key fail for everyone";
-        findings.push(finding(false, message.to_owned()));
+        let hint = format!(
+            "such a publication cannot be made another: while weir is stopped, run `DROP PUBLICATION \
+             {name}` in one transaction with what `weir setup` prints; a link that has begun halts \
+             for it, and goes on with `weir resume {} --schema-reviewed`",
+            probe.preflight.context.link
+        );
+        findings.push(Finding { hint, ..finding(false, message.to_owned()) });
     }
     if probe.preflight.tables.is_empty() {
         return Ok(findings);
@@ -384,6 +408,9 @@ pub(super) async fn publication(probe: &Probe<'_>) -> Result<Vec<Finding>> {
         absent.sort_unstable();
         findings.push(finding(true, format!("it does not hold {}", absent.join(", "))));
     }
+    if has_all {
+        return Ok(findings);
+    }
     let (schemas, names) = probe.tables();
     let extra = probe.rows(EXTRA, &[&name, &schemas, &names]).await?;
     let extra: Vec<&str> = extra.iter().map(|row| row.get(0)).collect();
@@ -392,4 +419,17 @@ pub(super) async fn publication(probe: &Probe<'_>) -> Result<Vec<Finding>> {
         findings.push(finding(false, message));
     }
     Ok(findings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Broken if `weir check` handed out the statement that takes the log from another weir.
+    #[test]
+    fn slots_of_others_are_not_dropped() {
+        let mend = |name| disposal("prod", name, "'quoted'").0;
+        assert_eq!(mend("weir_prod_crm_dwh"), ["SELECT pg_drop_replication_slot('quoted')"]);
+        assert!(mend("weir_staging_crm_dwh").is_empty() && mend("weir_products_a_b").is_empty());
+    }
 }
