@@ -69,6 +69,16 @@ const RULES: &str = "rules";
 /// The setting that says which tables are asked for.
 const TABLES: &str = "tables";
 
+/// What a table is that comes in.
+const NEW: &str = "is new";
+
+impl Difference {
+    /// Whether its table comes in.
+    pub fn is_of_new(&self) -> bool {
+        self.what.starts_with(NEW)
+    }
+}
+
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(table) = &self.table {
@@ -259,7 +269,7 @@ fn added(table: &TableOutline, filled: bool) -> Difference {
         }
         false => "it is empty: every row of it is carried",
     };
-    let what = format!("is new, and goes to {}", table.target);
+    let what = format!("{NEW}, and goes to {}", table.target);
     Difference { effect: effect.to_owned(), ..filling(filled, what) }
 }
 

@@ -196,8 +196,8 @@ const POSTGRES_SOURCE: &[Wrong] = &[
     refused(&["ALTER TABLE s.t ENABLE ROW LEVEL SECURITY"], &["row security hides rows"]),
     refused(&["ALTER TABLE s.t REPLICA IDENTITY NOTHING"], &["not in the before image"]),
     warned(
-        &["SELECT pg_create_logical_replication_slot('weir_gone_a_b', 'pgoutput')"],
-        &["weir_gone_a_b: no link of this configuration has it"],
+        &["SELECT pg_create_logical_replication_slot('weir_settings_a_b', 'pgoutput')"],
+        &["weir_settings_a_b: no link of this configuration has it"],
     ),
     Wrong {
         restart: true,
