@@ -40,7 +40,10 @@ pub(super) fn installation(
 pub(super) fn log_kept(position: &Position) -> &'static str {
     match position {
         Position::Postgres(_) => "its log is kept at the source",
-        Position::Mysql(..) | Position::MysqlPlace(..) | Position::Mariadb(..) => {
+        Position::Mysql(..)
+        | Position::MysqlPlace(..)
+        | Position::Mariadb(..)
+        | Position::Held(_) => {
             "the source purges its log by its own rule (binlog_expire_logs_seconds)"
         }
     }

@@ -42,6 +42,10 @@ pub(super) struct Line {
     partial: u64,
     refetched: u64,
     retries: u64,
+    #[serde(default)]
+    prepared: Option<String>,
+    #[serde(default)]
+    prepared_seconds: Option<i64>,
     pub(super) error: Option<Trouble>,
 }
 
@@ -87,6 +91,8 @@ impl Line {
             partial: status.counters.partial,
             refetched: status.counters.refetched,
             retries: status.counters.retries,
+            prepared: status.seen.as_ref().and_then(|at| Some(at.held_by()?.xid.clone())),
+            prepared_seconds: status.prepared_for(now_us()),
             error: status.error.as_ref().map(Trouble::from),
         }
     }
@@ -190,6 +196,12 @@ fn print(line: &Line) {
             line.transactions,
             line.changes,
             line.rows
+        );
+    }
+    if let (Some(xid), Some(seconds)) = (&line.prepared, line.prepared_seconds) {
+        say!(
+            "  prepared  {xid} for {}: its log is kept until XA COMMIT or ROLLBACK",
+            duration(seconds)
         );
     }
     if line.state == LinkState::Paused.name() {

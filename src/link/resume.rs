@@ -182,7 +182,7 @@ fn elsewhere(facts: Facts<'_>, witness: &Witness) -> Option<Error> {
         return Some(differs("target", &witness.target_identity, facts.target_identity).hint(hint));
     }
     let same_log = matches!(
-        (&witness.position, facts.source_dialect),
+        (witness.position.applied(), facts.source_dialect),
         (Position::Postgres(_), Dialect::Postgres)
             | (Position::Mysql(..) | Position::MysqlPlace(..), Dialect::Mysql)
             | (Position::Mariadb(..), Dialect::Mariadb)

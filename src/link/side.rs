@@ -261,8 +261,8 @@ impl Looks {
             status.looked(head.clone(), looked_us);
         });
         if self.0.is_multiple_of(RETENTION_EVERY) {
-            // What lies between is nothing that the link still reads.
-            let next = if all_seen { &head } else { &seen };
+            // What lies between is nothing that the link still reads, unless it must be read again.
+            let next = if all_seen && seen.held_by().is_none() { &head } else { &seen };
             let retention = scan.retention(next, status.lag.last_applied_us).await;
             let retention = retention.unwrap_or_else(|error| {
                 tracing::debug!(error = error.chain(), "how long the log is kept cannot be told");

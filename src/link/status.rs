@@ -120,6 +120,13 @@ pub struct LinkStatus {
 }
 
 impl LinkStatus {
+    /// How long the oldest transaction that is prepared and not yet decided waits for its commit, in
+    /// seconds.
+    pub fn prepared_for(&self, now_us: i64) -> Option<i64> {
+        let since_s = self.seen.as_ref()?.held_by()?.since_s;
+        Some((now_us / 1_000_000).saturating_sub_unsigned(since_s).max(0))
+    }
+
     /// What was seen of the source's log is not known any more.
     pub(super) fn forget_the_log(&mut self) {
         (self.lag_bytes, self.lag_transactions, self.queue_bytes) = (None, None, None);

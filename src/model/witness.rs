@@ -18,7 +18,8 @@ pub struct Witness {
     pub seq: u64,
     /// The position up to which the target holds everything; always at a source commit.
     pub position: Position,
-    /// Where to restart reading if before `position` (open XA transactions).
+    /// Where to restart reading if before `position`; none in this version, whose positions say so
+    /// themselves ([`Position::restart`]).
     pub restart: Option<Position>,
     /// 0 for application changes.
     pub hops: u32,

@@ -4,10 +4,14 @@
 //! Pure: no IO, no clock. A transaction opens at its GTID and ends at its commit; only that part
 //! carries a position. Rows of tables outside the plan are passed over by table id before anything
 //! of them is read. Statements are judged by [`statement`]: what could have changed a planned
-//! table without rows in the log halts the link by name.
+//! table without rows in the log halts the link by name. What is prepared in two phases (XA) is kept
+//! until it is decided, and goes on as a transaction at its commit.
 
+mod again;
 mod place;
 mod position;
+mod prepared;
+mod refusals;
 mod rows;
 mod tables;
 
@@ -21,10 +25,13 @@ use super::session::Flavor;
 use super::statement::{self, Statement};
 use crate::error::{Error, Kind, Result};
 use crate::link::queue::{PART_BYTES_MAX, PART_CHANGES_MAX};
-use crate::model::{Change, Commit, Op, Part, TableName};
-use crate::plan::{LinkPlan, TablePlan};
+use crate::model::{Change, Commit, Op, Part};
+use crate::plan::LinkPlan;
 use crate::position::{Coordinates, Position};
+use again::Again;
 use place::Place;
+use position::Gtid;
+use prepared::Prepared;
 use tables::Tables;
 
 /// What the assembler must know of the server.
@@ -56,6 +63,15 @@ pub(crate) struct Assembler {
     gtids_only: bool,
     /// Before this place, the position may hold more than the log up to the place that is read.
     floor: Option<Coordinates>,
+    /// Read by place: where reading begins.
+    start: Option<Coordinates>,
+    /// The end of the log when reading began, where it is known.
+    head: Option<Coordinates>,
+    /// Transactions that are prepared and not yet decided.
+    prepared: Prepared,
+    /// What is read a second time because of them.
+    again: Option<Again>,
+    /// The position of the last commit, to be held by what is prepared.
     executed: Position,
     reviewed_until: Option<Position>,
     open: Option<Transaction>,
@@ -75,8 +91,41 @@ struct Transaction {
     changed: bool,
     /// Whether a part of it has left the assembler.
     handed_on: bool,
+    /// It was applied before: only its first phase, if it is one, is of concern.
+    passed: bool,
+    /// It may only be prepared: none of it leaves the assembler before that is known.
+    two_phase: bool,
+    /// Full parts of a two-phase transaction.
+    kept: Vec<Part>,
+    /// Of what is read a second time: the position in it after this transaction.
+    read: Option<Position>,
+    /// Where it begins in its file.
+    begins_at: u64,
     /// The operator has reviewed schema changes up to here.
     reviewed: bool,
+}
+
+/// How a transaction begins.
+#[derive(Clone, Copy, Debug)]
+struct Opening {
+    /// Commit time, microseconds since 1970.
+    time_us: Option<i64>,
+    /// It ends with a COMMIT or XID; else with its first statement, unless that says otherwise.
+    begun: bool,
+    /// It is the first phase of two.
+    two_phase: bool,
+}
+
+impl Transaction {
+    /// Commit time, microseconds since 1970; that of the event which ends it where its GTID has none.
+    fn time_us(&self, header: &Header) -> i64 {
+        self.time_us.unwrap_or(i64::from(header.time_s) * 1_000_000)
+    }
+
+    /// Whether nothing of it is of concern.
+    fn is_over(&self) -> bool {
+        self.passed && !self.two_phase
+    }
 }
 
 impl Assembler {
@@ -91,17 +140,23 @@ impl Assembler {
         reviewed_until: Option<Position>,
     ) -> Result<Self> {
         let by_place = server.by_place;
-        let at = from.coordinates().cloned();
+        let (at, start) = (from.coordinates().cloned(), from.restart().coordinates().cloned());
+        let again = Again::of(&from, by_place);
+        let executed = from.applied().clone();
         Ok(Assembler {
             tables: Tables::new(&plan, server.names_by_case)?,
             plan,
             logs_cascades: server.logs_cascades,
             format: Format::unknown(server.flavor),
-            place: Place::new(at.clone().filter(|_| !by_place)),
+            place: Place::new(start.clone().filter(|_| !by_place)),
             by_place,
-            gtids_only: matches!(from, Position::Mysql(..)),
+            gtids_only: matches!(executed, Position::Mysql(..)),
             floor: at,
-            executed: from,
+            start,
+            head: None,
+            prepared: Prepared::default(),
+            again,
+            executed,
             reviewed_until,
             open: None,
             part: Part::default(),
@@ -169,7 +224,7 @@ impl Assembler {
                 }
                 self.format = format;
                 self.place.begun(header.born());
-                self.gtids_only &= self.is_start_file();
+                self.gtids_only &= self.again.is_some() || self.is_start_file();
                 self.tables.forget();
             }
             Event::PreviousGtids(set) => self.previous(set),
@@ -178,28 +233,16 @@ impl Assembler {
                 self.tables.forget();
             }
             Event::MysqlGtid(gtid) => {
-                let mut executed = self.executed.clone();
-                let (Position::Mysql(set, _) | Position::MysqlPlace(set, _)) = &mut executed else {
-                    return Err(other_dialect());
-                };
-                if self.by_place && set.contains(&gtid.origin, gtid.number) {
-                    let what = "a transaction comes a second time in the log: it was begun anew";
-                    return Err(Error::new(Kind::Identity, what));
-                }
-                set.add(&gtid.origin, gtid.number);
-                self.begin(executed, gtid.time_us, false)?;
+                let opening = Opening { time_us: gtid.time_us, begun: false, two_phase: false };
+                self.begin(header, &Gtid::Mysql(gtid.origin, gtid.number), opening)?;
             }
-            Event::MariadbGtid { xa: true, .. } => return Err(two_phase()),
-            Event::MariadbGtid { gtid, standalone, xa: false } => {
-                let Position::Mariadb(mut set, _) = self.executed.clone() else {
-                    return Err(other_dialect());
-                };
-                set.add(gtid);
-                self.begin(Position::Mariadb(set, None), None, !standalone)?;
+            Event::MariadbGtid { gtid, standalone, two_phase } => {
+                let opening = Opening { time_us: None, begun: !standalone, two_phase };
+                self.begin(header, &Gtid::Mariadb(gtid), opening)?;
             }
             Event::Anonymous { time_us } if self.by_place => {
-                self.gtids_only = false;
-                self.begin(self.executed.clone(), time_us, false)?;
+                let opening = Opening { time_us, begun: false, two_phase: false };
+                self.begin(header, &Gtid::None, opening)?;
             }
             Event::Anonymous { .. } => {
                 let what = "a transaction without GTID among those that are read by GTID";
@@ -207,12 +250,14 @@ impl Assembler {
             }
             Event::Query(query) => self.query(header, &query, ready)?,
             Event::Xid => self.commit(header, ready)?,
+            Event::Prepare(prepare) => self.prepare(header, prepare, ready)?,
+            Event::TableMap(_) | Event::Rows(_) if self.transaction()?.is_over() => {}
             Event::TableMap(map) => {
                 let reviewed = self.transaction()?.reviewed;
                 self.tables.learn(&self.plan, &map, reviewed)?;
             }
             Event::Rows(event) => self.rows(&event, ready)?,
-            Event::Heartbeat { file } => self.idle(header, file, ready),
+            Event::Heartbeat { file } => self.idle(header, file, ready)?,
             Event::Nothing => {}
         }
         Ok(())
@@ -232,23 +277,49 @@ impl Assembler {
         Ok(())
     }
 
-    fn begin(&mut self, position: Position, time_us: Option<i64>, begun: bool) -> Result<()> {
+    fn begin(&mut self, header: &Header, gtid: &Gtid, opening: Opening) -> Result<()> {
         if self.open.is_some() {
             return Err(Error::new(Kind::Malformed, "a transaction starts inside another"));
         }
         if self.by_place && self.place.coordinates().is_none() {
             return Err(Error::new(Kind::Malformed, "a transaction in a file without a name"));
         }
+        self.end_again()?;
+        let passed = self.is_passed(gtid);
+        let read = match &self.again {
+            Some(again) => Some(gtid.after(again.read.clone())?),
+            None => None,
+        };
+        if self.by_place && !passed && gtid.is_in(&self.executed) {
+            let what = "a transaction comes a second time in the log: it was begun anew";
+            return Err(Error::new(Kind::Identity, what));
+        }
         // The place lies inside the transaction now: a position that reaches it holds all of it.
-        let position = self.here(position, true);
+        let at = self.place.coordinates();
+        let begins_at = at.as_ref().map_or(0, |at| at.position.saturating_sub(header.size.into()));
+        let position = match &read {
+            Some(read) if passed => {
+                place::start_of(read.clone(), at.clone(), at.map_or(0, |at| at.position))
+            }
+            _ => {
+                self.gtids_only &= !matches!(gtid, Gtid::None);
+                self.here(gtid.after(self.executed.clone())?, true)
+            }
+        };
         let reviewed = self.reviewed_until.as_ref().is_some_and(|until| until.reaches(&position));
         self.tables.begin();
+        let Opening { time_us, begun, two_phase } = opening;
         self.open = Some(Transaction {
             position,
             time_us,
             begun,
             changed: false,
             handed_on: false,
+            passed,
+            two_phase,
+            kept: Vec::new(),
+            read,
+            begins_at,
             reviewed,
         });
         Ok(())
@@ -263,25 +334,36 @@ impl Assembler {
     /// Ends the open transaction: its last part carries the position.
     fn commit(&mut self, header: &Header, ready: &mut Vec<Part>) -> Result<()> {
         self.transaction()?;
-        let Some(transaction) = self.open.take() else { return Ok(()) };
-        let position = self.here(transaction.position, true);
-        self.executed = position.clone();
-        let time_us = transaction.time_us.unwrap_or(i64::from(header.time_s) * 1_000_000);
+        let Some(mut transaction) = self.open.take() else { return Ok(()) };
+        if let (Some(again), Some(read)) = (&mut self.again, transaction.read.take()) {
+            again.read = read;
+        }
         let mut part = std::mem::take(&mut self.part);
+        if transaction.passed {
+            return self.end_again();
+        }
+        let time_us = transaction.time_us(header);
+        self.executed = self.here(transaction.position, true);
+        let position = self.hold(self.executed.clone());
         part.commit = Some(Commit { position, time_us, xid: None });
         ready.push(part);
         Ok(())
     }
 
     /// Progress of an idle source.
-    fn idle(&mut self, header: &Header, file: &str, ready: &mut Vec<Part>) {
+    fn idle(&mut self, header: &Header, file: &str, ready: &mut Vec<Part>) -> Result<()> {
         if self.open.is_some() {
-            return;
+            return Ok(());
         }
         self.place.idle_at(file, header);
+        self.end_again()?;
+        if self.again.is_some() {
+            return Ok(());
+        }
         self.executed = self.here(self.executed.clone(), false);
-        let commit = Commit { position: self.executed.clone(), time_us: 0, xid: None };
+        let commit = Commit { position: self.hold(self.executed.clone()), time_us: 0, xid: None };
         ready.push(Part { commit: Some(commit), idle: true, ..Part::default() });
+        Ok(())
     }
 
     /// Adds a change, and hands a part on when it is full.
@@ -289,17 +371,26 @@ impl Assembler {
         self.transaction()?.changed = true;
         self.part.bytes += rows::size_bytes(&change);
         self.part.changes.push(change);
-        if self.part.bytes >= PART_BYTES_MAX || self.part.changes.len() >= PART_CHANGES_MAX {
-            self.transaction()?.handed_on = true;
-            ready.push(std::mem::take(&mut self.part));
+        if self.part.bytes < PART_BYTES_MAX && self.part.changes.len() < PART_CHANGES_MAX {
+            return Ok(());
         }
+        let part = std::mem::take(&mut self.part);
+        let transaction = self.transaction()?;
+        if transaction.two_phase {
+            transaction.kept.push(part);
+            let bytes = transaction.kept.iter().map(|part| part.bytes).sum();
+            return self.prepared.require_room(bytes);
+        }
+        transaction.handed_on = true;
+        ready.push(part);
         Ok(())
     }
 
     fn query(&mut self, header: &Header, query: &Query<'_>, ready: &mut Vec<Part>) -> Result<()> {
-        let begun = self.transaction()?.begun;
-        let statement = statement::read(query, &self.format);
-        match statement {
+        let transaction = self.transaction()?;
+        let (begun, over) = (transaction.begun, transaction.is_over());
+        match statement::read(query, &self.format) {
+            Statement::Xa => return self.two_phase(header, query, ready),
             Statement::Begin => {
                 self.transaction()?.begun = true;
                 return Ok(());
@@ -309,9 +400,9 @@ impl Assembler {
                 self.refuse_undo("a transaction that ends with ROLLBACK")?;
                 return self.commit(header, ready);
             }
+            _ if over => {}
             Statement::RollbackToSavepoint => self.refuse_undo("ROLLBACK TO SAVEPOINT")?,
             Statement::Savepoint | Statement::Ddl => {}
-            Statement::Xa => return Err(two_phase()),
             Statement::Truncate(name) => {
                 if let Some(table) = self.tables.planned(&name) {
                     if query.unchecked {
@@ -339,123 +430,6 @@ impl Assembler {
         }
         if begun { Ok(()) } else { self.commit(header, ready) }
     }
-
-    /// Changes that were handed on cannot be taken back.
-    fn refuse_undo(&mut self, what: &str) -> Result<()> {
-        if self.transaction()?.changed {
-            return Err(Error::new(
-                Kind::Unsupported,
-                format!("the log holds {what} after changes of replicated tables"),
-            ));
-        }
-        Ok(())
-    }
-
-    fn refuse_gone(&mut self, names: &[TableName]) -> Result<()> {
-        let planned = names.iter().find(|name| self.tables.planned(name).is_some());
-        match planned {
-            Some(name) if !self.transaction()?.reviewed => Err(Error::new(
-                Kind::SchemaChanged,
-                format!("table {name} was dropped, renamed or replaced"),
-            )),
-            _ => Ok(()),
-        }
-    }
-
-    fn refuse_altered(&mut self, name: &TableName, clause: &str, columns: &[String]) -> Result<()> {
-        let planned = self.tables.planned(name).and_then(|index| self.plan.tables.get(index));
-        let concerned = planned.is_some_and(|plan| columns.is_empty() || writes(plan, columns));
-        if !concerned || self.transaction()?.reviewed {
-            return Ok(());
-        }
-        Err(Error::new(Kind::SchemaChanged, format!("ALTER TABLE changed {name}: {clause}")))
-    }
-
-    /// The plan was made without the key; its rows would change unseen from now on.
-    fn refuse_acting_key(&mut self, name: &TableName) -> Result<()> {
-        if self.logs_cascades || self.tables.planned(name).is_none() || self.transaction()?.reviewed
-        {
-            return Ok(());
-        }
-        let what =
-            format!("ALTER TABLE gave {name} a foreign key that changes rows without logging them");
-        Err(Error::new(Kind::SchemaChanged, what).hint(
-            "add the same foreign key to the target, then `weir resume LINK --schema-reviewed`",
-        ))
-    }
-
-    fn refuse_temporary(&mut self, name: &TableName) -> Result<()> {
-        if self.tables.planned(name).is_none() || self.transaction()?.reviewed {
-            return Ok(());
-        }
-        let what = format!(
-            "the log holds a temporary table with the name of {name}, so that statements on the \
-             two cannot be told apart"
-        );
-        Err(Error::new(Kind::Unsupported, what).hint(
-            "set binlog_format = ROW on the source for all sessions; where the log holds no \
-             TRUNCATE of that name since, make the target's rows equal by hand, then \
-             `weir resume LINK --schema-reviewed`; else `weir teardown LINK --apply` and start anew",
-        ))
-    }
-
-    fn refuse_unknown(&mut self, word: &str) -> Result<()> {
-        if self.transaction()?.reviewed {
-            return Ok(());
-        }
-        let what = format!("the log holds a statement that weir does not know: {word}");
-        Err(Error::new(Kind::Unsupported, what).hint(
-            "look at the statement in the log; where it changes replicated tables or their rows, \
-             do the same on the target by hand; then `weir resume LINK --schema-reviewed`",
-        ))
-    }
-
-    fn refuse_moved(&mut self, names: &[TableName]) -> Result<()> {
-        self.refuse_unlogged(names, |name| {
-            format!("ALTER TABLE moved or dropped rows of {name} without logging them")
-        })
-    }
-
-    fn refuse_ambiguous(&mut self, names: &[TableName]) -> Result<()> {
-        self.refuse_unlogged(names, |name| {
-            format!("a statement is about {name} in one of two possible character sets")
-        })
-    }
-
-    /// Rows of a planned table may have changed without a trace.
-    fn refuse_unlogged(
-        &mut self,
-        names: &[TableName],
-        what: impl FnOnce(&TableName) -> String,
-    ) -> Result<()> {
-        let planned = names.iter().find(|name| self.tables.planned(name).is_some());
-        match planned {
-            Some(name) if !self.transaction()?.reviewed => Err(Error::new(
-                Kind::Unsupported,
-                what(name),
-            )
-            .hint(
-                "make the target's rows equal by hand, then `weir resume LINK --schema-reviewed`",
-            )),
-            _ => Ok(()),
-        }
-    }
-}
-
-/// Whether the plan writes one of these columns, or one that the server computes, perhaps from them.
-fn writes(plan: &TablePlan, columns: &[String]) -> bool {
-    let written = plan.columns.iter().filter_map(|column| plan.source.columns.get(column.source));
-    let is_one = |name: &str| columns.iter().any(|one| one.to_lowercase() == name.to_lowercase());
-    written.into_iter().any(|column| column.generated || is_one(&column.name))
-}
-
-fn other_dialect() -> Error {
-    Error::new(Kind::Identity, "the log's GTIDs are of the other dialect than the position")
-}
-
-fn two_phase() -> Error {
-    Error::new(Kind::Unsupported, "the log holds a two-phase XA transaction")
-        .hint("commit without XA on this server; weir does not support it yet")
 }
 
 fn statement_format(verb: &str) -> Error {

@@ -78,7 +78,9 @@ pub(crate) async fn is_replicating(session: &mut Session) -> Result<bool> {
 /// # Errors
 /// `Setting` where only GTIDs are known of a position, and the server does without.
 pub(crate) async fn start(session: &mut Session, position: Position) -> Result<Position> {
-    if !matches!(position, Position::Mysql(..)) || has_gtids(session).await? {
+    let by_gtid = |position: &Position| matches!(position, Position::Mysql(..));
+    let some_by_gtid = by_gtid(position.applied()) || by_gtid(position.restart());
+    if !some_by_gtid || has_gtids(session).await? {
         return Ok(position);
     }
     let database = session.database().to_owned();
@@ -99,6 +101,7 @@ pub(crate) fn by_place(position: Position) -> Option<Position> {
     match position {
         Position::Mysql(set, Some(at)) if at.born.is_some() => Some(Position::MysqlPlace(set, at)),
         Position::MysqlPlace(..) => Some(position),
+        Position::Held(_) => position.try_map(|one| by_place(one).ok_or(())).ok(),
         _ => None,
     }
 }
@@ -188,6 +191,14 @@ pub(crate) async fn snapshot(session: &mut Session) -> Result<Position> {
             ),
         )),
     }
+}
+
+/// MariaDB: whether a second phase of a transaction (XA COMMIT) was begun since the server started.
+pub(crate) async fn commits_in_two_phases(session: &mut Session) -> Result<bool> {
+    let sql = "SHOW GLOBAL STATUS LIKE 'Com_xa_commit'";
+    let row = session.texts("look for two-phase transactions", sql).await?.pop();
+    let begun = row.and_then(|row| row.get(1).cloned().flatten());
+    Ok(begun.is_none_or(|begun| begun != "0"))
 }
 
 /// The row of SHOW BINARY LOG STATUS: file, position, …

@@ -8,7 +8,8 @@
 //! visible a moment before it counts as executed. Without GTIDs: places run ahead of what is visible, so each row is read with a
 //! share lock, which waits for transactions that are in the log and not yet visible; the place before
 //! is low, the one after is high. MariaDB: the snapshot is opened together with the log's
-//! coordinates, whose GTIDs are both low and high.
+//! coordinates, whose GTIDs are both low and high; but it may miss a second phase (XA COMMIT) that is
+//! in the log by then (seen on 10.11), so that rows are locked there once the server has run one.
 
 mod row;
 
@@ -108,8 +109,7 @@ impl MysqlScan {
 
     async fn read(&mut self, table: &TablePlan, keys: &[Row]) -> Result<Scanned> {
         let mut session = self.session().await?;
-        let marks = Marks::of(&mut session).await?;
-        let low = marks.low(&mut session).await?;
+        let (marks, low) = Marks::open(&mut session).await?;
         let context =
             format!("read rows of {} in database `{}`", table.source.name, session.database());
         let select = row::Select::new(table)?;
@@ -118,7 +118,11 @@ impl MysqlScan {
             select.list(),
             quote_table(&table.source.name),
             select.condition(),
-            if marks == Marks::Locks { " FOR SHARE" } else { "" }
+            match (marks, session.flavor()) {
+                (Marks::Locks, Flavor::Mysql) => " FOR SHARE",
+                (Marks::Locks, Flavor::Mariadb) => " LOCK IN SHARE MODE",
+                _ => "",
+            }
         );
         let mut rows = Vec::with_capacity(keys.len());
         for key in keys {
@@ -155,37 +159,32 @@ impl MysqlScan {
 enum Marks {
     /// MySQL: executed GTIDs around a snapshot.
     Gtids,
-    /// MySQL without GTIDs: places around reads that lock each row for a moment.
+    /// MySQL without GTIDs, MariaDB with two-phase transactions: places around reads that lock each row
+    /// for a moment.
     Locks,
     /// MariaDB: the snapshot knows its place.
     Snapshot,
 }
 
 impl Marks {
-    async fn of(session: &mut Session) -> Result<Marks> {
-        Ok(match session.flavor() {
-            Flavor::Mariadb => Marks::Snapshot,
-            Flavor::Mysql if history::has_gtids(session).await? => Marks::Gtids,
-            Flavor::Mysql => Marks::Locks,
-        })
-    }
-
-    /// The low mark; what is read next sees everything up to it.
-    async fn low(self, session: &mut Session) -> Result<Position> {
+    /// How rows are read now, and the low mark; what is read next sees everything up to it.
+    async fn open(session: &mut Session) -> Result<(Marks, Position)> {
         let what = "open a snapshot";
-        match self {
-            Marks::Gtids => {
-                let low = executed(session).await?;
-                let sql = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY";
-                session.run(what, sql).await?;
-                Ok(low)
+        if session.flavor() == Flavor::Mariadb {
+            session.run(what, "START TRANSACTION WITH CONSISTENT SNAPSHOT").await?;
+            let low = history::snapshot(session).await?;
+            // Asked last: the commit that the snapshot misses has begun before.
+            if !history::commits_in_two_phases(session).await? {
+                return Ok((Marks::Snapshot, low));
             }
-            Marks::Locks => history::head(session).await,
-            Marks::Snapshot => {
-                session.run(what, "START TRANSACTION WITH CONSISTENT SNAPSHOT").await?;
-                history::snapshot(session).await
-            }
+            session.run("end a snapshot", "COMMIT").await?;
+        } else if history::has_gtids(session).await? {
+            let low = executed(session).await?;
+            let sql = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY";
+            session.run(what, sql).await?;
+            return Ok((Marks::Gtids, low));
         }
+        Ok((Marks::Locks, history::head(session).await?))
     }
 }
 
@@ -280,7 +279,7 @@ impl Scan for MysqlScan {
     ) -> Pending<'a, Retention> {
         Box::pin(async move {
             let known = applied_us.and_then(|at| u64::try_from(at / 1_000_000).ok());
-            let seconds = match next.coordinates() {
+            let seconds = match next.restart().coordinates() {
                 Some(at) => self.purge_eta(at, known).await?,
                 None => None,
             };

@@ -129,7 +129,7 @@ impl MysqlSource {
             logs_cascades: history::logs_cascades(&mut session).await?,
             by_place: false,
         };
-        let mut asked = history::asked(&mut session, &from, proven).await?;
+        let mut asked = history::asked(&mut session, from.restart(), proven).await?;
         drop(session);
         loop {
             server.by_place = matches!(asked, Position::MysqlPlace(..));
@@ -143,7 +143,7 @@ impl MysqlSource {
                 Err(error) if is_about_anonymous(&error) => {
                     let read = assembler.position();
                     from = history::by_place(read).ok_or(error)?;
-                    asked = from.clone();
+                    asked = from.restart().clone();
                 }
                 ended => return ended,
             }
@@ -244,9 +244,9 @@ impl Source for MysqlSource {
     ) -> Pending<'a, Option<Position>> {
         Box::pin(async move {
             let mut session = self.session(Role::Source).await?;
-            let named = match witness {
-                Position::Mysql(set, _) => !set.is_empty(),
-                Position::Mariadb(set, _) => !set.is_empty(),
+            let named = match (witness.applied(), witness.restart()) {
+                (Position::Mysql(set, _), Position::Mysql(..)) => !set.is_empty(),
+                (Position::Mariadb(set, _), Position::Mariadb(..)) => !set.is_empty(),
                 _ => false,
             };
             let follows = named && history::has_gtids(&mut session).await?;

@@ -215,6 +215,11 @@ const GAUGES: &[GaugeOf] = &[
         "Least time until the file that is read next may be purged (MySQL and MariaDB)",
         |status, _| status.retention.purge_eta.map(|eta| eta.as_secs_f64()),
     ),
+    (
+        "weir_prepared_seconds",
+        "How long the oldest two-phase transaction (XA) waits for its commit (MySQL and MariaDB)",
+        |status, now| status.prepared_for(now).map(|seconds| seconds as f64),
+    ),
 ];
 
 impl Collector for Links {

@@ -213,6 +213,12 @@ impl MariadbGtidSet {
         })
     }
 
+    /// The last GTID of a domain.
+    pub fn last(&self, domain: u32) -> Option<MariadbGtid> {
+        let (server, sequence) = *self.last.get(&domain)?;
+        Some(MariadbGtid { domain, server, sequence })
+    }
+
     /// Records `gtid` as the last of its domain.
     pub fn add(&mut self, gtid: MariadbGtid) {
         self.last.insert(gtid.domain, (gtid.server, gtid.sequence));

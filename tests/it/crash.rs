@@ -9,7 +9,7 @@ use tokio::process::Child;
 use weir::sandbox::{Options, Server};
 
 use crate::harness::{Pair, Weir, execute_in};
-use crate::load::{Mixed, Session, insert_accounts, tables, until_equal};
+use crate::load::{Mixed, Session, TwoPhases, insert_accounts, tables, until_equal};
 
 /// The schema or database of these runs.
 pub const SPACE: &str = "crash";
@@ -28,16 +28,24 @@ pub async fn prepare(pair: &Pair, name: &str) -> Weir {
     weir
 }
 
-/// Writes transactions until told to stop; reconnects when the source was restarted. Returns how
-/// many were committed.
+/// Transactions of one session between two steps of the one in two phases.
+const BESIDE: u64 = 5;
+
+/// Writes transactions until told to stop; reconnects when the source was restarted. On MySQL and
+/// MariaDB, one in two phases is open beside them. Returns how many were committed.
 pub async fn write_until(pair: &Pair, seed: u64, stop: &AtomicBool, pause: Duration) -> u64 {
     let mut mixed = Mixed::new(seed, 500);
     let mut session = Session::open(&pair.source, SPACE).await;
+    let mut two_phases = TwoPhases::new(seed);
+    let has_xa = !pair.source.kind().is_postgres();
     let mut written = 0;
     while !stop.load(Ordering::Relaxed) {
         // A key that a random change took already is a refused transaction, not a failure.
         if session.transaction(&mixed.next_transaction()).await.is_ok() {
             written += 1;
+            if has_xa && written % BESIDE == 0 {
+                two_phases.step(&pair.source, SPACE).await;
+            }
         } else if session.lines("SELECT 1").await.is_err() {
             tokio::time::sleep(Duration::from_millis(300)).await;
             session = Session::open(&pair.source, SPACE).await;
@@ -45,6 +53,9 @@ pub async fn write_until(pair: &Pair, seed: u64, stop: &AtomicBool, pause: Durat
             session.transaction(&["SELECT 1".to_owned()]).await.ok();
         }
         tokio::time::sleep(pause).await;
+    }
+    if has_xa {
+        two_phases.finish(&pair.source, SPACE).await;
     }
     written
 }

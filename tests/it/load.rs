@@ -47,6 +47,22 @@ impl Session {
         }
     }
 
+    /// Runs statements as one transaction in two phases (XA); MySQL and MariaDB.
+    pub async fn two_phases(&mut self, xid: &str, statements: &[String]) -> Result<(), String> {
+        let changes = statements.join("; ");
+        let text = format!(
+            "XA START '{xid}'; {changes}; XA END '{xid}'; XA PREPARE '{xid}'; XA COMMIT '{xid}'"
+        );
+        let done = self.lines(&text).await.map(drop);
+        if done.is_err() {
+            // The server has ended the changes itself where it undid them.
+            for undo in ["END", "ROLLBACK"] {
+                self.lines(&format!("XA {undo} '{xid}'")).await.ok();
+            }
+        }
+        done
+    }
+
     /// The rows of a query as lines of tab-separated text.
     pub async fn lines(&mut self, sql: &str) -> Result<Vec<String>, String> {
         match self {
@@ -158,6 +174,64 @@ impl Mixed {
             });
         }
         statements
+    }
+}
+
+/// Transactions in two phases (XA) beside a workload on MySQL or MariaDB: one at a time, always under
+/// the same name, prepared while others commit and decided later, by another session.
+pub struct TwoPhases {
+    random: fastrand::Rng,
+    /// Of the newest rows: keys that no workload has.
+    key: i64,
+}
+
+const BRANCH: &str = "branch";
+
+impl TwoPhases {
+    /// Every seed has keys of its own.
+    pub fn new(seed: u64) -> TwoPhases {
+        let key = i64::try_from(seed).expect("a small seed") * -1_000_000;
+        TwoPhases { random: fastrand::Rng::with_seed(seed), key }
+    }
+
+    /// Decides what is prepared, whoever did that, or prepares the next.
+    pub async fn step(&mut self, server: &Running, space: &str) {
+        let mut session = Session::open(server, space).await;
+        if self.decide(&mut session).await {
+            return;
+        }
+        let (key, former) = (self.key - 1, self.key);
+        let text = format!(
+            "XA START '{BRANCH}'; INSERT INTO entry VALUES ({key}, 1, 'two'), ({key}, 2, NULL); \
+             UPDATE entry SET note = 'former' WHERE account_id = {former}; XA END '{BRANCH}'; \
+             XA PREPARE '{BRANCH}'"
+        );
+        if session.lines(&text).await.is_ok() {
+            self.key = key;
+        }
+    }
+
+    /// Whether something was prepared. A session that still holds it is let end first.
+    async fn decide(&mut self, session: &mut Session) -> bool {
+        let waiting = session.lines("XA RECOVER").await.unwrap_or_default();
+        let waits = waiting.iter().any(|line| line.ends_with(BRANCH));
+        if waits {
+            let verb = if self.random.u8(0..4) == 0 { "ROLLBACK" } else { "COMMIT" };
+            session.lines(&format!("XA {verb} '{BRANCH}'")).await.ok();
+        }
+        waits
+    }
+
+    /// Decides what is still prepared.
+    pub async fn finish(&mut self, server: &Running, space: &str) {
+        let mut session = Session::open(server, space).await;
+        for _ in 0..200 {
+            if !self.decide(&mut session).await {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("{BRANCH} is still prepared");
     }
 }
 

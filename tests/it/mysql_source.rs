@@ -7,4 +7,5 @@ mod marks;
 mod places;
 mod resume;
 mod rig;
+mod two_phases;
 mod types;

@@ -5,7 +5,7 @@
 //! that come back, chains on one key, undone savepoints, long values that stay as they are. A third
 //! session deletes rows on the target, so that updates miss. At last every row is touched once, so
 //! that each lost row is missed at least then. Batches are small: transactions go in slices. The
-//! sessions of MySQL and MariaDB switch between row images.
+//! sessions of MySQL and MariaDB switch between row images, and commit in one phase or in two.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -125,7 +125,13 @@ async fn write(pair: Arc<Pair>, seed: u64, stop: Arc<AtomicBool>) -> u64 {
             let set = format!("SET SESSION binlog_row_image = '{image}'");
             session.lines(&set).await.expect("an image");
         }
-        match session.transaction(&chance.transaction()).await {
+        let transaction = chance.transaction();
+        let two_phases = !pair.source.kind().is_postgres() && chance.random.u8(0..3) == 0;
+        let done = match two_phases {
+            true => session.two_phases(&format!("chance {seed}"), &transaction).await,
+            false => session.transaction(&transaction).await,
+        };
+        match done {
             Ok(()) => written += 1,
             // A key that is taken, or a deadlock: the transaction is undone.
             Err(_) => drop(session.lines("ROLLBACK").await),

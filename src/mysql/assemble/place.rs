@@ -7,7 +7,7 @@
 use std::fmt;
 
 use crate::mysql::binlog::Header;
-use crate::position::Coordinates;
+use crate::position::{Coordinates, Position};
 
 /// A place in the log; unknown until the first rotate event.
 #[derive(Clone, Debug)]
@@ -68,6 +68,17 @@ impl Place {
         let wrapped = at.position.saturating_sub(same_lap) > 1 << 31;
         let next = if wrapped { same_lap + (1 << 32) } else { same_lap };
         at.position = at.position.max(next);
+    }
+}
+
+/// `position` as it is before the event that begins at `offset` of the file that is read.
+pub(super) fn start_of(position: Position, at: Option<Coordinates>, offset: u64) -> Position {
+    let at = at.map(|at| Coordinates { position: offset, ..at });
+    match (position, at) {
+        (Position::MysqlPlace(set, _), Some(at)) => Position::MysqlPlace(set, at),
+        (Position::Mysql(set, _), at) => Position::Mysql(set, at),
+        (Position::Mariadb(set, _), at) => Position::Mariadb(set, at),
+        (position, _) => position,
     }
 }
 

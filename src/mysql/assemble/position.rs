@@ -5,24 +5,69 @@
 //! that have one come since.
 
 use super::Assembler;
+use crate::error::{Error, Kind, Result};
 use crate::mysql::binlog::Event;
+use crate::position::gtid::{MariadbGtid, MysqlOrigin};
 use crate::position::{Coordinates, MysqlGtidSet, Position};
+
+/// What a transaction is called in the log.
+#[derive(Clone, Debug)]
+pub(super) enum Gtid {
+    Mysql(MysqlOrigin, u64),
+    Mariadb(MariadbGtid),
+    /// MySQL without GTIDs.
+    None,
+}
+
+impl Gtid {
+    /// The position `from` with this transaction.
+    pub(super) fn after(&self, mut from: Position) -> Result<Position> {
+        match (self, &mut from) {
+            (
+                Gtid::Mysql(origin, number),
+                Position::Mysql(set, _) | Position::MysqlPlace(set, _),
+            ) => {
+                set.add(origin, *number);
+            }
+            (Gtid::Mariadb(gtid), Position::Mariadb(set, _)) => set.add(*gtid),
+            (Gtid::None, Position::Mysql(..) | Position::MysqlPlace(..)) => {}
+            _ => {
+                let what = "the log's GTIDs are of the other dialect than the position";
+                return Err(Error::new(Kind::Identity, what));
+            }
+        }
+        Ok(from)
+    }
+
+    /// Whether `position` names it.
+    pub(super) fn is_in(&self, position: &Position) -> bool {
+        match (self, position) {
+            (
+                Gtid::Mysql(origin, number),
+                Position::Mysql(set, _) | Position::MysqlPlace(set, _),
+            ) => set.contains(origin, *number),
+            _ => false,
+        }
+    }
+}
 
 impl Assembler {
     /// The end of the log when the server's position was asked, for a position without a place: what
     /// it holds may lie anywhere before.
     pub(crate) fn begin_before(&mut self, head: Option<Coordinates>) {
+        self.head.clone_from(&head);
         self.floor = self.floor.take().or(head);
     }
 
     /// The position up to which the log was read, between two transactions.
     pub(crate) fn position(&mut self) -> Position {
-        self.here(self.executed.clone(), false)
+        let position = self.here(self.executed.clone(), false);
+        self.hold(position)
     }
 
     /// Read by place, a long file is read from its start: what lies before the place is known.
     pub(super) fn is_before_start(&self, event: &Event<'_>) -> bool {
-        let Some(start) = self.floor.as_ref().filter(|_| self.by_place) else { return false };
+        let Some(start) = self.start.as_ref().filter(|_| self.by_place) else { return false };
         let Some(at) = self.place.coordinates().filter(|at| at.file == start.file) else {
             return false;
         };
@@ -42,11 +87,13 @@ impl Assembler {
 
     /// By place, a file that is read from its start says which GTIDs come before it.
     pub(super) fn previous(&mut self, previous: MysqlGtidSet) {
+        let first = self.again.is_none();
+        let read = self.again.as_mut().map_or(&mut self.executed, |again| &mut again.read);
         if let (true, Position::Mysql(set, _) | Position::MysqlPlace(set, _)) =
-            (self.by_place, &mut self.executed)
+            (self.by_place, read)
         {
             *set = previous;
-            self.gtids_only = true;
+            self.gtids_only |= first;
         }
     }
 
@@ -69,7 +116,7 @@ impl Assembler {
                 Position::Mysql(set, at)
             }
             (Position::Mariadb(set, _), at) => Position::Mariadb(set, at),
-            (Position::Postgres(lsn), _) => Position::Postgres(lsn),
+            (position @ (Position::Postgres(_) | Position::Held(_)), _) => position,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod odd_logs;
 mod places;
+mod two_phases;
 
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use super::*;
 use crate::config::{Deletes, Dialect, DroppedPartitions, LinkName, Truncates};
 use crate::model::schema::{DecimalSize, JsonKind};
 use crate::model::value::InvalidDate;
-use crate::model::{Before, Column, Identity, Row, Table, Type, Value};
+use crate::model::{Before, Column, Identity, Row, Table, TableName, Type, Value};
 use crate::mysql::binlog::{Checksum, Cursor};
 use crate::plan::{ActingKey, ColumnPlan, TablePlan, UpsertStrategy, Wanted};
 use crate::position::{MariadbGtidSet, MysqlGtidSet};

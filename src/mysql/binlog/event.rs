@@ -11,6 +11,7 @@ use super::gtid::{
 use super::query::{self, Query};
 use super::rows::{self, LoggedRows};
 use super::table_map::{self, TableMap};
+use super::xid::{self, Prepare};
 use crate::error::{Error, Kind, Result};
 use crate::mysql::session::Flavor;
 use crate::position::MysqlGtidSet;
@@ -190,13 +191,15 @@ pub(crate) enum Event<'a> {
         gtid: MariadbGtid,
         /// One statement follows and is the whole transaction; else a COMMIT or XID ends it.
         standalone: bool,
-        /// Part of a two-phase XA transaction.
-        xa: bool,
+        /// The first phase of a two-phase transaction: a [`Prepare`] ends it.
+        two_phase: bool,
     },
     /// A statement.
     Query(Query<'a>),
     /// Commit of a transactional engine.
     Xid,
+    /// End of the changes of a two-phase transaction.
+    Prepare(Prepare),
     /// Describes the table of the rows events that follow.
     TableMap(TableMap<'a>),
     /// Changed rows.
@@ -233,10 +236,10 @@ pub(crate) fn parse<'a>(header: &Header, body: &'a [u8], format: &Format) -> Res
         33 => mysql_gtid(cursor).map(Event::MysqlGtid),
         34 => anonymous(cursor).map(|time_us| Event::Anonymous { time_us }),
         35 => previous_gtids(cursor).map(Event::PreviousGtids),
+        38 => xid::prepare(cursor).map(Event::Prepare),
         42 => mysql_tagged_gtid(cursor).map(Event::MysqlGtid),
         162 => mariadb_gtid(header, cursor),
         kind if passed_over(kind) => Ok(Event::Nothing),
-        38 => Err(unsupported("a two-phase XA transaction", "commit without XA on this server")),
         TRANSACTION_PAYLOAD => {
             Err(Error::new(Kind::Malformed, "a compressed transaction inside another"))
         }
@@ -278,6 +281,7 @@ pub(crate) fn name(kind: u8) -> String {
         26 => "INCIDENT_EVENT",
         27 | 41 => "HEARTBEAT_EVENT",
         33 | 162 => "GTID_EVENT",
+        38 => "XA_PREPARE_LOG_EVENT",
         39 => "PARTIAL_UPDATE_ROWS_EVENT",
         42 => "GTID_TAGGED_LOG_EVENT",
         166 | 169 => "WRITE_ROWS_COMPRESSED_EVENT",

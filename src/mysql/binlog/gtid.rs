@@ -160,14 +160,13 @@ fn number(gno: u64) -> Result<u64> {
 pub(super) fn mariadb_gtid<'a>(header: &Header, mut cursor: Cursor<'_>) -> Result<Event<'a>> {
     const STANDALONE: u8 = 1;
     const PREPARED_XA: u8 = 64;
-    const COMPLETED_XA: u8 = 128;
     let sequence = cursor.u64()?;
     let domain = cursor.u32()?;
     let flags = cursor.u8()?;
     Ok(Event::MariadbGtid {
         gtid: MariadbGtid { domain, server: header.server_id, sequence },
         standalone: flags & STANDALONE != 0,
-        xa: flags & (PREPARED_XA | COMPLETED_XA) != 0,
+        two_phase: flags & PREPARED_XA != 0,
     })
 }
 

@@ -15,6 +15,7 @@ pub(crate) mod metadata;
 pub(crate) mod query;
 pub(crate) mod rows;
 pub(crate) mod table_map;
+pub(crate) mod xid;
 
 pub(crate) use compressed::Payload;
 pub(crate) use cursor::Cursor;
@@ -22,3 +23,4 @@ pub(crate) use event::{Checksum, Event, Format, Header, parse};
 pub(crate) use query::Query;
 pub(crate) use rows::{LoggedRows, RowsKind};
 pub(crate) use table_map::{EventColumn, TableMap, Wire};
+pub(crate) use xid::Xid;

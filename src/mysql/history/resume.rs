@@ -48,28 +48,35 @@ impl Log {
 /// is a replica that may still come to know the witness.
 pub(crate) async fn check(session: &mut Session, log: &Log, witness: &Position) -> Result<()> {
     require_reached(session.database(), log, witness.coordinates())?;
-    match (session.flavor(), witness) {
-        (Flavor::Mysql, Position::Mysql(set, _)) => check_mysql(session, log, set).await,
+    let flavor = session.flavor();
+    match (flavor, witness.applied()) {
+        (Flavor::Mysql, Position::Mysql(set, _)) => require_executed(session, set).await?,
+        (Flavor::Mysql, Position::MysqlPlace(..)) | (Flavor::Mariadb, Position::Mariadb(..)) => {}
+        _ => return Err(other_dialect(session, witness)),
+    }
+    match (flavor, witness.restart()) {
+        (Flavor::Mysql, Position::Mysql(set, _)) => require_kept(session, log, set).await,
         (Flavor::Mysql, Position::MysqlPlace(_, at)) => check_place(session, log, at).await,
-        (Flavor::Mariadb, Position::Mariadb(set, at)) => {
-            check_mariadb(session, log, set, at.as_ref()).await
-        }
-        _ => Err(Error::new(
-            Kind::Identity,
-            format!("{witness} is not a position of database `{}`", session.database()),
-        )),
+        (Flavor::Mariadb, Position::Mariadb(..)) => check_mariadb(session, log, witness).await,
+        _ => Err(other_dialect(session, witness)),
     }
 }
 
-/// MySQL by GTID: everything purged must be in the witness, and the witness in what was executed.
-async fn check_mysql(session: &mut Session, log: &Log, witness: &MysqlGtidSet) -> Result<()> {
-    let database = session.database().to_owned();
+fn other_dialect(session: &Session, witness: &Position) -> Error {
+    Error::new(
+        Kind::Identity,
+        format!("{witness} is not a position of database `{}`", session.database()),
+    )
+}
+
+/// MySQL by GTID: what is applied must have been executed.
+async fn require_executed(session: &mut Session, witness: &MysqlGtidSet) -> Result<()> {
     let mut tries = 0;
     loop {
         let executed: MysqlGtidSet = parse(&text(session, "SELECT @@GLOBAL.gtid_executed").await?)?;
         let unknown = witness.minus(&executed);
         if unknown.is_empty() {
-            break;
+            return Ok(());
         }
         tries += 1;
         if tries >= EXECUTED_TRIES {
@@ -78,11 +85,16 @@ async fn check_mysql(session: &mut Session, log: &Log, witness: &MysqlGtidSet) -
         }
         tokio::time::sleep(EXECUTED_WAIT).await;
     }
+}
+
+/// MySQL by GTID: everything purged must come before where the log is read from.
+async fn require_kept(session: &mut Session, log: &Log, restart: &MysqlGtidSet) -> Result<()> {
     let purged: MysqlGtidSet = parse(&text(session, "SELECT @@GLOBAL.gtid_purged").await?)?;
-    let missing = purged.minus(witness);
+    let missing = purged.minus(restart);
     if missing.is_empty() {
         return Ok(());
     }
+    let database = session.database().to_owned();
     let what = format!("database `{database}` has purged {missing} from its log");
     Err(gap(session, log, &what).await)
 }
@@ -106,31 +118,32 @@ async fn check_place(session: &mut Session, log: &Log, at: &Coordinates) -> Resu
 
 /// MariaDB: the witness must lie in this server's history, the oldest file must not start after it,
 /// and its place in the log must hold its transactions.
-async fn check_mariadb(
-    session: &mut Session,
-    log: &Log,
-    witness: &MariadbGtidSet,
-    at: Option<&Coordinates>,
-) -> Result<()> {
-    let database = session.database().to_owned();
+async fn check_mariadb(session: &mut Session, log: &Log, witness: &Position) -> Result<()> {
+    let (Position::Mariadb(applied, at), Position::Mariadb(restart, from)) =
+        (witness.applied(), witness.restart())
+    else {
+        return Err(other_dialect(session, witness));
+    };
+    let (database, at) = (session.database().to_owned(), at.as_ref());
     let proven = log.is_proven(at);
+    let reaches_back = proven && from.as_ref().is_some_and(|from| log.holds_file(from));
     let logged = binlog_state(session).await?;
     let held = |gtid: &MariadbGtid| {
         logged.iter().any(|own| {
             own.domain == gtid.domain && own.server == gtid.server && own.sequence >= gtid.sequence
         })
     };
-    let known = known_domains(witness, &logged, proven);
+    let known = known_domains(applied, &logged, proven);
     if let Some(gtid) = known.iter().find(|gtid| !held(gtid)) {
         let MariadbGtid { domain, server, sequence } = gtid;
         let what = format!("never logged {domain}-{server}-{sequence}");
         return Err(behind(session, &what).await?);
     }
     // Sequence numbers need not rise, so a file that is there says more than a comparison of them.
-    if !proven && let Some((oldest, _)) = log.files.first() {
+    if !reaches_back && let Some((oldest, _)) = log.files.first() {
         let start = Coordinates::new(oldest.clone(), 4);
         if let Some(purged) = gtids_at(session, &start).await?
-            && !known.contains_set(&purged)
+            && !known_domains(restart, &logged, proven).contains_set(&purged)
         {
             let what = format!(
                 "database `{database}` has purged transactions up to {purged} from its log"

@@ -94,6 +94,7 @@ fn what_is_not_known_has_no_series() {
         assert!(!text.contains(&format!("\n{gauge}{{")), "{gauge}");
     }
     let mut status = LinkStatus {
+        seen: "mysql:~mysql:~X'61',X'',1@1700000000".parse().ok(),
         lag_bytes: Some(1),
         lag_transactions: Some(0),
         queue_bytes: Some(2_048),

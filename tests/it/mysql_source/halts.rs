@@ -30,12 +30,6 @@ async fn shared(rig: &Rig) {
     )
     .await;
     rig.halts(
-        "XA START 'x'; INSERT INTO other_t VALUES (3, 'x', '{}'); XA END 'x'; XA PREPARE 'x'; XA COMMIT 'x'",
-        unsupported,
-        "XA",
-    )
-    .await;
-    rig.halts(
         "SET SESSION binlog_row_image = 'MINIMAL'; INSERT INTO d (v) VALUES (1)",
         unsupported,
         "an insert without the match key",

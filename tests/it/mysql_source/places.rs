@@ -11,7 +11,7 @@ use super::marks::marks;
 use super::resume::{TABLE, begun_anew, refuses, resumes};
 use super::rig::{Rig, Stream, follow, inserted};
 
-fn without_gtids() -> Options {
+pub(super) fn without_gtids() -> Options {
     Options::default().set("gtid_mode", "OFF").set("enforce_gtid_consistency", "OFF")
 }
 

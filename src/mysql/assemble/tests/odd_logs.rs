@@ -23,6 +23,12 @@ fn with_id(body: &mut [u8], id: u64) {
     body[..6].copy_from_slice(&id.to_le_bytes()[..6]);
 }
 
+/// A transaction begins, with a BEGIN where it is `begun`.
+fn begin(assembler: &mut Assembler, begun: bool) {
+    let opening = Opening { time_us: None, begun, two_phase: false };
+    assembler.begin(&Header::default(), &Gtid::None, opening).expect("a transaction");
+}
+
 /// Broken if the rows of a table were left out because it got the id that fillers have, or a
 /// filler halted the link.
 #[test]
@@ -200,7 +206,7 @@ fn a_review_lets_statements_pass() {
         let until = reviewed.then(|| empty_position(Flavor::Mysql));
         let mut assembler = assembler_of(Flavor::Mysql, tables(Flavor::Mysql), until);
         assembler.logs_cascades = logs_cascades;
-        assembler.begin(empty_position(Flavor::Mysql), None, false).expect("a transaction");
+        begin(&mut assembler, false);
         let query = Query::new("app", text.as_bytes(), 45, 0);
         assembler.query(&Header::default(), &query, &mut Vec::new())
     };
@@ -233,7 +239,7 @@ fn other_types_of_columns_that_are_not_written() {
     let take = |text: &str, change: fn(&mut TablePlan)| {
         let tables = otherwise(Flavor::Mysql, 1, change);
         let mut assembler = assembler_of(Flavor::Mysql, tables, None);
-        assembler.begin(empty_position(Flavor::Mysql), None, false).expect("a transaction");
+        begin(&mut assembler, false);
         let query = Query::new("app", text.as_bytes(), 45, 0);
         assembler.query(&Header::default(), &query, &mut Vec::new())
     };
@@ -285,7 +291,7 @@ fn keys_that_were_switched_off() {
             let tables = otherwise(Flavor::Mysql, 1, |plain| plain.acting = vec![key.clone()]);
             let until = reviewed.then(|| empty_position(Flavor::Mysql));
             let mut assembler = assembler_of(Flavor::Mysql, tables, until);
-            assembler.begin(empty_position(Flavor::Mysql), None, true).expect("a transaction");
+            begin(&mut assembler, true);
             assembler.refuse_unchecked(1, &op)
         };
         take(true).expect("reviewed");

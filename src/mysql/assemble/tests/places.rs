@@ -8,7 +8,7 @@ const GTIDS: [u8; 2] = [33, 42];
 const ANONYMOUS: u8 = 34;
 
 /// The made-up event that begins a dump of the recording from `position` on.
-fn named(position: u64) -> (Header, Vec<u8>) {
+pub(super) fn named(position: u64) -> (Header, Vec<u8>) {
     let header = Header { kind: ROTATE, flags: 0x20, ..Header::default() };
     (header, [position.to_le_bytes().as_slice(), b"b.000007"].concat())
 }
