@@ -68,9 +68,10 @@ impl Word<'_> {
         let table = difference.table.as_ref();
         let is_accepted = difference.verdict == Verdict::Decision
             && table.is_some_and(|table| self.accepted.contains(table));
-        // The log's reader halts for a table that is made on its way, in words of its own.
-        let is_named =
-            difference.is_of_new() && table.is_some_and(|name| names(self.reviewed, name));
+        // The log's reader halts for a table or a column that is made on its way, in words of its own.
+        let names = |name: &str| names(self.reviewed, name);
+        let is_named = table.is_some_and(|table| names(table))
+            && (difference.is_of_new() || difference.new_column().is_some_and(names));
         is_accepted || is_named || self.reviewed.contains(&difference.to_string())
     }
 }
@@ -172,6 +173,12 @@ mod tests {
             ..difference("shop.orders_new", Verdict::Decision)
         };
         assert!(refusal(&[elsewhere], word).is_some(), "not what was reviewed");
+        let word = Word { reviewed: "table shop.a has changed: column `extra` is new", ..word };
+        for (column, open) in [("extra", false), ("ext", true)] {
+            let what = format!("column {column} is carried");
+            let one = Difference { what, ..difference("shop.a", Verdict::Decision) };
+            assert_eq!(refusal(&[one], word).is_some(), open, "{column}");
+        }
     }
 
     /// Broken if `weir reload --accept` let in what needs the table to be copied again.

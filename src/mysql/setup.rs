@@ -38,7 +38,7 @@ pub(super) async fn current_user(session: &mut Session) -> Result<Option<String>
 pub fn entry(database: &Database, account: &str, schemas: &[&str]) -> Vec<String> {
     let literally = |name: &str| name.replace('\\', "\\\\").replace('_', "\\_").replace('%', "\\%");
     let mut names: Vec<String> = schemas.iter().map(|name| literally(name)).collect();
-    names.push(literally(&database.database));
+    names.extend(Some(literally(&database.database)).filter(|name| !name.is_empty()));
     names.sort_unstable();
     names.dedup();
     let on = |name: &String| match name.as_str() {

@@ -71,11 +71,19 @@ const TABLES: &str = "tables";
 
 /// What a table is that comes in.
 const NEW: &str = "is new";
+/// What a column is that comes in: its name in between.
+const COLUMN: &str = "column ";
+const CARRIED: &str = " is carried";
 
 impl Difference {
     /// Whether its table comes in.
     pub fn is_of_new(&self) -> bool {
         self.what.starts_with(NEW)
+    }
+
+    /// The column of a table that was carried before which comes in.
+    pub fn new_column(&self) -> Option<&str> {
+        self.what.strip_prefix(COLUMN)?.strip_suffix(CARRIED)
     }
 }
 
@@ -250,7 +258,7 @@ impl TableOutline {
                     effect: "rows get it where it changes from now on; copy the values that are \
                              there to the target yourself"
                         .to_owned(),
-                    ..filling(filled, format!("column {column} is carried"))
+                    ..filling(filled, format!("{COLUMN}{column}{CARRIED}"))
                 }),
                 (_, None) => Some(Difference {
                     effect: "its values on the target stay".to_owned(),

@@ -37,7 +37,7 @@ async fn never_rests(source: Server, target: Server) {
     let options = Options::default().set("binlog_row_image", "MINIMAL");
     let Some(source) = require(source, options).await.expect("source") else { return };
     let Some(target) = require(target, Options::default()).await.expect("target") else { return };
-    let pair = Arc::new(Pair { source, target });
+    let pair = Arc::new(Pair::of(source, target).await);
     pair.create_space(SPACE).await;
     for server in [&pair.source, &pair.target] {
         let hot = "CREATE TABLE hot (id INT PRIMARY KEY, n INT, a VARCHAR(10))";

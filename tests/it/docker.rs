@@ -53,7 +53,7 @@ fn alerts_and_panels_ask_for_what_weir_exports() {
     }
     let told = std::fs::read_to_string(tree("README.md")).expect("README");
     let (_, watch) = told.split_once("**5. Watch.**").expect("step 5");
-    let (watch, _) = watch.split_once("`weir teardown`").expect("its end");
+    let (watch, _) = watch.split_once("`weir teardown").expect("its end");
     let whole =
         |name: &String| exported.contains(name) || exported.contains(&format!("{name}_sum"));
     let unknown: Vec<_> = names(watch).into_iter().filter(|name| !whole(name)).collect();

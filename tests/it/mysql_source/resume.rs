@@ -197,7 +197,7 @@ async fn a_mariadb_with_the_same_server_id_is_recognised() {
     assert_eq!(error.kind(), Kind::Identity, "{}", error.chain());
 }
 
-/// Broken if an idle source looked stuck: heartbeats must move the position and the time.
+/// Broken if an idle source looked stuck: heartbeats must move the position.
 #[tokio::test]
 async fn an_idle_source_shows_progress() {
     for server in [Server::MySql97, Server::MariaDb1011] {
@@ -214,7 +214,6 @@ async fn an_idle_source_shows_progress() {
             }
         };
         assert!(commit.position.reaches(&stream.from) && stream.from.reaches(&commit.position));
-        assert!(commit.time_us > 1_700_000_000_000_000);
         rig.source().await.check_resume(&commit.position).await.unwrap();
         stream.stop().await;
     }

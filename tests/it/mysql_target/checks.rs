@@ -54,6 +54,7 @@ pub(super) async fn grants_are_named_and_enough(bench: &Bench) -> TestResult {
     assert_eq!(error.expect_err("no rights").kind(), Kind::Privilege);
     let mut statements = setup::source(&bench.context, &limited, &account, &list);
     statements.extend(setup::target(&account, &list));
+    statements.extend(setup::entry(&limited, &account, &["app"]));
     for statement in statements {
         bench.server.execute(&statement).await?;
     }
