@@ -9,6 +9,7 @@
 //! elsewhere. Each seed has a clock of its own that runs only while nothing else does, so that a seed
 //! is a history.
 
+mod by_hand;
 mod ends;
 mod lives;
 mod world;
