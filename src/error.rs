@@ -18,6 +18,9 @@ type Cause = Box<dyn StdError + Send + Sync + 'static>;
 pub enum Disposition {
     /// The cause may pass: the link restarts from its witness after a backoff.
     Retry,
+    /// A person is to act, perhaps is about to: the link tries again by itself, but seldom, since each
+    /// try may count against it.
+    Wait,
     /// One change cannot be applied. Until dead letters exist this halts the link.
     Park,
     /// The link stops until a person has acted; other links go on.
@@ -77,6 +80,8 @@ kinds! {
     DiskFull, "disk_full", Retry, "free space on the server; weir tries again by itself";
     /// The slot or dump position is still held by an older connection of ours.
     SourceBusy, "source_busy", Retry, "weir tries again; if it lasts, another process reads with the same slot or server id";
+    /// The password was refused that a file or a command yields: it may be on its way to being another.
+    PasswordRefused, "password_refused", Wait, "weir reads the password again at each try: have its file or command yield the one that the server takes";
     /// User or password was refused.
     Authentication, "authentication", Halt, "check user and password of this database in weir.toml";
     /// The server wants a login or transport that weir does not support yet.
@@ -146,6 +151,13 @@ impl Error {
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.0.hint = Some(hint.into());
+        self
+    }
+
+    /// The same as another kind, where its place tells more than the server did.
+    #[must_use]
+    pub fn turned(mut self, kind: Kind) -> Self {
+        self.0.kind = kind;
         self
     }
 

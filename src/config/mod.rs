@@ -6,6 +6,7 @@
 //! `pattern` matches names. Nothing here connects anywhere.
 
 mod columns;
+mod command;
 mod later;
 mod load;
 pub mod pattern;

@@ -2,25 +2,28 @@
 //!
 //! A secret is read anew at each connect, so rotated files and short-lived tokens work without a
 //! restart. Reading is bounded: 10 s and 64 KiB. Errors name the source of the secret (variable,
-//! path, program), never what was read and never a command's arguments. A command runs without a
-//! shell, and its standard error is discarded, since it may repeat the secret. Nothing is cached.
+//! path, program), never what was read and never a command's arguments; of a command that fails they
+//! hold what it says on its standard error. A file may be looked at while it is being replaced: one
+//! that is missing, empty or open to all is looked at again for a second. Nothing is cached.
 
 use std::fmt;
 use std::fs::Metadata;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Stdio;
 use std::time::Duration;
 
 use secrecy::SecretString;
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::Command;
 
-use super::settings::Secret;
+use super::command;
+use super::settings::{Database, Secret};
 use crate::error::{Error, Kind, Result};
 
 /// Longest time a file or command may take.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
+/// Looks at a file that cannot be used as it is, and the pause between them.
+const LOOKS_MAX: u32 = 5;
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 /// Largest secret, in bytes.
 const SECRET_BYTES_MAX: u64 = 64 * 1024;
 /// Permission bit that lets every user of the machine read a file.
@@ -32,7 +35,7 @@ impl Secret {
     /// # Errors
     /// `Configuration` when the source is missing, empty, too large, not UTF-8, or a file that
     /// every user of the machine can read; `Timeout` and `Unavailable` when a command did not
-    /// finish or failed, which may pass.
+    /// finish, failed or printed nothing, which may pass.
     pub async fn read(&self, database: &str) -> Result<SecretString> {
         self.read_within(READ_TIMEOUT)
             .await
@@ -40,20 +43,32 @@ impl Secret {
     }
 
     async fn read_within(&self, limit: Duration) -> Result<SecretString> {
-        let reading = async {
-            match self {
-                Secret::Env(name) => read_env(name),
-                Secret::File(path) => read_file(path).await,
-                Secret::Command(words) => read_command(words).await,
+        let bytes = match self {
+            Secret::Env(name) => read_env(name)?,
+            Secret::File(path) => {
+                let reading = tokio::time::timeout(limit, self.settled(path));
+                return reading.await.unwrap_or_else(|_| Err(no_answer(self, limit)));
+            }
+            Secret::Command(words) => {
+                let (program, arguments) = words
+                    .split_first()
+                    .ok_or_else(|| wrong("the password command is empty".to_owned()))?;
+                command::output(program, arguments, limit, SECRET_BYTES_MAX).await?
             }
         };
-        match tokio::time::timeout(limit, reading).await {
-            Ok(read) => self.accept(read?),
-            Err(_) => Err(Error::new(
-                Kind::Timeout,
-                format!("{self} did not answer within {} s", limit.as_secs_f32()),
-            )
-            .hint("read it by hand as weir's user: it must yield the password at once and end")),
+        self.accept(bytes)
+    }
+
+    /// What the file holds once nobody is in the middle of replacing it.
+    async fn settled(&self, path: &Path) -> Result<SecretString> {
+        let mut looks = 1;
+        loop {
+            let read = read_file(path).await.and_then(|bytes| self.accept(bytes));
+            if read.is_ok() || looks == LOOKS_MAX {
+                return read;
+            }
+            looks += 1;
+            tokio::time::sleep(LOOK_AGAIN).await;
         }
     }
 
@@ -68,12 +83,40 @@ impl Secret {
             }
         }
         if bytes.is_empty() {
-            return Err(wrong(format!("{self} is empty")));
+            return Err(match self {
+                Secret::Command(_) => {
+                    Error::new(Kind::Unavailable, format!("{self} printed nothing"))
+                        .hint("run the command by hand as weir's user: it must print the password")
+                }
+                Secret::Env(_) | Secret::File(_) => wrong(format!("{self} is empty")),
+            });
+        }
+        if matches!(self, Secret::Command(_)) && bytes.contains(&b'\n') {
+            return Err(wrong(format!("{self} printed several lines"))
+                .hint("have the command print the password alone, in one line"));
         }
         // The cause would repeat the bytes: it is left out on purpose.
         let text =
             String::from_utf8(bytes).map_err(|_| wrong(format!("{self} is not valid UTF-8")))?;
         Ok(SecretString::from(text))
+    }
+}
+
+impl Database {
+    /// What it means that the server refuses the login. A password that is read anew at each connect
+    /// may be about to change, here or at the server: such a refusal is waited out.
+    pub(crate) fn login_refused(&self, error: Error) -> Error {
+        let Some(secret @ (Secret::File(_) | Secret::Command(_))) = &self.password else {
+            return error;
+        };
+        if error.kind() != Kind::Authentication {
+            return error;
+        }
+        let hint = format!(
+            "the password is that of {secret}, which weir reads again at each try; {}",
+            error.operator_hint()
+        );
+        error.turned(Kind::PasswordRefused).hint(hint)
     }
 }
 
@@ -88,6 +131,11 @@ impl fmt::Display for Secret {
             }
         }
     }
+}
+
+fn no_answer(secret: &Secret, limit: Duration) -> Error {
+    let context = format!("{secret} did not answer within {} s", limit.as_secs_f32());
+    Error::new(Kind::Timeout, context).hint("read it by hand as weir's user: it must come at once")
 }
 
 fn wrong(context: String) -> Error {
@@ -124,37 +172,6 @@ pub(crate) fn refuse_open(path: &Path, metadata: &Metadata) -> Result<()> {
     let name = path.display();
     Err(wrong(format!("file `{name}` can be read by every user of this machine"))
         .hint(format!("run `chmod 600 {name}`")))
-}
-
-async fn read_command(words: &[String]) -> Result<Vec<u8>> {
-    let Some((program, arguments)) = words.split_first() else {
-        return Err(wrong("the password command is empty".to_owned()));
-    };
-    let mut child = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|cause| wrong(format!("cannot start command `{program}`")).caused_by(cause))?;
-    let failed = |cause: std::io::Error| {
-        Error::new(Kind::Io, format!("cannot read from command `{program}`")).caused_by(cause)
-    };
-    let output = match child.stdout.take() {
-        Some(stdout) => read_bounded(stdout).await.map_err(failed)?,
-        None => Vec::new(),
-    };
-    if output.len() as u64 > SECRET_BYTES_MAX {
-        // It goes on writing to nobody; that it is killed for that is not what is wrong with it.
-        return Ok(output);
-    }
-    let status = child.wait().await.map_err(failed)?;
-    if status.success() {
-        return Ok(output);
-    }
-    Err(Error::new(Kind::Unavailable, format!("command `{program}` failed: {status}"))
-        .hint("run the command by hand as weir's user; its error output is not shown here"))
 }
 
 /// Reads one byte more than allowed at most, so that the caller sees that there was more.
@@ -230,11 +247,53 @@ mod tests {
         assert!(error.to_string().ends_with("yields more than 65536 bytes"), "{error}");
     }
 
-    /// Broken if a command that hangs or fails for a moment stopped a link for good.
+    /// Broken if a file that is being replaced stopped a link for good.
+    #[tokio::test]
+    async fn a_file_is_looked_at_again_while_it_is_replaced() {
+        let (dir, secret) = file_with(b"", 0o644);
+        let path = dir.path().join("secret");
+        let replacing = async {
+            tokio::time::sleep(LOOK_AGAIN / 2).await;
+            fs::remove_file(&path).unwrap();
+            tokio::time::sleep(LOOK_AGAIN).await;
+            fs::write(&path, "new\n").unwrap();
+            fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        };
+        let (read, ()) = tokio::join!(secret.read("crm"), replacing);
+        assert_eq!(read.unwrap().expose_secret(), "new");
+    }
+
+    /// Broken if a refused password that nobody can change while weir runs were tried for ever, or one
+    /// that is being changed stopped a link for good.
+    #[test]
+    fn a_refused_password_is_waited_for_where_it_can_change() {
+        let mut database = crate::plan::fixtures::database("crm", super::super::Dialect::Postgres);
+        let refused = |database: &Database| {
+            database.login_refused(Error::new(Kind::Authentication, "login")).kind()
+        };
+        assert_eq!(refused(&database), Kind::Authentication);
+        database.password = Some(Secret::Env("PASSWORD".to_owned()));
+        assert_eq!(refused(&database), Kind::Authentication);
+        for secret in [Secret::File("/secret".into()), command(&["vault"])] {
+            database.password = Some(secret);
+            assert_eq!(refused(&database), Kind::PasswordRefused);
+            let other = database.login_refused(Error::new(Kind::Transport, "login"));
+            assert_eq!(other.kind(), Kind::Transport);
+        }
+    }
+
+    /// Broken if a command that hangs or fails for a moment stopped a link for good, or one that prints
+    /// more than a password were taken at its word.
     #[tokio::test]
     async fn command_failures_are_retried() {
         let error = command(&["false"]).read("crm").await.unwrap_err();
         assert_eq!(error.kind(), Kind::Unavailable);
+        let error = command(&["true"]).read("crm").await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Unavailable);
+        assert!(error.to_string().ends_with("command `true` printed nothing"), "{error}");
+        let error = command(&["printf", "hunter2\nuser\n"]).read("crm").await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Configuration);
+        assert!(error.to_string().ends_with("`printf` printed several lines"), "{error:?}");
         let hanging = command(&["sleep", "60"]).read_within(Duration::from_millis(50)).await;
         assert_eq!(hanging.unwrap_err().kind(), Kind::Timeout);
     }

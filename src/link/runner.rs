@@ -49,6 +49,9 @@ pub(super) enum Command {
 /// A witness moved by someone else this often within [`FENCED_WITHIN`] is another weir.
 const FENCED_MAX: usize = 5;
 const FENCED_WITHIN: Duration = Duration::from_secs(600);
+/// Waits after a refused login: servers lock accounts after a few wrong passwords.
+const LOGIN_AGAIN: Duration = Duration::from_secs(5);
+const LOGIN_AGAIN_MAX: Duration = Duration::from_secs(300);
 
 /// How an attempt ended, and what was asked meanwhile that is to be done now.
 type Ended = (Result<Finish>, Option<Command>);
@@ -58,6 +61,8 @@ struct Life {
     commands: mpsc::Receiver<Command>,
     orders: Orders,
     backoff: Backoff,
+    /// Waits where each try may count against weir.
+    patience: Backoff,
     repeats: Repeats,
     fenced: VecDeque<Instant>,
 }
@@ -67,7 +72,8 @@ pub(super) async fn run(link: Link, commands: mpsc::Receiver<Command>, until_cau
     let backoff = backoff(&link.spec);
     let orders = Orders { until_caught_up, ..Orders::default() };
     let (repeats, fenced) = (Repeats::default(), VecDeque::new());
-    Life { link, commands, orders, backoff, repeats, fenced }.run().await;
+    let patience = Backoff::new(LOGIN_AGAIN, LOGIN_AGAIN_MAX, fastrand::u64(..));
+    Life { link, commands, orders, backoff, patience, repeats, fenced }.run().await;
 }
 
 fn backoff(spec: &LinkSpec) -> Backoff {
@@ -119,12 +125,17 @@ impl Life {
             self.backoff.reset();
             self.orders.silences = 0;
         }
-        if self.orders.streamed && error.kind() == Kind::Timeout {
-            self.orders.silences = self.orders.silences.saturating_add(1);
+        if self.orders.streamed {
+            self.patience.reset();
+            if error.kind() == Kind::Timeout {
+                self.orders.silences = self.orders.silences.saturating_add(1);
+            }
         }
         let go_on = match error.disposition() {
             Disposition::Retry => self.wait(&error).await,
-            Disposition::Park | Disposition::Halt => self.halt(&error).await,
+            // What is to come to an end by itself waits for nobody.
+            Disposition::Wait if !self.orders.until_caught_up => self.wait(&error).await,
+            Disposition::Wait | Disposition::Park | Disposition::Halt => self.halt(&error).await,
         };
         if go_on {
             self.link.board.update(|status| status.counters.retries += 1);

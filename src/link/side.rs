@@ -104,7 +104,12 @@ impl Side {
                 _ = look.tick() => {
                     let queued = self.fill.bytes();
                     self.board.update(|status| status.queue_bytes = Some(queued));
-                    looks.look(self.scan.as_mut(), &self.board).await;
+                    if let Err(refused) = looks.look(self.scan.as_mut(), &self.board).await {
+                        let (error, hint) = (refused.chain(), refused.operator_hint());
+                        tracing::warn!(error, hint, "the source's log is not looked at for a while");
+                        look.reset_after(LOOK_AGAIN_MAX);
+                        continue;
+                    }
                     self.beat().await;
                     self.look_at_origins().await?;
                     self.look_for_promotion().await?;
@@ -209,8 +214,13 @@ pub(super) async fn watch_the_log(ends: &dyn Ends, board: &Board) -> Infallible 
     loop {
         tokio::time::sleep(pause).await;
         if scan.is_none() {
-            let opened = timeout(LOOK_MAX, ends.log()).await;
-            scan = opened.ok().and_then(Result::ok);
+            scan = match timeout(LOOK_MAX, ends.log()).await {
+                Ok(Err(error)) if is_refusal(&error) => {
+                    board.update(LinkStatus::forget_the_log);
+                    return std::future::pending().await;
+                }
+                opened => opened.ok().and_then(Result::ok),
+            };
         }
         let Some(open) = scan.as_mut() else {
             board.update(LinkStatus::forget_the_log);
@@ -218,11 +228,16 @@ pub(super) async fn watch_the_log(ends: &dyn Ends, board: &Board) -> Infallible 
             continue;
         };
         pause = LOOK_EVERY;
-        if timeout(LOOK_MAX, looks.look(open.as_mut(), board)).await.is_err() {
+        if !matches!(timeout(LOOK_MAX, looks.look(open.as_mut(), board)).await, Ok(Ok(()))) {
             board.update(LinkStatus::forget_the_log);
             (scan, looks) = (None, Looks::default());
         }
     }
+}
+
+/// Whether a server lets weir in no more.
+fn is_refusal(error: &Error) -> bool {
+    matches!(error.kind(), Kind::Authentication | Kind::PasswordRefused)
 }
 
 /// Looks at the source's log for the lag, and less often for how long it is kept, which makes the
@@ -232,10 +247,10 @@ struct Looks(u32);
 
 impl Looks {
     /// Not being able to look stops no link: what is not known is not shown, and the lag in seconds
-    /// grows.
-    async fn look(&mut self, scan: &mut dyn Scan, board: &Board) {
+    /// grows. Only a refused login is an error: asking as often as that might lock the account.
+    async fn look(&mut self, scan: &mut dyn Scan, board: &Board) -> Result<()> {
         let status = board.get();
-        let Some(seen) = status.seen else { return };
+        let Some(seen) = status.seen else { return Ok(()) };
         let looked_us = now_us();
         let looked = match scan.head().await {
             Ok(head) => scan.lag_bytes(&seen).await.map(|bytes| (head, bytes)),
@@ -251,7 +266,7 @@ impl Looks {
                     status.forget_the_log();
                     status.queue_bytes = queued;
                 });
-                return;
+                return if is_refusal(&error) { Err(error) } else { Ok(()) };
             }
         };
         let all_seen = seen.reaches(&head);
@@ -271,5 +286,6 @@ impl Looks {
             board.update(|status| status.retention = retention);
         }
         self.0 = self.0.wrapping_add(1);
+        Ok(())
     }
 }

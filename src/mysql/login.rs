@@ -128,25 +128,23 @@ fn proof(
     nonce: &[u8],
     database: &Database,
 ) -> Result<Vec<u8>> {
-    const NONCE_BYTES_MIN: usize = 20;
-    match plugin {
-        AuthPlugin::CachingSha2Password | AuthPlugin::MysqlNativePassword | AuthPlugin::Ed25519
-            if nonce.len() >= NONCE_BYTES_MIN => {}
-        AuthPlugin::CachingSha2Password | AuthPlugin::MysqlNativePassword | AuthPlugin::Ed25519 => {
-            return Err(garbled());
-        }
+    let nonce_bytes = match plugin {
+        AuthPlugin::CachingSha2Password | AuthPlugin::MysqlNativePassword => 20,
+        AuthPlugin::Ed25519 => 32,
         other => {
             let method = String::from_utf8_lossy(other.as_bytes()).into_owned();
             let what = format!("database {} asks for the login method {method}", database.name);
             return Err(Error::new(Kind::UnsupportedLogin, what));
         }
-    }
-    let nonce = match plugin {
-        AuthPlugin::Ed25519 => nonce,
-        _ => nonce.get(..NONCE_BYTES_MIN).unwrap_or(nonce),
     };
+    // The library takes a zero at the end for a mark of the end, but one may be part of a nonce.
+    let mut nonce = nonce.to_vec();
+    if nonce.len() + 1 < nonce_bytes {
+        return Err(garbled());
+    }
+    nonce.resize(nonce_bytes, 0);
     let password = password.map(ExposeSecret::expose_secret);
-    Ok(plugin.gen_data(password, nonce).map(|data| bytes_of(&data)).unwrap_or_default())
+    Ok(plugin.gen_data(password, &nonce).map(|data| bytes_of(&data)).unwrap_or_default())
 }
 
 /// `caching_sha2_password` wants the password itself: as it is where nobody between can read it, else
@@ -201,4 +199,31 @@ pub(super) fn first_text(row: &[u8]) -> Result<Option<String>> {
     }
     let text = Cursor::new(row).packed_bytes()?;
     Ok(Some(String::from_utf8_lossy(text).into_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Dialect;
+    use crate::plan::fixtures;
+
+    /// Broken if the right password were refused whenever the server's nonce ends in a zero, which the
+    /// library cuts off.
+    #[test]
+    fn a_zero_at_the_end_belongs_to_the_nonce() {
+        let database = fixtures::database("crm", Dialect::Mariadb);
+        let password = SecretString::from("secret");
+        let proof = |plugin: &AuthPlugin<'_>, nonce: &[u8]| {
+            proof(plugin, Some(&password), nonce, &database).map_err(|error| error.kind())
+        };
+        let mut nonce = [7; 32];
+        nonce[31] = 0;
+        let whole = proof(&AuthPlugin::Ed25519, &nonce);
+        assert_eq!(whole.as_ref().map(Vec::len), Ok(64));
+        assert_eq!(proof(&AuthPlugin::Ed25519, &nonce[..31]), whole);
+        assert_ne!(proof(&AuthPlugin::Ed25519, &[7; 32]), whole);
+        assert_eq!(proof(&AuthPlugin::Ed25519, &nonce[..30]), Err(Kind::Malformed));
+        let native = AuthPlugin::MysqlNativePassword;
+        assert_eq!(proof(&native, &nonce[..20]), proof(&native, &nonce));
+    }
 }

@@ -85,6 +85,10 @@ pub(super) fn refused(error: mysql_async::Error, database: &Database, context: S
 
 /// Adds the way on to a login that the server refuses, perhaps for its transport.
 pub(super) fn explained(error: Error, database: &Database) -> Error {
+    database.login_refused(with_way_on(error, database))
+}
+
+fn with_way_on(error: Error, database: &Database) -> Error {
     let name = &database.name;
     if error.chain().contains(WANTS_TLS) {
         return error.hint(format!("write `tls = \"verify-full\"` for database {name}"));

@@ -58,18 +58,8 @@ impl std::fmt::Debug for Connection {
 /// # Errors
 /// As [`session::connect`].
 pub(crate) async fn connect(database: &Database, application_name: &str) -> Result<Connection> {
-    let connecting = async {
-        match open(database, application_name).await {
-            // See `session`: a right password can be refused once.
-            Err(error)
-                if error.kind() == Kind::Authentication && session::may_lie(database.dialect) =>
-            {
-                open(database, application_name).await
-            }
-            outcome => outcome,
-        }
-    };
-    let mut connection = match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
+    let opening = open(database, application_name);
+    let mut connection = match tokio::time::timeout(CONNECT_TIMEOUT, opening).await {
         Ok(connection) => connection?,
         Err(_) => return Err(session::no_login(database)),
     };

@@ -126,7 +126,7 @@ impl Observer for Metrics {
     fn failed(&self, link: &LinkName, kind: Kind) {
         self.links.count(link, |counts| {
             *counts.errors.entry(kind.name()).or_default() += 1;
-            if kind.disposition() == Disposition::Retry {
+            if matches!(kind.disposition(), Disposition::Retry | Disposition::Wait) {
                 *counts.retries.entry(kind.name()).or_default() += 1;
             }
         });

@@ -69,8 +69,12 @@ fn refused(error: tokio_postgres::Error, database: &Database, context: String) -
     explained(session::refused(error, context), database)
 }
 
-/// Adds the way on to a login that `pg_hba.conf` refuses for its transport.
+/// Adds the way on to a login that is refused, perhaps by `pg_hba.conf` for its transport.
 pub(super) fn explained(error: Error, database: &Database) -> Error {
+    database.login_refused(with_way_on(error, database))
+}
+
+fn with_way_on(error: Error, database: &Database) -> Error {
     if error.kind() != Kind::Authentication {
         return error;
     }

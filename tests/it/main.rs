@@ -37,6 +37,7 @@ mod random;
 mod refusals;
 mod reload;
 mod rights;
+mod rotation;
 mod sandbox;
 mod service;
 mod settings;

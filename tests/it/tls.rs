@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use mysql_async::prelude::Queryable;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use weir::sandbox::{self, Options, Running, Server};
 
@@ -58,14 +59,16 @@ async fn start(server: Server, authority: &Authority) -> Option<Running> {
         .file("server.pem", card.pem)
         .file("server.key", card.key);
     let names = if server.is_postgres() {
-        let hba = "local all all trust\n\
+        let hba = "local all peer peer map=own\n\
+            local all all trust\n\
             hostssl all secure 127.0.0.1/32 scram-sha-256\n\
             hostssl all card 127.0.0.1/32 scram-sha-256 clientcert=verify-ca\n\
             hostssl all old 127.0.0.1/32 md5\n\
             hostssl all clear 127.0.0.1/32 password\n\
             host all secure,card,old,clear 127.0.0.1/32 reject\n\
             host all all 127.0.0.1/32 scram-sha-256\n";
-        options = options.file("pg_hba.conf", hba).set("ssl", "on");
+        let ident = format!("own {} peer\n", own_user());
+        options = options.file("pg_hba.conf", hba).file("pg_ident.conf", ident).set("ssl", "on");
         ["ssl_ca_file", "ssl_cert_file", "ssl_key_file"]
     } else {
         ["ssl_ca", "ssl_cert", "ssl_key"]
@@ -78,7 +81,14 @@ async fn start(server: Server, authority: &Authority) -> Option<Running> {
     Some(running)
 }
 
-/// Users without rights, password `secret`, who must come over TLS.
+/// Who these tests run as.
+fn own_user() -> String {
+    let output = std::process::Command::new("id").arg("-un").output().expect("id");
+    String::from_utf8(output.stdout).expect("a name").trim().to_owned()
+}
+
+/// Users without rights, password `secret`, who must come over TLS; and `peer`, who needs no password on
+/// a socket.
 async fn add_users(server: &Running) {
     let mut sql = String::new();
     match server.kind() {
@@ -86,16 +96,21 @@ async fn add_users(server: &Running) {
             for user in ["secure", "card", "clear"] {
                 sql += &format!("CREATE ROLE {user} LOGIN PASSWORD 'secret';");
             }
-            sql += "SET password_encryption = 'md5';\
+            sql += "CREATE ROLE peer LOGIN;SET password_encryption = 'md5';\
                     CREATE ROLE old LOGIN PASSWORD 'secret'";
         }
         Server::MariaDb1011 => {
+            let peer = own_user();
+            sql += &format!("CREATE USER peer IDENTIFIED VIA unix_socket USING '{peer}';");
             sql += "INSTALL SONAME 'auth_ed25519';\
                 CREATE USER secure IDENTIFIED VIA ed25519 USING PASSWORD('secret') REQUIRE SSL;\
                 CREATE USER card IDENTIFIED BY 'secret' REQUIRE X509;\
                 CREATE USER old IDENTIFIED VIA mysql_native_password USING PASSWORD('secret')";
         }
         Server::MySql97 => {
+            let peer = own_user();
+            sql += "INSTALL PLUGIN auth_socket SONAME 'auth_socket.so';";
+            sql += &format!("CREATE USER peer IDENTIFIED WITH auth_socket AS '{peer}';");
             sql += "CREATE USER secure IDENTIFIED BY 'secret' REQUIRE SSL;\
                 CREATE USER card IDENTIFIED BY 'secret' REQUIRE X509;\
                 CREATE USER old IDENTIFIED BY 'secret'";
@@ -254,7 +269,8 @@ async fn refusals(rig: &Rig, left: bool) {
     }
 }
 
-/// Broken if a server that listens on a unix socket could not be read from, or written to, there.
+/// Broken if a server that listens on a unix socket could not be read from, or written to, there, with
+/// a password or as the user of the machine that weir runs as.
 #[tokio::test]
 async fn unix_sockets() {
     for (source, target) in
@@ -276,6 +292,20 @@ async fn unix_sockets() {
         }
         rig.configure((READER, ""), (WRITER, ""));
         rig.brings(READER, WRITER).await;
+        for (user, variable, server) in [
+            (READER, "LEFT_PASSWORD", &rig.pair.source),
+            (WRITER, "RIGHT_PASSWORD", &rig.pair.target),
+        ] {
+            rig.plain = rig.plain.replace(&format!("password = {{ env = \"{variable}\" }}\n"), "");
+            rig.plain = rig.plain.replace(&format!("{user}@"), "peer@");
+            let all = match server.kind().is_postgres() {
+                true => "ALTER ROLE peer SUPERUSER",
+                false => "GRANT ALL ON *.* TO peer",
+            };
+            server.execute(all).await.expect("rights");
+        }
+        rig.configure(("peer", ""), ("peer", ""));
+        rig.brings("peer", "peer").await;
     }
 }
 
@@ -312,13 +342,24 @@ async fn mariadb_to_postgres15() {
     every_way(Server::MariaDb1011, Server::Postgres15, half).await;
 }
 
-/// Broken if MySQL's dump did not run over TLS, or PostgreSQL 18 were not reached over it.
+/// Broken if MySQL's dump did not run over TLS, or PostgreSQL 18 were not reached over it; or if either
+/// session of a MySQL that remembers no login could not encrypt the password with the server's key.
 #[tokio::test]
 async fn mysql_to_postgres18() {
     let Some(mut rig) = Rig::start(Server::MySql97, Server::Postgres18).await else { return };
     let card = format!("{FULL}{CARD}");
     rig.carries(("secure", FULL), ("secure", FULL)).await;
     rig.carries(("card", &card), ("card", &card)).await;
+    let mut session = rig.pair.source.connect_mysql().await.expect("session");
+    // Else the first login would be remembered for the one of the log.
+    let forgetting = tokio::spawn(async move {
+        while session.query_drop("FLUSH LOCAL PRIVILEGES").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    });
+    rig.carries(("old", "tls = \"off\"\n"), ("secure", FULL)).await;
+    assert!(!forgetting.is_finished(), "it was made to forget all the time");
+    forgetting.abort();
 }
 
 /// Broken if a wrong certificate of PostgreSQL were accepted, tried again for ever, or not named.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Answer, Command, Life, backoff};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Disposition, Error, Kind, Result};
 use crate::link::ledger::HaltRecord;
 use crate::link::side;
 use crate::link::status::{LinkState, now_us};
@@ -18,12 +18,19 @@ enum Log {
     Ours,
     /// Another server's, which says nothing of the link's.
     Foreign,
+    /// Not known for a short time: who looks has to log in, and logins may be counted.
+    Unwatched,
 }
+
+/// Waits for another password that are shorter leave the source's log unwatched.
+const LOOK_AT_LOG_AFTER: Duration = Duration::from_secs(60);
 
 impl Life {
     /// Waits for the backoff; false when the link is to stop.
     pub(super) async fn wait(&mut self, error: &Error) -> bool {
-        let pause = self.backoff.next_wait();
+        let seldom = error.disposition() == Disposition::Wait;
+        let backoff = if seldom { &mut self.patience } else { &mut self.backoff };
+        let (pause, attempt) = (backoff.next_wait(), backoff.attempts());
         let text = error.chain();
         if let Some(kept_back) = self.repeats.say(&text, Instant::now()) {
             tracing::warn!(
@@ -31,7 +38,7 @@ impl Life {
                 kind = error.kind().name(),
                 error = text,
                 hint = error.hint_for(self.link.name()),
-                attempt = self.backoff.attempts(),
+                attempt,
                 kept_back,
                 wait_ms = pause.as_millis() as u64,
                 "the link failed and will be tried again"
@@ -41,7 +48,8 @@ impl Life {
         let known = self.link.board.get().error.filter(|known| known.kind == error.kind());
         let since_us = known.map_or_else(now_us, |known| known.since_us);
         self.link.board.enter(LinkState::Retrying, Some(self.record(error, since_us)));
-        self.stand(Some(pause), Log::Ours).await
+        let log = if seldom && pause < LOOK_AT_LOG_AFTER { Log::Unwatched } else { Log::Ours };
+        self.stand(Some(pause), log).await
     }
 
     /// Stands still until a person resumes the link; false when it is to stop.
