@@ -6,6 +6,7 @@ use serde::{Serialize, Serializer};
 
 use crate::cli::args::{CheckArgs, Global};
 use crate::cli::context::{Ends, links, load, settled};
+use crate::cli::duplicates;
 use crate::cli::exit;
 use crate::cli::hint;
 use crate::cli::output::say;
@@ -151,9 +152,11 @@ async fn examine(ends: &Ends<'_>, report: &mut Report) -> Vec<Finding> {
             report.tables = plan.tables.iter().map(|table| table.source.name.to_string()).collect();
             findings.extend(preflight(ends, &plan, true).await);
             findings.extend(start_needed(ends, &plan).await);
+            findings.extend(duplicates::look(ends, &catalogs).await);
         }
         Err(refusals) => {
             findings.extend(refusals);
+            findings.extend(duplicates::look(ends, &catalogs).await);
             findings.extend(setup::not_seen(ends).await);
             // The servers' own settings are worth knowing even while the mapping is wrong.
             findings.extend(preflight(ends, &ends.no_tables(), true).await);

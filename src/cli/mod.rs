@@ -9,6 +9,7 @@ mod context;
 pub mod control;
 mod ddl;
 mod demo;
+mod duplicates;
 pub mod exit;
 mod explain;
 mod init;

@@ -7,6 +7,7 @@ pub mod backoff;
 mod batch;
 mod capture;
 mod claims;
+mod creation;
 mod deferral;
 pub mod ends;
 pub mod hosts;

@@ -1,7 +1,6 @@
 //! What a link needs of the two rooms. Each dialect's room implements [`Room`]; `rooms.rs` picks
 //! one. Links, commands and tests speak to databases only through these traits.
 
-use std::fmt;
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -14,11 +13,12 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{Database, Dialect, LinkName};
 use crate::error::Result;
 use crate::link::queue::PartSender;
-use crate::model::{Column, Row, Step, Table, TableName, Witness};
-use crate::plan::{Blueprint, LinkPlan, TablePlan, comment};
-pub use crate::plan::{Finding, Selection};
+use crate::model::{Row, Step, Table, TableName, Witness};
+use crate::plan::{Blueprint, LinkPlan, TablePlan};
+pub use crate::plan::{Finding, KeyLook, Repeated, Selection};
 use crate::position::Position;
 
+pub use crate::link::creation::Creation;
 pub use crate::link::ledger::{Checkpoint, Ledger};
 pub use crate::link::notes::{MissedKey, Note, Notes, Why};
 
@@ -117,6 +117,21 @@ pub trait Room: Send + Sync {
         tables: &'a [TableName],
     ) -> Pending<'a, Vec<TableName>>;
 
+    /// Keys that several rows have, 20 at most, those of most rows first; looks for at most 30 s.
+    fn repeated<'a>(
+        &'a self,
+        database: &'a Database,
+        look: &'a KeyLook<'a>,
+    ) -> Pending<'a, Vec<Repeated>>;
+
+    /// Whether the least and the greatest of what was found are one key to the table of `look`.
+    fn is_one<'a>(
+        &'a self,
+        database: &'a Database,
+        look: &'a KeyLook<'a>,
+        found: &'a Repeated,
+    ) -> Pending<'a, bool>;
+
     /// Everything that would keep `database` from being read as a source.
     fn check_source<'a>(&'a self, preflight: Preflight<'a>) -> Pending<'a, Vec<Finding>>;
 
@@ -205,53 +220,6 @@ pub trait Room: Send + Sync {
         plan: Arc<LinkPlan>,
         lock_timeout: Duration,
     ) -> Pending<'a, Box<dyn Target>>;
-}
-
-/// One thing that `weir ddl` makes on a target. Printed, it is a script for the server's own client.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Creation {
-    /// What it is: a table, or a foreign key of one.
-    pub what: String,
-    /// The statements; they belong together.
-    pub statements: Vec<String>,
-    /// Why it cannot be made, in words; there are no statements then.
-    pub refused: Option<String>,
-    /// What it does without, in words.
-    pub left_out: Vec<String>,
-    /// The columns among that, by their places in the blueprint, with the reason.
-    pub columns_left_out: Vec<(usize, String)>,
-}
-
-impl Creation {
-    /// Nothing made of a blueprint yet.
-    pub(crate) fn of(what: String, blueprint: &Blueprint) -> Creation {
-        let (refused, left_out) = (blueprint.refused.clone(), blueprint.left_out.clone());
-        Creation { what, refused, left_out, ..Creation::default() }
-    }
-
-    pub(crate) fn leave_out(&mut self, what: &str, name: &str, why: &str) {
-        self.left_out.push(format!("{what} {name}: {why}"));
-    }
-
-    pub(crate) fn leave_out_column(&mut self, at: usize, column: &Column, why: &str) {
-        self.leave_out("column", &format!("{} ({})", column.name, column.native), why);
-        self.columns_left_out.push((at, why.to_owned()));
-    }
-}
-
-impl fmt::Display for Creation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(why) = &self.refused {
-            writeln!(f, "{}", comment(&format!("{} is not made: {why}", self.what)))?;
-        }
-        for remark in &self.left_out {
-            writeln!(f, "{}", comment(&format!("left out: {remark}")))?;
-        }
-        for statement in &self.statements {
-            writeln!(f, "{};", statement.trim_end().trim_end_matches(';'))?;
-        }
-        Ok(())
-    }
 }
 
 /// The capture of one link.

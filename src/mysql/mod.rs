@@ -10,6 +10,7 @@ mod binlog;
 pub mod catalog;
 pub mod ddl;
 mod decode;
+mod duplicates;
 pub mod encode;
 pub mod failure;
 mod history;

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{catalog, ddl, preflight, scan, setup, source, target};
+use super::{catalog, ddl, duplicates, preflight, scan, setup, source, target};
 use crate::config::{Database, Dialect};
 use crate::link::ports::{
-    Creation, Finding, LinkContext, Pending, Preflight, Room, Scan, Selection, Source, Target,
+    Creation, Finding, KeyLook, LinkContext, Pending, Preflight, Repeated, Room, Scan, Selection,
+    Source, Target,
 };
 use crate::model::{Table, TableName};
 use crate::plan::{Blueprint, LinkPlan};
@@ -39,6 +40,23 @@ impl Room for Mysql {
         tables: &'a [TableName],
     ) -> Pending<'a, Vec<TableName>> {
         Box::pin(catalog::non_empty(database, tables))
+    }
+
+    fn repeated<'a>(
+        &'a self,
+        database: &'a Database,
+        look: &'a KeyLook<'a>,
+    ) -> Pending<'a, Vec<Repeated>> {
+        Box::pin(duplicates::repeated(database, look))
+    }
+
+    fn is_one<'a>(
+        &'a self,
+        database: &'a Database,
+        look: &'a KeyLook<'a>,
+        found: &'a Repeated,
+    ) -> Pending<'a, bool> {
+        Box::pin(duplicates::is_one(database, look, found))
     }
 
     fn check_source<'a>(&'a self, preflight: Preflight<'a>) -> Pending<'a, Vec<Finding>> {

@@ -9,6 +9,7 @@ use crate::config::{Dialect, LinkName};
 use crate::error::Kind;
 use crate::model::{Column, Identity, Table, TableName, Type};
 use crate::plan::select::Chosen;
+use crate::plan::unproven::is_unique;
 use crate::plan::{ColumnPlan, Finding, UpsertStrategy, sql};
 use crate::transform::{Fit, pair, reverse};
 
@@ -33,11 +34,15 @@ pub(crate) struct Draft<'a> {
 impl Draft<'_> {
     /// A fatal finding about this table.
     pub(crate) fn finding(&self, kind: Kind, message: String, hint: String) -> Finding {
-        let subject = match self.chosen.at() {
+        Finding { fatal: true, kind, subject: self.subject(), message, hint, mend: Vec::new() }
+    }
+
+    /// The table as findings name it.
+    pub(crate) fn subject(&self) -> String {
+        match self.chosen.at() {
             "" => format!("{} -> {}", self.source.name, self.target.name),
             at => format!("{} -> {} ({at})", self.source.name, self.target.name),
-        };
-        Finding { fatal: true, kind, subject, message, hint, mend: Vec::new() }
+        }
     }
 
     /// The columns that are written, in target order.
@@ -378,17 +383,10 @@ impl Draft<'_> {
         };
         let (source, target) = (side(|column| column.source), side(|column| column.target));
         self.key_is_known(&source, findings);
-        let unique = |table: &Table, key: &[usize], exactly: bool| {
-            table.uniques.iter().any(|unique| {
-                !unique.columns.is_empty()
-                    && unique.columns.iter().all(|index| key.contains(index))
-                    && (!exactly || unique.columns.len() == key.len())
-            })
-        };
-        if !unique(self.source, &source, false) {
+        if !is_unique(self.source, &source, false) {
             findings.push(self.not_unique("source", self.source, &source, self.dialects.0));
         }
-        if !unique(self.target, &target, true) {
+        if !is_unique(self.target, &target, true) {
             findings.push(self.not_unique("target", self.target, &target, self.dialects.1));
         }
     }

@@ -21,6 +21,7 @@ pub mod select;
 pub mod selection;
 mod sql;
 pub mod table;
+pub mod unproven;
 pub mod wanted;
 
 pub use blueprint::{Blueprint, blueprints};
@@ -37,4 +38,5 @@ pub use select::{links, selection};
 pub use selection::Selection;
 pub(crate) use sql::comment;
 pub use table::{ActingKey, ColumnPlan, LinkPlan, TablePlan, UpsertStrategy};
+pub use unproven::{KeyLook, Repeated, Unproven, unproven};
 pub use wanted::{Wanted, unplanned};

@@ -8,6 +8,7 @@ mod assemble;
 pub mod catalog;
 pub mod ddl;
 mod decode;
+mod duplicates;
 pub mod encode;
 pub mod failure;
 mod follow;

@@ -16,6 +16,7 @@ mod command_line;
 mod control;
 mod crash;
 mod docker;
+mod duplicates;
 mod emptied;
 mod failover;
 mod faults;
