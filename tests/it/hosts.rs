@@ -27,7 +27,8 @@ pub async fn another_address(port: u16) -> (u16, JoinHandle<()>) {
     (own, task)
 }
 
-fn free_port() -> u16 {
+/// A port on which nobody listens.
+pub fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("listener");
     listener.local_addr().expect("address").port()
 }

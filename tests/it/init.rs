@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use weir::sandbox::Server;
 
 use crate::harness::{Pair, Weir, execute_in, query_in};
+use crate::hosts::free_port;
 use crate::rights::{READER, SECRET, WRITER};
 
 /// Of MySQL and MariaDB: keys that refer to themselves and in a circle, names that want quoting or are
@@ -100,7 +101,11 @@ async fn walk(pair: &Pair, space: &str, [tables, rows]: [&str; 2], told: &[&str]
     pair.source.execute(&format!("CREATE {what} {space}")).await.expect("create space");
     execute_in(&pair.source, space, tables).await;
     let weir = administrators(Weir::new(pair, "newcomer", space, ""), pair);
-    let (from, to) = (pair.source.url(), pair.target.url());
+    // The first host of each is down.
+    let [from, to] = [&pair.source, &pair.target].map(|server| {
+        let one = format!("127.0.0.1:{}", server.port());
+        server.url().replace(&one, &format!("127.0.0.1:{},{one}", free_port()))
+    });
     let pattern = format!("{space}.*");
     let init = [
         "init",
@@ -127,6 +132,8 @@ async fn walk(pair: &Pair, space: &str, [tables, rows]: [&str; 2], told: &[&str]
     for phrase in told {
         outcome = outcome.expect_phrase(phrase);
     }
+    let text = std::fs::read_to_string(weir.config()).expect("weir.toml");
+    assert!(text.contains(&from) && text.contains(&to), "all hosts are written:\n{text}");
     let mode = std::fs::metadata(weir.config()).expect("weir.toml").permissions().mode();
     assert_eq!(mode & 0o777, 0o640);
     weir.run(&["ddl", "--apply"]).await.expect_code(0).expect_phrase("-- made");

@@ -2,7 +2,7 @@
 //!
 //! Both databases are only read. What can cross is proposed; what cannot is left out by name, with the
 //! reason beside it in the file and at the end of the output. The planner has the last word: what it
-//! would refuse is not proposed. Nothing is written unless everything could be looked at, and no file
+//! would refuse is not proposed. Of several hosts one is looked at, all are written. Nothing is written unless everything could be looked at, and no file
 //! is ever replaced unasked. A password stands neither in the url nor in the file.
 
 mod file;
@@ -18,9 +18,11 @@ use crate::cli::context::{Catalogs, Ends};
 use crate::cli::exit;
 use crate::config::{self, Config, Database, Dialect, LinkName};
 use crate::error::{Error, Kind, Result};
-use crate::link::ports::{Finding, Room};
+use crate::link::hosts;
+use crate::link::ports::{End, Finding, Room};
 use crate::model::TableName;
 use crate::plan::{LinkPlan, Selection, Wanted};
+use crate::rooms::room;
 use file::{Head, Written};
 use propose::{Proposal, Rows};
 
@@ -35,7 +37,7 @@ pub(super) async fn run(global: &Global, args: &InitArgs) -> Result<ExitCode> {
     refuse_to_replace(&output, args.force)?;
     let head = head(args, &output);
     let link = LinkName { source: head.from.name.clone(), target: head.to.name.clone() };
-    let draft = parse(&file::render(&head, None), &output)?;
+    let draft = at_one_host(parse(&file::render(&head, None), &output)?, &link).await?;
     let ends = Ends::of(&draft, &link, &draft.name)?;
     let versions = (
         version(ends.source_room(), ends.source).await?,
@@ -47,12 +49,21 @@ pub(super) async fn run(global: &Global, args: &InitArgs) -> Result<ExitCode> {
     judge::exclude(&config, &link, &catalogs, &mut proposal);
     proposal.rows = rows(&ends, &proposal).await;
     let text = file::render(&head, Some(&proposal));
-    let config = parse(&text, &output)?;
+    let config = Config { databases: draft.databases.clone(), ..parse(&text, &output)? };
     let findings = findings(&config, &link, &catalogs).await?;
     file::write(&output, &text, args.force)?;
     let written = Written { path: named, versions, proposal: &proposal };
     written.tell(&ends, &findings);
     Ok(ExitCode::from(exit::GOOD))
+}
+
+/// The draft with each database at the one host that all of it is asked of.
+async fn at_one_host(mut draft: Config, link: &LinkName) -> Result<Config> {
+    for database in draft.databases.values_mut() {
+        let end = if database.name == link.target { End::Target } else { End::Source };
+        *database = hosts::choose(room(database.dialect), database, end).await?;
+    }
+    Ok(draft)
 }
 
 /// The version of a server; where it does not let weir in, how an administrator does.
