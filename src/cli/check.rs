@@ -150,6 +150,7 @@ async fn examine(ends: &Ends<'_>, report: &mut Report) -> Vec<Finding> {
         Ok(plan) => {
             report.routes = plan::routes(&plan, [&plan.link.source, &plan.link.target]);
             report.tables = plan.tables.iter().map(|table| table.source.name.to_string()).collect();
+            findings.extend(plan.remarks.iter().cloned());
             findings.extend(preflight(ends, &plan, true).await);
             findings.extend(start_needed(ends, &plan).await);
             findings.extend(duplicates::look(ends, &catalogs).await);

@@ -192,6 +192,13 @@ pub struct ForeignKey {
     pub logged: bool,
 }
 
+impl ForeignKey {
+    /// Whether rows of its table change by it.
+    pub fn acts(&self) -> bool {
+        self.on_delete.acts() || self.on_update.acts()
+    }
+}
+
 /// What a foreign key does to the rows that refer to a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rule {

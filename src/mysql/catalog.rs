@@ -12,6 +12,7 @@
 mod foreign_keys;
 mod types;
 
+pub(super) use foreign_keys::rule;
 pub(super) use types::set_labels;
 
 use std::collections::{BTreeMap, HashMap, HashSet};

@@ -57,6 +57,7 @@ pub async fn check_target(preflight: Preflight<'_>) -> Result<Vec<Finding>> {
         findings.extend(target::engines(&mut probe).await?);
         findings.extend(target::triggers(&mut probe).await?);
         findings.extend(probe.hidden_tables().await?);
+        findings.extend(target::outer_keys(&mut probe).await?);
         for table in preflight.tables {
             let rights = ["SELECT", "INSERT", "UPDATE", "DELETE"];
             findings.extend(probe.table_rights(table, &rights).await?);

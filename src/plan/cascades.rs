@@ -178,6 +178,49 @@ pub(crate) fn acting(
     acting.filter(|key| key.on_delete || !key.columns.is_empty()).collect()
 }
 
+/// A warning for each key of the target that acts where no key of the source does the same: its rows
+/// would go, or change, where the source kept them.
+pub(crate) fn unlike(tables: &[TablePlan], dialects: (Dialect, Dialect)) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for child in tables {
+        for own in child.target.foreign_keys.iter().filter(|own| own.acts()) {
+            let Some(parent) = tables.iter().find(|table| table.target.name == own.parent) else {
+                continue;
+            };
+            let unseen = Unseen {
+                deletes: own.on_delete.acts() && parent.deletes == Deletes::Apply,
+                updates: own.on_update.acts(),
+            };
+            let has_like = child.source.foreign_keys.iter().any(|key| {
+                let edge = Edge { child, parent, key, unseen, dialects };
+                key.parent == parent.source.name
+                    && edge.is_like(own)
+                    && edge.wanted().is_some_and(|wanted| edge.pairs(own) == Some(wanted))
+            });
+            if !has_like && (unseen.deletes || unseen.updates) {
+                findings.push(acts_alone(child, own));
+            }
+        }
+    }
+    findings
+}
+
+fn acts_alone(child: &TablePlan, own: &ForeignKey) -> Finding {
+    let (source, target) = (&child.source.name, &child.target.name);
+    Finding {
+        fatal: false,
+        kind: Kind::Mapping,
+        subject: format!("{source} -> {target}"),
+        message: format!(
+            "foreign key {} of the target to {} changes rows of {target} by itself, and no key of the \
+             source does the same: rows that the source keeps may go or change",
+            own.name, own.parent
+        ),
+        hint: "make it a key without an action, or give the source the same key".to_owned(),
+        mend: Vec::new(),
+    }
+}
+
 fn sorted(
     pairs: impl Iterator<Item = (Option<usize>, Option<usize>)>,
 ) -> Option<Vec<(usize, usize)>> {

@@ -13,7 +13,7 @@ use crate::model::{Table, TableName};
 use crate::plan::columns::Draft;
 use crate::plan::rank::ranks;
 use crate::plan::select::{Chosen, choose, wanted};
-use crate::plan::{Finding, LinkPlan, TablePlan, cascades, sql};
+use crate::plan::{Finding, LinkPlan, TablePlan, cascades, sql, tangles};
 
 /// The plan of `link`, or all findings that stand against it.
 pub fn plan(
@@ -60,6 +60,7 @@ pub fn plan(
     }
     let crosses = |table: &TableName| chosen.iter().any(|chosen| chosen.source == *table);
     cascades::check(&tables, (source_dialect, target_dialect), crosses, &mut findings);
+    tangles::check(&tables, target_dialect, &mut findings);
     if findings.iter().any(|finding| finding.fatal) {
         return Err(findings);
     }
@@ -67,11 +68,14 @@ pub fn plan(
     for table in &mut tables {
         table.acting = cascades::acting(table, target_tables, target_dialect);
     }
+    let mut remarks = cascades::unlike(&tables, (source_dialect, target_dialect));
+    remarks.extend(tangles::remarks(&tables, source_dialect));
+    remarks.extend(tables.iter().filter_map(moved_rows));
     let tables: Vec<_> = tables.into_iter().map(Arc::new).collect();
     let wanted = wanted(config, link);
     let overlap = overlap(config, link, &tables);
     let link = link.clone();
-    Ok(LinkPlan { link, source_dialect, target_dialect, tables, wanted, overlap })
+    Ok(LinkPlan { link, source_dialect, target_dialect, tables, wanted, overlap, remarks })
 }
 
 fn dialect(config: &Config, name: &str, findings: &mut Vec<Finding>) -> Option<Dialect> {
@@ -257,6 +261,32 @@ fn table_plan(draft: &Draft<'_>, findings: &mut Vec<Finding>) -> TablePlan {
         truncate: draft.chosen.truncate(),
         dropped_partitions: draft.chosen.dropped_partitions(),
     }
+}
+
+/// What becomes of columns that the target alone has when a row moves to another partition.
+fn moved_rows(table: &TablePlan) -> Option<Finding> {
+    let written: HashSet<usize> = table.columns.iter().map(|column| column.target).collect();
+    let columns = table.target.columns.iter().enumerate();
+    let own = columns.filter(|(at, column)| !column.generated && !written.contains(at));
+    let own: Vec<_> = own.map(|(_, column)| column.name.as_str()).collect();
+    if table.source.partitions.is_empty() || own.is_empty() {
+        return None;
+    }
+    let (source, target) = (&table.source.name, &table.target.name);
+    Some(Finding {
+        fatal: false,
+        kind: Kind::Mapping,
+        subject: format!("{source} -> {target}"),
+        message: format!(
+            "an update that moves a row to another partition comes as a delete and an insert: what \
+             the target holds in columns that are not carried is lost then ({})",
+            own.join(", ")
+        ),
+        hint: "keep such columns in a table of their own, or do not change what a row's partition \
+               is chosen by"
+            .to_owned(),
+        mend: Vec::new(),
+    })
 }
 
 /// What the foreign keys of the target mean for the order of a batch.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::config::{Deletes, Dialect, DroppedPartitions, LinkName, Truncates};
 use crate::model::{Table, TableName};
-use crate::plan::Wanted;
+use crate::plan::{Finding, Wanted};
 use crate::transform::Conversion;
 
 /// Everything a link does, table by table.
@@ -25,6 +25,8 @@ pub struct LinkPlan {
     pub wanted: Wanted,
     /// Target tables that the link would read as its own source if both ends were one server.
     pub overlap: Vec<TableName>,
+    /// What is carried otherwise than one may expect, for `weir check` to tell.
+    pub remarks: Vec<Finding>,
 }
 
 impl LinkPlan {

@@ -367,7 +367,8 @@ fn foreign_key(row: &Row) -> ForeignKey {
     }
 }
 
-fn rule(code: i8) -> Rule {
+/// What a foreign key does, by its letter in `pg_constraint`.
+pub(super) fn rule(code: i8) -> Rule {
     match code as u8 {
         b'c' => Rule::Cascade,
         b'n' => Rule::SetNull,

@@ -101,6 +101,7 @@ impl Bench {
             tables: vec![Arc::new(plan)],
             wanted: weir::plan::Wanted::default(),
             overlap: Vec::new(),
+            remarks: Vec::new(),
         })
     }
 

@@ -210,6 +210,7 @@ async fn findings(config: &Config, link: &LinkName, catalogs: &Catalogs) -> Resu
                 tables: Vec::new(),
                 wanted: Wanted::default(),
                 overlap: Vec::new(),
+                remarks: Vec::new(),
             }
         }
     };

@@ -483,5 +483,6 @@ pub(super) fn plan(altered: bool) -> Arc<LinkPlan> {
         tables: vec![Arc::new(table)],
         wanted: Wanted::default(),
         overlap: Vec::new(),
+        remarks: Vec::new(),
     })
 }

@@ -172,6 +172,7 @@ fn assembler_of(
         tables,
         wanted: Wanted::default(),
         overlap: Vec::new(),
+        remarks: Vec::new(),
     };
     let server = Server { flavor, names_by_case: true, logs_cascades: false, by_place: false };
     let from = empty_position(flavor);

@@ -99,7 +99,8 @@ async fn read_rules(session: &mut Session, schema: &str, tables: &mut [Table]) -
     Ok(())
 }
 
-fn rule(text: &str) -> Rule {
+/// What a foreign key does, in the words of `information_schema`.
+pub(in crate::mysql) fn rule(text: &str) -> Rule {
     match text {
         "CASCADE" => Rule::Cascade,
         "SET NULL" => Rule::SetNull,

@@ -1,12 +1,14 @@
 //! Checks of a target: whether it takes writes and keeps them, weir's own tables, engines and
 //! triggers.
 
+use super::super::catalog::rule;
 use super::super::sql::{literal, quote_table};
 use super::managed::Change;
 use super::{Probe, by, by_hand};
 use crate::error::{Kind, Result};
 use crate::link::ports::Finding;
 use crate::model::{Table, TableName};
+use crate::plan::{OuterKey, outer_key_warnings};
 
 /// Packets below this many bytes refuse rows that applications commonly write.
 const PACKET_BYTES_MIN: u64 = 16 << 20;
@@ -147,6 +149,28 @@ pub(super) async fn triggers(probe: &mut Probe<'_>) -> Result<Vec<Finding>> {
         });
     }
     Ok(findings)
+}
+
+/// Foreign keys between the link's tables and others, as far as the server shows the user those of
+/// tables that it may not write.
+pub(super) async fn outer_keys(probe: &mut Probe<'_>) -> Result<Vec<Finding>> {
+    let sql = "SELECT CONSTRAINT_NAME, CONSTRAINT_SCHEMA, TABLE_NAME, UNIQUE_CONSTRAINT_SCHEMA, \
+               REFERENCED_TABLE_NAME, DELETE_RULE, UPDATE_RULE \
+               FROM information_schema.REFERENTIAL_CONSTRAINTS \
+               ORDER BY CONSTRAINT_SCHEMA, TABLE_NAME, CONSTRAINT_NAME";
+    let rows = probe.session.texts("read the foreign keys", sql).await?;
+    let keys = rows.into_iter().map(|row| {
+        let mut fields = row.into_iter().map(Option::unwrap_or_default);
+        let mut next = || fields.next().unwrap_or_default();
+        OuterKey {
+            name: next(),
+            child: TableName::new(next(), next()),
+            parent: TableName::new(next(), next()),
+            on_delete: rule(&next()),
+            on_update: rule(&next()),
+        }
+    });
+    Ok(outer_key_warnings(&keys.collect::<Vec<_>>(), probe.preflight.tables))
 }
 
 fn of_table(schema: &str, name: &str, table: &Table) -> String {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::config::{Deletes, Truncates};
-use crate::model::schema::Partition;
-use crate::model::{Column, Identity, Type, Unique};
+use crate::model::schema::{Partition, Rule};
+use crate::model::{Column, ForeignKey, Identity, Type, Unique};
 use crate::plan::fixtures::{
     BIGINT, TEXT, column, config, foreign_key, link, mapping, replicate, table,
 };
@@ -313,4 +313,51 @@ fn renamed_columns_and_owned_tables_are_taken_as_written() {
     assert!(found.contains("column name is missing at the source"), "{found}");
     let found = refusal(plan(&rules, &link("my", "ma"), &tables.1, &[]));
     assert!(found.contains("belongs to pg"), "{found}");
+}
+
+/// Broken if nobody were told that columns of the target are lost with each row that moves to another
+/// partition, or of keys of the target that do what the source does not.
+#[test]
+fn what_is_carried_otherwise_is_remarked() {
+    let remarks = |source: &[Table], target: &[Table]| {
+        let mut rule = replicate("pg", "my", &["public.*"]);
+        rule.ignore = vec!["note".to_owned()];
+        let config = config(vec![rule], Vec::new());
+        let plan = plan(&config, &link("pg", "my"), source, target).expect("a plan");
+        assert!(plan.remarks.iter().all(|one| !one.fatal && !one.hint.is_empty()));
+        plan.remarks.into_iter().map(|one| one.message).collect::<Vec<_>>()
+    };
+    let ([mut source], [mut target]) = pair_of_tables();
+    let whole = [source.clone()];
+    target.columns.push(column("note", TEXT, "text"));
+    assert!(remarks(&whole, &[target.clone()]).is_empty());
+    let name = TableName::new("public", "orders_1");
+    source.partitions = vec![Partition { name, identity: Identity::Full }];
+    let found = remarks(&[source.clone()], &[target]);
+    assert!(found[0].ends_with("is lost then (note)"), "{found:?}");
+    assert!(remarks(&[source], &pair_of_tables().1).is_empty());
+
+    let tables = |schema: &str, rules: Option<[Rule; 2]>| {
+        let mut child = table(schema, "child", columns());
+        child.foreign_keys.extend(rules.map(|[on_delete, on_update]| ForeignKey {
+            columns: vec!["id".into()],
+            parent_columns: vec!["id".into()],
+            on_delete,
+            on_update,
+            ..foreign_key("fk", TableName::new(schema, "orders"))
+        }));
+        [table(schema, "orders", columns()), child]
+    };
+    use Rule::{Cascade, Refuse, SetNull};
+    for (source, target, told) in [
+        (None, Some([Cascade, Refuse]), true),
+        (None, Some([Refuse, Refuse]), false),
+        (Some([Refuse, Refuse]), Some([Refuse, Cascade]), true),
+        (Some([SetNull, Refuse]), Some([Cascade, Refuse]), true),
+        (Some([Cascade, Cascade]), Some([Cascade, Refuse]), false),
+        (Some([Cascade, Cascade]), None, false),
+    ] {
+        let found = remarks(&tables("public", source), &tables("my_db", target));
+        assert_eq!(!found.is_empty(), told, "{source:?} {target:?}: {found:?}");
+    }
 }

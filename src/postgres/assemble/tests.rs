@@ -107,6 +107,7 @@ fn assembler(tables: Vec<TablePlan>, reviewed: Option<Lsn>) -> Assembler {
         tables: tables.into_iter().map(Arc::new).collect(),
         wanted: Wanted::default(),
         overlap: Vec::new(),
+        remarks: Vec::new(),
     };
     Assembler::new(Arc::new(plan), Members::default(), reviewed)
 }

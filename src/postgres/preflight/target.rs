@@ -4,6 +4,9 @@
 use super::{Probe, by_hand};
 use crate::error::{Kind, Result};
 use crate::link::ports::Finding;
+use crate::model::TableName;
+use crate::plan::{OuterKey, outer_key_warnings};
+use crate::postgres::catalog::rule;
 
 const SETTINGS: &str = "
 SELECT pg_is_in_recovery() AS standby,
@@ -146,4 +149,32 @@ pub(super) async fn tables(probe: &Probe<'_>) -> Result<Vec<Finding>> {
         }
     }
     Ok(findings)
+}
+
+/// Keys with one end among the tables. One that refers to a partitioned table has copies that refer to
+/// its partitions; one of PostgreSQL 18 that is not enforced does nothing.
+const OUTER_KEYS: &str = "
+SELECT k.conname::text AS name, cn.nspname::text AS child_schema, cc.relname::text AS child,
+       pn.nspname::text AS parent_schema, pc.relname::text AS parent,
+       k.confdeltype AS on_delete, k.confupdtype AS on_update
+FROM pg_constraint k
+JOIN pg_class cc ON cc.oid = k.conrelid JOIN pg_namespace cn ON cn.oid = cc.relnamespace
+JOIN pg_class pc ON pc.oid = k.confrelid JOIN pg_namespace pn ON pn.oid = pc.relnamespace
+WHERE k.contype = 'f' AND k.conparentid = 0 AND COALESCE((to_jsonb(k)->>'conenforced')::boolean, true)
+  AND EXISTS (SELECT FROM unnest($1::text[], $2::text[]) AS t(nsp, rel)
+              WHERE (nsp, rel) IN ((cn.nspname, cc.relname), (pn.nspname, pc.relname)))
+ORDER BY 2, 3, 1";
+
+/// Foreign keys between the link's tables and others.
+pub(super) async fn outer_keys(probe: &Probe<'_>) -> Result<Vec<Finding>> {
+    let (schemas, names) = probe.tables();
+    let rows = probe.rows(OUTER_KEYS, &[&schemas, &names]).await?;
+    let keys = rows.iter().map(|row| OuterKey {
+        name: row.get("name"),
+        child: TableName::new(row.get::<_, &str>("child_schema"), row.get::<_, &str>("child")),
+        parent: TableName::new(row.get::<_, &str>("parent_schema"), row.get::<_, &str>("parent")),
+        on_delete: rule(row.get("on_delete")),
+        on_update: rule(row.get("on_update")),
+    });
+    Ok(outer_key_warnings(&keys.collect::<Vec<_>>(), probe.preflight.tables))
 }

@@ -144,6 +144,7 @@ async fn plan(database: &Database, link: &LinkName) -> Arc<LinkPlan> {
         tables: tables.collect(),
         wanted: weir::plan::Wanted::default(),
         overlap: Vec::new(),
+        remarks: Vec::new(),
     })
 }
 

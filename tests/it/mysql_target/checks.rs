@@ -81,6 +81,9 @@ pub(super) async fn grants_are_named_and_enough(bench: &Bench) -> TestResult {
 pub(super) async fn wrong_settings_are_named(bench: &Bench) -> TestResult {
     bench.server.execute("CREATE TABLE mine (id int primary key) ENGINE=MyISAM").await?;
     bench.server.execute("CREATE TABLE kept (id int primary key, k int, unique (k))").await?;
+    let noted = "CREATE TABLE noted (id int primary key, k int, CONSTRAINT noted FOREIGN KEY (k) \
+                 REFERENCES kept (k) ON DELETE SET NULL)";
+    bench.server.execute(noted).await?;
     bench.server.execute("CREATE VIEW seen AS SELECT 1 AS one").await?;
     let settings = "SET GLOBAL binlog_row_metadata = MINIMAL; SET GLOBAL binlog_row_image = MINIMAL; \
                     SET GLOBAL binlog_expire_logs_seconds = 3600; SET GLOBAL binlog_format = MIXED";
@@ -109,6 +112,10 @@ pub(super) async fn wrong_settings_are_named(bench: &Bench) -> TestResult {
     assert!(findings.iter().any(|one| !one.fatal && one.message.contains(warning)));
     let findings = preflight::check_target(look).await?;
     assert_eq!(fatal(&findings), ["its engine MyISAM has no transactions"]);
+    let list = [named("kept")];
+    let findings = preflight::check_target(Preflight { tables: &list, ..look }).await?;
+    let warning = "foreign key noted of app.noted, which the link does not write";
+    assert!(findings.iter().any(|one| !one.fatal && one.message.starts_with(warning)));
     bench.server.execute("DROP DATABASE weir").await?;
     let findings = preflight::check_target(look).await?;
     assert!(findings.iter().any(|one| one.fatal && one.hint == "run `weir setup --apply`"));
@@ -116,7 +123,7 @@ pub(super) async fn wrong_settings_are_named(bench: &Bench) -> TestResult {
         .await?;
     let settings = "SET GLOBAL binlog_row_metadata = FULL; SET GLOBAL binlog_row_image = FULL; \
                     SET GLOBAL binlog_expire_logs_seconds = 2592000; SET GLOBAL binlog_format = ROW; \
-                    DROP TABLE mine, kept; DROP VIEW seen";
+                    DROP TABLE mine, noted, kept; DROP VIEW seen";
     bench.server.execute(settings).await?;
     let account = setup::account(&bench.database).await?;
     setup::execute(&bench.database, "setup", &setup::target(&account, &[])).await?;

@@ -100,6 +100,7 @@ impl Site {
             tables: tables.into_iter().map(|table| Arc::new(plan(table))).collect(),
             wanted: weir::plan::Wanted::default(),
             overlap: Vec::new(),
+            remarks: Vec::new(),
         };
         let plan = Arc::new(plan);
         Postgres
