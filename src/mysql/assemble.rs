@@ -403,14 +403,18 @@ impl Assembler {
             _ if over => {}
             Statement::RollbackToSavepoint => self.refuse_undo("ROLLBACK TO SAVEPOINT")?,
             Statement::Savepoint | Statement::Ddl => {}
-            Statement::Truncate(name) => {
-                if let Some(table) = self.tables.planned(&name) {
+            Statement::Truncate(name) => match self.tables.planned(&name) {
+                Some(table) => {
                     if query.unchecked {
                         self.refuse_unchecked(table, &Op::Truncate)?;
                     }
                     self.push(Change { table, op: Op::Truncate, reshaped: false }, ready)?;
                 }
-            }
+                None => {
+                    let reviewed = self.transaction()?.reviewed;
+                    self.tables.refuse_unplanned(&name, reviewed)?;
+                }
+            },
             Statement::Gone(names) => self.refuse_gone(&names)?,
             Statement::DropDatabase(schema) => {
                 let names = self.tables.of_schema(&schema);

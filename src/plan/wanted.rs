@@ -68,11 +68,11 @@ impl fmt::Display for Wanted {
     }
 }
 
-/// Rows of a table that the configuration asks for and the plan does not hold; the way on is the
+/// Changes of a table that the configuration asks for and the plan does not hold; the way on is the
 /// room's to tell.
 pub fn unplanned(name: &TableName) -> Error {
     let context = format!(
-        "the log holds rows of {name}, which the configuration asks for and which was not there, \
+        "the log holds changes of {name}, which the configuration asks for and which was not there, \
          or hidden from weir, when the link started"
     );
     Error::new(Kind::SchemaChanged, context)

@@ -102,15 +102,21 @@ impl Tables {
         Ok(())
     }
 
-    /// Rows of a table that the configuration asks for and the plan does not hold are not passed
-    /// over, unless a person has reviewed the tables since.
     fn refuse_wanted(&self, map: &TableMap<'_>, reviewed: bool) -> Result<()> {
-        let name = TableName::new(map.schema, map.table);
-        let hidden = is_system(map.schema);
-        if reviewed || hidden || !self.wanted.wants(&self.folded(&name)) || is_sequence(map) {
+        if is_sequence(map) {
             return Ok(());
         }
-        Err(unplanned(&name).hint(format!(
+        self.refuse_unplanned(&TableName::new(map.schema, map.table), reviewed)
+    }
+
+    /// Changes of a table that the configuration asks for and the plan does not hold are not passed
+    /// over, unless a person has reviewed the tables since. A server does not show a table to a reader
+    /// that may not read it; its log has it all the same.
+    pub(super) fn refuse_unplanned(&self, name: &TableName, reviewed: bool) -> Result<()> {
+        if reviewed || is_system(&name.schema) || !self.wanted.wants(&self.folded(name)) {
+            return Ok(());
+        }
+        Err(unplanned(name).hint(format!(
             "make the table on the target and grant weir what `weir setup` prints for it, then \
              `weir resume LINK --schema-reviewed` (rows from before the link's start are to be \
              copied); or `exclude` \"{name}\" and start weir again"
