@@ -173,6 +173,7 @@ async fn connect(link: &Link) -> Result<Connected> {
     let plan = answered("describe the tables", ends.plan()).await?;
     let source = answered("open the source", ends.source(Arc::clone(&plan))).await?;
     let mut scan = answered("open the side reader", ends.scan(Arc::clone(&plan))).await?;
+    scan.require_server(source.identity())?;
     let mut target = answered("open the target", ends.target(Arc::clone(&plan))).await?;
     claim(&link.claims, &plan, scan.as_mut(), target.as_mut()).await?;
     let origins = answered("tell where the tables' changes come from", scan.origins()).await?;

@@ -342,6 +342,13 @@ pub trait Scan: Send {
     /// The running server, told from every other, a copy of its files included.
     fn instance(&mut self) -> Pending<'_, String>;
 
+    /// An error of kind `Unavailable` where the server is not that of the log, as [`Source::identity`]
+    /// has it. Once connected anew, the reader itself refuses another server than at its start: marks
+    /// of one log mean nothing in another.
+    fn require_server(&self, _identity: &str) -> Result<()> {
+        Ok(())
+    }
+
     /// The origin of each planned table as it is now, in the plan's order; empty where the log holds
     /// the changes of every table, and the making of tables too.
     fn origins(&mut self) -> Pending<'_, Vec<Origin>> {

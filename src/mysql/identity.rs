@@ -39,6 +39,19 @@ pub(super) async fn of_reader(reader: &mut Connection) -> Result<String> {
     named(prefix, found, reader.database())
 }
 
+/// Refuses another server than before behind the address. The next attempt judges whether it may be
+/// followed.
+///
+/// # Errors
+/// `Unavailable`, with both.
+pub(super) fn require_same(database: &str, was: &str, is: &str) -> Result<()> {
+    if is == was {
+        return Ok(());
+    }
+    let context = format!("database `{database}` is now served by {is}, it was {was} a moment ago");
+    Err(Error::new(Kind::Unavailable, context))
+}
+
 fn asked(flavor: Flavor) -> (&'static str, &'static str) {
     match flavor {
         Flavor::Mysql => ("mysql", "SELECT LOWER(@@GLOBAL.server_uuid)"),

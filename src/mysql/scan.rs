@@ -34,11 +34,13 @@ use crate::position::{Coordinates, MysqlGtidSet, Position};
 /// Longest time for the read of one row.
 const ROW_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A side reader of a MySQL or MariaDB server. Reconnects after an error.
+/// A side reader of a MySQL or MariaDB server. Reconnects after an error, to the same server.
 #[derive(Debug)]
 pub(crate) struct MysqlScan {
     application_name: String,
     database: Database,
+    /// The server's identity, once connected.
+    identity: Option<String>,
     session: Option<Session>,
     log: LogTimes,
 }
@@ -60,6 +62,7 @@ pub async fn open(
     let mut scan = MysqlScan {
         application_name,
         database: database.clone(),
+        identity: None,
         session: None,
         log: LogTimes::default(),
     };
@@ -75,6 +78,9 @@ impl MysqlScan {
         }
         let name = &self.application_name;
         let mut session = session::connect(&self.database, name, Role::Source).await?;
+        let is = identity::identity(&mut session).await?;
+        let was = self.identity.get_or_insert_with(|| is.clone());
+        identity::require_same(&self.database.name, was, &is)?;
         let what = "set a session up";
         let waits = "SET SESSION lock_wait_timeout = 10, innodb_lock_wait_timeout = 10";
         session.run(what, waits).await?;
@@ -257,6 +263,11 @@ impl Scan for MysqlScan {
             self.session = Some(session);
             Ok(instance)
         })
+    }
+
+    fn require_server(&self, identity: &str) -> Result<()> {
+        let is = self.identity.as_deref().unwrap_or_default();
+        identity::require_same(&self.database.name, identity, is)
     }
 
     fn head(&mut self) -> Pending<'_, Position> {

@@ -16,12 +16,12 @@ use super::assemble::{Assembler, Server};
 use super::binlog::event::TRANSACTION_PAYLOAD;
 use super::failure::is_about_anonymous;
 use super::history::{self, Log};
-use super::identity::{identity, of_reader};
+use super::identity::{identity, of_reader, require_same};
 use super::session::{self, Role, Session};
 use super::stream::{EventStream, Replica};
 use super::wire::{self, Connection};
 use crate::config::Database;
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::link::ports::{LinkContext, Pending, Source};
 use crate::link::queue::PartSender;
 use crate::model::Part;
@@ -65,27 +65,15 @@ impl MysqlSource {
         let application = self.context.application_name();
         let mut session = session::connect(&self.database, &application, role).await?;
         let identity = identity(&mut session).await?;
-        self.same(&identity)?;
+        require_same(&self.database.name, &self.identity, &identity)?;
         Ok(session)
-    }
-
-    fn same(&self, identity: &str) -> Result<()> {
-        if identity == self.identity {
-            return Ok(());
-        }
-        // The next attempt judges whether the other server may be followed.
-        let context = format!(
-            "database `{}` is now served by {identity}, it was {} a moment ago",
-            self.database.name, self.identity
-        );
-        Err(Error::new(Kind::Unavailable, context))
     }
 
     /// A connection for the dump, to the same server.
     async fn reader(&self) -> Result<Connection> {
         let mut reader = wire::connect(&self.database, &self.context.application_name()).await?;
         let identity = of_reader(&mut reader).await?;
-        self.same(&identity)?;
+        require_same(&self.database.name, &self.identity, &identity)?;
         Ok(reader)
     }
 

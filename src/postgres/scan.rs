@@ -29,6 +29,7 @@ use super::slot;
 use super::source::lsn;
 use super::sql::witness::INSTANCE;
 use super::sql::{base_type, literal, quote, quote_name};
+use super::timeline::{Course, require_same};
 use crate::config::Database;
 use crate::error::{Error, Kind, Result};
 use crate::link::ports::{LinkContext, Origin, Pending, Retention, Scan, Scanned};
@@ -61,13 +62,15 @@ const OPEN_ON_STANDBY: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
      SELECT greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn());
      SELECT pg_is_in_recovery()";
 
-/// A side reader of a PostgreSQL server. Reconnects after an error.
+/// A side reader of a PostgreSQL server. Reconnects after an error, to the same cluster.
 #[derive(Debug)]
 pub(crate) struct PostgresScan {
     context: LinkContext,
     database: Database,
     plan: Arc<LinkPlan>,
     session: Option<Session>,
+    /// The cluster's system identifier, once connected.
+    system: Option<String>,
     /// Whether the server was a standby when the session began.
     standby: bool,
     log: LogSizes,
@@ -97,8 +100,9 @@ pub async fn open(
     let log = LogSizes { page: 8 << 10, segment: 16 << 20 };
     let (context, database) = (context.clone(), database.clone());
     let heartbeat = Heartbeat::new(database.heartbeat);
+    let (session, system, standby) = (None, None, false);
     let mut scan =
-        PostgresScan { context, database, plan, session: None, standby: false, log, heartbeat };
+        PostgresScan { context, database, plan, session, system, standby, log, heartbeat };
     scan.session().await?;
     Ok(Box::new(scan))
 }
@@ -114,14 +118,19 @@ impl PostgresScan {
             "SET lock_timeout = '{LOCK_TIMEOUT}'; SET statement_timeout = '{STATEMENT_TIMEOUT}';
              SELECT setting FROM pg_settings WHERE name = 'wal_block_size';
              SELECT setting FROM pg_settings WHERE name = 'wal_segment_size';
-             SELECT pg_is_in_recovery()"
+             SELECT pg_is_in_recovery();
+             SELECT system_identifier FROM pg_control_system()"
         );
         let rows = simple(&session, &settings).await?;
+        let cell = |at: usize| rows.get(at).and_then(|row| row.get(0));
         let size = |at: usize| -> Result<u64> {
-            let text = rows.get(at).and_then(|row| row.get(0));
-            text.and_then(|text| text.parse().ok()).filter(|size| *size > 0).ok_or_else(unexpected)
+            let text = cell(at).and_then(|text| text.parse().ok());
+            text.filter(|size| *size > 0).ok_or_else(unexpected)
         };
-        self.standby = rows.get(2).and_then(|row| row.get(0)) == Some("t");
+        let system = cell(3).ok_or_else(unexpected)?;
+        let was = self.system.get_or_insert_with(|| system.to_owned());
+        require_same(&self.database.name, was, system)?;
+        self.standby = cell(2) == Some("t");
         self.log = LogSizes { page: size(0)?, segment: size(1)? };
         Ok(session)
     }
@@ -244,6 +253,12 @@ impl Scan for PostgresScan {
             self.session = Some(session);
             Ok(instance.to_owned())
         })
+    }
+
+    /// A standby, promoted or not, has the log of its primary.
+    fn require_server(&self, identity: &str) -> Result<()> {
+        let was = Course::parse(identity).map_or(identity, |course| course.system);
+        require_same(&self.database.name, was, self.system.as_deref().unwrap_or_default())
     }
 
     fn origins(&mut self) -> Pending<'_, Vec<Origin>> {

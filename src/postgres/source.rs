@@ -102,15 +102,8 @@ impl PostgresSource {
             return Ok(replication);
         }
         let (replication, identity) = connect(&self.context, &self.database).await?;
-        if identity == self.identity {
-            return Ok(replication);
-        }
-        let context = format!(
-            "database {} is now served by {identity}, it was {}",
-            self.database.name, self.identity
-        );
-        // Whether that one may go on is for the next attempt to say.
-        Err(Error::new(Kind::Unavailable, context))
+        timeline::require_same(&self.database.name, &self.identity, &identity)?;
+        Ok(replication)
     }
 
     async fn continues_log_of(&mut self, before: &str, position: Option<Lsn>) -> Result<bool> {

@@ -24,6 +24,19 @@ impl<'a> Course<'a> {
     }
 }
 
+/// Refuses another server than before behind the address. Whether that one may go on is for the next
+/// attempt to say.
+///
+/// # Errors
+/// `Unavailable`, with both.
+pub(super) fn require_same(database: &str, was: &str, is: &str) -> Result<()> {
+    if is == was {
+        return Ok(());
+    }
+    let context = format!("database {database} is now served by {is}, it was {was}");
+    Err(Error::new(Kind::Unavailable, context))
+}
+
 /// Where `timeline` ends by a history of a later one; `None` if it is no ancestor of it. Lines are
 /// `<timeline> <end> <reason>`.
 pub(super) fn end_of(timeline: u32, history: &str) -> Option<Lsn> {

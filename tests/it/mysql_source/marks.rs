@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use std::time::Duration;
 
+use weir::error::Kind;
+use weir::link::ports::Scan;
 use weir::model::{Op, Row, Value};
 use weir::mysql::scan;
 use weir::position::Position;
@@ -110,8 +112,35 @@ pub(super) async fn marks_of(server: Server, options: Options, update: fn(i64) -
     }
     let updates: usize = logged.iter().map(Vec::len).sum();
     assert!(updates > 200, "{updates} updates are no load");
+    if server == Server::MariaDb1011 {
+        one_server(&rig, scan.as_mut(), &keys).await;
+    }
     stream.stop().await;
     between
+}
+
+/// Broken if a row were read from another server that has come behind the address, whose marks mean
+/// nothing in the log that is read.
+async fn one_server(rig: &Rig, scan: &mut dyn Scan, keys: &[Row]) {
+    let own = rig.source().await.identity().to_owned();
+    scan.require_server(&own).unwrap();
+    assert_eq!(scan.require_server("mariadb:99").unwrap_err().kind(), Kind::Unavailable);
+    let sessions = "SELECT id FROM information_schema.processlist \
+                    WHERE command = 'Sleep' AND id <> connection_id()";
+    for session in rig.server.query(sessions).await.unwrap() {
+        let id = session[0].clone().unwrap();
+        rig.execute(&format!("KILL {id}")).await;
+    }
+    let before = rig.server.query("SELECT @@GLOBAL.server_id").await.unwrap();
+    rig.execute("SET GLOBAL server_id = 99").await;
+    let table = &rig.plan.tables[0];
+    assert!(scan.read_rows(table, keys).await.is_err(), "its session was ended");
+    let error = scan.read_rows(table, keys).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Unavailable, "{}", error.chain());
+    assert!(error.chain().contains(&format!("now served by mariadb:99, it was {own}")));
+    let before = before[0][0].clone().unwrap();
+    rig.execute(&format!("SET GLOBAL server_id = {before}")).await;
+    scan.read_rows(table, keys).await.unwrap();
 }
 
 /// Broken if a refetch could overwrite a newer value, or miss an older one.
