@@ -368,7 +368,7 @@ pub trait Scan: Send {
     }
 
     /// Of a standby, which cannot say who is in progress: the oldest transaction that may be, and the
-    /// number after the newest one that has ended. `None` where [`Scan::unfinished`] tells.
+    /// number after the newest one of which the log tells. `None` where [`Scan::unfinished`] tells.
     fn horizon(&mut self) -> Pending<'_, Option<(u64, u64)>> {
         Box::pin(async { Ok(None) })
     }

@@ -93,7 +93,8 @@ WITH RECURSIVE tree(part, joined, command, oid) AS (
   SELECT t.part, t.joined, t.command, i.inhrelid
   FROM tree t JOIN pg_inherits i ON i.inhparent = t.oid)
 SELECT format('%s.%s', n.nspname, c.relname), t.joined::text, t.command::text::int8, c.oid,
-       a.xmin = t.joined AS made_with, pg_get_partition_constraintdef(t.part)
+       a.xmin = t.joined AS made_with, pg_get_partition_constraintdef(t.part),
+       current_setting('track_commit_timestamp')::bool AND NOT pg_is_in_recovery() AS dated
 FROM tree t JOIN pg_class c ON c.oid = t.oid AND c.relkind = 'r'
 JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = -6
@@ -111,9 +112,11 @@ const LOOK_MAX: Duration = Duration::from_secs(60);
 /// A row is from before if the transaction that wrote it is older than the one by which the partition
 /// joined, or wrote it there before that. Where that transaction had written before it took the
 /// partition, its number says nothing about others, and any row counts; a partition that was
-/// made by the same transaction nobody else could write to. Not seen is what a subtransaction (an
-/// EXCEPTION block) wrote between making a table and attaching it, both in one transaction: its number
-/// does not tell it from rows of later transactions.
+/// made by the same transaction nobody else could write to. Numbers do not tell what a subtransaction (a
+/// savepoint, an EXCEPTION block) wrote between making a table and attaching it, both in one
+/// transaction, from rows of later transactions; nor rows of one that has a newer number and ended
+/// first. The times of commits do, where a primary keeps them (`track_commit_timestamp`; whether a
+/// standby has them, its own setting does not tell).
 pub(super) async fn strays(
     session: &Client,
     root: &TableName,
@@ -125,18 +128,7 @@ pub(super) async fn strays(
     let mut found = Vec::new();
     let started = Instant::now();
     for row in session.query(JOINED, &[&oids]).await.map_err(failed)? {
-        let (name, xid, command): (String, String, i64) = (row.get(0), row.get(1), row.get(2));
-        let here = format!("xmin::text = '{xid}' AND cmin::text::int8 < {command}");
-        let before = match (row.get::<_, bool>(4), command) {
-            (true, _) => here,
-            (false, 0) => {
-                // Of a row frozen long ago the number has come round, and its age is negative.
-                format!(
-                    "xmin::text <> '{xid}' AND (age(xmin) >= age('{xid}'::xid) OR age(xmin) < 0)"
-                )
-            }
-            (false, _) => format!("xmin::text <> '{xid}' OR {here}"),
-        };
+        let (name, before): (String, String) = (row.get(0), is_from_before(&row));
         let bounds = row.get::<_, Option<String>>(5).unwrap_or_else(|| "true".to_owned());
         let left = LOOK_MAX.saturating_sub(started.elapsed()).as_millis().max(1);
         let sql = format!(
@@ -156,4 +148,27 @@ pub(super) async fn strays(
         }
     }
     Ok(found)
+}
+
+/// The condition for a row of a table of [`JOINED`] that was written before its partition joined.
+fn is_from_before(row: &Row) -> String {
+    let (xid, command): (String, i64) = (row.get(1), row.get(2));
+    // A subtransaction has the time of the whole.
+    let committed = |when: &str| match row.get("dated") {
+        true => {
+            format!("pg_xact_commit_timestamp(xmin) {when} pg_xact_commit_timestamp('{xid}'::xid)")
+        }
+        false => "false".to_owned(),
+    };
+    let here =
+        format!("(xmin::text = '{xid}' OR {}) AND cmin::text::int8 < {command}", committed("="));
+    match (row.get("made_with"), command) {
+        (true, _) => here,
+        // Of a row frozen long ago the number has come round, and its age is negative.
+        (false, 0) => format!(
+            "xmin::text <> '{xid}' AND (age(xmin) >= age('{xid}'::xid) OR age(xmin) < 0 OR {})",
+            committed("<")
+        ),
+        (false, _) => format!("xmin::text <> '{xid}' OR {here}"),
+    }
 }

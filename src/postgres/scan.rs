@@ -205,19 +205,20 @@ impl PostgresScan {
         Ok(marks.in_progress)
     }
 
-    /// A transaction that is newer than every one that has ended is above both bounds: of who began
-    /// while the transaction by which a table joined was still open, a standby may not tell.
+    /// The newest number is that of the newest transaction in the log, ended or not: what its snapshot
+    /// says counts only to the newest one that has ended, which one that writes now may be above.
     async fn read_horizon(&mut self) -> Result<Option<(u64, u64)>> {
+        const HORIZON: &str = "SELECT oldest, oldest::text::int8 + age(oldest::xid)
+             FROM pg_current_snapshot() AS s, pg_snapshot_xmin(s) AS oldest";
         let session = self.session().await?;
         if !self.standby {
             self.session = Some(session);
             return Ok(None);
         }
-        let rows = simple(&session, "SELECT pg_current_snapshot()").await?;
+        let rows = simple(&session, HORIZON).await?;
         self.session = Some(session);
-        let mut bounds = rows.first().and_then(|row| row.get(0)).unwrap_or_default().split(':');
-        let mut bound = || bounds.next()?.parse().ok();
-        let horizon = bound().zip(bound()).ok_or_else(unexpected)?;
+        let bound = |at| rows.first().and_then(|row| row.get(at)?.parse().ok());
+        let horizon = bound(0).zip(bound(1)).ok_or_else(unexpected)?;
         Ok(Some(horizon))
     }
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use weir::sandbox::Server;
+use weir::sandbox::{self, Options, Server};
 
 use crate::harness::{Pair, Weir, execute_in, query_in, until};
 
@@ -23,7 +23,10 @@ struct Stage {
 
 impl Stage {
     async fn new(source: Server, target: Server) -> Option<Stage> {
-        let pair = Pair::start(source, target).await?;
+        let dated = Options::default().set("track_commit_timestamp", "on");
+        let source = sandbox::require(source, dated).await.expect("source server")?;
+        let target = sandbox::require(target, Options::default()).await.expect("target server")?;
+        let pair = Pair { source, target };
         pair.create_space(SPACE).await;
         execute_in(&pair.source, SPACE, M).await;
         let weir = Weir::new(&pair, SPACE, SPACE, "truncate = \"apply\"\n");
@@ -81,18 +84,25 @@ async fn come_and_go(source: Server, target: Server) {
     stage.source("INSERT INTO m VALUES (150, 25, 'deep')").await;
     stage.arrive("1:11 2:22 3:31 4:33 150:25").await;
 
+    // A subtransaction has a number of its own.
+    let filled = "CREATE TABLE m_5 (LIKE m INCLUDING ALL);
+        DO $$ BEGIN INSERT INTO m_5 VALUES (51, 51, 'saved');
+              EXCEPTION WHEN division_by_zero THEN NULL; END $$;
+        ALTER TABLE m ATTACH PARTITION m_5 FOR VALUES FROM (50) TO (60)";
+    stage.source(filled).await;
     let filled = "CREATE TABLE m_4 (v TEXT, d INT NOT NULL, id INT NOT NULL);
         INSERT INTO m_4 VALUES ('before', 44, 5);
         ALTER TABLE m ATTACH PARTITION m_4 FOR VALUES FROM (40) TO (50);
         INSERT INTO m VALUES (6, 46, 'after')";
     stage.source(filled).await;
     stage.halted("parts.m_4").await;
+    stage.halted("parts.m_5").await;
     // What the log holds besides is not settled by a review of that, nor is it nobody's.
     stage.source("TRUNCATE m_2_low; INSERT INTO m VALUES (7, 13, 'x')").await;
     stage.source("UPDATE m SET id = 13, d = 34 WHERE id = 4; DROP TABLE m_3").await;
-    stage.target("INSERT INTO m VALUES (5, 44, 'before')").await;
+    stage.target("INSERT INTO m VALUES (5, 44, 'before'), (51, 51, 'saved')").await;
     stage.reviewed().await;
-    stage.source("UPDATE m SET d = d + 1 WHERE id = 5").await;
+    stage.source("UPDATE m SET d = d + 1 WHERE id = 5; DELETE FROM m WHERE id = 51").await;
     stage.halted("partitions of parts.m were truncated").await;
     stage.target("DELETE FROM m WHERE id = 2").await;
     stage.reviewed().await;

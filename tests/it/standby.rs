@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use tokio::process::Child;
 use weir::sandbox::{self, Options, Running, Server};
 
 use crate::harness::{Pair, Weir, execute_in, query_in, until};
@@ -136,6 +137,33 @@ async fn a_failover_that_lost_what_was_applied_halts() {
     run.expect_code(4).expect_phrase("that the source has lost");
 }
 
+/// Broken if of a transaction that wrote to a table while it was joining, and that a standby cannot tell
+/// of, only the rest were carried.
+async fn a_table_joins(stage: &Stage) -> Child {
+    const U: &str = "CREATE TABLE u (id INT PRIMARY KEY)";
+    stage.primary(U).await;
+    execute_in(&stage.pair.target, SPACE, U).await;
+    let joining = stage.pair.source.connect_pg().await.expect("a session");
+    let writing = stage.pair.source.connect_pg().await.expect("a session");
+    let publish = "BEGIN; ALTER PUBLICATION weir_ha_left_right ADD TABLE ha.u";
+    joining.batch_execute(publish).await.expect("publish");
+    writing.batch_execute("BEGIN; INSERT INTO ha.u VALUES (1)").await.expect("write");
+    joining.batch_execute("COMMIT").await.expect("commit");
+    stage.standby_follows().await;
+    let child = stage.weir.spawn(&["run"]);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    writing.batch_execute("INSERT INTO ha.u VALUES (2); COMMIT").await.expect("commit");
+    until("weir sees the rows", SOON, async || {
+        let status = stage.weir.run(&["status"]).await;
+        status.code == 4 && status.stdout.contains("rows that it holds already")
+    })
+    .await;
+    execute_in(&stage.pair.target, SPACE, "INSERT INTO u VALUES (1), (2)").await;
+    stage.weir.run(&["resume", "left:right", "--schema-reviewed"]).await.expect_code(0);
+    stage.primary("INSERT INTO t VALUES (4, 'joined')").await;
+    child
+}
+
 /// Broken if a link could not read from a standby, waited for ever or without a word for its slot, or
 /// lost or refused what comes after the promotion of that standby.
 #[tokio::test]
@@ -160,6 +188,11 @@ async fn a_standby_is_read_before_and_after_its_promotion() {
     // A row that the target lacks is read again beside the stream.
     execute_in(&stage.pair.target, SPACE, "DELETE FROM t WHERE id = 1").await;
     stage.primary("UPDATE t SET v = 'again' WHERE id = 1").await;
+    stage.arrive("1 5").await;
+    child.kill().await.expect("stopped");
+    let mut child = a_table_joins(&stage).await;
+    stage.arrive("1 4 5").await;
+    stage.primary("DELETE FROM t WHERE id = 4").await;
     stage.arrive("1 5").await;
     stage.standby.execute("SELECT pg_promote()").await.expect("promote");
     stage.promoted("INSERT INTO t VALUES (6, 'c')").await;

@@ -14,6 +14,7 @@ SELECT current_setting('wal_level') AS wal_level, pg_is_in_recovery() AS standby
        current_setting('hot_standby_feedback')::bool AS feedback,
        current_setting('primary_slot_name', true) <> '' AS has_slot,
        pg_size_bytes(current_setting('logical_decoding_work_mem')) AS memory,
+       current_setting('track_commit_timestamp')::bool AS dated,
        current_setting('fsync')::bool AS fsync,
        current_setting('server_encoding') AS encoding, quote_ident(current_user) AS role,
        (SELECT min(p.oid::regprocedure::text) FROM pg_proc p
@@ -55,6 +56,14 @@ pub(super) async fn settings(probe: &Probe<'_>) -> Result<Vec<Finding>> {
             let message = "fsync is off: after a crash of its machine the source can lack what \
                            weir has carried";
             find(false, Kind::Setting, message, probe.managed.set("fsync", "on", false));
+        }
+        let mut tables = probe.preflight.tables.iter();
+        if !row.get::<_, bool>("dated") && tables.any(|table| !table.partitions.is_empty()) {
+            let message = "track_commit_timestamp is off: rows that a partition brings along are \
+                           overlooked where a savepoint wrote them in the transaction that made and \
+                           attached it, or another one while that transaction was open";
+            let change = probe.managed.set("track_commit_timestamp", "on", true);
+            find(false, Kind::Setting, message, change);
         }
         if let (Some(_), Some(function)) =
             (probe.preflight.database.heartbeat, row.get::<_, Option<&str>>("no_message"))
