@@ -14,7 +14,7 @@ use crate::link::hosts;
 use crate::link::ports::{End, LinkContext, Room};
 use crate::model::{Table, Witness};
 use crate::plan::explain::digest_of;
-use crate::plan::{self, Finding, LinkPlan, Wanted};
+use crate::plan::{self, Finding, LinkPlan};
 use crate::rooms::room;
 
 /// Loads the configuration; every problem at once becomes one error of kind `Configuration`.
@@ -139,14 +139,8 @@ impl<'a> Ends<'a> {
 
     /// A plan of no table, for what is not about tables.
     pub(super) fn no_tables(&self) -> LinkPlan {
-        LinkPlan {
-            link: self.link().clone(),
-            source_dialect: self.source.dialect,
-            target_dialect: self.target.dialect,
-            tables: Vec::new(),
-            wanted: Wanted::default(),
-            overlap: Vec::new(),
-        }
+        let dialects = [self.source.dialect, self.target.dialect];
+        LinkPlan::of_no_table(self.link().clone(), dialects)
     }
 
     /// Compiles the plan.

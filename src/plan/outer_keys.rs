@@ -121,7 +121,7 @@ mod tests {
         assert!(told(&[key("a", "b", Rule::Cascade), key("x", "y", Rule::Cascade)]).is_empty());
         assert!(told(&[key("x", "a", Rule::Refuse)]).is_empty());
         let cascading = key("x", "a", Rule::Cascade);
-        let found = told(&[cascading.clone()]);
+        let found = told(std::slice::from_ref(&cascading));
         assert!(
             found[0].starts_with("table s.a: foreign key k of s.x, which the link does not write")
         );

@@ -60,7 +60,6 @@ pub fn plan(
     }
     let crosses = |table: &TableName| chosen.iter().any(|chosen| chosen.source == *table);
     cascades::check(&tables, (source_dialect, target_dialect), crosses, &mut findings);
-    tangles::check(&tables, target_dialect, &mut findings);
     if findings.iter().any(|finding| finding.fatal) {
         return Err(findings);
     }
@@ -69,6 +68,7 @@ pub fn plan(
         table.acting = cascades::acting(table, target_tables, target_dialect);
     }
     let mut remarks = cascades::unlike(&tables, (source_dialect, target_dialect));
+    remarks.extend(tangles::left_undone(&tables, target_dialect));
     remarks.extend(tangles::remarks(&tables, source_dialect));
     remarks.extend(tables.iter().filter_map(moved_rows));
     let tables: Vec<_> = tables.into_iter().map(Arc::new).collect();

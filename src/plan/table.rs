@@ -32,8 +32,15 @@ pub struct LinkPlan {
 impl LinkPlan {
     /// The plan of a link of which no table is known: enough to look at its source's log.
     pub fn of_no_table(link: LinkName, [source_dialect, target_dialect]: [Dialect; 2]) -> LinkPlan {
-        let (tables, wanted, overlap) = (Vec::new(), Wanted::default(), Vec::new());
-        LinkPlan { link, source_dialect, target_dialect, tables, wanted, overlap }
+        LinkPlan {
+            link,
+            source_dialect,
+            target_dialect,
+            tables: Vec::new(),
+            wanted: Wanted::default(),
+            overlap: Vec::new(),
+            remarks: Vec::new(),
+        }
     }
 }
 

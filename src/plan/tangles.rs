@@ -44,8 +44,9 @@ fn tangled<'a>(tables: &[&'a Table], dialect: Dialect) -> BTreeSet<&'a TableName
     found
 }
 
-/// A finding for each table below which the target does not do what the source's keys did unseen.
-pub(crate) fn check(tables: &[TablePlan], target: Dialect, findings: &mut Vec<Finding>) {
+/// A warning for each table below which the target does not do what the source's keys did unseen.
+pub(crate) fn left_undone(tables: &[TablePlan], target: Dialect) -> Vec<Finding> {
+    let mut findings = Vec::new();
     let targets: Vec<&Table> = tables.iter().map(|table| &table.target).collect();
     let tangled = tangled(&targets, target);
     let unseen =
@@ -55,7 +56,7 @@ pub(crate) fn check(tables: &[TablePlan], target: Dialect, findings: &mut Vec<Fi
         let mut children = tables.iter().flat_map(|child| &child.source.foreign_keys);
         if children.any(|key| unseen(parent, key)) {
             findings.push(Finding {
-                fatal: true,
+                fatal: false,
                 kind: Kind::Mapping,
                 subject: format!("{parent} -> {}", table.target.name),
                 message:
@@ -64,13 +65,14 @@ pub(crate) fn check(tables: &[TablePlan], target: Dialect, findings: &mut Vec<Fi
                           several ways"
                         .to_owned(),
                 hint:
-                    "start the target with innodb_native_foreign_keys = ON; or exclude what refers \
-                       to the table"
+                    "start the target with innodb_native_foreign_keys = ON; or neither delete rows \
+                       of the table nor change their keys while others refer to them"
                         .to_owned(),
                 mend: Vec::new(),
             });
         }
     }
+    findings
 }
 
 /// A warning for each table below which keys of the target do what the source's leave undone.

@@ -26,7 +26,7 @@ impl Stage {
         let dated = Options::default().set("track_commit_timestamp", "on");
         let source = sandbox::require(source, dated).await.expect("source server")?;
         let target = sandbox::require(target, Options::default()).await.expect("target server")?;
-        let pair = Pair { source, target };
+        let pair = Pair::of(source, target).await;
         pair.create_space(SPACE).await;
         execute_in(&pair.source, SPACE, M).await;
         let weir = Weir::new(&pair, SPACE, SPACE, "truncate = \"apply\"\n");

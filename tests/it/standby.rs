@@ -142,7 +142,9 @@ async fn a_failover_that_lost_what_was_applied_halts() {
 async fn a_table_joins(stage: &Stage) -> Child {
     const U: &str = "CREATE TABLE u (id INT PRIMARY KEY)";
     stage.primary(U).await;
-    execute_in(&stage.pair.target, SPACE, U).await;
+    stage.primary("GRANT SELECT ON u TO weir_reader").await;
+    let rights = "GRANT SELECT, INSERT, UPDATE, DELETE ON ha.u TO weir_writer";
+    execute_in(&stage.pair.target, SPACE, &format!("{U}; {rights}")).await;
     let joining = stage.pair.source.connect_pg().await.expect("a session");
     let writing = stage.pair.source.connect_pg().await.expect("a session");
     let publish = "BEGIN; ALTER PUBLICATION weir_ha_left_right ADD TABLE ha.u";

@@ -21,7 +21,7 @@ use crate::error::{Error, Kind, Result};
 use crate::link::hosts;
 use crate::link::ports::{End, Finding, Room};
 use crate::model::TableName;
-use crate::plan::{LinkPlan, Selection, Wanted};
+use crate::plan::Selection;
 use crate::rooms::room;
 use file::{Head, Written};
 use propose::{Proposal, Rows};
@@ -203,15 +203,7 @@ async fn findings(config: &Config, link: &LinkName, catalogs: &Catalogs) -> Resu
         Ok(plan) => plan,
         Err(refusals) => {
             findings.extend(refusals);
-            LinkPlan {
-                link: link.clone(),
-                source_dialect: ends.source.dialect,
-                target_dialect: ends.target.dialect,
-                tables: Vec::new(),
-                wanted: Wanted::default(),
-                overlap: Vec::new(),
-                remarks: Vec::new(),
-            }
+            ends.no_tables()
         }
     };
     findings.extend(check::preflight(&ends, &plan, true).await);
