@@ -43,6 +43,8 @@ pub(crate) struct Assembler {
     by_name: HashMap<TableName, usize>,
     members: Members,
     relations: HashMap<u32, Known>,
+    /// Described by a transaction that `members` could not tell of.
+    unsettled: Vec<(u32, TableName)>,
     types: HashMap<u32, TypeName>,
     reviewed_until: Option<Lsn>,
     /// What a person was told and has reviewed.
@@ -88,6 +90,7 @@ impl Assembler {
             by_name,
             members,
             relations: HashMap::new(),
+            unsettled: Vec::new(),
             types: HashMap::new(),
             reviewed_until,
             reviewed_halts: Vec::new(),
@@ -99,6 +102,21 @@ impl Assembler {
     /// Lets what these texts of halts name pass, up to where a person has reviewed the log.
     pub(crate) fn settle(&mut self, reviewed_halts: Vec<String>) {
         self.reviewed_halts = reviewed_halts;
+    }
+
+    /// Whether the catalog must be asked, for [`Assembler::renew`], before the next message.
+    pub(crate) fn is_unsettled(&self) -> bool {
+        !self.unsettled.is_empty()
+    }
+
+    /// Judges what was described by what the catalog says `now`.
+    pub(crate) fn renew(&mut self, now: Members) -> Result<()> {
+        self.members.renew(now)?;
+        for (oid, name) in std::mem::take(&mut self.unsettled) {
+            let known = self.unplanned(oid, name);
+            self.relations.insert(oid, known);
+        }
+        Ok(())
     }
 
     /// Whether a transaction has begun and not ended.
@@ -200,12 +218,13 @@ impl Assembler {
         let by_oid = self.members.planned.get(&relation.oid).copied();
         let table = by_name.or(by_oid);
         let known = match table.and_then(|table| Some((table, self.plan.tables.get(table)?))) {
-            None => match self.members.other(relation.oid) {
-                _ if is_hidden(relation.schema) => Known::Skipped,
-                Other::Stranger => Known::Stranger(relation.oid, name),
-                Other::Table if self.plan.wanted.wants(&name) => Known::Wanted(name),
-                Other::Table | Other::Partition => Known::Skipped,
-            },
+            None => {
+                let settled = |open: Transaction| self.members.is_settled(open.xid, open.final_lsn);
+                if !is_hidden(&name.schema) && !self.open.is_some_and(settled) {
+                    self.unsettled.push((relation.oid, name.clone()));
+                }
+                self.unplanned(relation.oid, name)
+            }
             Some((table, plan)) => {
                 let partition = self.members.is_partition(relation.oid, table);
                 let mut layout = layout(relation, plan, &self.types, partition);
@@ -214,6 +233,16 @@ impl Assembler {
             }
         };
         self.relations.insert(relation.oid, known);
+    }
+
+    /// What a relation is that is no planned table's.
+    fn unplanned(&self, oid: u32, name: TableName) -> Known {
+        match self.members.other(oid) {
+            _ if is_hidden(&name.schema) => Known::Skipped,
+            Other::Stranger => Known::Stranger(oid, name),
+            Other::Table if self.plan.wanted.wants(&name) => Known::Wanted(name),
+            Other::Table | Other::Partition => Known::Skipped,
+        }
     }
 
     /// Why a relation that goes by the planned table's name is another one. `by_oid` is what the

@@ -10,12 +10,14 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::poll;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::assemble::Assembler;
+use super::members::Catalog;
 use super::pgoutput::StreamCommit;
 use super::source::lsn;
 use super::spool::{Replay, Spool, Taken};
@@ -80,6 +82,7 @@ type Sending = Pin<Box<dyn Future<Output = Result<(), Closed>> + Send>>;
 pub(super) struct Follow {
     replication: Replication,
     assembler: Assembler,
+    catalog: Catalog,
     progress: Progress,
     pace: Pace,
     /// Open transactions, if the server was asked for them.
@@ -138,6 +141,7 @@ impl Follow {
     pub(super) fn new(
         replication: Replication,
         assembler: Assembler,
+        catalog: Catalog,
         spool: Option<Spool>,
         pace: Pace,
         resume: Resume,
@@ -147,6 +151,7 @@ impl Follow {
         Follow {
             replication,
             assembler,
+            catalog,
             progress,
             pace,
             spool,
@@ -225,7 +230,7 @@ impl Follow {
                     };
                     match taken {
                         Taken::Pass => {
-                            let Some(part) = self.assembler.push(&payload)? else { continue };
+                            let Some(part) = self.assemble(&payload).await? else { continue };
                             if let Some(ended) = self.take(part).await? {
                                 return Ok(Some(ended));
                             }
@@ -250,12 +255,21 @@ impl Follow {
         Ok(None)
     }
 
+    /// Takes one message, and looks at the catalog where that could not tell of what it describes.
+    async fn assemble(&mut self, payload: &Bytes) -> Result<Option<Part>> {
+        let part = self.assembler.push(payload)?;
+        if self.assembler.is_unsettled() {
+            self.assembler.renew(self.catalog.look().await?)?;
+        }
+        Ok(part)
+    }
+
     /// Hands on a piece of the transaction from the spool.
     async fn advance_replay(&mut self) -> Result<Option<Ended>> {
         for _ in 0..REPLAY_STEP {
             let Some((commit, replay)) = &mut self.replay else { break };
             let part = match replay.next().await? {
-                Some(payload) => self.assembler.push(&payload)?,
+                Some(payload) => self.assemble(&payload).await?,
                 None => {
                     let StreamCommit { commit_lsn, end_lsn, time_us, .. } = *commit;
                     self.replay = None;

@@ -2,19 +2,30 @@
 //!
 //! The log names the partition that holds a row, never the table it is a partition of, so this is
 //! asked of the catalog, and what was known of partitions that are gone is added by [`Members::recall`].
-//! A relation that none of this knows is not passed over: it may be a partition made since.
+//! A relation that none of this knows is not passed over: it may be a partition made since. What the
+//! catalog says of a table is good for the transactions that it could see: a later one may have made it
+//! a partition, so the catalog is asked once more where such a one describes it. The server describes a
+//! relation anew after whatever makes it another one.
 //! Source: PostgreSQL manual, "pg_inherits", "pg_publication_tables"; `pgoutput_change`.
 
 use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
 
 use hashbrown::{HashMap, HashSet};
 use tokio_postgres::Client;
 
 use super::failure::classify;
-use crate::config::DroppedPartitions;
+use super::scan::marks::{Log, Marks};
+use super::session;
+use crate::config::{Database, DroppedPartitions};
 use crate::error::{Error, Kind, Result};
 use crate::model::TableName;
 use crate::plan::LinkPlan;
+use crate::position::Lsn;
+
+/// Longest look at the catalog while the stream waits for it.
+const LOOK_MAX: Duration = Duration::from_secs(30);
 
 /// What relations of the log are, by object id.
 #[derive(Debug, Default)]
@@ -30,6 +41,30 @@ pub(crate) struct Members {
     /// Tables outside the publication, which it may have held before. Not asked for where a partition
     /// that came and went may not be passed over, since it is one of these once it is detached.
     apart: HashSet<u32>,
+    /// What the catalog could tell of.
+    seen: Option<Marks>,
+}
+
+/// Where it is asked once more.
+#[derive(Debug)]
+pub(super) struct Catalog {
+    pub(super) database: Database,
+    pub(super) application_name: String,
+    pub(super) publication: String,
+    pub(super) plan: Arc<LinkPlan>,
+}
+
+impl Catalog {
+    /// Reads them as they are now.
+    pub(super) async fn look(&self) -> Result<Members> {
+        let looked = async {
+            let session = session::connect(&self.database, &self.application_name).await?;
+            read(&session, &self.publication, &self.plan).await
+        };
+        tokio::time::timeout(LOOK_MAX, looked).await.map_err(|elapsed| {
+            Error::new(Kind::Timeout, "look up the planned tables").caused_by(elapsed)
+        })?
+    }
 }
 
 /// What a relation is that is no planned table.
@@ -83,13 +118,14 @@ const APART: &str = "
 SELECT oid FROM pg_class WHERE relkind = 'r' AND relpersistence = 'p' AND NOT relispartition
   AND oid >= 16384";
 
-/// Reads them as they are now.
+/// Reads them as they are now, all at one moment.
 pub(super) async fn read(session: &Client, publication: &str, plan: &LinkPlan) -> Result<Members> {
     let failed = |error| classify(error, "look up the planned tables");
     let names = plan.tables.iter().map(|table| &table.source.name);
     let (schemas, tables): (Vec<&str>, Vec<&str>) =
         names.map(|name| (name.schema.as_str(), name.table.as_str())).unzip();
-    let mut members = Members::default();
+    let marks = Log::of(session).await?.open_snapshot(session).await?;
+    let mut members = Members { seen: Some(marks), ..Members::default() };
     let mut holders = Vec::new();
     for row in session.query(PLANNED, &[&schemas, &tables]).await.map_err(failed)? {
         let position = usize::try_from(row.get::<_, i32>(0)).unwrap_or_default();
@@ -117,6 +153,7 @@ pub(super) async fn read(session: &Client, publication: &str, plan: &LinkPlan) -
         let rows = session.query(APART, &[]).await.map_err(failed)?;
         members.apart = rows.iter().map(|row| row.get(0)).collect();
     }
+    session.simple_query("COMMIT").await.map_err(failed)?;
     Ok(members)
 }
 
@@ -158,8 +195,30 @@ impl Members {
         }
     }
 
+    /// Whether what the catalog says of a relation that is not planned is good for transaction `xid`,
+    /// whose commit record begins at `commit`.
+    pub(super) fn is_settled(&self, xid: u32, commit: Lsn) -> bool {
+        self.partitions.is_empty() || self.seen.as_ref().is_some_and(|seen| seen.see(xid, commit))
+    }
+
+    /// Takes what the catalog says `now` of relations that are not planned.
+    ///
+    /// # Errors
+    /// One that became a partition of a planned table is for the next attempt.
+    pub(super) fn renew(&mut self, now: Members) -> Result<()> {
+        if now.planned.keys().any(|relation| !self.planned.contains_key(relation)) {
+            let context = "partitions came to the planned tables; connecting anew";
+            return Err(Error::new(Kind::Unavailable, context));
+        }
+        let Members { others, apart, seen, .. } = now;
+        (self.others, self.apart, self.seen) = (others, apart, seen);
+        Ok(())
+    }
+
     fn knows(&self, relation: u32) -> bool {
-        self.planned.contains_key(&relation) || self.others.contains_key(&relation)
+        self.planned.contains_key(&relation)
+            || self.others.contains_key(&relation)
+            || self.apart.contains(&relation)
     }
 }
 
@@ -194,6 +253,15 @@ pub(super) async fn explain(
 /// The relation that an error is about, if it is one of [`unknown`].
 pub(super) fn stranger(error: &Error) -> Option<&Stranger> {
     std::error::Error::source(error).and_then(|cause| cause.downcast_ref())
+}
+
+#[cfg(test)]
+impl Members {
+    /// Tables of a publication that are no partitions.
+    pub(super) fn other_tables(tables: &[u32]) -> Members {
+        let others = tables.iter().map(|table| (*table, false)).collect();
+        Members { others, ..Members::default() }
+    }
 }
 
 #[cfg(test)]

@@ -2,24 +2,21 @@
 //!
 //! Rows come by the simple query protocol, so their text is made by the same output functions
 //! under the same settings as in the log, and goes through the same decoder. Writes nothing, but for
-//! heartbeats where they are configured, and waits for no lock longer than [`LOCK_TIMEOUT`].
-//!
-//! Marks of [`Scan::read_rows`] (correctness.md 8): `low` is the end of the log before the snapshot
-//! was taken. A transaction that committed at or before `low` is visible in the rows *unless* it
-//! is in `in_progress`: its commit record is in the log, but it was not yet finished for the
-//! snapshot, for instance because it waits for a synchronous standby. So `low` may be used only
-//! together with `in_progress`. Nothing that commits after `high` is visible.
+//! heartbeats where they are configured, and waits for no lock longer than [`LOCK_TIMEOUT`]. `marks`
+//! tells where a snapshot lies in the log.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio_postgres::types::{ToSql, Type as Builtin};
-use tokio_postgres::{SimpleQueryMessage, SimpleQueryRow};
+use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
 
 mod heartbeat;
+pub(super) mod marks;
 
 use self::heartbeat::Heartbeat;
+use self::marks::{Log, Marks, lsn_in};
 use super::decode::decode;
 use super::encode::{Place, Single};
 use super::failure::classify;
@@ -46,22 +43,6 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(90);
 /// Keys per statement at most.
 const KEYS_MAX: usize = 500;
 
-/// The end of the log before the snapshot, and who holds a transaction id. Everybody who has one
-/// holds the lock on it until after he is visible.
-const BEFORE: &str = "SELECT pg_current_wal_insert_lsn();
-     SELECT transactionid FROM pg_locks
-     WHERE locktype = 'transactionid' AND mode = 'ExclusiveLock' AND granted";
-const OPEN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
-     SELECT pg_current_snapshot(); SELECT pg_current_wal_insert_lsn()";
-/// The same on a standby. What was replayed before the snapshot is visible in it, and who is in
-/// progress it cannot tell (correctness.md 8, k). The record that is being replayed may be visible
-/// before it counts as replayed, so the upper mark is what was received.
-const BEFORE_ON_STANDBY: &str = "SELECT pg_last_wal_replay_lsn()";
-const OPEN_ON_STANDBY: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
-     SELECT pg_current_snapshot();
-     SELECT greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn());
-     SELECT pg_is_in_recovery()";
-
 /// A side reader of a PostgreSQL server. Reconnects after an error, to the same cluster.
 #[derive(Debug)]
 pub(crate) struct PostgresScan {
@@ -71,24 +52,9 @@ pub(crate) struct PostgresScan {
     session: Option<Session>,
     /// The cluster's system identifier, once connected.
     system: Option<String>,
-    /// Whether the server was a standby when the session began.
-    standby: bool,
-    log: LogSizes,
+    /// The server's log, as it was when the session began.
+    log: Log,
     heartbeat: Heartbeat,
-}
-
-/// Sizes of the log's files, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct LogSizes {
-    page: u64,
-    segment: u64,
-}
-
-/// What a snapshot sees, as [`Scanned`] has it.
-struct Marks {
-    low: Lsn,
-    high: Lsn,
-    in_progress: Vec<u32>,
 }
 
 /// Connects.
@@ -97,12 +63,10 @@ pub async fn open(
     database: &Database,
     plan: Arc<LinkPlan>,
 ) -> Result<Box<dyn Scan>> {
-    let log = LogSizes { page: 8 << 10, segment: 16 << 20 };
     let (context, database) = (context.clone(), database.clone());
     let heartbeat = Heartbeat::new(database.heartbeat);
-    let (session, system, standby) = (None, None, false);
-    let mut scan =
-        PostgresScan { context, database, plan, session, system, standby, log, heartbeat };
+    let (session, system, log) = (None, None, Log::default());
+    let mut scan = PostgresScan { context, database, plan, session, system, log, heartbeat };
     scan.session().await?;
     Ok(Box::new(scan))
 }
@@ -116,54 +80,22 @@ impl PostgresScan {
         let session = session::connect(&self.database, &self.context.application_name()).await?;
         let settings = format!(
             "SET lock_timeout = '{LOCK_TIMEOUT}'; SET statement_timeout = '{STATEMENT_TIMEOUT}';
-             SELECT setting FROM pg_settings WHERE name = 'wal_block_size';
-             SELECT setting FROM pg_settings WHERE name = 'wal_segment_size';
-             SELECT pg_is_in_recovery();
              SELECT system_identifier FROM pg_control_system()"
         );
         let rows = simple(&session, &settings).await?;
-        let cell = |at: usize| rows.get(at).and_then(|row| row.get(0));
-        let size = |at: usize| -> Result<u64> {
-            let text = cell(at).and_then(|text| text.parse().ok());
-            text.filter(|size| *size > 0).ok_or_else(unexpected)
-        };
-        let system = cell(3).ok_or_else(unexpected)?;
+        let system = rows.first().and_then(|row| row.get(0)).ok_or_else(unexpected)?;
         let was = self.system.get_or_insert_with(|| system.to_owned());
         require_same(&self.database.name, was, system)?;
-        self.standby = cell(2) == Some("t");
-        self.log = LogSizes { page: size(0)?, segment: size(1)? };
+        self.log = Log::of(&session).await?;
         Ok(session)
     }
 
     async fn insert_lsn(&mut self) -> Result<Lsn> {
         let session = self.session().await?;
         let rows = simple(&session, &format!("SELECT {}", slot::END)).await?;
-        let at = cell_lsn(rows.first(), self.log)?;
+        let at = lsn_in(rows.first(), self.log)?;
         self.session = Some(session);
         Ok(at)
-    }
-
-    /// Begins a transaction that sees one snapshot, and returns its marks.
-    async fn begin(&self, session: &Session) -> Result<Marks> {
-        let (before, open) = match self.standby {
-            true => (BEFORE_ON_STANDBY, OPEN_ON_STANDBY),
-            false => (BEFORE, OPEN),
-        };
-        let before = simple(session, before).await?;
-        let low = cell_lsn(before.first(), self.log)?;
-        let holders = before.iter().skip(1).filter_map(|row| row.get(0)?.parse().ok());
-        let opened = simple(session, open).await?;
-        let snapshot = opened.first().and_then(|row| row.get(0)).ok_or_else(unexpected)?;
-        let promoted = opened.get(2).and_then(|row| row.get(0)) == Some("f");
-        let in_progress = match self.standby {
-            true if promoted => {
-                return Err(Error::new(Kind::Unavailable, "the source was promoted meanwhile"));
-            }
-            true => Vec::new(),
-            false => in_progress(snapshot, holders).ok_or_else(unexpected)?,
-        };
-        let high = cell_lsn(opened.get(1), self.log)?;
-        Ok(Marks { low, high, in_progress })
     }
 
     async fn read_retention(&mut self) -> Result<Retention> {
@@ -199,7 +131,7 @@ impl PostgresScan {
 
     async fn read_unfinished(&mut self) -> Result<Vec<u32>> {
         let session = self.session().await?;
-        let marks = self.begin(&session).await?;
+        let marks = self.log.open_snapshot(&session).await?;
         simple(&session, "COMMIT").await?;
         self.session = Some(session);
         Ok(marks.in_progress)
@@ -211,7 +143,7 @@ impl PostgresScan {
         const HORIZON: &str = "SELECT oldest, oldest::text::int8 + age(oldest::xid)
              FROM pg_current_snapshot() AS s, pg_snapshot_xmin(s) AS oldest";
         let session = self.session().await?;
-        if !self.standby {
+        if !self.log.standby {
             self.session = Some(session);
             return Ok(None);
         }
@@ -224,7 +156,7 @@ impl PostgresScan {
 
     async fn read(&mut self, table: &TablePlan, keys: &[Row]) -> Result<Scanned> {
         let session = self.session().await?;
-        let Marks { low, high, in_progress } = self.begin(&session).await?;
+        let Marks { low, high, in_progress } = self.log.open_snapshot(&session).await?;
         let mut rows = vec![None; keys.len()];
         for (chunk, slots) in keys.chunks(KEYS_MAX).zip(rows.chunks_mut(KEYS_MAX)) {
             for row in simple(&session, &select(table, chunk)?).await? {
@@ -281,7 +213,7 @@ impl Scan for PostgresScan {
     fn promoted(&mut self) -> Pending<'_, bool> {
         Box::pin(async {
             // A session that begins now may be another server's.
-            if !self.standby || self.session.is_none() {
+            if !self.log.standby || self.session.is_none() {
                 return Ok(false);
             }
             let session = self.session().await?;
@@ -327,7 +259,7 @@ async fn in_time<T>(answer: impl Future<Output = T>) -> Result<T> {
 }
 
 /// Runs statements and returns the rows of all of them.
-async fn simple(session: &Session, sql: &str) -> Result<Vec<SimpleQueryRow>> {
+async fn simple(session: &Client, sql: &str) -> Result<Vec<SimpleQueryRow>> {
     let answer = in_time(session.simple_query(sql)).await?;
     let messages = answer.map_err(|error| classify(error, "read the source"))?;
     let rows = messages.into_iter().filter_map(|message| match message {
@@ -339,43 +271,6 @@ async fn simple(session: &Session, sql: &str) -> Result<Vec<SimpleQueryRow>> {
 
 fn unexpected() -> Error {
     Error::new(Kind::Malformed, "an answer of the source that was not expected")
-}
-
-fn cell_lsn(row: Option<&SimpleQueryRow>, log: LogSizes) -> Result<Lsn> {
-    let text = row.and_then(|row| row.get(0)).ok_or_else(unexpected)?;
-    text.parse().map(|at| log.end_of_record(at)).map_err(|_| unexpected())
-}
-
-impl LogSizes {
-    /// Where the last record ended. The insert position skips the header of a fresh page, while
-    /// the walsender reports the page's start when nothing has been written on it; without this
-    /// a link that has everything would seem 24 or 40 bytes behind for ever.
-    fn end_of_record(self, at: Lsn) -> Lsn {
-        const PAGE_HEADER: u64 = 24;
-        const SEGMENT_HEADER: u64 = 40;
-        if at.0 % self.segment == SEGMENT_HEADER {
-            return Lsn(at.0 - SEGMENT_HEADER);
-        }
-        if at.0 % self.page == PAGE_HEADER && at.0 % self.segment != PAGE_HEADER {
-            return Lsn(at.0 - PAGE_HEADER);
-        }
-        at
-    }
-}
-
-/// Transactions not finished for a snapshot `xmin:xmax:xip,…`: its list, and those holders of a
-/// transaction id that it is too old to list. Ids are compared on the circle, as the server does.
-fn in_progress(snapshot: &str, holders: impl Iterator<Item = u32>) -> Option<Vec<u32>> {
-    let mut fields = snapshot.split(':');
-    let (_, xmax, listed) = (fields.next()?, fields.next()?, fields.next()?);
-    let narrow = |xid: &str| xid.parse::<u64>().ok().map(|xid| (xid & 0xFFFF_FFFF) as u32);
-    let xmax = narrow(xmax)?;
-    let listed = listed.split(',').filter(|xid| !xid.is_empty());
-    let mut found = listed.map(narrow).collect::<Option<Vec<u32>>>()?;
-    found.extend(holders.filter(|xid| xid.wrapping_sub(xmax) < 1 << 31));
-    found.sort_unstable();
-    found.dedup();
-    Some(found)
 }
 
 /// `SELECT k.n, t."a", … FROM (VALUES (0, 'x'::text), …) AS k(n, k0) LEFT JOIN t ON t."id" = k.k0`.
@@ -459,36 +354,4 @@ fn read_row(table: &TablePlan, row: &SimpleQueryRow) -> Result<(usize, Option<Ro
         }
     }
     Ok((number, Some(Row::from(values))))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Broken if an idle link never counted as caught up after a record that filled its page.
-    #[test]
-    fn a_fresh_page_is_the_end_of_the_last_record() {
-        let log = LogSizes { page: 8192, segment: 16 << 20 };
-        for (insert, end) in [
-            (8192 + 24, 8192),
-            (8192 + 25, 8192 + 25),
-            (8192, 8192),
-            ((16 << 20) + 40, 16 << 20),
-            ((16 << 20) + 24, (16 << 20) + 24),
-            (3 * 8192 + 40, 3 * 8192 + 40),
-        ] {
-            assert_eq!(log.end_of_record(Lsn(insert)), Lsn(end));
-        }
-    }
-
-    /// Broken if a row were taken as fresh although a streamed transaction is not in it.
-    #[test]
-    fn a_transaction_newer_than_the_snapshot_counts_as_in_progress() {
-        let held = |snapshot, holders: &[u32]| in_progress(snapshot, holders.iter().copied());
-        assert_eq!(held("726:728:726", &[726]), Some(vec![726]));
-        assert_eq!(held("726:726:", &[726, 725]), Some(vec![726]));
-        assert_eq!(held("4294967299:4294967300:4294967299", &[2, 5]), Some(vec![3, 5]));
-        assert_eq!(held("4294967290:4294967295:", &[1]), Some(vec![1]));
-        assert_eq!(held("garbage", &[]), None);
-    }
 }

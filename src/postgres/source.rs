@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::assemble::Assembler;
 use super::catalog;
 use super::follow::{Follow, Outcome, Pace, Progress, Resume};
-use super::members;
+use super::members::{self, Catalog};
 use super::session::{self, Session};
 use super::slot::{self, Server, Slot};
 use super::spool::Spool;
@@ -224,7 +224,13 @@ impl PostgresSource {
         replication.start(&name, &name, resume.from, spool.is_some()).await?;
         let streaming = spool.is_some();
         tracing::debug!(slot = name, from = %resume.from, streaming, "streaming");
-        Ok(Follow::new(replication, assembler, spool, pace, resume))
+        let catalog = Catalog {
+            database: self.database.clone(),
+            application_name: self.context.application_name(),
+            publication: name,
+            plan: Arc::clone(&self.plan),
+        };
+        Ok(Follow::new(replication, assembler, catalog, spool, pace, resume))
     }
 
     /// Reads on where the spool had no room for a transaction: the server keeps open transactions

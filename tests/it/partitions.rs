@@ -13,7 +13,10 @@ const M: &str = "
     CREATE TABLE m (id INT, d INT, v TEXT, PRIMARY KEY (id, d)) PARTITION BY RANGE (d);
     CREATE TABLE m_1 PARTITION OF m FOR VALUES FROM (10) TO (20);
     CREATE TABLE m_2 PARTITION OF m FOR VALUES FROM (20) TO (30) PARTITION BY RANGE (id);
-    CREATE TABLE m_2_low PARTITION OF m_2 FOR VALUES FROM (0) TO (100)";
+    CREATE TABLE m_2_low PARTITION OF m_2 FOR VALUES FROM (0) TO (100);
+    CREATE SCHEMA aside;
+    CREATE TABLE aside.late_1 (LIKE m INCLUDING ALL);
+    CREATE TABLE aside.late_2 (LIKE m INCLUDING ALL)";
 
 /// weir and its servers, with a target of one plain table.
 struct Stage {
@@ -34,6 +37,8 @@ impl Stage {
         let ddl = weir.run(&["ddl"]).await.expect_code(0).stdout;
         execute_in(&pair.target, SPACE, &ddl).await;
         weir.set_up().await;
+        let also = "ALTER PUBLICATION weir_parts_left_right ADD TABLE aside.late_2";
+        execute_in(&pair.source, SPACE, also).await;
         Some(Stage { pair, weir })
     }
 
@@ -78,6 +83,14 @@ async fn come_and_go(source: Server, target: Server) {
     stage.source("INSERT INTO m VALUES (0, 11, 'gone'); TRUNCATE m").await;
     stage.source("INSERT INTO m VALUES (1, 11, 'a'), (2, 22, 'b'), (3, 12, 'c')").await;
     stage.arrive("1:11 2:22 3:12").await;
+    // These were tables of nobody when weir looked, one of them with a place in the log.
+    stage.source("ALTER TABLE m ATTACH PARTITION aside.late_1 FOR VALUES FROM (50) TO (60)").await;
+    stage.source("INSERT INTO m VALUES (16, 55, 'd')").await;
+    stage.arrive("1:11 2:22 3:12 16:55").await;
+    stage.source("ALTER TABLE m ATTACH PARTITION aside.late_2 FOR VALUES FROM (60) TO (70)").await;
+    stage.source("INSERT INTO m VALUES (17, 66, 'e')").await;
+    stage.arrive("1:11 2:22 3:12 16:55 17:66").await;
+    stage.source("DELETE FROM m WHERE id > 15").await;
     stage.source("CREATE TABLE m_3 PARTITION OF m FOR VALUES FROM (30) TO (40)").await;
     stage.source("INSERT INTO m VALUES (4, 33, 'new'); UPDATE m SET d = 31 WHERE id = 3").await;
     stage.source("CREATE TABLE m_2_high PARTITION OF m_2 FOR VALUES FROM (100) TO (200)").await;

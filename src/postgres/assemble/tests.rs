@@ -232,6 +232,33 @@ fn a_review_settles_what_it_was_told() {
     assert_ne!(met(vec![first.clone()]), Some(first));
 }
 
+/// Broken if rows of a table that became a partition after weir had looked at the catalog were taken for
+/// those of a table that nobody wants.
+#[test]
+fn what_the_catalog_could_not_tell_is_asked_again() {
+    let messages = recorded("15");
+    let described = || {
+        let mut assembler = assembler(vec![i()], None);
+        assembler.members.partitions.insert(0, Default::default());
+        let at = messages.iter().position(|message| {
+            assembler.push(message).expect("no rows yet");
+            assembler.is_unsettled()
+        });
+        (assembler, &messages[at.expect("a relation") + 1])
+    };
+    let (mut assembler, rows) = described();
+    let oid = assembler.unsettled[0].0;
+    let mut joined = Members::other_tables(&[]);
+    joined.planned.insert(oid, 0);
+    assert_eq!(assembler.renew(joined).expect_err("anew").kind(), Kind::Unavailable);
+    assembler.renew(Members::other_tables(&[oid])).expect("still a table");
+    assert!(!assembler.is_unsettled());
+    assembler.push(rows).expect("rows of a table that nobody wants");
+    let (mut assembler, rows) = described();
+    assembler.renew(Members::default()).expect("gone");
+    assert!(assembler.push(rows).expect_err("a stranger").to_string().contains("not there"));
+}
+
 /// Broken if a few wanted bytes held a whole buffer that no bound counts, or a large value were
 /// copied without need.
 #[test]

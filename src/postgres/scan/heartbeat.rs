@@ -56,7 +56,7 @@ impl PostgresScan {
             return Ok(());
         }
         let head = self.insert_lsn().await?;
-        if self.standby || head.0.saturating_sub(seen.0) < IDLE_MAX {
+        if self.log.standby || head.0.saturating_sub(seen.0) < IDLE_MAX {
             return Ok(());
         }
         let session = self.session().await?;
