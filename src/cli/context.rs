@@ -33,7 +33,7 @@ pub(super) async fn settled(mut config: Config, links: &[LinkName]) -> Config {
         }
         let end = if writes { End::Target } else { End::Source };
         match hosts::choose(room(database.dialect), database, end).await {
-            Ok(used) => *database = used,
+            Ok(choice) => *database = choice.used,
             Err(error) => {
                 tracing::warn!(
                     database = database.name,

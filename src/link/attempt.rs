@@ -115,6 +115,17 @@ struct Connected {
 /// One attempt, from connecting to its end; `stop` ends it at a commit.
 pub(super) async fn run(link: &Link, orders: &mut Orders, stop: &Shutdown) -> Result<Finish> {
     orders.streamed = false;
+    let [source_at, target_at] = answered("choose the hosts", link.spec.ends.settle()).await?;
+    link.board.update(|status| {
+        status.source_at = source_at;
+        status.target_at = target_at;
+    });
+    let ended = go(link, orders, stop).await;
+    ended.map_err(|error| link.spec.ends.excuse(error))
+}
+
+/// The attempt at the hosts that were chosen for it.
+async fn go(link: &Link, orders: &mut Orders, stop: &Shutdown) -> Result<Finish> {
     let mut ends = connect(link).await?;
     let mut checkpoint = link.checkpoint();
     if orders.until_caught_up && orders.head.is_none() {
@@ -165,11 +176,6 @@ pub(super) async fn run(link: &Link, orders: &mut Orders, stop: &Shutdown) -> Re
 
 async fn connect(link: &Link) -> Result<Connected> {
     let ends = &link.spec.ends;
-    let [source_at, target_at] = answered("choose the hosts", ends.settle()).await?;
-    link.board.update(|status| {
-        status.source_at = source_at;
-        status.target_at = target_at;
-    });
     let plan = answered("describe the tables", ends.plan()).await?;
     let source = answered("open the source", ends.source(Arc::clone(&plan))).await?;
     let mut scan = answered("open the side reader", ends.scan(Arc::clone(&plan))).await?;

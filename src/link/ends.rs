@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::config::Database;
-use crate::error::Result;
-use crate::link::hosts;
+use crate::error::{Error, Result};
+use crate::link::hosts::{self, Choice};
 use crate::link::ports::{End, LinkContext, Pending, Room, Scan, Source, SpoolPlace, Target};
 use crate::model::TableName;
 use crate::plan::LinkPlan;
@@ -17,6 +17,11 @@ pub trait Ends: Send + Sync {
     /// Where they listen, source first.
     fn settle(&self) -> Pending<'_, [String; 2]> {
         Box::pin(async { Ok(Default::default()) })
+    }
+
+    /// What ended an attempt, by the hosts that it was made at.
+    fn excuse(&self, error: Error) -> Error {
+        error
     }
 
     /// Reads both catalogs and compiles the plan.
@@ -56,7 +61,7 @@ pub struct RoomEnds {
     /// Where the source may keep what comes before its commit.
     pub spool: Option<SpoolPlace>,
     /// Source and target at the hosts that are used, once they are chosen.
-    pub used: Mutex<Option<[Database; 2]>>,
+    pub used: Mutex<Option<[Choice; 2]>>,
     /// Longest wait for a lock on the target.
     pub lock_timeout: Duration,
     /// The plan, from the catalogs as they are when it is called.
@@ -66,14 +71,20 @@ pub struct RoomEnds {
 impl RoomEnds {
     /// Source and target at the hosts that are used.
     fn used(&self) -> [Database; 2] {
-        let used = self.used.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        used.unwrap_or_else(|| [self.source.clone(), self.target.clone()])
+        match self.chosen() {
+            Some(chosen) => chosen.map(|choice| choice.used),
+            None => [self.source.clone(), self.target.clone()],
+        }
+    }
+
+    fn chosen(&self) -> Option<[Choice; 2]> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     async fn choose(&self) -> Result<[String; 2]> {
         let source = hosts::choose(self.source_room, &self.source, End::Source).await?;
         let target = hosts::choose(self.target_room, &self.target, End::Target).await?;
-        let at = [source.listens_at(), target.listens_at()];
+        let at = [source.used.listens_at(), target.used.listens_at()];
         *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Some([source, target]);
         Ok(at)
     }
@@ -82,6 +93,13 @@ impl RoomEnds {
 impl Ends for RoomEnds {
     fn settle(&self) -> Pending<'_, [String; 2]> {
         Box::pin(self.choose())
+    }
+
+    fn excuse(&self, error: Error) -> Error {
+        match self.chosen() {
+            Some([source, _]) => source.excuse(error),
+            None => error,
+        }
     }
 
     fn plan(&self) -> Pending<'_, Arc<LinkPlan>> {
@@ -110,15 +128,15 @@ impl Ends for RoomEnds {
     }
 
     fn log(&self) -> Pending<'_, Box<dyn Scan>> {
-        let used = self.used.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let chosen = self.chosen();
         let dialects = [self.source.dialect, self.target.dialect];
         let plan = Arc::new(LinkPlan::of_no_table(self.context.link.clone(), dialects));
         Box::pin(async move {
-            let source = match used {
+            let source = match chosen {
                 Some([source, _]) => source,
                 None => hosts::choose(self.source_room, &self.source, End::Source).await?,
             };
-            self.source_room.open_scan(&self.context, &source, plan).await
+            self.source_room.open_scan(&self.context, &source.used, plan).await
         })
     }
 

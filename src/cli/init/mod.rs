@@ -61,7 +61,7 @@ pub(super) async fn run(global: &Global, args: &InitArgs) -> Result<ExitCode> {
 async fn at_one_host(mut draft: Config, link: &LinkName) -> Result<Config> {
     for database in draft.databases.values_mut() {
         let end = if database.name == link.target { End::Target } else { End::Source };
-        *database = hosts::choose(room(database.dialect), database, end).await?;
+        *database = hosts::choose(room(database.dialect), database, end).await?.used;
     }
     Ok(draft)
 }
