@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use crate::config::{ApplyOptions, LinkName, Start};
 use crate::error::{Error, Kind, Result};
+use crate::link::accepted;
 use crate::link::apply::Finish;
 use crate::link::claims::Claims;
 use crate::link::ends::Ends;
@@ -133,9 +134,16 @@ async fn go(link: &Link, orders: &mut Orders, stop: &Shutdown) -> Result<Finish>
     }
     let witness = answered("read the witness", ends.target.read_witness()).await?;
     let begun = witness.is_some() || checkpoint.progress.is_some();
+    if let Some(witness) = witness.as_ref().filter(|_| checkpoint.knows_nothing()) {
+        recall(link, &mut ends, &mut checkpoint, orders, witness).await?;
+    }
     accept_shapes(link, &mut ends, &mut checkpoint, orders, begun).await?;
     let witness = match witness {
-        Some(witness) => resume(link, &mut ends, &mut checkpoint, orders, witness).await?,
+        Some(witness) => {
+            let witness = resume(link, &mut ends, &mut checkpoint, orders, witness).await?;
+            accepted::keep(ends.target.as_mut(), &witness, &checkpoint).await?;
+            witness
+        }
         None => match decide(facts(link, &ends, None, &checkpoint, "")) {
             Decision::Begin => begin(link, &mut ends, &mut checkpoint).await?,
             Decision::Halt(error) => return Err(error),
@@ -209,7 +217,7 @@ async fn claim(
 
 /// Awaits a step before the stream for at most [`ANSWER_MAX`], so that a server whose connection
 /// is alive but silent is tried anew. The attempt ends with the error, and with it its connections.
-async fn answered<T>(what: &str, step: impl Future<Output = Result<T>>) -> Result<T> {
+pub(super) async fn answered<T>(what: &str, step: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::time::timeout(ANSWER_MAX, step).await.unwrap_or_else(|_| {
         let seconds = ANSWER_MAX.as_secs();
         Err(Error::new(Kind::Timeout, format!("{what}: no answer within {seconds} s")))
@@ -306,6 +314,27 @@ async fn refuse_strays(ends: &mut Connected, checkpoint: &Checkpoint) -> Result<
         }
     }
     Ok(())
+}
+
+/// Where the state directory knows nothing of a link that goes on, the target may.
+async fn recall(
+    link: &Link,
+    ends: &mut Connected,
+    checkpoint: &mut Checkpoint,
+    orders: &Orders,
+    witness: &Witness,
+) -> Result<()> {
+    let installation = link.ledger.installation();
+    if let Decision::Halt(error) =
+        decide(facts(link, ends, Some(witness), checkpoint, &installation))
+    {
+        return Err(error);
+    }
+    let recalled = accepted::recall(ends.target.as_mut(), checkpoint);
+    match answered("recall the tables", recalled).await {
+        Err(unknown) if unknown.kind() == Kind::TableGap && orders.schema_reviewed => Ok(()),
+        recalled => recalled,
+    }
 }
 
 fn facts<'a>(
@@ -423,6 +452,7 @@ async fn begin(link: &Link, ends: &mut Connected, checkpoint: &mut Checkpoint) -
         source_identity: ends.source.identity().to_owned(),
         target_identity: ends.target.identity().to_owned(),
     };
+    accepted::keep(ends.target.as_mut(), &witness, checkpoint).await?;
     ends.target.create_witness(&witness).await?;
     tracing::info!(link = %link.name(), position = %witness.position, "the link starts from now");
     Ok(witness)

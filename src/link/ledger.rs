@@ -55,6 +55,11 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
+    /// Whether neither the link has run with it, nor a person has reviewed the link's tables.
+    pub fn knows_nothing(&self) -> bool {
+        self.progress.is_none() && self.shapes.is_empty() && self.reviewed_until.is_none()
+    }
+
     /// A person has reviewed the tables as they are at the log's end `head`, and why the link halted.
     pub fn review(&mut self, head: Position) {
         self.reviewed_until = Some(head);

@@ -1,6 +1,7 @@
 //! A link: one direction from a source database to a target database. `ports` is what it needs of
 //! the rooms and the state; the rest runs it.
 
+mod accepted;
 mod apply;
 mod attempt;
 pub mod backoff;

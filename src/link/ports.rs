@@ -446,6 +446,12 @@ pub trait Target: Send {
     /// is stored now, in a transaction of its own. An error as of [`Target::apply`].
     fn move_witness<'a>(&'a mut self, witness: &'a Witness) -> Pending<'a, ()>;
 
+    /// What [`Target::accept`] wrote last for the link, if anything.
+    fn accepted(&mut self) -> Pending<'_, Option<String>>;
+
+    /// Keeps what was accepted of the tables beside the link's witness, in a transaction of its own.
+    fn accept<'a>(&'a mut self, witness: &'a Witness, text: &'a str) -> Pending<'a, ()>;
+
     /// Executes a slice. If the compare-and-swap does not hit exactly one row the error is of kind
     /// `Witness` and the transaction is rolled back. An error of kind `Constraint` or `Value`
     /// undoes this slice only (to a savepoint, or wholly where the slice opened the transaction);

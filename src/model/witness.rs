@@ -10,7 +10,7 @@ pub struct Witness {
     pub name: String,
     /// The link, `source:target`.
     pub link: String,
-    /// Part of a parallel apply; 0.
+    /// Part of a parallel apply; 0. Row 1 beside it holds what was accepted of the tables (`link::accepted`).
     pub part: u32,
     /// Random id of this installation (32 hex digits), kept in the state directory too.
     pub installation: String,

@@ -448,6 +448,13 @@ pub(crate) mod own {
     pub(crate) const CREATE: &str = "INSERT INTO `weir`.`witness` (`name`,`link`,`part`,\
         `installation`,`seq`,`position`,`restart`,`hops`,`pending`,`source_identity`,\
         `target_identity`,`updated_at`) VALUES (?,?,?,?,?,?,?,?,?,?,?,UTC_TIMESTAMP(6))";
+    /// What was accepted of a link's tables: a row of its own, which no batch touches.
+    pub(crate) const ACCEPTED: &str = "SELECT `pending` FROM `weir`.`witness` \
+        WHERE `name`=? AND `link`=? AND `part`=1";
+    /// Writes it.
+    pub(crate) const ACCEPT: &str = "REPLACE INTO `weir`.`witness` (`name`,`link`,`part`,\
+        `installation`,`seq`,`position`,`restart`,`hops`,`pending`,`source_identity`,\
+        `target_identity`,`updated_at`) VALUES (?,?,1,?,0,?,NULL,0,?,?,?,UTC_TIMESTAMP(6))";
     /// Notes a key whose row was not found.
     pub(crate) const NOTE: &str = "INSERT INTO `weir`.`missed` \
         (`name`,`link`,`table_name`,`key_values`,`reason`,`noted_at`) \

@@ -113,6 +113,14 @@ impl Target for MysqlTarget {
         Box::pin(witness::succeed(self.writer.session(), witness))
     }
 
+    fn accepted(&mut self) -> Pending<'_, Option<String>> {
+        Box::pin(witness::accepted(self.writer.session(), &self.name, &self.link))
+    }
+
+    fn accept<'a>(&'a mut self, witness: &'a Witness, text: &'a str) -> Pending<'a, ()> {
+        Box::pin(witness::accept(self.writer.session(), witness, text))
+    }
+
     fn apply<'a>(&'a mut self, slice: Slice<'a>) -> Pending<'a, Applied> {
         Box::pin(self.apply_slice(slice))
     }

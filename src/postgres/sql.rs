@@ -259,6 +259,19 @@ pub mod witness {
         restart = $6::text, source_identity = $7::text, updated_at = clock_timestamp() \
         WHERE name = $1::text AND link = $2::text AND part = 0 \
         AND installation = $3::text AND seq = $4::int8";
+    /// What was accepted of the link's tables: a row of its own, which no batch touches. Parameters:
+    /// name, link.
+    pub const ACCEPTED: &str = "SELECT pending FROM weir.witness \
+        WHERE name = $1::text AND link = $2::text AND part = 1";
+    /// Writes it. Parameters: name, link, installation, position, what was accepted, source identity,
+    /// target identity.
+    pub const ACCEPT: &str = "INSERT INTO weir.witness (name, link, part, installation, seq, \
+        position, hops, pending, source_identity, target_identity, updated_at) \
+        VALUES ($1::text, $2::text, 1, $3::text, 0, $4::text, 0, $5::text, $6::text, $7::text, \
+        clock_timestamp()) ON CONFLICT (name, link, part) DO UPDATE SET \
+        installation = excluded.installation, position = excluded.position, \
+        pending = excluded.pending, source_identity = excluded.source_identity, \
+        target_identity = excluded.target_identity, updated_at = excluded.updated_at";
     /// Notes of misses. Parameters: name, link, table, keys, reason.
     pub const NOTE: &str = "INSERT INTO weir.missed \
         (name, link, table_name, key_values, reason, noted_at) \

@@ -104,6 +104,14 @@ impl Target for PostgresTarget {
         Box::pin(self.move_witness(witness))
     }
 
+    fn accepted(&mut self) -> Pending<'_, Option<String>> {
+        Box::pin(self.read_accepted())
+    }
+
+    fn accept<'a>(&'a mut self, witness: &'a Witness, text: &'a str) -> Pending<'a, ()> {
+        Box::pin(self.write_accepted(witness, text))
+    }
+
     fn apply<'a>(&'a mut self, slice: Slice<'a>) -> Pending<'a, Applied> {
         Box::pin(self.apply(slice))
     }
@@ -176,6 +184,29 @@ impl PostgresTarget {
                 format!("the witness of link {} is not as it was read: {hit} rows", witness.link),
             )),
         }
+    }
+
+    async fn read_accepted(&mut self) -> Result<Option<String>> {
+        let (name, link) = (self.context.name.clone(), self.link());
+        let reply = in_time(self.session.query_opt(sql::ACCEPTED, &[&name, &link])).await?;
+        let row = reply.map_err(|error| classify(error, "read what was accepted of the tables"))?;
+        Ok(row.and_then(|row| row.get(0)))
+    }
+
+    async fn write_accepted(&mut self, witness: &Witness, text: &str) -> Result<()> {
+        let position = witness.position.to_string();
+        let parameters: [&(dyn ToSql + Sync); 7] = [
+            &witness.name,
+            &witness.link,
+            &witness.installation,
+            &position,
+            &text,
+            &witness.source_identity,
+            &witness.target_identity,
+        ];
+        let reply = in_time(self.session.execute(sql::ACCEPT, &parameters)).await?;
+        reply.map_err(|error| classify(error, "write what was accepted of the tables"))?;
+        Ok(())
     }
 
     async fn apply(&mut self, slice: Slice<'_>) -> Result<Applied> {

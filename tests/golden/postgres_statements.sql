@@ -49,6 +49,12 @@ UPDATE weir.witness SET seq = seq + 1, position = $5::text, restart = $6::text, 
 -- witness: move
 UPDATE weir.witness SET position = $5::text, updated_at = clock_timestamp() WHERE name = $1::text AND link = $2::text AND part = 0 AND installation = $3::text AND seq = $4::int8;
 
+-- witness: what was accepted
+SELECT pending FROM weir.witness WHERE name = $1::text AND link = $2::text AND part = 1;
+
+-- witness: accept
+INSERT INTO weir.witness (name, link, part, installation, seq, position, hops, pending, source_identity, target_identity, updated_at) VALUES ($1::text, $2::text, 1, $3::text, 0, $4::text, 0, $5::text, $6::text, $7::text, clock_timestamp()) ON CONFLICT (name, link, part) DO UPDATE SET installation = excluded.installation, position = excluded.position, pending = excluded.pending, source_identity = excluded.source_identity, target_identity = excluded.target_identity, updated_at = excluded.updated_at;
+
 -- missed: note
 INSERT INTO weir.missed (name, link, table_name, key_values, reason, noted_at) SELECT $1::text, $2::text, $3::text, k, $5::text, clock_timestamp() FROM unnest($4::text[]) AS k;
 

@@ -147,6 +147,23 @@ async fn misses_from_mariadb() {
     misses(Server::MariaDb1011, Server::Postgres15).await;
 }
 
+/// What a table missed while nobody remembered it is known by what the target holds of it, or by a
+/// person.
+async fn forgotten(pair: &Pair, weir: &Weir) {
+    let (run, state) = (["run", "--until-caught-up"], weir.dir.path().join("state"));
+    let alter = "ALTER PUBLICATION weir_lost_left_right";
+    let away = format!("{alter} DROP TABLE crash.account; {alter} ADD TABLE crash.account");
+    pair.source.execute(&away).await.expect("away for a while");
+    std::fs::remove_dir_all(&state).expect("state directory lost");
+    let halted = weir.run(&run).await.expect_code(4);
+    halted.expect_phrase("changes of table crash.account may be missing");
+    pair.target.execute("DELETE FROM weir.witness WHERE part = 1").await.expect("forgotten");
+    std::fs::remove_dir_all(&state).expect("state directory lost");
+    weir.run(&run).await.expect_code(4).expect_phrase("cannot be told");
+    weir.run(&["resume", "left:right", "--schema-reviewed"]).await.expect_code(0);
+    weir.run(&run).await.expect_code(0);
+}
+
 /// Broken if a lost state directory lost data, or a witness that was emptied, a dropped slot or a
 /// purged log went unseen.
 #[tokio::test]
@@ -159,6 +176,7 @@ async fn lost_memories_of_postgres() {
     weir.run(&["run", "--until-caught-up"]).await.expect_code(0).expect_phrase("witness");
     until_equal(&pair, SPACE, SOON).await;
     moved(&pair, &weir).await;
+    forgotten(&pair, &weir).await;
 
     let witness = "SELECT name, link, part, installation, seq, position, restart, hops, pending, \
                    source_identity, target_identity, updated_at FROM weir.witness";

@@ -38,7 +38,7 @@ async fn a_running_weir_is_not_torn_down() {
         .await
         .expect_code(1)
         .expect_phrase("held by another");
-    assert_eq!(counts(&pair).await, ["1", "1", "1"]);
+    assert_eq!(counts(&pair).await, ["1", "1", "2"]);
     let own = std::fs::read_to_string(weir.config()).expect("weir.toml");
     let elsewhere = own.replace("/state\"", "/elsewhere\"");
     std::fs::write(weir.config(), elsewhere).expect("weir.toml");
@@ -49,7 +49,7 @@ async fn a_running_weir_is_not_torn_down() {
     forced.expect_code(1).expect_phrase("is active for PID").expect_phrase("stop it, then run");
     std::fs::write(weir.config(), own).expect("weir.toml");
     weir.run(&["teardown", "--apply"]).await.expect_code(2).expect_phrase("or say --all");
-    assert_eq!(counts(&pair).await, ["1", "1", "1"]);
+    assert_eq!(counts(&pair).await, ["1", "1", "2"]);
     kill(&mut child).await;
     until("the slot is free", Duration::from_secs(30), async || {
         let sql = "SELECT count(*)::text FROM pg_replication_slots WHERE active";
@@ -70,7 +70,7 @@ async fn what_an_administrator_made_is_no_dead_end() {
     execute_in(&pair.target, "made", TABLE).await;
     let weir = Weir::new(&pair, "made", "made", "\n[apply]\nstart = \"now\"\n");
     weir.set_up().await;
-    assert_eq!(counts(&pair).await, ["1", "1", "1"]);
+    assert_eq!(counts(&pair).await, ["1", "1", "2"]);
 
     let refused = weir.run(&["teardown", "--all", "--apply"]).await.expect_code(1);
     refused.expect_phrase("DROP PUBLICATION").expect_phrase("`weir teardown --on left | psql");

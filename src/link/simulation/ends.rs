@@ -395,6 +395,23 @@ impl Target for FakeTarget {
         })
     }
 
+    fn accepted(&mut self) -> Pending<'_, Option<String>> {
+        Box::pin(async {
+            World::step(&self.world).await?;
+            Ok(self.world.lock().expect("lock").committed.accepted.clone())
+        })
+    }
+
+    fn accept<'a>(&'a mut self, _: &'a Witness, text: &'a str) -> Pending<'a, ()> {
+        Box::pin(async move {
+            World::step(&self.world).await?;
+            let mut world = self.world.lock().expect("lock");
+            world.connection(5)?;
+            world.committed.accepted = Some(text.to_owned());
+            world.connection(5)
+        })
+    }
+
     fn move_witness<'a>(&'a mut self, _: &'a Witness) -> Pending<'a, ()> {
         Box::pin(async { Err(Error::new(Kind::Internal, "the source has no successor")) })
     }

@@ -39,6 +39,8 @@ pub(super) struct Transaction {
 pub(super) struct Committed {
     pub(super) rows: Rows,
     pub(super) witness: Option<Witness>,
+    /// What was accepted of the tables.
+    pub(super) accepted: Option<String>,
     /// Notes, by their numbers: later ones have higher numbers.
     pub(super) missed: Vec<(u64, i64)>,
     pub(super) notes_made: u64,

@@ -184,3 +184,30 @@ pub(super) async fn succeed(session: &mut Session, witness: &Witness) -> Result<
         )),
     }
 }
+
+/// What was accepted of a link's tables, if it was written.
+pub(super) async fn accepted(
+    session: &mut Session,
+    name: &str,
+    link: &str,
+) -> Result<Option<String>> {
+    let context = format!("read what was accepted of the tables of {link}");
+    let call = session.conn().exec_first::<Option<String>, _, _>(own::ACCEPTED, (name, link));
+    Ok(within(CALL_TIMEOUT, &context, call).await?.flatten())
+}
+
+/// Writes it, in a transaction of its own.
+pub(super) async fn accept(session: &mut Session, witness: &Witness, text: &str) -> Result<()> {
+    let context = format!("write what was accepted of the tables of {}", witness.link);
+    let parameters: Vec<Parameter> = vec![
+        witness.name.as_str().into(),
+        witness.link.as_str().into(),
+        witness.installation.as_str().into(),
+        witness.position.to_string().into(),
+        text.into(),
+        witness.source_identity.as_str().into(),
+        witness.target_identity.as_str().into(),
+    ];
+    let call = session.conn().exec_drop(own::ACCEPT, parameters);
+    within(CALL_TIMEOUT, &context, call).await
+}

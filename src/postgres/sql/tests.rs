@@ -122,6 +122,8 @@ fn statements() -> String {
         ("witness: create", witness::CREATE.to_owned()),
         ("witness: compare and swap", witness::SWAP.to_owned()),
         ("witness: move", witness::MOVE.to_owned()),
+        ("witness: what was accepted", witness::ACCEPTED.to_owned()),
+        ("witness: accept", witness::ACCEPT.to_owned()),
         ("missed: note", witness::NOTE.to_owned()),
         ("missed: settle", witness::SETTLE.to_owned()),
         ("missed: list", witness::MISSED.to_owned()),
