@@ -199,6 +199,10 @@ async fn lost_while_paused(pair: &Pair, weir: &Weir, port: u16, written: std::ti
     let drop = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots";
     pair.source.query(drop).await.expect("the slot is lost");
     let child = weir.spawn(&["run"]);
+    until("the endpoint is up", SOON, async || {
+        tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok()
+    })
+    .await;
     until_status(weir, "\"state\": \"paused\"").await;
     until("the log is looked at after a restart", SOON, async || {
         let paused = scrape(port).await;

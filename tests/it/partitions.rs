@@ -73,6 +73,17 @@ impl Stage {
     }
 }
 
+/// Tables of nobody when weir looked, one of them with a place in the log, become partitions.
+async fn late(stage: &Stage) {
+    stage.source("ALTER TABLE m ATTACH PARTITION aside.late_1 FOR VALUES FROM (50) TO (60)").await;
+    stage.source("INSERT INTO m VALUES (16, 55, 'd')").await;
+    stage.arrive("1:11 2:22 3:12 16:55").await;
+    stage.source("ALTER TABLE m ATTACH PARTITION aside.late_2 FOR VALUES FROM (60) TO (70)").await;
+    stage.source("INSERT INTO m VALUES (17, 66, 'e')").await;
+    stage.arrive("1:11 2:22 3:12 16:55 17:66").await;
+    stage.source("DELETE FROM m WHERE id > 15").await;
+}
+
 /// Broken if rows of a partition that is made while weir runs were skipped; if rows that come with a
 /// partition, go with one, or are truncated in one made the two sides differ without a word, also where
 /// a review of something else lies between; if rows of a dropped partition that stay were emptied; or if
@@ -83,14 +94,7 @@ async fn come_and_go(source: Server, target: Server) {
     stage.source("INSERT INTO m VALUES (0, 11, 'gone'); TRUNCATE m").await;
     stage.source("INSERT INTO m VALUES (1, 11, 'a'), (2, 22, 'b'), (3, 12, 'c')").await;
     stage.arrive("1:11 2:22 3:12").await;
-    // These were tables of nobody when weir looked, one of them with a place in the log.
-    stage.source("ALTER TABLE m ATTACH PARTITION aside.late_1 FOR VALUES FROM (50) TO (60)").await;
-    stage.source("INSERT INTO m VALUES (16, 55, 'd')").await;
-    stage.arrive("1:11 2:22 3:12 16:55").await;
-    stage.source("ALTER TABLE m ATTACH PARTITION aside.late_2 FOR VALUES FROM (60) TO (70)").await;
-    stage.source("INSERT INTO m VALUES (17, 66, 'e')").await;
-    stage.arrive("1:11 2:22 3:12 16:55 17:66").await;
-    stage.source("DELETE FROM m WHERE id > 15").await;
+    late(&stage).await;
     stage.source("CREATE TABLE m_3 PARTITION OF m FOR VALUES FROM (30) TO (40)").await;
     stage.source("INSERT INTO m VALUES (4, 33, 'new'); UPDATE m SET d = 31 WHERE id = 3").await;
     stage.source("CREATE TABLE m_2_high PARTITION OF m_2 FOR VALUES FROM (100) TO (200)").await;
@@ -99,9 +103,9 @@ async fn come_and_go(source: Server, target: Server) {
 
     // A subtransaction has a number of its own.
     let filled = "CREATE TABLE m_5 (LIKE m INCLUDING ALL);
-        DO $$ BEGIN INSERT INTO m_5 VALUES (51, 51, 'saved');
+        DO $$ BEGIN INSERT INTO m_5 VALUES (51, 71, 'saved');
               EXCEPTION WHEN division_by_zero THEN NULL; END $$;
-        ALTER TABLE m ATTACH PARTITION m_5 FOR VALUES FROM (50) TO (60)";
+        ALTER TABLE m ATTACH PARTITION m_5 FOR VALUES FROM (70) TO (80)";
     stage.source(filled).await;
     let filled = "CREATE TABLE m_4 (v TEXT, d INT NOT NULL, id INT NOT NULL);
         INSERT INTO m_4 VALUES ('before', 44, 5);
@@ -113,7 +117,7 @@ async fn come_and_go(source: Server, target: Server) {
     // What the log holds besides is not settled by a review of that, nor is it nobody's.
     stage.source("TRUNCATE m_2_low; INSERT INTO m VALUES (7, 13, 'x')").await;
     stage.source("UPDATE m SET id = 13, d = 34 WHERE id = 4; DROP TABLE m_3").await;
-    stage.target("INSERT INTO m VALUES (5, 44, 'before'), (51, 51, 'saved')").await;
+    stage.target("INSERT INTO m VALUES (5, 44, 'before'), (51, 71, 'saved')").await;
     stage.reviewed().await;
     stage.source("UPDATE m SET d = d + 1 WHERE id = 5; DELETE FROM m WHERE id = 51").await;
     stage.halted("partitions of parts.m were truncated").await;
