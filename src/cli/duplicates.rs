@@ -78,14 +78,10 @@ async fn merged(
     (target_room, target): (&dyn Room, &Database),
     there: &KeyLook<'_>,
 ) -> Result<Vec<Repeated>> {
-    let mut merged = Vec::new();
-    for key in source_room.repeated(source, look).await? {
-        // Where they differ beyond what was read, nothing can be said.
-        if key.least != key.greatest && target_room.is_one(target, there, &key).await? {
-            merged.push(key);
-        }
-    }
-    Ok(merged)
+    let mut found = source_room.repeated(source, look).await?;
+    // Where they differ beyond what was read, nothing can be said.
+    found.retain(|key| key.least != key.greatest);
+    target_room.merged(target, there, found).await
 }
 
 fn listed(side: &str, look: &KeyLook<'_>, keys: &[Repeated]) -> Option<String> {

@@ -124,13 +124,13 @@ pub trait Room: Send + Sync {
         look: &'a KeyLook<'a>,
     ) -> Pending<'a, Vec<Repeated>>;
 
-    /// Whether the least and the greatest of what was found are one key to the table of `look`.
-    fn is_one<'a>(
+    /// Of what was found, that of which the least and the greatest are one key to the table of `look`.
+    fn merged<'a>(
         &'a self,
         database: &'a Database,
         look: &'a KeyLook<'a>,
-        found: &'a Repeated,
-    ) -> Pending<'a, bool>;
+        found: Vec<Repeated>,
+    ) -> Pending<'a, Vec<Repeated>>;
 
     /// Everything that would keep `database` from being read as a source.
     fn check_source<'a>(&'a self, preflight: Preflight<'a>) -> Pending<'a, Vec<Finding>>;

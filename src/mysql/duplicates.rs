@@ -10,10 +10,8 @@ use crate::config::Database;
 use crate::error::{Error, Kind, Result};
 use crate::link::ports::{KeyLook, Repeated};
 use crate::model::Type;
+use crate::plan::unproven::{CHARS_MAX, KEYS_MAX};
 
-/// Keys at most, and characters of each value.
-const KEYS_MAX: usize = 20;
-const CHARS_MAX: usize = 1000;
 /// Longest look in seconds.
 const LOOK_SECONDS_MAX: u64 = 30;
 /// Takes case, accents and blanks at the end for nothing; both servers know it.
@@ -29,7 +27,7 @@ pub(super) async fn repeated(database: &Database, look: &KeyLook<'_>) -> Result<
     let what = format!("look for duplicates in {}", look.table.name);
     let rows = session.texts(&what, &statement(look)).await?;
     rows.into_iter()
-        .map(|row| read(row).ok_or_else(|| Error::new(Kind::Internal, &*what)))
+        .map(|row| Repeated::of_answer(row).ok_or_else(|| Error::new(Kind::Internal, &*what)))
         .collect()
 }
 
@@ -39,14 +37,6 @@ async fn limit(session: &mut Session) -> Result<()> {
         Flavor::Mariadb => format!("SET SESSION max_statement_time = {LOOK_SECONDS_MAX}"),
     };
     session.run("limit a look", &limit).await
-}
-
-/// A row of [`statement`].
-fn read(mut texts: Vec<Option<String>>) -> Option<Repeated> {
-    let rows = texts.pop()??.parse().ok()?;
-    let texts: Vec<String> = texts.into_iter().collect::<Option<_>>()?;
-    let (least, greatest) = texts.split_at_checked(texts.len() / 2)?;
-    Some(Repeated { least: least.to_vec(), greatest: greatest.to_vec(), rows })
 }
 
 /// Least values, greatest values, count.
@@ -84,16 +74,32 @@ fn statement(look: &KeyLook<'_>) -> String {
     )
 }
 
-/// Whether two texts are one key: asked with the columns themselves, whose collation decides where it
-/// meets that of a literal.
+/// Which of these pairs of texts are one key: asked with the columns themselves, whose collation decides
+/// where it meets that of a literal.
 ///
 /// # Errors
 /// As the server says.
-pub(super) async fn is_one(
+pub(super) async fn merged(
     database: &Database,
     look: &KeyLook<'_>,
-    found: &Repeated,
-) -> Result<bool> {
+    found: Vec<Repeated>,
+) -> Result<Vec<Repeated>> {
+    if found.is_empty() {
+        return Ok(found);
+    }
+    let mut session = session::connect(database, "weir check", Role::Source).await?;
+    let mut merged = Vec::new();
+    for key in found {
+        let keys = session.text("compare two keys", &comparison(look, &key)).await?;
+        if keys.as_deref() == Some("1") {
+            merged.push(key);
+        }
+    }
+    Ok(merged)
+}
+
+/// How many keys the two are.
+fn comparison(look: &KeyLook<'_>, found: &Repeated) -> String {
     let loosely: Vec<bool> = look.each().map(|(_, loosely)| loosely).collect();
     let names: Vec<String> = look
         .each()
@@ -105,13 +111,10 @@ pub(super) async fn is_one(
         texts.map(|(text, _)| literal(text)).collect::<Vec<_>>().join(", ")
     };
     let (names, table) = (names.join(", "), quote_table(&look.table.name));
-    let sql = format!(
+    format!(
         "SELECT COUNT(DISTINCT {names}) FROM (SELECT {names} FROM {table} WHERE 1 = 0 \
          UNION ALL SELECT {} UNION ALL SELECT {}) AS both_keys",
         values(&found.least),
         values(&found.greatest),
-    );
-    let mut session = session::connect(database, "weir check", Role::Source).await?;
-    let keys = session.text("compare two keys", &sql).await?;
-    Ok(keys.as_deref() == Some("1"))
+    )
 }

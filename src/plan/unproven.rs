@@ -9,6 +9,11 @@ use crate::model::{Column, Table, Type};
 use crate::plan::columns::Draft;
 use crate::plan::select::{Chosen, choose};
 
+/// Keys that a look names at most.
+pub const KEYS_MAX: usize = 20;
+/// Characters that a look reads of each value.
+pub const CHARS_MAX: usize = 1000;
+
 /// Columns of a table that are to tell its rows apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyLook<'a> {
@@ -37,6 +42,17 @@ pub struct Repeated {
     pub greatest: Vec<String>,
     /// How many rows have it.
     pub rows: u64,
+}
+
+impl Repeated {
+    /// From a server's answer to a look: the least values, the greatest ones, and the count. `None`
+    /// where it is something else.
+    pub fn of_answer(mut texts: Vec<Option<String>>) -> Option<Repeated> {
+        let rows = texts.pop()??.parse().ok()?;
+        let texts: Vec<String> = texts.into_iter().collect::<Option<_>>()?;
+        let (least, greatest) = texts.split_at_checked(texts.len() / 2)?;
+        Some(Repeated { least: least.to_vec(), greatest: greatest.to_vec(), rows })
+    }
 }
 
 /// What is not proven of one table's match key.

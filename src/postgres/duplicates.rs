@@ -10,10 +10,8 @@ use super::sql::{quote, quote_name};
 use crate::config::Database;
 use crate::error::{Error, Kind, Result};
 use crate::link::ports::{KeyLook, Repeated};
+use crate::plan::unproven::{CHARS_MAX, KEYS_MAX};
 
-/// Keys at most, and characters of each value.
-const KEYS_MAX: usize = 20;
-const CHARS_MAX: usize = 1000;
 /// Longest look.
 const LOOK_MAX: &str = "30s";
 
@@ -34,7 +32,7 @@ pub(super) async fn repeated(database: &Database, look: &KeyLook<'_>) -> Result<
         .map(|row| {
             let texts = (0..row.len()).map(|index| row.try_get::<_, Option<String>>(index));
             let texts = texts.collect::<std::result::Result<Vec<_>, _>>();
-            texts.ok().and_then(read).ok_or_else(|| {
+            texts.ok().and_then(Repeated::of_answer).ok_or_else(|| {
                 Error::new(
                     Kind::Internal,
                     format!("duplicates of {} are no texts", look.table.name),
@@ -52,14 +50,6 @@ async fn ask(
         format!("SET statement_timeout = '{LOOK_MAX}'; SET default_transaction_read_only = on");
     session.batch_execute(&limits).await?;
     session.query(&statement(look), &[]).await
-}
-
-/// A row of [`statement`].
-fn read(mut texts: Vec<Option<String>>) -> Option<Repeated> {
-    let rows = texts.pop()??.parse().ok()?;
-    let texts: Vec<String> = texts.into_iter().collect::<Option<_>>()?;
-    let (least, greatest) = texts.split_at_checked(texts.len() / 2)?;
-    Some(Repeated { least: least.to_vec(), greatest: greatest.to_vec(), rows })
 }
 
 /// Least values, greatest values, count.
@@ -104,8 +94,12 @@ fn loose(name: &str) -> String {
     )
 }
 
-/// Whether two texts are one key: PostgreSQL tells keys of text apart that differ at all, and other
-/// targets are refused.
-pub(super) async fn is_one(_: &Database, _: &KeyLook<'_>, _: &Repeated) -> Result<bool> {
-    Ok(false)
+/// Which of these pairs of texts are one key: none, since PostgreSQL tells keys of text apart that differ
+/// at all, and other targets are refused.
+pub(super) async fn merged(
+    _: &Database,
+    _: &KeyLook<'_>,
+    _: Vec<Repeated>,
+) -> Result<Vec<Repeated>> {
+    Ok(Vec::new())
 }

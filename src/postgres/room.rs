@@ -50,13 +50,13 @@ impl Room for Postgres {
         Box::pin(duplicates::repeated(database, look))
     }
 
-    fn is_one<'a>(
+    fn merged<'a>(
         &'a self,
         database: &'a Database,
         look: &'a KeyLook<'a>,
-        found: &'a Repeated,
-    ) -> Pending<'a, bool> {
-        Box::pin(duplicates::is_one(database, look, found))
+        found: Vec<Repeated>,
+    ) -> Pending<'a, Vec<Repeated>> {
+        Box::pin(duplicates::merged(database, look, found))
     }
 
     fn check_source<'a>(&'a self, preflight: Preflight<'a>) -> Pending<'a, Vec<Finding>> {
