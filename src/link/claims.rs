@@ -31,7 +31,7 @@ impl Claims {
         let mut claims = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for (side, ours) in claim.iter().enumerate() {
             let others = claims.iter().filter(|(other, _)| *other != link);
-            let others: Vec<Route> = others.flat_map(|(_, claim)| claim[side].clone()).collect();
+            let others: Vec<&Route> = others.flat_map(|(_, claim)| &claim[side]).collect();
             if let Some(finding) = collisions(ours, &others).into_iter().next() {
                 let context = format!("{}: {}", finding.subject, finding.message);
                 return Err(Error::new(finding.kind, context).hint(finding.hint));

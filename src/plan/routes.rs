@@ -43,10 +43,10 @@ pub fn routes(plan: &LinkPlan, [source, target]: [&str; 2]) -> Vec<Route> {
 }
 
 /// What stands against the routes of one link, `ours`, beside those of other links.
-pub fn collisions(ours: &[Route], others: &[Route]) -> Vec<Finding> {
-    let writers: HashMap<&Spot, &Route> = others.iter().map(|route| (&route.to, route)).collect();
+pub fn collisions(ours: &[Route], others: &[&Route]) -> Vec<Finding> {
+    let writers: HashMap<&Spot, &Route> = others.iter().map(|route| (&route.to, *route)).collect();
     let mut onward: HashMap<&Spot, Vec<&Route>> = HashMap::new();
-    for route in ours.iter().chain(others) {
+    for route in ours.iter().chain(others.iter().copied()) {
         onward.entry(&route.from).or_default().push(route);
     }
     let mut findings = Vec::new();
@@ -79,7 +79,7 @@ pub fn meeting<'r>(links: impl Iterator<Item = &'r [Route]>) -> Vec<Vec<Finding>
     let links: Vec<&[Route]> = links.collect();
     let others = |ours: usize| {
         let others = links.iter().enumerate().filter(|(index, _)| *index != ours);
-        others.flat_map(|(_, routes)| routes.iter().cloned()).collect::<Vec<Route>>()
+        others.flat_map(|(_, routes)| routes.iter()).collect::<Vec<&Route>>()
     };
     links.iter().enumerate().map(|(index, ours)| collisions(ours, &others(index))).collect()
 }
@@ -137,7 +137,8 @@ mod tests {
     }
 
     fn messages(ours: &[Route], others: &[Route]) -> Vec<String> {
-        collisions(ours, others).into_iter().map(|finding| finding.message).collect()
+        let others: Vec<&Route> = others.iter().collect();
+        collisions(ours, &others).into_iter().map(|finding| finding.message).collect()
     }
 
     /// Broken if two links could overwrite each other's rows without a word.
