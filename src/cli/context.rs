@@ -143,6 +143,22 @@ impl<'a> Ends<'a> {
         LinkPlan::of_no_table(self.link().clone(), dialects)
     }
 
+    /// What `weir setup` prints for the source and these of its tables.
+    pub(super) fn setup_source(&self, account: &str, tables: &[&Table]) -> Vec<String> {
+        let (selection, room) = (plan::selection(self.config, self.link()).0, self.source_room());
+        let mut statements = room.setup_entry(self.source, account, &selection.schemas());
+        statements.extend(room.setup_source(&self.context, self.source, account, tables));
+        statements
+    }
+
+    /// What `weir setup` prints for the target and these of its tables.
+    pub(super) fn setup_target(&self, account: &str, tables: &[&Table]) -> Vec<String> {
+        let (selection, room) = (plan::selection(self.config, self.link()).1, self.target_room());
+        let mut statements = room.setup_entry(self.target, account, &selection.schemas());
+        statements.extend(room.setup_target(account, tables));
+        statements
+    }
+
     /// Compiles the plan.
     pub(super) fn plan(&self, catalogs: &Catalogs) -> Result<LinkPlan, Vec<Finding>> {
         plan::plan(self.config, self.link(), &catalogs.source, &catalogs.target)

@@ -17,7 +17,7 @@ use crate::config::{Config, Database, LinkName};
 use crate::error::{Disposition, Error, Kind, Result};
 use crate::link::joining;
 use crate::link::ledger::Checkpoint;
-use crate::model::Table;
+use crate::model::{Table, TableName};
 use crate::plan::{self, Difference, Finding, LinkPlan, Outline, Route, Selection, Verdict};
 use crate::position::Position;
 
@@ -274,14 +274,13 @@ async fn filled(
         return Ok(BTreeSet::new());
     }
     let room = ends.source_room();
+    let mut scan = None;
     if patient {
         let plan = std::sync::Arc::new(plan.clone());
-        let mut scan = room.open_scan(&ends.context, ends.source, plan).await?;
-        joining::outlast(scan.as_mut()).await?;
+        scan = Some(room.open_scan(&ends.context, ends.source, plan).await?);
     }
-    let names = joining::named(plan, in_question);
-    let filled = room.non_empty(ends.source, &names).await?;
-    Ok(filled.iter().map(ToString::to_string).collect())
+    let ask = async |names: Vec<TableName>| room.non_empty(ends.source, &names).await;
+    joining::filled(plan, in_question, scan.as_mut(), ask).await
 }
 
 /// The statements that the change needs: those of `weir setup` for the tables as they will be that
@@ -307,24 +306,14 @@ async fn statements(
         .filter(|table| old_targets.contains(&table.name.to_string()))
         .copied()
         .collect();
-    let (source, target) = (ends.source_room(), ends.target_room());
-    let (at_source, at_target) = plan::selection(ends.config, ends.link());
-    let account = source.account(ends.source).await?;
-    let set_up = |tables: Vec<&Table>| {
-        let mut sql = source.setup_entry(ends.source, &account, &at_source.schemas());
-        sql.extend(source.setup_source(&ends.context, ends.source, &account, &tables));
-        sql
-    };
+    let account = ends.source_room().account(ends.source).await?;
+    let set_up = |tables: Vec<&Table>| ends.setup_source(&account, &tables);
     let old = set_up(now.iter().filter(is_kept).copied().chain(&gone).collect());
     let both = set_up(now.iter().copied().chain(&gone).collect());
     let new = set_up(now);
-    let to_account = target.account(ends.target).await?;
-    let set_up_target = |tables: &[&Table]| {
-        let mut sql = target.setup_entry(ends.target, &to_account, &at_target.schemas());
-        sql.extend(target.setup_target(&to_account, tables));
-        sql
-    };
-    let (old_target, new_target) = (set_up_target(&old_targets), set_up_target(&targets));
+    let account = ends.target_room().account(ends.target).await?;
+    let old_target = ends.setup_target(&account, &old_targets);
+    let new_target = ends.setup_target(&account, &targets);
     // Nothing stands against it: what is needed was done.
     if !prospect.problems.is_empty() {
         let first = ran.tables.is_empty();

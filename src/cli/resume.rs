@@ -19,6 +19,7 @@ use crate::link::joining::{self, Word};
 use crate::link::ledger::{Checkpoint, Ledger};
 use crate::link::review;
 use crate::link::status::now_us;
+use crate::model::TableName;
 use crate::plan::Outline;
 use crate::state::Store;
 
@@ -96,12 +97,9 @@ async fn review(config: &Config, link: &LinkName, store: &Store) -> Result<()> {
     let mut known = store.load(link).unwrap_or_default();
     let outline = Outline::of(&plan, settings(config, link));
     let ran = known.ran(&outline);
+    let ask = async |names: Vec<TableName>| room.non_empty(ends.source, &names).await;
     let in_question = outline.in_question(&ran);
-    if !in_question.is_empty() {
-        joining::outlast(scan.as_mut()).await?;
-    }
-    let filled = room.non_empty(ends.source, &joining::named(&plan, &in_question)).await?;
-    let filled = filled.iter().map(ToString::to_string).collect();
+    let filled = joining::filled(&plan, &in_question, Some(&mut scan), ask).await?;
     let differences = outline.differences(&ran, &filled);
     let origins = scan.origins().await?;
     let head = scan.head().await?;

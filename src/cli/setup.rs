@@ -54,18 +54,15 @@ async fn prepare(ends: &Ends<'_>, mode: Mode<'_>) -> Result<Option<Error>> {
             Ok(plan) => plan,
         },
     };
-    let (at_source, at_target) = plan::selection(ends.config, ends.link());
     let tables: Vec<&Table> = plan.tables.iter().map(|table| &table.source).collect();
     let room = ends.source_room();
     let account = room.account(ends.source).await?;
-    let mut statements = room.setup_entry(ends.source, &account, &at_source.schemas());
-    statements.extend(room.setup_source(&ends.context, ends.source, &account, &tables));
+    let statements = ends.setup_source(&account, &tables);
     print_or_run(room, ends.source, SETUP, &statements, mode).await?;
     let tables: Vec<&Table> = plan.tables.iter().map(|table| &table.target).collect();
     let room = ends.target_room();
     let account = room.account(ends.target).await?;
-    let mut statements = room.setup_entry(ends.target, &account, &at_target.schemas());
-    statements.extend(room.setup_target(&account, &tables));
+    let statements = ends.setup_target(&account, &tables);
     print_or_run(room, ends.target, SETUP, &statements, mode).await?;
     Ok(None)
 }

@@ -284,11 +284,8 @@ async fn differences(
     ran: &Outline,
 ) -> Result<Vec<Difference>> {
     let in_question = outline.in_question(ran);
-    if !in_question.is_empty() {
-        joining::outlast(ends.scan.as_mut()).await?;
-    }
-    let filled = filled(link, joining::named(&ends.plan, &in_question)).await?;
-    let filled = filled.iter().map(ToString::to_string).collect();
+    let ask = async |names| filled(link, names).await;
+    let filled = joining::filled(&ends.plan, &in_question, Some(&mut ends.scan), ask).await?;
     Ok(outline.differences(ran, &filled))
 }
 

@@ -54,6 +54,24 @@ pub fn named(plan: &LinkPlan, names: &BTreeSet<String>) -> Vec<TableName> {
     tables.filter(|name| names.contains(&name.to_string())).cloned().collect()
 }
 
+/// Which of the tables in question hold rows, as `non_empty` says. Transactions that may have written to
+/// them have ended before, where there is a `scan` to see them by.
+pub async fn filled(
+    plan: &LinkPlan,
+    in_question: &BTreeSet<String>,
+    scan: Option<&mut Box<dyn Scan>>,
+    non_empty: impl AsyncFnOnce(Vec<TableName>) -> Result<Vec<TableName>>,
+) -> Result<BTreeSet<String>> {
+    if in_question.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    if let Some(scan) = scan {
+        outlast(scan.as_mut()).await?;
+    }
+    let filled = non_empty(named(plan, in_question)).await?;
+    Ok(filled.iter().map(ToString::to_string).collect())
+}
+
 /// What a person has decided.
 #[derive(Clone, Copy, Debug)]
 pub struct Word<'a> {
