@@ -330,7 +330,7 @@ fn laid_over(
 mod tests {
     use super::*;
     use crate::link::ports::Why;
-    use crate::plan::fixtures;
+    use crate::plan::fixtures::{plan_of, row};
     use crate::position::Lsn;
 
     fn reading() -> (Refetch, mpsc::Sender<Answer>, mpsc::Receiver<Request>) {
@@ -358,24 +358,11 @@ mod tests {
         assert_eq!(refetch.wake().await.expect_err("halts").kind(), Kind::Privilege);
     }
 
-    fn plan() -> LinkPlan {
-        let columns =
-            || ["id", "n"].map(|name| fixtures::column(name, fixtures::BIGINT, "bigint")).into();
-        let tables = ["public", "my_db"].map(|schema| fixtures::table(schema, "t", columns()));
-        let config = fixtures::config(vec![fixtures::replicate("pg", "my", &["public.t"])], vec![]);
-        let link = fixtures::link("pg", "my");
-        crate::plan::plan(&config, &link, &tables[..1], &tables[1..]).expect("a plan")
-    }
-
-    fn row(values: &[i64]) -> Row {
-        values.iter().copied().map(Value::Int).collect()
-    }
-
     /// Broken if a row that changes all the time were never written, were written as it was before
     /// its change, or if one that went came back.
     #[test]
     fn a_busy_row_is_written_as_it_is_now() {
-        let plan = plan();
+        let plan = plan_of(&["id", "n"]);
         let at = || Position::Postgres(Lsn(1));
         let note = |key| MissedKey { table: 0, key: row(&[key]), why: Why::NoRow };
         let mut window = Window::open(0, [1, 2, 3, 4].map(note).into(), at(), 0);

@@ -154,7 +154,7 @@ impl Window {
 mod tests {
     use super::*;
     use crate::link::ports::Why;
-    use crate::plan::fixtures;
+    use crate::plan::fixtures::{plan_of, row};
 
     fn lsn(at: u64) -> Position {
         Position::Postgres(crate::position::Lsn(at))
@@ -206,25 +206,11 @@ mod tests {
         assert!(!handed.before(3, handed.mark()));
     }
 
-    fn table() -> crate::plan::LinkPlan {
-        let columns = || {
-            ["id", "a", "b"].map(|name| fixtures::column(name, fixtures::BIGINT, "bigint")).into()
-        };
-        let tables = ["public", "my_db"].map(|schema| fixtures::table(schema, "t", columns()));
-        let config = fixtures::config(vec![fixtures::replicate("pg", "my", &["public.t"])], vec![]);
-        let link = fixtures::link("pg", "my");
-        crate::plan::plan(&config, &link, &tables[..1], &tables[1..]).expect("a plan")
-    }
-
-    fn row(values: &[i64]) -> Row {
-        values.iter().copied().map(Value::Int).collect()
-    }
-
     /// Broken if a change in the window were overwritten by what was read before it, if a row that
     /// changes all the time were never read, or one that went in the window came back.
     #[test]
     fn changes_of_the_window_lie_over_what_is_read() {
-        let plan = table();
+        let plan = plan_of(&["id", "a", "b"]);
         let note = |key| MissedKey { table: 0, key: row(&[key]), why: Why::NoRow };
         let mut window = Window::open(0, [1, 2, 3, 4].map(note).into(), lsn(1), 0);
         let update = |key, column, value| {

@@ -8,7 +8,8 @@ use crate::config::{
     TableMapping, TableSeries, Tls, Truncates,
 };
 use crate::model::schema::Rule;
-use crate::model::{Column, ForeignKey, Identity, Table, TableName, Type, Unique};
+use crate::model::{Column, ForeignKey, Identity, Row, Table, TableName, Type, Unique, Value};
+use crate::plan::LinkPlan;
 
 pub(crate) const BIGINT: Type = Type::Int { bits: 64, unsigned: false };
 pub(crate) const TEXT: Type = Type::Text { chars: None, bytes: None };
@@ -141,4 +142,17 @@ pub(crate) fn config(replicates: Vec<Replicate>, tables: Vec<TableMapping>) -> C
 
 pub(crate) fn link(source: &str, target: &str) -> LinkName {
     LinkName { source: source.into(), target: target.into() }
+}
+
+/// A row of integers.
+pub(crate) fn row(values: &[i64]) -> Row {
+    values.iter().copied().map(Value::Int).collect()
+}
+
+/// The plan of `pg:my` for one table `t` of these integer columns, the first of them its key.
+pub(crate) fn plan_of(columns: &[&str]) -> LinkPlan {
+    let columns = || columns.iter().map(|name| column(name, BIGINT, "bigint")).collect();
+    let tables = ["public", "my_db"].map(|schema| table(schema, "t", columns()));
+    let config = config(vec![replicate("pg", "my", &["public.t"])], vec![]);
+    crate::plan::plan(&config, &link("pg", "my"), &tables[..1], &tables[1..]).expect("a plan")
 }

@@ -81,6 +81,16 @@ fn qualify(_server: &Running, space: &str, sql: &str) -> String {
     sql.replace("{space}", space)
 }
 
+impl Pair {
+    /// A row that is written to the source's table `t`, of a number and a text, must arrive.
+    pub async fn carries(&self, space: &str, id: u32) {
+        execute_in(&self.source, space, &format!("INSERT INTO t VALUES ({id}, 'a')")).await;
+        let sql = format!("SELECT count(*) FROM {{space}}.t WHERE id = {id}");
+        until("the row arrives", HANG, async || query_in(&self.target, space, &sql).await == ["1"])
+            .await;
+    }
+}
+
 /// weir with a configuration of its own.
 pub struct Weir {
     /// Holds `weir.toml` and the state directory; gone with the test.

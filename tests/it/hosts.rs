@@ -6,7 +6,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use weir::sandbox::Server;
 
-use crate::harness::{HANG, Pair, Weir, execute_in, query_in, until};
+use crate::harness::{Pair, Weir, execute_in, query_in, until};
 
 const TABLE: &str = "CREATE TABLE t (id INT PRIMARY KEY, a VARCHAR(10))";
 
@@ -51,13 +51,7 @@ async fn goes_on_at_the_next(source: Server, target: Server) {
     std::fs::write(weir.config(), text).expect("weir.toml");
     weir.set_up().await;
     let mut child = weir.spawn(&["run"]);
-    let arrives = async |id: u32| {
-        let row = format!("INSERT INTO t VALUES ({id}, 'a')");
-        execute_in(&pair.source, "s", &row).await;
-        let sql = format!("SELECT count(*) FROM {{space}}.t WHERE id = {id}");
-        until("the row arrives", HANG, async || query_in(&pair.target, "s", &sql).await == ["1"])
-            .await;
-    };
+    let arrives = async |id| pair.carries("s", id).await;
     arrives(1).await;
     let at = format!("127.0.0.1:{} -> 127.0.0.1:{}", pipes[0].0, pipes[1].0);
     weir.run(&["status"]).await.expect_code(0).expect_phrase(&at);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use weir::sandbox::{Running, Server};
 
-use crate::harness::{HANG, Pair, Weir, execute_in, query_in, until};
+use crate::harness::{Pair, Weir, execute_in, until};
 
 const TABLE: &str = "CREATE TABLE t (id INT PRIMARY KEY, a VARCHAR(10))";
 
@@ -69,13 +69,7 @@ async fn goes_on_with_the_new_password(source: Server, target: Server) {
     std::fs::write(weir.config(), text).expect("weir.toml");
     weir.set_up().await;
     let mut child = weir.spawn(&["run"]);
-    let arrives = async |id: u32| {
-        let row = format!("INSERT INTO t VALUES ({id}, 'a')");
-        execute_in(&pair.source, "s", &row).await;
-        let sql = format!("SELECT count(*) FROM {{space}}.t WHERE id = {id}");
-        until("the row arrives", HANG, async || query_in(&pair.target, "s", &sql).await == ["1"])
-            .await;
-    };
+    let arrives = async |id| pair.carries("s", id).await;
     let says = async |phrase: &str| {
         let limit = Duration::from_secs(30);
         until(phrase, limit, async || weir.run(&["status"]).await.stdout.contains(phrase)).await;

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::config::Replicate;
-use crate::plan::fixtures::{BIGINT, column, config, foreign_key, link, replicate, table};
+use crate::plan::fixtures::{BIGINT, column, config, foreign_key, link, replicate, row, table};
 use crate::plan::plan;
 
 const COLUMNS: usize = 4;
@@ -82,10 +82,6 @@ impl Model {
         steps.iter().for_each(|step| self.apply(step));
         self
     }
-}
-
-fn row(values: &[i64]) -> Row {
-    values.iter().copied().map(Value::Int).collect()
 }
 
 /// The columns of a sparse update: the key and those of the mask.
