@@ -109,6 +109,29 @@ impl Chance {
         }
     }
 
+    /// A statement that changes what the log holds of rows, and how.
+    fn image(&mut self, source: Server) -> String {
+        let table = ["item", "line", "log"][self.random.usize(0..3)];
+        let image = ["FULL", "MINIMAL", "NOBLOB"][self.random.usize(0..3)];
+        let packed = ["ON", "OFF"][self.random.usize(0..2)];
+        let by_index = format!("USING INDEX {table}_pkey");
+        let identity = ["FULL", "DEFAULT", &by_index][self.random.usize(0..3)];
+        match (source.is_postgres(), source.is_mariadb(), self.random.bool()) {
+            // A session that cannot have the lock soon goes on without.
+            (true, ..) => format!(
+                "DO $$ BEGIN SET LOCAL lock_timeout = 50; ALTER TABLE {table} REPLICA IDENTITY {identity}; \
+                 EXCEPTION WHEN lock_not_available OR deadlock_detected THEN NULL; END $$"
+            ),
+            (_, _, true) => format!("SET SESSION binlog_row_image = '{image}'"),
+            (_, true, _) => {
+                format!(
+                    "SET GLOBAL log_bin_compress_min_len = 10, GLOBAL log_bin_compress = {packed}"
+                )
+            }
+            _ => format!("SET SESSION binlog_transaction_compression = {packed}"),
+        }
+    }
+
     fn transaction(&mut self) -> Vec<String> {
         (0..self.random.u8(1..=6)).flat_map(|_| self.change()).collect()
     }
@@ -120,10 +143,8 @@ async fn write(pair: Arc<Pair>, seed: u64, stop: Arc<AtomicBool>) -> u64 {
     let mut session = Session::open(&pair.source, SPACE).await;
     let mut written = 0;
     while !stop.load(Ordering::Relaxed) {
-        if !pair.source.kind().is_postgres() && chance.random.u8(0..3) == 0 {
-            let image = ["FULL", "MINIMAL", "NOBLOB"][chance.random.usize(0..3)];
-            let set = format!("SET SESSION binlog_row_image = '{image}'");
-            session.lines(&set).await.expect("an image");
+        if chance.random.u8(0..3) == 0 {
+            session.lines(&chance.image(pair.source.kind())).await.expect("an image");
         }
         let transaction = chance.transaction();
         let two_phases = !pair.source.kind().is_postgres() && chance.random.u8(0..3) == 0;
