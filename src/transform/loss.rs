@@ -9,9 +9,10 @@ use crate::config::Dialect;
 use crate::model::schema::DecimalSize;
 use crate::model::{Column, Type};
 use crate::transform::conversion::{
-    Blanks, BytesFit, Charset, Conversion, DecimalFit, Fit, FloatFit, SpecialFit, TextFit,
+    Blanks, BytesFit, Charset, ClockFit, Conversion, DecimalFit, Fit, FloatFit, SpecialFit,
+    TextFit, Turn,
 };
-use crate::transform::mapping::int_fit;
+use crate::transform::mapping::{int_fit, is_unsigned};
 
 /// What a pair may lose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +63,7 @@ pub(crate) fn loss(source: &Column, dialect: Dialect, conversion: &Conversion) -
             let two_values = postgres || source.native.to_ascii_lowercase().starts_with("bit");
             LossClass::of(two_values, two_values)
         }
-        (Type::Bool, Fit::Int { .. }) => LossClass::Widening,
+        (Type::Bool, fit @ Fit::Int { .. }) => integers(&int_fit(8, false), fit),
         (Type::Int { bits, unsigned }, fit @ Fit::Int { .. }) => {
             integers(&int_fit(*bits, *unsigned), fit)
         }
@@ -76,14 +77,29 @@ pub(crate) fn loss(source: &Column, dialect: Dialect, conversion: &Conversion) -
                 _ => 4,
             };
             let size = DecimalSize { precision: digits[slot], scale: 0 };
-            decimals(Some(size), false, fit)
+            decimals(Some(size), false, fit, fit.negative || *unsigned)
         }
         (Type::Year, Fit::Year | Fit::Int { .. }) => LossClass::Exact,
-        (Type::Decimal(size), Fit::Decimal(fit)) => decimals(*size, postgres, fit),
-        (Type::F32, Fit::F32(fit)) | (Type::F64, Fit::F64(fit)) => floats(postgres, fit, true),
-        (Type::F32, Fit::F64(fit)) => floats(postgres, fit, false),
+        (Type::Decimal(size), Fit::Decimal(fit)) => {
+            decimals(*size, postgres, fit, has_sign(source, fit.negative))
+        }
+        (Type::F32, Fit::F32(fit)) | (Type::F64, Fit::F64(fit)) => {
+            floats(source, postgres, fit, true)
+        }
+        (Type::F32, Fit::F64(fit)) => floats(source, postgres, fit, false),
         (Type::Char { .. } | Type::Text { .. }, Fit::Text(fit)) => texts(source, postgres, fit),
         (Type::Binary { .. } | Type::Bytes { .. }, Fit::Bytes(fit)) => bytes(&source.ty, fit),
+        (Type::Date, Fit::Date { infinity, invalid, .. })
+            if has_calendar(postgres, *infinity, *invalid) =>
+        {
+            LossClass::Exact
+        }
+        (Type::Timestamp { digits }, Fit::Clock(fit)) if fit.turn == Turn::Wall => {
+            clocks(postgres, *digits, fit)
+        }
+        (Type::Instant { digits }, Fit::Clock(fit)) if fit.turn == Turn::Moment => {
+            clocks(postgres, *digits, fit)
+        }
         (Type::Time { digits }, Fit::Time { digits: target, min, .. }) => {
             // A duration, unless the target has times of day only.
             let covers = postgres || *min < 0;
@@ -113,20 +129,52 @@ fn integers(source: &Fit, target: &Fit) -> LossClass {
     LossClass::of(target_min <= min && target_max >= max, source == target)
 }
 
-fn decimals(source: Option<DecimalSize>, postgres: bool, fit: &DecimalFit) -> LossClass {
+/// Whether the target's calendar has all that the source's has: infinities and the years beyond 9999,
+/// or the dates that are none.
+pub(super) const fn has_calendar(postgres: bool, infinity: bool, invalid: bool) -> bool {
+    if postgres { infinity } else { invalid }
+}
+
+/// Whether a target that may lack negative numbers lacks none of the source's.
+pub(super) fn has_sign(source: &Column, negative: bool) -> bool {
+    negative || is_unsigned(source)
+}
+
+/// Whether every character of the source's is one of the target's.
+pub(super) fn has_characters(source: &Column, target: Charset) -> bool {
+    matches!(
+        (source.charset.as_deref(), target),
+        (_, Charset::Utf8)
+            | (Some("ascii"), _)
+            | (Some("latin1"), Charset::Latin1 | Charset::Utf8mb3)
+            | (Some("utf8" | "utf8mb3"), Charset::Utf8mb3)
+    )
+}
+
+fn clocks(postgres: bool, digits: u8, fit: &ClockFit) -> LossClass {
+    let covers = has_calendar(postgres, fit.infinity, fit.invalid) && digits <= fit.digits;
+    LossClass::of(covers, digits == fit.digits)
+}
+
+fn decimals(
+    source: Option<DecimalSize>,
+    postgres: bool,
+    fit: &DecimalFit,
+    sign: bool,
+) -> LossClass {
     let special = !postgres || fit.special != SpecialFit::Nothing;
     let (Some(source), Some(target)) = (source, fit.size) else {
-        let covers = fit.size.is_none() && special && fit.negative;
+        let covers = fit.size.is_none() && special && sign;
         return LossClass::of(covers, covers && source.is_none());
     };
     let whole = i32::from(source.precision) - i32::from(source.scale);
     let scale = i32::from(source.scale);
-    let covers = target.whole_max >= whole && target.scale >= scale && special && fit.negative;
+    let covers = target.whole_max >= whole && target.scale >= scale && special && sign;
     LossClass::of(covers, target.whole_max == whole && target.scale == scale)
 }
 
-fn floats(postgres: bool, fit: &FloatFit, same: bool) -> LossClass {
-    LossClass::of((!postgres || fit.special) && fit.negative, same)
+fn floats(source: &Column, postgres: bool, fit: &FloatFit, same: bool) -> LossClass {
+    LossClass::of((!postgres || fit.special) && has_sign(source, fit.negative), same)
 }
 
 fn texts(source: &Column, postgres: bool, fit: &TextFit) -> LossClass {
@@ -143,7 +191,7 @@ fn texts(source: &Column, postgres: bool, fit: &TextFit) -> LossClass {
         (None, Some(max)) => most <= max,
         (None, None) => true,
     };
-    let charset = fit.charset == Charset::Utf8;
+    let charset = has_characters(source, fit.charset);
     let covers = length && charset && (postgres || fit.nul) && fit.blanks != Blanks::Refuse;
     LossClass::of(covers, fit.chars_max == chars && (chars.is_some() || fit.bytes_max == bytes))
 }

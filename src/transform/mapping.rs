@@ -184,17 +184,19 @@ impl Sides<'_> {
         let tinyint = |column: &Column, dialect| {
             column.ty == Type::Bool && !is_postgres(dialect) && !is_bit(column)
         };
+        // TINYINT(1) is an integer type too; BIT(1) and boolean are none.
+        let from_tinyint = tinyint(self.source, self.source_dialect);
+        let into_tinyint = tinyint(self.target, self.target_dialect);
         match (&self.source.ty, &self.target.ty) {
+            (Type::Bool, Type::Bool) if from_tinyint && into_tinyint => Ok(int_fit(8, false)),
             (Type::Bool, Type::Bool) => Ok(Fit::Bool),
-            // TINYINT(1) is an integer type too; BIT(1) and boolean are none.
-            (Type::Bool, Type::Int { bits, unsigned })
-                if tinyint(self.source, self.source_dialect) =>
-            {
+            (Type::Bool, Type::Int { bits, unsigned }) if from_tinyint => {
                 Ok(int_fit(*bits, *unsigned))
             }
-            (Type::Int { .. }, Type::Bool) if tinyint(self.target, self.target_dialect) => {
-                Ok(Fit::Bool)
+            (Type::Int { .. }, Type::Bool) if into_tinyint && self.same_family() => {
+                Ok(int_fit(8, false))
             }
+            (Type::Int { .. }, Type::Bool) if into_tinyint => Ok(Fit::Bool),
             (Type::Int { .. }, Type::Int { bits, unsigned }) => Ok(int_fit(*bits, *unsigned)),
             (Type::Year, Type::Year) => Ok(Fit::Year),
             (Type::Year, Type::Int { bits: 16, unsigned: false }) => Ok(int_fit(16, false)),
@@ -236,7 +238,9 @@ impl Sides<'_> {
     }
 
     fn floats(&self) -> Result<Fit, String> {
-        if !self.targets_postgres() && self.target.native.contains(',') {
+        // Where the source rounds to the same number of digits, there is nothing left to round.
+        let alike = self.same_family() && self.source.native == self.target.native;
+        if !self.targets_postgres() && self.target.native.contains(',') && !alike {
             return Err(self.needs_rule("the target rounds to a number of digits"));
         }
         let fit = FloatFit {
@@ -460,7 +464,7 @@ pub(crate) fn int_fit(bits: u8, unsigned: bool) -> Fit {
     }
 }
 
-fn is_unsigned(column: &Column) -> bool {
+pub(super) fn is_unsigned(column: &Column) -> bool {
     column.native.to_ascii_lowercase().contains("unsigned")
 }
 

@@ -8,7 +8,7 @@ use crate::transform::conversion::{
     Blanks, BytesFit, Charset, ClockFit, Conversion, DecimalFit, Fit, FloatFit, JsonFit, Numbers,
     SpecialFit, TextFit, Turn,
 };
-use crate::transform::loss::{LossClass, loss};
+use crate::transform::loss::{LossClass, has_calendar, has_characters, has_sign, loss};
 use crate::transform::mapping::{TIMESTAMP_MIN, int_fit};
 
 /// Labels that one text names at most.
@@ -52,7 +52,7 @@ impl Said<'_> {
                 said
             }
             Fit::Bytes(fit) => bytes(fit),
-            Fit::Date { infinity, .. } => self.dates(*infinity, false),
+            Fit::Date { infinity, invalid, .. } => self.dates(*infinity, *invalid, false),
             Fit::Time { min, digits, .. } => self.times(*min, *digits),
             Fit::Clock(fit) => self.clocks(fit),
             Fit::UuidFromText { .. } => vec!["texts that are no UUID".to_owned()],
@@ -99,7 +99,7 @@ impl Said<'_> {
                 SpecialFit::All => {}
             }
         }
-        said.extend(negative(fit.negative));
+        said.extend(self.negative(fit.negative));
         said
     }
 
@@ -111,8 +111,12 @@ impl Said<'_> {
         if self.postgres && !fit.special {
             said.push("NaN and infinities".to_owned());
         }
-        said.extend(negative(fit.negative));
+        said.extend(self.negative(fit.negative));
         said
+    }
+
+    fn negative(&self, fits: bool) -> Option<String> {
+        (!has_sign(self.source, fits)).then(|| "negative numbers".to_owned())
     }
 
     fn texts(&self, fit: &TextFit) -> Vec<String> {
@@ -130,6 +134,7 @@ impl Said<'_> {
             said.push(format!("more than {max} bytes"));
         }
         match fit.charset {
+            charset if has_characters(self.source, charset) => {}
             Charset::Utf8 => {}
             Charset::Utf8mb3 => said.push("characters beyond U+FFFF".to_owned()),
             Charset::Latin1 => said.push("characters that latin1 lacks".to_owned()),
@@ -145,13 +150,14 @@ impl Said<'_> {
     }
 
     /// What a calendar of the source has and the target has not.
-    fn dates(&self, infinity: bool, moment: bool) -> Vec<String> {
-        match (self.postgres, infinity) {
-            (true, true) => Vec::new(),
-            (true, false) => vec!["infinity and years outside 1 to 9999".to_owned()],
-            (false, _) if moment => vec!["the zero date".to_owned()],
-            (false, _) => vec!["zero dates and days that no calendar has".to_owned()],
-        }
+    fn dates(&self, infinity: bool, invalid: bool, moment: bool) -> Vec<String> {
+        let what = match (self.postgres, moment) {
+            _ if has_calendar(self.postgres, infinity, invalid) => return Vec::new(),
+            (true, _) => "infinity and years outside 1 to 9999",
+            (false, true) => "the zero date",
+            (false, false) => "zero dates and days that no calendar has",
+        };
+        vec![what.to_owned()]
     }
 
     fn times(&self, min: i64, digits: u8) -> Vec<String> {
@@ -172,7 +178,7 @@ impl Said<'_> {
     }
 
     fn clocks(&self, fit: &ClockFit) -> Vec<String> {
-        let mut said = self.dates(fit.infinity, fit.turn == Turn::Moment);
+        let mut said = self.dates(fit.infinity, fit.invalid, fit.turn == Turn::Moment);
         if fit.min == TIMESTAMP_MIN && self.postgres {
             said =
                 vec!["what is not from 1970-01-01 00:00:01 to 2038-01-19 03:14:07 UTC".to_owned()];
@@ -201,10 +207,6 @@ impl Said<'_> {
         }
         said
     }
-}
-
-fn negative(fits: bool) -> Option<String> {
-    (!fits).then(|| "negative numbers".to_owned())
 }
 
 fn too_long(chars_max: Option<u64>) -> Vec<String> {

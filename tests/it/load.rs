@@ -201,8 +201,9 @@ impl TwoPhases {
             return;
         }
         let (key, former) = (self.key - 1, self.key);
+        // Locks rows only: a gap that it held would keep the workload out until it is decided.
         let text = format!(
-            "XA START '{BRANCH}'; INSERT INTO entry VALUES ({key}, 1, 'two'), ({key}, 2, NULL); \
+            "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; XA START '{BRANCH}'; INSERT INTO entry VALUES ({key}, 1, 'two'), ({key}, 2, NULL); \
              UPDATE entry SET note = 'former' WHERE account_id = {former}; XA END '{BRANCH}'; \
              XA PREPARE '{BRANCH}'"
         );

@@ -60,6 +60,54 @@ fn loss_classes_promise_no_more_than_holds() {
     }
 }
 
+/// Broken if a type did not cross as it is between servers that both have it, or if `explain` told of
+/// refusals that there are none of.
+#[test]
+fn one_type_on_both_sides_crosses_whole() {
+    use LossClass::{Exact, RangeChecked, Widening};
+    let (tiny, bit) = ((Mysql, Type::Bool, "tinyint(1)"), (Mysql, Type::Bool, "bit(1)"));
+    let float = (Mysql, Type::F32, "float(7,4)");
+    let unsigned = (Mysql, Type::F64, "double unsigned");
+    let cases = [
+        (tiny.clone(), (Mariadb, Type::Bool, "tinyint(1)"), Exact),
+        (tiny.clone(), (Mysql, int(8, false), "tinyint"), Exact),
+        ((Mysql, int(8, false), "tinyint"), tiny.clone(), Exact),
+        ((Mysql, int(16, false), "smallint"), tiny.clone(), RangeChecked),
+        (tiny.clone(), bit.clone(), RangeChecked),
+        (bit, tiny.clone(), Exact),
+        (float.clone(), (Mariadb, Type::F32, "float(7,4)"), Exact),
+        (unsigned.clone(), unsigned, Exact),
+        ((Mysql, Type::Date, "date"), (Mariadb, Type::Date, "date"), Exact),
+        ((Postgres, Type::Date, "date"), (Postgres, Type::Date, "date"), Exact),
+        (clock(Mysql, 3), clock(Mariadb, 6), Widening),
+        (clock(Postgres, 6), clock(Postgres, 0), RangeChecked),
+        (moment(Mysql, 6), moment(Mariadb, 6), Exact),
+        (moment(Postgres, 6), moment(Postgres, 6), Exact),
+    ];
+    for (source, target, expected) in &cases {
+        let (_, class) = pair(&col(source), source.0, &col(target), target.0).unwrap();
+        assert_eq!(class, *expected, "{source:?} {target:?}");
+    }
+    let other = (Mariadb, Type::F32, "float(7,3)");
+    assert!(pair(&col(&float), Mysql, &col(&other), Mariadb).is_err(), "it would be rounded");
+    for number in [-128, -1, 2, 127] {
+        let (conversion, _) = pair(&col(&tiny), Mysql, &col(&tiny), Mariadb).unwrap();
+        assert_eq!(convert(&conversion, &Value::Int(number)), Ok(Value::Int(number)));
+    }
+
+    let with = |charset: &str| Column { charset: Some(charset.into()), ..col(&varchar(Mysql, 9)) };
+    for (source, target, expected) in [
+        ("latin1", "latin1", Exact),
+        ("ascii", "latin1", Exact),
+        ("utf8mb3", "utf8mb3", Exact),
+        ("utf8mb3", "latin1", RangeChecked),
+        ("utf8mb4", "utf8mb3", RangeChecked),
+    ] {
+        let (_, class) = pair(&with(source), Mysql, &with(target), Mariadb).unwrap();
+        assert_eq!(class, expected, "{source} {target}");
+    }
+}
+
 type RoundTrip = (Side, Side, BoxedStrategy<Value>);
 
 /// Pairs that cross both ways, with a strategy for values of the first.

@@ -12,3 +12,9 @@ UPDATE d SET d = '0000-00-00' WHERE id = 2; UPDATE d SET dt = '2024-02-30 00:00:
 SET SESSION binlog_row_image = 'MINIMAL'; INSERT INTO d (id, dt) VALUES (6, '0000-00-00 00:00:00'); SET SESSION binlog_row_image = 'FULL';
 INSERT INTO dk VALUES ('0000-00-00', '0000-00-00 00:00:00', 1), ('2024-02-31', '2024-00-00 00:00:00', 2), ('2024-01-01', '0000-00-00 00:00:00', 3), ('0000-00-00', '2024-01-01 00:00:00', 4);
 UPDATE dk SET v = 11 WHERE v = 1; UPDATE dk SET v = 12 WHERE v = 2; UPDATE dk SET d = '2024-06-31' WHERE v = 3; DELETE FROM dk WHERE v = 4;
+SET SESSION sql_mode = 'STRICT_TRANS_TABLES';
+INSERT INTO n VALUES (1, 5, -128, 999.9999, 1234567.891, 1234567.25, 1), (2, 127, 2, -0.0001, -9999999.999, 0.01, 2), (3, NULL, 1, 0.1, 0.001, 777777.77, 3), (4, 1, 0, 123.4567, 8388608.125, 262144.06, 4), (5, 0, 1, NULL, NULL, NULL, 5);
+UPDATE n SET b = b + 1, f = f / 3, d = d / 7, fu = fu / 3 WHERE id IN (1, 3, 4);
+SET SESSION binlog_row_image = 'MINIMAL'; INSERT INTO n (id, b, c, f) VALUES (6, 9, -1, 1.23456); SET SESSION binlog_row_image = 'FULL';
+INSERT INTO tk VALUES (0, 0), (1, 1), (2, 2), (-1, 3), (127, 4); UPDATE tk SET v = v + 10 WHERE a > 1; UPDATE tk SET a = 3 WHERE a = 1; DELETE FROM tk WHERE a IN (-1, 0);
+INSERT INTO tiny VALUES (1, 100, -100), (2, 0, 1), (3, -128, 127); UPDATE tiny SET a = a - 1 WHERE id = 1;

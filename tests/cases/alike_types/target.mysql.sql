@@ -4,3 +4,6 @@ CREATE TABLE big (id int PRIMARY KEY, s set('1','2','3','4','5','6','7','8','9',
 SET SESSION sql_mode = '';
 CREATE TABLE d (id int PRIMARY KEY, d date NOT NULL DEFAULT '0000-00-00', dt datetime(3), ts timestamp(2) NULL, n int DEFAULT 1);
 CREATE TABLE dk (d date NOT NULL, dt datetime NOT NULL, v int, PRIMARY KEY (d, dt));
+CREATE TABLE n (id int PRIMARY KEY, b tinyint(1), c boolean NOT NULL, f float(7,4), d double(10,3), fu float(9,2) unsigned, i int DEFAULT 5);
+CREATE TABLE tk (a tinyint(1) PRIMARY KEY, v int);
+CREATE TABLE tiny (id int PRIMARY KEY, a tinyint(1), b tinyint);
