@@ -7,21 +7,21 @@ mod types;
 use std::sync::Arc;
 use std::time::Duration;
 
-use weir::config::{
-    Database, Deletes, Dialect, DroppedPartitions, LinkName, Secret, Tls, Truncates,
-};
+use weir::config::{Database, Deletes, Dialect, DroppedPartitions, LinkName, Truncates};
 use weir::error::Kind;
 use weir::link::ports::{LinkContext, MissedKey, Selection, Slice, Target, Why};
-use weir::model::{Row, Step, Value, Verb, Witness};
+use weir::model::{Row, Step, Table, Value, Verb, Witness};
 use weir::mysql::{catalog, setup, target};
 use weir::plan::{ColumnPlan, LinkPlan, TablePlan, UpsertStrategy};
 use weir::position::Position;
 use weir::sandbox::{Options, Running, Server, require};
 use weir::transform::{Conversion, Fit};
 
+use crate::rights::{self, WRITER};
+
 type TestResult = Result<(), Box<dyn std::error::Error>>;
 
-/// One server with what a link needs to write to it.
+/// One server with what a link needs to write to it, by a user who holds what setup grants and no more.
 #[derive(Clone)]
 struct Bench {
     server: Arc<Running>,
@@ -30,34 +30,23 @@ struct Bench {
 }
 
 impl Bench {
-    async fn start(
-        server: Server,
-        dialect: Dialect,
-    ) -> Result<Option<Bench>, Box<dyn std::error::Error>> {
+    async fn start(server: Server) -> Result<Option<Bench>, Box<dyn std::error::Error>> {
         let Some(server) = require(server, Options::default()).await? else { return Ok(None) };
-        let echo = ["printf", "%s", server.password()].map(str::to_owned);
-        let database = Database {
-            name: "shop".into(),
-            dialect,
-            host: "127.0.0.1".into(),
-            port: server.port(),
-            user: server.user().into(),
-            database: "app".into(),
-            password: Some(Secret::Command(echo.to_vec())),
-            tls: Tls::off(),
-            server_id: None,
-            heartbeat: None,
-            others: Vec::new(),
-            retention_min: weir::config::RETENTION_MIN,
-        };
+        let database = rights::newcomer(&server, "shop", WRITER, &["app"]).await;
         let link = LinkName { source: "crm".into(), target: "shop".into() };
         let context =
             LinkContext { name: "test".into(), link, server_id: 7, installation: String::new() };
         let bench = Bench { server: Arc::new(server), database, context };
-        let statements = setup::target(&setup::account(&bench.database).await?, &[]);
-        setup::execute(&bench.database, "setup", &statements).await?;
-        setup::execute(&bench.database, "setup", &statements).await?;
+        bench.granted(&[]).await?;
+        bench.granted(&[]).await?;
         Ok(Some(bench))
+    }
+
+    /// Has the administrator run what setup makes for these tables.
+    async fn granted(&self, tables: &[&Table]) -> TestResult {
+        let account = setup::account(&self.database).await?;
+        rights::give(&self.server, setup::target(&account, tables)).await;
+        Ok(())
     }
 
     /// Makes a table and a plan of all its columns, keyed by its primary key.
@@ -68,6 +57,7 @@ impl Bench {
         let dialect = self.database.dialect;
         let table =
             catalog::load(&self.database, dialect, &selection).await.expect("catalog").remove(0);
+        self.granted(&[&table]).await.expect("grants");
         let written = table.columns.iter().enumerate().filter(|(_, column)| !column.generated);
         let columns: Vec<ColumnPlan> = written
             .map(|(at, _)| ColumnPlan {
@@ -405,8 +395,8 @@ async fn cut_connections_and_locks_are_retried(bench: &Bench) -> TestResult {
     let (mut target, mut witness) = bench.begin(&plan).await;
     let one = [step(Verb::Upsert, &[0, 1], vec![vec![Value::Int(1), Value::Int(1)]])];
     target.apply(slice(Some(&witness), &one, None)).await?;
-    let ours = "SELECT id FROM information_schema.processlist WHERE user = 'root' AND id <> connection_id()";
-    for id in bench.text(ours).await.split(' ') {
+    let ours = format!("SELECT id FROM information_schema.processlist WHERE user = '{WRITER}'");
+    for id in bench.text(&ours).await.split(' ') {
         bench.server.execute(&format!("KILL {id}")).await?;
     }
     let error = target.apply(slice(None, &one, None)).await.expect_err("killed");
@@ -436,8 +426,8 @@ async fn cut_connections_and_locks_are_retried(bench: &Bench) -> TestResult {
     Ok(())
 }
 
-async fn everything(server: Server, dialect: Dialect) -> TestResult {
-    let Some(bench) = Bench::start(server, dialect).await? else { return Ok(()) };
+async fn everything(server: Server) -> TestResult {
+    let Some(bench) = Bench::start(server).await? else { return Ok(()) };
     a_swap_that_misses_writes_nothing(&bench).await?;
     misses_are_noted_and_updates_never_insert(&bench).await?;
     an_upsert_never_hits_another_row(&bench).await?;
@@ -454,10 +444,10 @@ async fn everything(server: Server, dialect: Dialect) -> TestResult {
 
 #[tokio::test]
 async fn mysql_97() -> TestResult {
-    everything(Server::MySql97, Dialect::Mysql).await
+    everything(Server::MySql97).await
 }
 
 #[tokio::test]
 async fn mariadb_1011() -> TestResult {
-    everything(Server::MariaDb1011, Dialect::Mariadb).await
+    everything(Server::MariaDb1011).await
 }

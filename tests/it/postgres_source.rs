@@ -2,187 +2,22 @@
 //! as far as the target is durable, and every way to lose changes is an error.
 
 mod gaps;
+mod rig;
 mod streamed;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
-use weir::config::{
-    Database, Deletes, Dialect, DroppedPartitions, LinkName, Secret, Tls, Truncates,
-};
+use weir::config::Secret;
 use weir::error::{Disposition, Error, Kind};
-use weir::link::ports::{LinkContext, Scan, Selection, Source};
-use weir::link::queue::{PartReceiver, channel};
 use weir::model::value::Special;
-use weir::model::{Before, Change, Commit, Op, Row, Value};
-use weir::plan::{ColumnPlan, LinkPlan, TablePlan, UpsertStrategy};
+use weir::model::{Before, Commit, Op, Row, Value};
 use weir::position::{Lsn, Position};
-use weir::postgres::{catalog, scan, source};
-use weir::sandbox::{Options, Running, Server, require};
-use weir::transform::{Conversion, Fit};
+use weir::postgres::source;
+use weir::sandbox::{Options, Server};
 
-const SLOT: &str = "weir_t_a_b";
-/// Nothing in these tests takes this long.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// A server with tables, a publication and a plan of them.
-struct Rig {
-    server: Running,
-    database: Database,
-    context: LinkContext,
-    plan: Arc<LinkPlan>,
-}
-
-impl Rig {
-    /// `None` where the server cannot be had.
-    async fn new(server: Server, options: Options, ddl: &str) -> Option<Rig> {
-        let server = require(server, options).await.unwrap()?;
-        server.execute(ddl).await.unwrap();
-        server.execute(&format!("CREATE PUBLICATION {SLOT} FOR ALL TABLES")).await.unwrap();
-        let link = LinkName { source: "a".to_owned(), target: "b".to_owned() };
-        let echo = ["printf", "%s", server.password()].map(str::to_owned).to_vec();
-        let database = Database {
-            name: "a".to_owned(),
-            dialect: Dialect::Postgres,
-            host: "127.0.0.1".to_owned(),
-            port: server.port(),
-            user: server.user().to_owned(),
-            database: "app".to_owned(),
-            password: Some(Secret::Command(echo)),
-            tls: Tls::off(),
-            server_id: None,
-            heartbeat: None,
-            others: Vec::new(),
-            retention_min: weir::config::RETENTION_MIN,
-        };
-        let plan = plan(&database, &link).await;
-        let context =
-            LinkContext { name: "t".to_owned(), link, server_id: 0, installation: String::new() };
-        Some(Rig { server, database, context, plan })
-    }
-
-    async fn source(&self) -> Box<dyn Source> {
-        source::open(&self.context, &self.database, Arc::clone(&self.plan)).await.unwrap()
-    }
-
-    async fn scan(&self) -> Box<dyn Scan> {
-        scan::open(&self.context, &self.database, Arc::clone(&self.plan)).await.unwrap()
-    }
-
-    /// Starts from now on.
-    async fn begin(&self, queue_bytes: usize) -> Running_ {
-        let mut source = self.source().await;
-        let from = source.begin().await.unwrap();
-        follow(source, from, queue_bytes)
-    }
-
-    async fn text(&self, sql: &str) -> String {
-        let rows = self.server.query(sql).await.unwrap();
-        rows[0][0].clone().unwrap_or_default()
-    }
-
-    async fn confirmed(&self) -> Lsn {
-        let sql = "SELECT confirmed_flush_lsn FROM pg_replication_slots";
-        self.text(sql).await.parse().unwrap()
-    }
-
-    async fn head(&self) -> Lsn {
-        self.text("SELECT pg_current_wal_insert_lsn()").await.parse().unwrap()
-    }
-}
-
-/// All tables of `public`, every column planned onto itself.
-async fn plan(database: &Database, link: &LinkName) -> Arc<LinkPlan> {
-    let selection = Selection { include: vec!["public.*".to_owned()], exclude: Vec::new() };
-    let tables = catalog::load(database, Dialect::Postgres, &selection).await.unwrap();
-    let tables = tables.into_iter().map(|table| {
-        let column = |at| ColumnPlan {
-            source: at,
-            target: at,
-            conversion: Conversion { nullable: true, fit: Fit::Bool },
-            reverse: None,
-        };
-        Arc::new(TablePlan {
-            columns: (0..table.columns.len()).map(column).collect(),
-            key: table.primary_key().unwrap().to_vec(),
-            target: table.clone(),
-            source: table,
-            upsert: UpsertStrategy::Native,
-            rank: 0,
-            replaceable: false,
-            parent: false,
-            acting: Vec::new(),
-            deletes: Deletes::Apply,
-            truncate: Truncates::Apply,
-            dropped_partitions: DroppedPartitions::Halt,
-        })
-    });
-    Arc::new(LinkPlan {
-        link: link.clone(),
-        source_dialect: Dialect::Postgres,
-        target_dialect: Dialect::Postgres,
-        tables: tables.collect(),
-        wanted: weir::plan::Wanted::default(),
-        overlap: Vec::new(),
-        remarks: Vec::new(),
-    })
-}
-
-/// A stream under way.
-struct Running_ {
-    parts: PartReceiver,
-    durable: watch::Sender<Position>,
-    stop: CancellationToken,
-    task: JoinHandle<Result<(), Error>>,
-    from: Position,
-}
-
-fn follow(mut source: Box<dyn Source>, from: Position, queue_bytes: usize) -> Running_ {
-    let (queue, parts) = channel(queue_bytes);
-    let (durable, frontier) = watch::channel(from.clone());
-    let stop = CancellationToken::new();
-    let (start, token) = (from.clone(), stop.clone());
-    let task =
-        tokio::spawn(async move { source.stream(start, None, queue, frontier, token).await });
-    Running_ { parts, durable, stop, task, from }
-}
-
-impl Running_ {
-    /// The changes of the next transaction that has any.
-    async fn transaction(&mut self) -> (Vec<Change>, Commit) {
-        let mut changes = Vec::new();
-        loop {
-            let part = tokio::time::timeout(PATIENCE, self.parts.receive()).await;
-            let Some(queued) = part.expect("a part in time") else {
-                panic!("stream ended: {:?}", (&mut self.task).await)
-            };
-            changes.extend(queued.part.changes.clone());
-            match &queued.part.commit {
-                Some(commit) if !changes.is_empty() => return (changes, commit.clone()),
-                _ => {}
-            }
-        }
-    }
-
-    async fn stop(self) {
-        self.stop.cancel();
-        tokio::time::timeout(PATIENCE, self.task).await.unwrap().unwrap().unwrap();
-    }
-}
-
-fn text(text: &str) -> Value {
-    Value::Text(text.into())
-}
-
-fn inserted(change: &Change) -> &Row {
-    match &change.op {
-        Op::Insert { after } => after,
-        other => panic!("an insert, not {other:?}"),
-    }
-}
+use self::rig::{PATIENCE, Rig, SLOT, follow, inserted, text};
+use crate::rights::READER;
 
 const BASE_TYPES: &str = "
 CREATE TYPE mood AS ENUM ('sad', 'ok', 'a ''quoted'' one');
@@ -434,9 +269,11 @@ async fn a_restart_of_the_source_is_quick_and_survived() {
 #[tokio::test]
 async fn every_login_method_works_and_a_wrong_password_is_told() {
     let ddl = "CREATE TABLE t (id int PRIMARY KEY);
-        SET password_encryption = 'md5'; CREATE ROLE md SUPERUSER LOGIN PASSWORD 'p w';
-        CREATE ROLE clear SUPERUSER LOGIN PASSWORD 'p w'; CREATE ROLE trusted SUPERUSER LOGIN;
-        CREATE ROLE plain LOGIN PASSWORD 'p w'";
+        SET password_encryption = 'md5'; CREATE ROLE md REPLICATION LOGIN PASSWORD 'p w';
+        CREATE ROLE clear REPLICATION LOGIN PASSWORD 'p w'; CREATE ROLE trusted REPLICATION LOGIN;
+        CREATE ROLE plain LOGIN PASSWORD 'p w';
+        GRANT CONNECT ON DATABASE app TO md, clear, trusted, plain;
+        GRANT USAGE ON SCHEMA public TO plain";
     let Some(mut rig) = Rig::new(Server::Postgres18, Options::default(), ddl).await else { return };
     let methods = "host all md,plain 127.0.0.1/32 md5\nhost all clear 127.0.0.1/32 password\n\
                    host all trusted 127.0.0.1/32 trust\n";
@@ -447,7 +284,6 @@ async fn every_login_method_works_and_a_wrong_password_is_told() {
     tokio::time::sleep(Duration::from_millis(500)).await;
     let secret =
         |text: &str| Some(Secret::Command(["printf", "%s", text].map(str::to_owned).into()));
-    let postgres = rig.server.user().to_owned();
     // The last one has too few rights, and goes on with just enough.
     for (user, password, outcome) in [
         ("md", secret("p w"), None),
@@ -455,7 +291,7 @@ async fn every_login_method_works_and_a_wrong_password_is_told() {
         ("trusted", None, None),
         ("md", secret("wrong"), Some(Kind::PasswordRefused)),
         ("md", None, Some(Kind::Authentication)),
-        (postgres.as_str(), secret("wrong"), Some(Kind::PasswordRefused)),
+        (READER, secret("wrong"), Some(Kind::PasswordRefused)),
         ("plain", secret("p w"), Some(Kind::Privilege)),
     ] {
         rig.database.user = user.to_owned();

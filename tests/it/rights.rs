@@ -4,6 +4,8 @@
 use std::path::Path;
 
 use mysql_async::prelude::Queryable;
+use weir::config::{Database, Dialect, RETENTION_MIN, Secret, Tls};
+use weir::rooms::room;
 use weir::sandbox::{Running, Server};
 
 /// Who weir is at a source.
@@ -26,6 +28,54 @@ pub async fn create(server: &Running, user: &str) {
         }
     };
     server.execute(&sql).await.expect("a user without rights");
+}
+
+/// A server as the rooms know it, for its administrator.
+pub fn administrator(server: &Running, name: &str) -> Database {
+    let dialect = match server.kind() {
+        Server::Postgres15 | Server::Postgres18 => Dialect::Postgres,
+        Server::MariaDb1011 => Dialect::Mariadb,
+        Server::MySql97 => Dialect::Mysql,
+    };
+    Database {
+        name: name.to_owned(),
+        dialect,
+        host: "127.0.0.1".to_owned(),
+        port: server.port(),
+        user: server.user().to_owned(),
+        database: server.database().to_owned(),
+        password: printed(server.password()),
+        tls: Tls::off(),
+        server_id: None,
+        heartbeat: None,
+        others: Vec::new(),
+        retention_min: RETENTION_MIN,
+    }
+}
+
+/// The same for a user that is made here, who may look at `schemas` and no more.
+pub async fn newcomer(server: &Running, name: &str, user: &str, schemas: &[&str]) -> Database {
+    create(server, user).await;
+    let database = Database {
+        user: user.to_owned(),
+        password: printed(SECRET),
+        ..administrator(server, name)
+    };
+    let room = room(database.dialect);
+    let account = room.account(&database).await.expect("an account");
+    give(server, room.setup_entry(&database, &account, schemas)).await;
+    database
+}
+
+fn printed(secret: &str) -> Option<Secret> {
+    Some(Secret::Command(["printf", "%s", secret].map(str::to_owned).to_vec()))
+}
+
+/// Has the administrator run what setup makes.
+pub async fn give(server: &Running, statements: Vec<String>) {
+    for sql in statements {
+        server.execute(&sql).await.unwrap_or_else(|error| panic!("{error:?}\n{sql}"));
+    }
 }
 
 /// A right taken away: which one, by which statement, and what gives it back.
@@ -58,6 +108,7 @@ pub fn granted(printed: &str, user: &str) -> Vec<Taken> {
 #[derive(Clone)]
 pub struct Administrator {
     port: u16,
+    directory: String,
     postgres: Option<tokio_postgres::Config>,
     mysql: Option<mysql_async::Opts>,
 }
@@ -68,6 +119,7 @@ impl Administrator {
         let postgres = server.kind().is_postgres();
         Administrator {
             port: server.port(),
+            directory: server.dir().display().to_string(),
             postgres: postgres.then(|| server.pg_config()),
             mysql: (!postgres).then(|| server.mysql_opts()),
         }
@@ -102,7 +154,10 @@ pub async fn administer(administrators: &[Administrator], config: &Path, printed
         let url = config["database"][name]["url"].as_str().expect("url");
         let (_, address) = url.split_once('@').expect("an address");
         let (place, database) = address.split_once('/').expect("a database");
-        let by = administrators.iter().find(|one| place.ends_with(&format!(":{}", one.port)));
+        let is_there = |one: &&Administrator| {
+            place.ends_with(&format!(":{}", one.port)) || address.contains(&one.directory)
+        };
+        let by = administrators.iter().find(is_there);
         let sql: Vec<&str> = sql.lines().filter(|line| !line.starts_with("-- ")).collect();
         let sql = sql.join("\n");
         if !sql.trim().is_empty() {

@@ -2,7 +2,8 @@
 //!
 //! A server ends the dump of a reader when another one presents the same identity: MySQL by the
 //! replica's uuid, MariaDB by its server id. Both list their readers, so weir looks before it asks
-//! for the log. A reader of its own that a lost connection left behind has weir's uuid (MySQL) or
+//! for the log. MariaDB lists them only to who may also set its own id, which setup does not grant:
+//! there the reader that is cut off halts, and says why. A reader of its own that a lost connection left behind has weir's uuid (MySQL) or
 //! the same name with the same mark (MariaDB) and is let be ended.
 //! Sources: MySQL `SHOW REPLICAS`; MariaDB `SHOW SLAVE HOSTS`.
 

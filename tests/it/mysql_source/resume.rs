@@ -11,6 +11,7 @@ use weir::position::Position;
 use weir::sandbox::{Options, Server};
 
 use super::rig::{PATIENCE, Rig, follow, inserted};
+use crate::rights::READER;
 
 pub(super) const TABLE: &str = "CREATE TABLE t (id int PRIMARY KEY, v int)";
 
@@ -251,10 +252,23 @@ async fn a_server_id_in_use_is_refused() {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         rig.context.name = "other".to_owned();
+        let mut older = first;
+        if server == Server::MariaDb1011 {
+            // Who reads is shown to those only who may set the server's own id, too, which is more than a
+            // reader needs. Without it the older one is cut off, and says why.
+            let second = rig.begin().await;
+            let error = older.error().await;
+            assert_eq!(error.kind(), Kind::Setting, "{}", error.chain());
+            assert!(error.chain().contains("same server_uuid/server_id"), "{}", error.chain());
+            older = second;
+            rig.context.name = "third".to_owned();
+            let right = format!("GRANT REPLICATION MASTER ADMIN ON *.* TO {READER}");
+            rig.execute(&right).await;
+        }
         let error = rig.begin().await.error().await;
         assert_eq!(error.kind(), Kind::Setting, "{}", error.chain());
         assert!(error.chain().contains("4000000001"), "{}", error.chain());
-        first.stop().await;
+        older.stop().await;
     }
 }
 

@@ -1,4 +1,5 @@
-//! A server with tables, a plan of them, and a stream under way.
+//! A server with tables, a plan of them, and a stream under way, all of it by a user who holds what
+//! setup grants and no more.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,18 +7,18 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use weir::config::{
-    Database, Deletes, Dialect, DroppedPartitions, LinkName, Secret, Tls, Truncates,
-};
+use weir::config::{Database, Deletes, DroppedPartitions, LinkName, Truncates};
 use weir::error::{Error, Kind};
-use weir::link::ports::{LinkContext, Selection, Source};
+use weir::link::ports::{LinkContext, Room, Selection, Source};
 use weir::link::queue::{PartReceiver, channel};
 use weir::model::{Change, Commit, Op, Row, Value};
-use weir::mysql::{catalog, scan, source};
+use weir::mysql::{Mysql, catalog, scan, source};
 use weir::plan::{ColumnPlan, LinkPlan, TablePlan, UpsertStrategy};
 use weir::position::Position;
 use weir::sandbox::{Options, Running, Server, require};
 use weir::transform::{Conversion, Fit};
+
+use crate::rights::{self, READER};
 
 /// Nothing in these tests takes this long.
 pub(super) const PATIENCE: Duration = Duration::from_secs(40);
@@ -30,34 +31,13 @@ pub(super) struct Rig {
     pub(super) plan: Arc<LinkPlan>,
 }
 
-pub(super) fn dialect(server: Server) -> Dialect {
-    if server == Server::MySql97 { Dialect::Mysql } else { Dialect::Mariadb }
-}
-
 impl Rig {
     /// `None` where the server cannot be had.
     pub(super) async fn new(server: Server, options: Options, ddl: &str) -> Option<Rig> {
         let running = require(server, options).await.unwrap()?;
         running.execute(ddl).await.unwrap();
         let link = LinkName { source: "a".to_owned(), target: "b".to_owned() };
-        let database = Database {
-            name: "a".to_owned(),
-            dialect: dialect(server),
-            host: "127.0.0.1".to_owned(),
-            port: running.port(),
-            user: running.user().to_owned(),
-            database: "app".to_owned(),
-            password: Some(Secret::Command(vec![
-                "printf".to_owned(),
-                "%s".to_owned(),
-                running.password().to_owned(),
-            ])),
-            tls: Tls::off(),
-            server_id: None,
-            heartbeat: None,
-            others: Vec::new(),
-            retention_min: weir::config::RETENTION_MIN,
-        };
+        let database = rights::newcomer(&running, "a", READER, &["app"]).await;
         let plan = plan(&database, &link).await;
         let context = LinkContext {
             name: "t".to_owned(),
@@ -65,6 +45,10 @@ impl Rig {
             server_id: 4_000_000_001,
             installation: "i".to_owned(),
         };
+        let tables: Vec<_> = plan.tables.iter().map(|table| &table.source).collect();
+        let account = Mysql.account(&database).await.unwrap();
+        let granted = Mysql.setup_source(&context, &database, &account, &tables);
+        rights::give(&running, granted).await;
         Some(Rig { server: running, database, context, plan })
     }
 

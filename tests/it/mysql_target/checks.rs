@@ -11,6 +11,7 @@ use weir::plan::{Blueprint, UpsertStrategy};
 use weir::transform::pair;
 
 use super::{Bench, TestResult, commit, step};
+use crate::rights;
 
 async fn tables(bench: &Bench, pattern: &str) -> Vec<Table> {
     let selection = Selection { include: vec![pattern.to_owned()], exclude: Vec::new() };
@@ -96,6 +97,7 @@ pub(super) async fn wrong_settings_are_named(bench: &Bench) -> TestResult {
     let seen = tables(bench, "app.seen").await;
     assert_eq!(seen[0].unsupported.as_deref(), Some("it is a view"));
     let list = [named("mine")];
+    bench.granted(&list).await?;
     let look = Preflight {
         context: &bench.context,
         database: &bench.database,
@@ -113,6 +115,7 @@ pub(super) async fn wrong_settings_are_named(bench: &Bench) -> TestResult {
     let findings = preflight::check_target(look).await?;
     assert_eq!(fatal(&findings), ["its engine MyISAM has no transactions"]);
     let list = [named("kept")];
+    bench.granted(&list).await?;
     let findings = preflight::check_target(Preflight { tables: &list, ..look }).await?;
     let warning = "foreign key noted of app.noted, which the link does not write";
     assert!(findings.iter().any(|one| !one.fatal && one.message.starts_with(warning)));
@@ -125,9 +128,7 @@ pub(super) async fn wrong_settings_are_named(bench: &Bench) -> TestResult {
                     SET GLOBAL binlog_expire_logs_seconds = 2592000; SET GLOBAL binlog_format = ROW; \
                     DROP TABLE mine, noted, kept; DROP VIEW seen";
     bench.server.execute(settings).await?;
-    let account = setup::account(&bench.database).await?;
-    setup::execute(&bench.database, "setup", &setup::target(&account, &[])).await?;
-    Ok(())
+    bench.granted(&[]).await
 }
 
 fn column(name: &str, ty: Type) -> Column {
@@ -207,6 +208,8 @@ pub(super) async fn printed_tables_take_the_sources_columns(bench: &Bench) -> Te
     for creation in ddl::create_tables(&drawn, Dialect::Postgres, dialect) {
         bench.server.execute(&creation.to_string()).await?;
     }
+    let account = setup::account(&bench.database).await?;
+    rights::give(&bench.server, setup::entry(&bench.database, &account, &["made"])).await;
     let made = tables(bench, "made.*").await.remove(0);
     assert_eq!(made.name, name);
     assert_eq!(made.columns.len(), source.columns.len() - 1, "all but the box");

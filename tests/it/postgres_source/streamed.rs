@@ -1,15 +1,19 @@
 //! Transactions that the server sends before their commit.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use weir::link::ports::SpoolPlace;
+use weir::model::{Change, Op, Value};
+use weir::position::Position;
+use weir::sandbox::{Options, Server};
 
-use super::*;
+use super::rig::{PATIENCE, Rig, Stream, follow};
 
 const T: &str = "CREATE TABLE t (id int PRIMARY KEY, v text)";
 
 /// A stream that keeps open transactions below `folder`, of a server that soon sends them.
-async fn begin(server: Server, folder: &Path, bytes_max: u64) -> Option<(Rig, Running_)> {
+async fn begin(server: Server, folder: &Path, bytes_max: u64) -> Option<(Rig, Stream)> {
     let options = Options::default().set("logical_decoding_work_mem", "64kB");
     let rig = Rig::new(server, options, T).await?;
     let mut source = rig.source().await;
@@ -79,7 +83,7 @@ async fn open_transactions(server: Server) {
 }
 
 /// An ALTER TABLE in a subtransaction that is rolled back, and messages of an application.
-async fn rolled_back_shape(rig: &Rig, stream: &mut Running_, folder: &Path) {
+async fn rolled_back_shape(rig: &Rig, stream: &mut Stream, folder: &Path) {
     let client = rig.server.connect_pg().await.unwrap();
     client.batch_execute(&format!("BEGIN; {}; SAVEPOINT a", rows(30_001, 33_000))).await.unwrap();
     client.batch_execute("ALTER TABLE t ADD w int").await.unwrap();

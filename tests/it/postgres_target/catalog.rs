@@ -141,6 +141,7 @@ async fn tables_with_rows_are_found() {
     let Some(site) = Site::start(SERVERS[0]).await else { return };
     site.execute("CREATE TABLE a (id int); CREATE TABLE b (id int); INSERT INTO b VALUES (1)")
         .await;
+    site.granted(&site.database, &site.tables("public.*").await.iter().collect::<Vec<_>>()).await;
     let (a, b) = (TableName::new("public", "a"), TableName::new("public", "b"));
     let found = Postgres.non_empty(&site.database, &[a, b.clone()]).await.unwrap();
     assert_eq!(found, [b]);

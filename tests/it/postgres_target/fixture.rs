@@ -1,15 +1,9 @@
 //! A server, a plan over one of its tables, and an open target.
 
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tempfile::TempDir;
-use weir::config::{
-    Database, Deletes, Dialect, DroppedPartitions, LinkName, Secret, Tls, Truncates,
-};
+use weir::config::{Database, Deletes, Dialect, DroppedPartitions, LinkName, Truncates};
 use weir::link::ports::{Applied, LinkContext, Room, Selection, Slice, Target};
 use weir::model::{Row, Step, Table, Value, Verb, Witness};
 use weir::plan::{ColumnPlan, LinkPlan, TablePlan, UpsertStrategy};
@@ -18,20 +12,15 @@ use weir::postgres::Postgres;
 use weir::sandbox::{self, Options, Running, Server};
 use weir::transform;
 
+use crate::rights::{self, WRITER};
+
 /// Versions the target is tested on.
 pub(super) const SERVERS: [Server; 2] = [Server::Postgres15, Server::Postgres18];
 
-/// A running server with schema `weir`.
+/// A running server with schema `weir`, for a user who holds what setup grants and no more.
 pub(super) struct Site {
     pub(super) server: Running,
     pub(super) database: Database,
-    _secrets: TempDir,
-}
-
-/// A file that only its owner reads.
-pub(super) fn keep_secret(file: &Path, secret: &str) {
-    std::fs::write(file, secret).expect("password file");
-    std::fs::set_permissions(file, Permissions::from_mode(0o600)).expect("permissions");
 }
 
 pub(super) fn context() -> LinkContext {
@@ -43,27 +32,16 @@ impl Site {
     /// `None` where the server cannot be had.
     pub(super) async fn start(server: Server) -> Option<Site> {
         let server = sandbox::require(server, Options::default()).await.expect("server starts")?;
-        let secrets = tempfile::tempdir().expect("temporary directory");
-        let file = secrets.path().join("password");
-        keep_secret(&file, server.password());
-        let database = Database {
-            name: "dst".to_owned(),
-            dialect: Dialect::Postgres,
-            host: "127.0.0.1".to_owned(),
-            port: server.port(),
-            user: server.user().to_owned(),
-            database: "app".to_owned(),
-            password: Some(Secret::File(file)),
-            tls: Tls::off(),
-            server_id: None,
-            heartbeat: None,
-            others: Vec::new(),
-            retention_min: weir::config::RETENTION_MIN,
-        };
-        let account = Postgres.account(&database).await.expect("account");
-        let statements = Postgres.setup_target(&account, &[]);
-        Postgres.execute(&database, "setup", &statements).await.expect("schema weir");
-        Some(Site { server, database, _secrets: secrets })
+        let database = rights::newcomer(&server, "dst", WRITER, &[]).await;
+        let site = Site { server, database };
+        site.granted(&site.database, &[]).await;
+        Some(site)
+    }
+
+    /// Has the administrator run what setup makes for these tables.
+    pub(super) async fn granted(&self, database: &Database, tables: &[&Table]) {
+        let account = Postgres.account(database).await.expect("account");
+        rights::give(&self.server, Postgres.setup_target(&account, tables)).await;
     }
 
     pub(super) async fn execute(&self, sql: &str) {
@@ -93,6 +71,7 @@ impl Site {
     pub(super) async fn target_as(&self, database: &Database, pattern: &str) -> Box<dyn Target> {
         let tables = self.tables(pattern).await;
         assert!(!tables.is_empty(), "{pattern}");
+        self.granted(database, &tables.iter().collect::<Vec<_>>()).await;
         let plan = LinkPlan {
             link: context().link,
             source_dialect: Dialect::Postgres,

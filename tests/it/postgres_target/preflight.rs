@@ -6,7 +6,8 @@ use weir::link::ports::{Finding, Preflight, Room};
 use weir::model::{Table, Value, Verb};
 use weir::postgres::Postgres;
 
-use super::fixture::{SERVERS, Site, apply, context, keep_secret, step, witness};
+use super::fixture::{SERVERS, Site, apply, context, step, witness};
+use crate::rights;
 
 const TABLES: &str = "
 CREATE SCHEMA shop;
@@ -14,23 +15,13 @@ CREATE TABLE shop.a (id int PRIMARY KEY, v text);
 CREATE TABLE shop.\"B b\" (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY);
 CREATE FUNCTION shop.f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
 CREATE TRIGGER loud BEFORE INSERT ON shop.a FOR EACH ROW EXECUTE FUNCTION shop.f();
-CREATE TABLE notes (a int CONSTRAINT noted REFERENCES shop.a ON DELETE CASCADE);
-CREATE ROLE weir LOGIN PASSWORD 'secret'";
+CREATE TABLE notes (a int CONSTRAINT noted REFERENCES shop.a ON DELETE CASCADE)";
 
 fn lines(findings: &[Finding], fatal: bool) -> Vec<String> {
     let chosen = findings.iter().filter(|finding| finding.fatal == fatal);
     chosen
         .map(|finding| format!("{}: {} => {}", finding.subject, finding.message, finding.advice()))
         .collect()
-}
-
-fn weir_of(site: &Site) -> Database {
-    let mut database = site.database.clone();
-    database.user = "weir".to_owned();
-    let file = site.server.dir().join("weir-password");
-    keep_secret(&file, "secret\n");
-    database.password = Some(weir::config::Secret::File(file));
-    database
 }
 
 /// Broken if a missing right or object were found at night instead of by `weir check`, or setup left any.
@@ -43,7 +34,7 @@ async fn what_is_missing_is_named_and_setup_mends_it() {
         site.execute("SELECT pg_reload_conf()").await;
         let tables = site.tables("shop.*").await;
         let tables: Vec<&Table> = tables.iter().collect();
-        let weir = weir_of(&site);
+        let weir = rights::newcomer(&site.server, "dst", "weir", &[]).await;
         let context = context();
         let preflight =
             Preflight { context: &context, database: &weir, tables: &tables, whole: None };
@@ -74,7 +65,8 @@ async fn what_is_missing_is_named_and_setup_mends_it() {
         for _ in 0..2 {
             let mut statements = Postgres.setup_source(&context, &weir, &account, &tables);
             statements.extend(Postgres.setup_target(&account, &tables));
-            Postgres.execute(&site.database, "setup", &statements).await.expect("setup, twice");
+            let administrator = rights::administrator(&site.server, "dst");
+            Postgres.execute(&administrator, "setup", &statements).await.expect("setup, twice");
         }
         let found = Postgres.check_source(preflight).await.expect("source");
         assert_eq!(lines(&found, true), [""; 0]);
@@ -140,7 +132,8 @@ async fn setup_mends_the_publication(site: &Site, preflight: Preflight<'_>) {
     let Preflight { context, database, tables, .. } = preflight;
     let account = Postgres.account(database).await.expect("account");
     let statements = Postgres.setup_source(context, database, &account, tables);
-    Postgres.execute(&site.database, "setup", &statements).await.expect("setup again");
+    let administrator = rights::administrator(&site.server, "dst");
+    Postgres.execute(&administrator, "setup", &statements).await.expect("setup again");
     let found = Postgres.check_source(preflight).await.expect("source");
     assert_eq!(lines(&found, true), [""; 0]);
     // Without a plan there is nothing that the publication could be compared with.
@@ -156,7 +149,8 @@ async fn teardown_leaves_nothing(site: &Site) {
     for _ in 0..2 {
         let mut statements = Postgres.teardown_source(&context());
         statements.extend(Postgres.teardown_target(&context(), None));
-        Postgres.execute(&site.database, "teardown", &statements).await.expect("teardown, twice");
+        let administrator = rights::administrator(&site.server, "dst");
+        Postgres.execute(&administrator, "teardown", &statements).await.expect("teardown, twice");
     }
     assert_eq!(site.query("SELECT count(*) FROM pg_replication_slots").await, ["0"]);
     assert_eq!(site.query("SELECT count(*) FROM pg_publication").await, ["0"]);

@@ -9,6 +9,7 @@ use weir::plan::Blueprint;
 use weir::postgres::Postgres;
 
 use super::fixture::{SERVERS, Site, apply, step, text};
+use crate::rights;
 
 const TABLE: &str = "
 CREATE TYPE public.\"My mood\" AS ENUM ('sad', 'it''s, \"ok\"', 'NULL');
@@ -152,7 +153,7 @@ async fn created_tables_have_the_types_of_their_source() {
         let name = TableName::new("copy", "every");
         let drawn = [Blueprint::of(&source, name)];
         for made in Postgres.create_tables(&drawn, Dialect::Postgres, Dialect::Postgres) {
-            Postgres.execute(&site.database, "ddl", &made.statements).await.expect("table is made");
+            rights::give(&site.server, made.statements).await;
         }
         let copy = site.tables("copy.*").await.remove(0);
         assert_eq!(copy.uniques.len(), 2);
