@@ -159,8 +159,10 @@ async fn examine(ends: &Ends<'_>, report: &mut Report) -> Vec<Finding> {
             findings.extend(refusals);
             findings.extend(duplicates::look(ends, &catalogs).await);
             findings.extend(setup::not_seen(ends).await);
-            // The servers' own settings are worth knowing even while the mapping is wrong.
-            findings.extend(preflight(ends, &ends.no_tables(), true).await);
+            // The servers' own settings are worth knowing even while the mapping is wrong, and which rights
+            // are missing to look for what the mapping needs.
+            let (sources, targets) = duplicates::looked_at(ends, &catalogs);
+            findings.extend(preflights(ends, &sources, &targets, true).await);
         }
     }
     findings
@@ -229,14 +231,23 @@ fn whole(ends: &Ends<'_>, database: &Database) -> Whole {
 pub(super) async fn preflight(ends: &Ends<'_>, plan: &LinkPlan, wholly: bool) -> Vec<Finding> {
     let sources: Vec<&Table> = plan.tables.iter().map(|table| &table.source).collect();
     let targets: Vec<&Table> = plan.tables.iter().map(|table| &table.target).collect();
+    preflights(ends, &sources, &targets, wholly).await
+}
+
+async fn preflights(
+    ends: &Ends<'_>,
+    sources: &[&Table],
+    targets: &[&Table],
+    wholly: bool,
+) -> Vec<Finding> {
     let context = &ends.context;
     let (at_source, at_target) = match wholly {
         true => (Some(whole(ends, ends.source)), Some(whole(ends, ends.target))),
         false => (None, None),
     };
     let (at_source, at_target) = (at_source.as_ref(), at_target.as_ref());
-    let source = Preflight { context, database: ends.source, tables: &sources, whole: at_source };
-    let target = Preflight { context, database: ends.target, tables: &targets, whole: at_target };
+    let source = Preflight { context, database: ends.source, tables: sources, whole: at_source };
+    let target = Preflight { context, database: ends.target, tables: targets, whole: at_target };
     let mut findings = Vec::new();
     for (name, looked) in [
         (&ends.source.name, ends.source_room().check_source(source).await),

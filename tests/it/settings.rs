@@ -35,10 +35,10 @@ const fn warned(done: &'static [&'static str], told: &'static [&'static str]) ->
 
 /// One finding of `check --json`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Told {
+pub struct Told {
     severity: String,
-    text: String,
-    mend: Vec<String>,
+    pub text: String,
+    pub mend: Vec<String>,
     hint: String,
 }
 
@@ -48,7 +48,8 @@ async fn told(weir: &Weir, failing: bool) -> BTreeSet<Told> {
     findings(&outcome)
 }
 
-fn findings(outcome: &Outcome) -> BTreeSet<Told> {
+/// What `check --json` found.
+pub fn findings(outcome: &Outcome) -> BTreeSet<Told> {
     let found: serde_json::Value = serde_json::from_str(&outcome.stdout).expect("json");
     let findings = found["links"][0]["findings"].as_array().expect("findings");
     let text = |value: &serde_json::Value| value.as_str().expect("text").to_owned();

@@ -149,35 +149,41 @@ async fn read(ends: &Ends<'_>, patterns: &[String]) -> Result<Catalogs> {
     };
     let include = if patterns.is_empty() { vec![all(ends.source)] } else { patterns.to_vec() };
     let wanted = Selection { include, exclude: Vec::new() };
+    all_are_seen(ends.source_room(), ends.source, &wanted).await?;
     let source = ends.source_room().catalog(ends.source, ends.source.dialect, &wanted).await?;
     if source.is_empty() {
-        return Err(no_tables(ends, &wanted).await);
+        let context =
+            format!("no table of {} matches {}", ends.link().source, wanted.include.join(", "));
+        return Err(Error::new(Kind::Mapping, context).hint("correct the url or --tables"));
     }
     let mut include = vec![all(ends.target)];
     include.extend(source.iter().map(|table| format!("{}.*", table.name.schema)));
     include.sort_unstable();
     include.dedup();
     let place = Selection { include, exclude: Vec::new() };
+    all_are_seen(ends.target_room(), ends.target, &place).await?;
     let target = ends.target_room().catalog(ends.target, ends.target.dialect, &place).await?;
     Ok(Catalogs { source, target })
 }
 
-/// MySQL and MariaDB hide tables from users without rights on them.
-async fn no_tables(ends: &Ends<'_>, wanted: &Selection) -> Error {
+/// MySQL and MariaDB hide tables from users without rights on them: what is hidden would be left out
+/// unsaid, or made again.
+async fn all_are_seen(room: &dyn Room, database: &Database, wanted: &Selection) -> Result<()> {
+    let schemas = wanted.schemas();
+    let hidden = room.hidden(database, &schemas).await?;
+    if hidden.is_empty() {
+        return Ok(());
+    }
     let context = format!(
-        "no table of {} that weir can see matches {}",
-        ends.link().source,
-        wanted.include.join(", ")
+        "user {} does not see which tables there are in {} of {}",
+        database.user,
+        hidden.join(", "),
+        database.name
     );
-    let room = ends.source_room();
-    let hint = match room.account(ends.source).await {
-        Ok(account) => {
-            let grants = room.setup_entry(ends.source, &account, &wanted.schemas());
-            format!("correct the url or --tables, or let weir look: {};", grants.join("; "))
-        }
-        Err(_) => "correct the url or --tables".to_owned(),
-    };
-    Error::new(Kind::Mapping, context).hint(hint)
+    let account = room.account(database).await?;
+    let grants = room.setup_entry(database, &account, &hidden).join("; ");
+    let hint = format!("correct the url or --tables, or have an administrator run: {grants}");
+    Err(Error::new(Kind::Privilege, context).hint(hint))
 }
 
 /// Which tables hold rows; what weir may not read yet is not known.
@@ -208,7 +214,7 @@ async fn findings(config: &Config, link: &LinkName, catalogs: &Catalogs) -> Resu
     };
     findings.extend(check::preflight(&ends, &plan, true).await);
     let later = ["weir setup", "weir ddl"];
-    let granted = |mend: &String| mend.starts_with("GRANT ");
+    let granted = |mend: &String| mend.starts_with("GRANT ") || mend.ends_with(" REPLICATION");
     findings.retain(|finding| {
         !later.iter().any(|verb| finding.hint.contains(verb)) && !finding.mend.iter().any(granted)
     });

@@ -4,7 +4,7 @@
 use super::super::catalog::rule;
 use super::super::sql::{literal, quote_table};
 use super::managed::Change;
-use super::{Probe, by, by_hand};
+use super::{Probe, by_hand};
 use crate::error::{Kind, Result};
 use crate::link::ports::Finding;
 use crate::model::{Table, TableName};
@@ -89,10 +89,14 @@ pub(super) async fn weir_tables(probe: &mut Probe<'_>) -> Result<Vec<Finding>> {
                 Err(error) if error.kind() == Kind::Privilege => (
                     Kind::Privilege,
                     format!("user {} may not write weir.{table}", probe.preflight.database.user),
-                    by(format!(
-                        "GRANT SELECT, INSERT, UPDATE, DELETE ON {name} TO {}",
-                        probe.account
-                    )),
+                    // Who has no right on it is not told whether it is there.
+                    (
+                        vec![format!(
+                            "GRANT SELECT, INSERT, UPDATE, DELETE ON {name} TO {}",
+                            probe.account
+                        )],
+                        "if it is not there yet, `weir setup` prints what makes it".to_owned(),
+                    ),
                 ),
                 Err(error) => return Err(error),
             };
