@@ -15,7 +15,7 @@ use crate::config::{Database, Start, TlsMode, is_loopback};
 use crate::error::{Error, Kind, Result};
 use crate::link::ports::{LinkContext, Preflight, Room, Whole};
 use crate::model::{Table, TableName};
-use crate::plan::{self, Finding, LinkPlan, Route};
+use crate::plan::{self, Finding, LinkPlan, Route, Unfilled};
 
 /// What was found about one link.
 #[derive(Debug, Default, Serialize)]
@@ -161,8 +161,7 @@ async fn examine(ends: &Ends<'_>, report: &mut Report) -> Vec<Finding> {
             findings.extend(setup::not_seen(ends).await);
             // The servers' own settings are worth knowing even while the mapping is wrong, and which rights
             // are missing to look for what the mapping needs.
-            let (sources, targets) = duplicates::looked_at(ends, &catalogs);
-            findings.extend(preflights(ends, &sources, &targets, true).await);
+            findings.extend(preflights(ends, &duplicates::looked_at(ends, &catalogs), true).await);
         }
     }
     findings
@@ -229,25 +228,39 @@ fn whole(ends: &Ends<'_>, database: &Database) -> Whole {
 
 /// The rooms' own preflights; `wholly` looks at what all links need, and takes longer.
 pub(super) async fn preflight(ends: &Ends<'_>, plan: &LinkPlan, wholly: bool) -> Vec<Finding> {
-    let sources: Vec<&Table> = plan.tables.iter().map(|table| &table.source).collect();
-    let targets: Vec<&Table> = plan.tables.iter().map(|table| &table.target).collect();
-    preflights(ends, &sources, &targets, wholly).await
+    let tables = Looked {
+        sources: plan.tables.iter().map(|table| &table.source).collect(),
+        targets: plan.tables.iter().map(|table| &table.target).collect(),
+        unfilled: plan.tables.iter().flat_map(|table| table.unfilled()).collect(),
+    };
+    preflights(ends, &tables, wholly).await
 }
 
-async fn preflights(
-    ends: &Ends<'_>,
-    sources: &[&Table],
-    targets: &[&Table],
-    wholly: bool,
-) -> Vec<Finding> {
+/// What preflights look at.
+#[derive(Default)]
+pub(super) struct Looked<'a> {
+    pub(super) sources: Vec<&'a Table>,
+    pub(super) targets: Vec<&'a Table>,
+    pub(super) unfilled: Vec<Unfilled<'a>>,
+}
+
+async fn preflights(ends: &Ends<'_>, looked: &Looked<'_>, wholly: bool) -> Vec<Finding> {
+    let Looked { sources, targets, unfilled } = looked;
     let context = &ends.context;
     let (at_source, at_target) = match wholly {
         true => (Some(whole(ends, ends.source)), Some(whole(ends, ends.target))),
         false => (None, None),
     };
     let (at_source, at_target) = (at_source.as_ref(), at_target.as_ref());
-    let source = Preflight { context, database: ends.source, tables: sources, whole: at_source };
-    let target = Preflight { context, database: ends.target, tables: targets, whole: at_target };
+    let look = |database, tables, unfilled, whole| Preflight {
+        context,
+        database,
+        tables,
+        unfilled,
+        whole,
+    };
+    let source = look(ends.source, sources.as_slice(), [].as_slice(), at_source);
+    let target = look(ends.target, targets.as_slice(), unfilled.as_slice(), at_target);
     let mut findings = Vec::new();
     for (name, looked) in [
         (&ends.source.name, ends.source_room().check_source(source).await),

@@ -14,7 +14,7 @@ use crate::link::hosts;
 use crate::link::ports::{End, LinkContext, Room};
 use crate::model::{Table, Witness};
 use crate::plan::explain::digest_of;
-use crate::plan::{self, Finding, LinkPlan};
+use crate::plan::{self, Finding, LinkPlan, TablePlan};
 use crate::rooms::room;
 
 /// Loads the configuration; every problem at once becomes one error of kind `Configuration`.
@@ -151,11 +151,13 @@ impl<'a> Ends<'a> {
         statements
     }
 
-    /// What `weir setup` prints for the target and these of its tables.
-    pub(super) fn setup_target(&self, account: &str, tables: &[&Table]) -> Vec<String> {
+    /// What `weir setup` prints for the target of these tables.
+    pub(super) fn setup_target(&self, account: &str, tables: &[&TablePlan]) -> Vec<String> {
+        let unfilled: Vec<_> = tables.iter().flat_map(|table| table.unfilled()).collect();
+        let tables: Vec<&Table> = tables.iter().map(|table| &table.target).collect();
         let (selection, room) = (plan::selection(self.config, self.link()).1, self.target_room());
         let mut statements = room.setup_entry(self.target, account, &selection.schemas());
-        statements.extend(room.setup_target(account, tables));
+        statements.extend(room.setup_target(account, &tables, &unfilled));
         statements
     }
 

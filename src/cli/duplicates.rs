@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::cli::check::Looked;
 use crate::cli::context::{Catalogs, Ends};
 use crate::config::Database;
 use crate::error::{Error, Kind, Result};
 use crate::link::ports::{KeyLook, Repeated, Room};
-use crate::model::Table;
 use crate::plan::{Finding, Unproven, unproven};
 
 /// Longest time for all looks of one link; the one that has begun may last 30 s longer.
@@ -42,20 +42,17 @@ pub(super) async fn look(ends: &Ends<'_>, catalogs: &Catalogs) -> Vec<Finding> {
     findings
 }
 
-/// The tables that are looked at, of the source and of the target.
-pub(super) fn looked_at<'a>(
-    ends: &Ends<'_>,
-    catalogs: &'a Catalogs,
-) -> (Vec<&'a Table>, Vec<&'a Table>) {
-    let (mut sources, mut targets) = (Vec::new(), Vec::new());
+/// The tables that are looked at.
+pub(super) fn looked_at<'a>(ends: &Ends<'_>, catalogs: &'a Catalogs) -> Looked<'a> {
+    let mut looked = Looked::default();
     for table in unproven(ends.config, ends.link(), &catalogs.source, &catalogs.target) {
         let merged = table.merged.as_ref();
         let source = table.at_source.as_ref().or(merged.map(|[source, _]| source));
         let target = table.at_target.as_ref().or(merged.map(|[_, target]| target));
-        sources.extend(source.map(|look| look.table));
-        targets.extend(target.map(|look| look.table));
+        looked.sources.extend(source.map(|look| look.table));
+        looked.targets.extend(target.map(|look| look.table));
     }
-    (sources, targets)
+    looked
 }
 
 async fn of_table(ends: &Ends<'_>, table: &Unproven<'_>) -> Result<Vec<Finding>> {

@@ -6,6 +6,7 @@
 //! hold rows, which statements are needed, and what stands against it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +19,9 @@ use crate::error::{Disposition, Error, Kind, Result};
 use crate::link::joining;
 use crate::link::ledger::Checkpoint;
 use crate::model::{Table, TableName};
-use crate::plan::{self, Difference, Finding, LinkPlan, Outline, Route, Selection, Verdict};
+use crate::plan::{
+    self, Difference, Finding, LinkPlan, Outline, Route, Selection, TablePlan, Verdict,
+};
 use crate::position::Position;
 
 /// What runs, by link.
@@ -276,7 +279,7 @@ async fn filled(
     let room = ends.source_room();
     let mut scan = None;
     if patient {
-        let plan = std::sync::Arc::new(plan.clone());
+        let plan = Arc::new(plan.clone());
         scan = Some(room.open_scan(&ends.context, ends.source, plan).await?);
     }
     let ask = async |names: Vec<TableName>| room.non_empty(ends.source, &names).await;
@@ -299,11 +302,11 @@ async fn statements(
     let names: BTreeSet<String> = now.iter().map(|table| table.name.to_string()).collect();
     let gone = ran.tables.keys().filter(|name| !names.contains(*name));
     let gone = still_there(ends, gone.collect()).await?;
-    let targets: Vec<&Table> = plan.tables.iter().map(|table| &table.target).collect();
+    let targets: Vec<&TablePlan> = plan.tables.iter().map(Arc::as_ref).collect();
     let old_targets: BTreeSet<&String> = ran.tables.values().map(|table| &table.target).collect();
-    let old_targets: Vec<&Table> = targets
+    let old_targets: Vec<&TablePlan> = targets
         .iter()
-        .filter(|table| old_targets.contains(&table.name.to_string()))
+        .filter(|table| old_targets.contains(&table.target.name.to_string()))
         .copied()
         .collect();
     let account = ends.source_room().account(ends.source).await?;

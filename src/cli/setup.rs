@@ -1,6 +1,7 @@
 //! `weir setup`: prints, or runs, what weir needs in each database.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use crate::cli::args::{Global, SetupArgs};
 use crate::cli::context::{Ends, known, links, load, refused, settled};
@@ -10,7 +11,7 @@ use crate::config::Database;
 use crate::error::{Error, Kind, Result};
 use crate::link::ports::Room;
 use crate::model::Table;
-use crate::plan::{self, Finding};
+use crate::plan::{self, Finding, TablePlan};
 
 const SETUP: &str = "setup";
 
@@ -59,7 +60,7 @@ async fn prepare(ends: &Ends<'_>, mode: Mode<'_>) -> Result<Option<Error>> {
     let account = room.account(ends.source).await?;
     let statements = ends.setup_source(&account, &tables);
     print_or_run(room, ends.source, SETUP, &statements, mode).await?;
-    let tables: Vec<&Table> = plan.tables.iter().map(|table| &table.target).collect();
+    let tables: Vec<&TablePlan> = plan.tables.iter().map(Arc::as_ref).collect();
     let room = ends.target_room();
     let account = room.account(ends.target).await?;
     let statements = ends.setup_target(&account, &tables);

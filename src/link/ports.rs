@@ -14,7 +14,7 @@ use crate::config::{Database, Dialect, LinkName};
 use crate::error::Result;
 use crate::link::queue::PartSender;
 use crate::model::{Row, Step, Table, TableName, Witness};
-use crate::plan::{Blueprint, LinkPlan, TablePlan};
+use crate::plan::{Blueprint, LinkPlan, TablePlan, Unfilled};
 pub use crate::plan::{Finding, KeyLook, Repeated, Selection};
 use crate::position::Position;
 
@@ -69,6 +69,8 @@ pub struct Preflight<'a> {
     pub database: &'a Database,
     /// The tables of this database that the link uses (source or target side).
     pub tables: &'a [&'a Table],
+    /// Of a target, the columns that inserts leave to their defaults.
+    pub unfilled: &'a [Unfilled<'a>],
     /// What all links of the configuration ask of the server; `None` where one link looks on its
     /// way: then only what may have changed for it is looked at.
     pub whole: Option<&'a Whole>,
@@ -166,7 +168,12 @@ pub trait Room: Send + Sync {
     ) -> Vec<String>;
 
     /// The statements that prepare a target (schema `weir` with its tables, grants).
-    fn setup_target(&self, account: &str, tables: &[&Table]) -> Vec<String>;
+    fn setup_target(
+        &self,
+        account: &str,
+        tables: &[&Table],
+        unfilled: &[Unfilled<'_>],
+    ) -> Vec<String>;
 
     /// The statements that remove what setup and `run` made at the source (slot, publication).
     fn teardown_source(&self, context: &LinkContext) -> Vec<String>;

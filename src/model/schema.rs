@@ -150,6 +150,9 @@ pub struct Column {
     pub generated: bool,
     /// The server fills it when an insert leaves it out (default, identity, AUTO_INCREMENT).
     pub has_default: bool,
+    /// The sequences that its default takes numbers from, which whoever inserts needs a right on; those of
+    /// identity columns need none.
+    pub sequences: Vec<TableName>,
     /// Identity, serial or AUTO_INCREMENT.
     pub auto_increment: bool,
     /// `ON UPDATE CURRENT_TIMESTAMP`.

@@ -10,6 +10,7 @@
 //! Source: MySQL and MariaDB manuals, "INFORMATION_SCHEMA Tables".
 
 mod foreign_keys;
+mod sequences;
 mod types;
 
 pub(super) use foreign_keys::rule;
@@ -419,6 +420,7 @@ fn column(
         native,
         nullable: text(6) == "YES",
         generated,
+        sequences: field(7).map(sequences::of_default).unwrap_or_default(),
         has_default: defaulted || auto_increment || extra.contains("default_generated"),
         auto_increment,
         on_update_now: extra.contains("on update"),

@@ -59,8 +59,14 @@ pub async fn check_target(preflight: Preflight<'_>) -> Result<Vec<Finding>> {
         findings.extend(probe.hidden_tables().await?);
         findings.extend(target::outer_keys(&mut probe).await?);
         for table in preflight.tables {
-            let rights = ["SELECT", "INSERT", "UPDATE", "DELETE"];
-            findings.extend(probe.table_rights(table, &rights).await?);
+            let unusable = target::sequences(&mut probe, table).await?;
+            // Without these no insert is let try.
+            let rights: &[_] = match unusable.is_empty() {
+                true => &["SELECT", "INSERT", "UPDATE", "DELETE"],
+                false => &["SELECT", "UPDATE", "DELETE"],
+            };
+            findings.extend(unusable);
+            findings.extend(probe.table_rights(table, rights).await?);
         }
         findings.extend(limits::look(&mut probe).await?);
         Ok(())

@@ -6,12 +6,15 @@
 //! with its tables, and rights to write. Every statement may be run again. Grants name the account that the server logs the user in as;
 //! `'user'@'%'` where it does not let the user in.
 
+use std::collections::BTreeSet;
+
 use super::session::{self, Role, Session};
 use super::sql::{literal, quote, quote_table};
 use crate::config::{Database, Dialect};
 use crate::error::{Kind, Result};
 use crate::link::ports::LinkContext;
-use crate::model::Table;
+use crate::model::{Table, TableName};
+use crate::plan::Unfilled;
 
 /// The account of the user, as grants name it. No right on any database is needed to ask.
 pub async fn account(database: &Database) -> Result<String> {
@@ -70,14 +73,43 @@ pub(super) fn server_rights(dialect: Dialect) -> &'static [&'static str] {
     }
 }
 
-/// Prepares a target: database `weir` with its tables, rights to write.
-pub fn target(account: &str, tables: &[&Table]) -> Vec<String> {
+/// Prepares a target: database `weir` with its tables, rights to write, and on the sequences of defaults,
+/// which MariaDB asks for be the column filled or not; last, a look at what fires by itself.
+pub fn target(account: &str, tables: &[&Table], _: &[Unfilled<'_>]) -> Vec<String> {
     let mut statements: Vec<String> = WEIR_TABLES.iter().map(|sql| (*sql).to_owned()).collect();
     for table in ["`weir`.`witness`", "`weir`.`missed`"] {
         statements.push(format!("GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {account}"));
     }
     statements.extend(grants("SELECT, INSERT, UPDATE, DELETE", account, tables));
+    let columns = tables.iter().flat_map(|table| &table.columns);
+    let sequences: BTreeSet<_> = columns.flat_map(|column| &column.sequences).collect();
+    statements.extend(sequences.into_iter().map(|sequence| grant_numbers(sequence, account)));
+    statements.extend(triggers(tables));
     statements
+}
+
+/// Lets an account take numbers from a sequence.
+pub(super) fn grant_numbers(sequence: &TableName, account: &str) -> String {
+    format!("GRANT SELECT, INSERT ON {} TO {account}", quote_table(sequence))
+}
+
+/// A look at the triggers of the tables, for the administrator who runs what is printed: MySQL shows them
+/// only to who may make some, which is more than weir needs. An answer without rows, of which a client
+/// prints nothing, says that there is none.
+fn triggers(tables: &[&Table]) -> Option<String> {
+    let pair = |table: &&Table| {
+        format!("({}, {})", literal(&table.name.schema), literal(&table.name.table))
+    };
+    let pairs: Vec<String> = tables.iter().map(pair).collect();
+    (!pairs.is_empty()).then(|| {
+        format!(
+            "SELECT TRIGGER_NAME AS `trigger that fires on what weir writes: see that it changes no \
+             replicated column`, EVENT_OBJECT_SCHEMA AS `database`, EVENT_OBJECT_TABLE AS `table` \
+             FROM information_schema.TRIGGERS \
+             WHERE (EVENT_OBJECT_SCHEMA, EVENT_OBJECT_TABLE) IN ({})",
+            pairs.join(", ")
+        )
+    })
 }
 
 /// Removes what setup and `run` made at the source: nothing.

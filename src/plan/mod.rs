@@ -40,6 +40,6 @@ pub use routes::{Route, collisions, meeting, routes};
 pub use select::{links, selection};
 pub use selection::Selection;
 pub(crate) use sql::comment;
-pub use table::{ActingKey, ColumnPlan, LinkPlan, TablePlan, UpsertStrategy};
+pub use table::{ActingKey, ColumnPlan, LinkPlan, TablePlan, Unfilled, UpsertStrategy};
 pub use unproven::{KeyLook, Repeated, Unproven, unproven};
 pub use wanted::{Wanted, unplanned};

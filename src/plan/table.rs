@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::config::{Deletes, Dialect, DroppedPartitions, LinkName, Truncates};
-use crate::model::{Table, TableName};
+use crate::model::{Column, Table, TableName};
 use crate::plan::{Finding, Wanted};
 use crate::transform::Conversion;
 
@@ -72,6 +72,25 @@ pub struct TablePlan {
     pub truncate: Truncates,
     /// What a partition of the source that is dropped or detached does.
     pub dropped_partitions: DroppedPartitions,
+}
+
+impl TablePlan {
+    /// The columns of the target that an insert leaves to their defaults.
+    pub fn unfilled(&self) -> impl Iterator<Item = Unfilled<'_>> {
+        let is_filled = |at: usize| self.columns.iter().any(|column| column.target == at);
+        let left = self.target.columns.iter().enumerate();
+        left.filter(move |(at, column)| column.has_default && !is_filled(*at))
+            .map(|(_, column)| Unfilled { table: &self.target.name, column })
+    }
+}
+
+/// A column of a target table that inserts leave to its default.
+#[derive(Clone, Copy, Debug)]
+pub struct Unfilled<'a> {
+    /// The table.
+    pub table: &'a TableName,
+    /// The column.
+    pub column: &'a Column,
 }
 
 /// What a foreign key of the target that refers to a planned table does by itself.

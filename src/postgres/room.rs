@@ -10,7 +10,7 @@ use crate::link::ports::{
     Source, Target,
 };
 use crate::model::{Table, TableName};
-use crate::plan::{Blueprint, LinkPlan};
+use crate::plan::{Blueprint, LinkPlan, Unfilled};
 
 /// PostgreSQL 14 to 18.
 #[derive(Clone, Copy, Debug, Default)]
@@ -93,8 +93,13 @@ impl Room for Postgres {
         setup::source(context, database, account, tables)
     }
 
-    fn setup_target(&self, account: &str, tables: &[&Table]) -> Vec<String> {
-        setup::target(account, tables)
+    fn setup_target(
+        &self,
+        account: &str,
+        tables: &[&Table],
+        unfilled: &[Unfilled<'_>],
+    ) -> Vec<String> {
+        setup::target(account, tables, unfilled)
     }
 
     fn teardown_source(&self, context: &LinkContext) -> Vec<String> {

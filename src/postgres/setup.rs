@@ -7,6 +7,8 @@
 //! target gets schema `weir` and write rights. The slot is made by `weir run`, not here. Every
 //! statement may be run again.
 
+use std::collections::BTreeSet;
+
 use super::failure::classify;
 use super::session;
 use super::sql::{literal, quote, quote_name};
@@ -14,6 +16,7 @@ use crate::config::Database;
 use crate::error::{Kind, Result};
 use crate::link::ports::LinkContext;
 use crate::model::{Table, TableName};
+use crate::plan::Unfilled;
 
 /// The role of the user, as grants name it.
 pub async fn account(database: &Database) -> Result<String> {
@@ -55,14 +58,21 @@ pub fn source(
     statements
 }
 
-/// Prepares a target: schema `weir` with its tables, right to write.
-pub fn target(account: &str, tables: &[&Table]) -> Vec<String> {
+/// Prepares a target: schema `weir` with its tables, right to write, and to take numbers from the
+/// sequences of columns that inserts leave to their defaults.
+pub fn target(account: &str, tables: &[&Table], unfilled: &[Unfilled<'_>]) -> Vec<String> {
     let mut statements: Vec<String> = WEIR_TABLES.iter().map(|sql| (*sql).to_owned()).collect();
     statements.push(format!("GRANT USAGE ON SCHEMA weir TO {account}"));
     statements.push(format!(
         "GRANT SELECT, INSERT, UPDATE, DELETE ON weir.witness, weir.missed TO {account}"
     ));
     statements.extend(grants("SELECT, INSERT, UPDATE, DELETE", account, tables));
+    let sequences: BTreeSet<_> = unfilled.iter().flat_map(|one| &one.column.sequences).collect();
+    statements.extend(
+        sequences.into_iter().map(|sequence| {
+            format!("GRANT USAGE ON SEQUENCE {} TO {account}", quote_name(sequence))
+        }),
+    );
     statements
 }
 
@@ -234,7 +244,7 @@ mod tests {
         let account = quote(&database().user);
         let parts = [
             ("source", source(&context(), &database(), &account, &[&orders, &odd])),
-            ("target", target(&account, &[&orders, &odd])),
+            ("target", target(&account, &[&orders, &odd], &[])),
             ("teardown of the source", teardown_source(&context())),
             ("teardown of the target", teardown_target(&context(), Some("0f"))),
         ];

@@ -15,6 +15,7 @@ mod cases;
 mod command_line;
 mod control;
 mod crash;
+mod defaults;
 mod docker;
 mod duplicates;
 mod emptied;

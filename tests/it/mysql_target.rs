@@ -45,7 +45,7 @@ impl Bench {
     /// Has the administrator run what setup makes for these tables.
     async fn granted(&self, tables: &[&Table]) -> TestResult {
         let account = setup::account(&self.database).await?;
-        rights::give(&self.server, setup::target(&account, tables)).await;
+        rights::give(&self.server, setup::target(&account, tables, &[])).await;
         Ok(())
     }
 

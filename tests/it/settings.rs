@@ -48,6 +48,12 @@ async fn told(weir: &Weir, failing: bool) -> BTreeSet<Told> {
     findings(&outcome)
 }
 
+impl Told {
+    pub fn is_error(&self) -> bool {
+        self.severity == "error"
+    }
+}
+
 /// What `check --json` found.
 pub fn findings(outcome: &Outcome) -> BTreeSet<Told> {
     let found: serde_json::Value = serde_json::from_str(&outcome.stdout).expect("json");

@@ -436,6 +436,7 @@ pub(super) fn plan(altered: bool) -> Arc<LinkPlan> {
         nullable: false,
         generated: false,
         has_default: false,
+        sequences: Vec::new(),
         auto_increment: false,
         on_update_now: false,
         exact_collation: true,

@@ -13,6 +13,7 @@ fn column(name: &str, native: &str, ty: Type) -> Column {
         nullable: true,
         generated: false,
         has_default: false,
+        sequences: Vec::new(),
         auto_increment: false,
         on_update_now: false,
         exact_collation: true,

@@ -2,6 +2,7 @@
 //! triggers.
 
 use super::super::catalog::rule;
+use super::super::setup::grant_numbers;
 use super::super::sql::{literal, quote_table};
 use super::managed::Change;
 use super::{Probe, by_hand};
@@ -103,6 +104,33 @@ pub(super) async fn weir_tables(probe: &mut Probe<'_>) -> Result<Vec<Finding>> {
             findings.push(probe.about_database(true, kind, message, change));
             break;
         }
+    }
+    Ok(findings)
+}
+
+/// Rights on the sequences of a table's defaults, tried by statements that take no number.
+pub(super) async fn sequences(probe: &mut Probe<'_>, table: &Table) -> Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    for sequence in table.columns.iter().flat_map(|column| &column.sequences) {
+        let sql = format!("EXPLAIN SELECT NEXTVAL({})", quote_table(sequence));
+        match probe.session.rows("try a sequence", &sql).await {
+            Err(error) if error.kind() == Kind::Privilege => {}
+            // That it is gone since it was planned is the insert's to say.
+            Err(error) if error.kind() == Kind::Mapping => continue,
+            looked => {
+                looked?;
+                continue;
+            }
+        }
+        let user = &probe.preflight.database.user;
+        findings.push(Finding {
+            fatal: true,
+            kind: Kind::Privilege,
+            subject: format!("table {}", table.name),
+            message: format!("an insert uses sequence {sequence}, which user {user} may not"),
+            hint: String::new(),
+            mend: vec![grant_numbers(sequence, &probe.account)],
+        });
     }
     Ok(findings)
 }

@@ -19,6 +19,7 @@ fn column(name: &str, ty: Type) -> Column {
         nullable: false,
         generated: false,
         has_default: false,
+        sequences: Vec::new(),
         auto_increment: false,
         on_update_now: false,
         exact_collation: true,

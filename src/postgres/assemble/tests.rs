@@ -24,6 +24,7 @@ fn column(name: &str, ty: Type, native: &str) -> Column {
         nullable: true,
         generated: false,
         has_default: false,
+        sequences: Vec::new(),
         auto_increment: false,
         on_update_now: false,
         exact_collation: true,

@@ -13,7 +13,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type as Builtin;
 
 use crate::model::schema::{DecimalSize, JsonKind};
-use crate::model::{Column, Type};
+use crate::model::{Column, TableName, Type};
 
 /// Columns of the tables `$1`, in order.
 pub(super) const COLUMNS: &str = "
@@ -27,7 +27,7 @@ SELECT a.attrelid AS oid, a.attnum AS number, a.attname::text AS name,
        a.attgenerated <> '' AS generated, a.attidentity <> '' AS identity,
        a.atthasdef OR b.has_default AS has_default,
        COALESCE(pg_get_expr(d.adbin, d.adrelid) LIKE 'nextval(%', false) AS serial,
-       COALESCE(o.collisdeterministic, true) AS exact
+       COALESCE(o.collisdeterministic, true) AS exact, q.schemas, q.sequences
 FROM pg_attribute a
 CROSS JOIN LATERAL (
   WITH RECURSIVE r(depth, typid, typmod, required, has_default) AS (
@@ -39,6 +39,13 @@ CROSS JOIN LATERAL (
   SELECT * FROM r ORDER BY depth DESC LIMIT 1) AS b
 JOIN pg_type t ON t.oid = b.typid JOIN pg_namespace n ON n.oid = t.typnamespace
 LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+LEFT JOIN LATERAL (
+  SELECT array_agg(sn.nspname::text ORDER BY s.oid) AS schemas,
+         array_agg(s.relname::text ORDER BY s.oid) AS sequences
+  FROM pg_depend p JOIN pg_class s ON s.oid = p.refobjid AND s.relkind = 'S'
+  JOIN pg_namespace sn ON sn.oid = s.relnamespace
+  WHERE p.classid = 'pg_attrdef'::regclass AND p.objid = d.oid
+    AND p.refclassid = 'pg_class'::regclass) AS q ON true
 LEFT JOIN pg_collation o ON o.oid = a.attcollation
 WHERE a.attrelid = ANY($1) AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attrelid, a.attnum";
@@ -56,6 +63,8 @@ pub(super) fn column(row: &Row, labels: &HashMap<u32, Vec<String>>) -> Column {
     };
     let (generated, identity, serial): (bool, bool, bool) =
         (row.get("generated"), row.get("identity"), row.get("serial"));
+    let names = |column: &str| row.get::<_, Option<Vec<String>>>(column).unwrap_or_default();
+    let sequences = names("schemas").into_iter().zip(names("sequences"));
     let is_text = matches!(ty, Type::Char { .. } | Type::Text { .. } | Type::Enum { .. });
     Column {
         name: row.get("name"),
@@ -65,6 +74,7 @@ pub(super) fn column(row: &Row, labels: &HashMap<u32, Vec<String>>) -> Column {
         nullable: row.get("nullable"),
         generated,
         has_default: !generated && (identity || row.get("has_default")),
+        sequences: sequences.map(|(schema, name)| TableName::new(schema, name)).collect(),
         auto_increment: identity || serial && !generated,
         on_update_now: false,
         charset: None,

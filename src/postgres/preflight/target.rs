@@ -151,6 +151,59 @@ pub(super) async fn tables(probe: &Probe<'_>) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
+/// What the role may not use of what the tables evaluate when a row is inserted: in defaults of the columns
+/// `$3`, `$4`, `$5`, in computed columns, checks and indexes.
+const EXPRESSIONS: &str = "
+WITH e (rel, class, object) AS (
+  SELECT d.adrelid, 'pg_attrdef'::regclass, d.oid FROM pg_attrdef d
+  JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
+  JOIN pg_class c ON c.oid = d.adrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE a.attgenerated <> '' OR EXISTS (
+    SELECT FROM unnest($3::text[], $4::text[], $5::text[]) AS l (nsp, rel, name)
+    WHERE (l.nsp, l.rel, l.name) = (n.nspname, c.relname, a.attname))
+  UNION ALL SELECT conrelid, 'pg_constraint'::regclass, oid FROM pg_constraint WHERE contype = 'c'
+  UNION ALL SELECT indrelid, 'pg_class'::regclass, indexrelid FROM pg_index)
+SELECT DISTINCT format('%s.%s', n.nspname, c.relname) AS rel, quote_ident(current_user) AS role,
+       CASE WHEN s.oid IS NULL THEN 'EXECUTE' ELSE 'USAGE' END AS right,
+       CASE WHEN s.oid IS NULL THEN format('FUNCTION %s', f.oid::regprocedure)
+            ELSE format('SEQUENCE %I.%I', sn.nspname, s.relname) END AS object
+FROM unnest($1::text[], $2::text[]) AS t (nsp, rel)
+JOIN pg_namespace n ON n.nspname = t.nsp
+JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = t.rel
+JOIN e ON e.rel = c.oid
+JOIN pg_depend p ON p.classid = e.class AND p.objid = e.object
+LEFT JOIN pg_proc f ON p.refclassid = 'pg_proc'::regclass AND f.oid = p.refobjid
+LEFT JOIN pg_class s ON p.refclassid = 'pg_class'::regclass AND s.oid = p.refobjid AND s.relkind = 'S'
+LEFT JOIN pg_namespace sn ON sn.oid = s.relnamespace
+WHERE CASE WHEN f.oid IS NOT NULL THEN NOT has_function_privilege(f.oid, 'EXECUTE')
+           WHEN s.oid IS NOT NULL THEN NOT has_sequence_privilege(s.oid, 'USAGE, UPDATE') END
+ORDER BY 1, 4";
+
+/// Rights on functions and sequences that inserts use.
+pub(super) async fn expressions(probe: &Probe<'_>) -> Result<Vec<Finding>> {
+    let (schemas, names) = probe.tables();
+    let unfilled = probe.preflight.unfilled.iter();
+    let columns: Vec<[&str; 3]> = unfilled
+        .map(|one| [&one.table.schema, &one.table.table, &one.column.name].map(String::as_str))
+        .collect();
+    let [nsp, rel, column] =
+        [0, 1, 2].map(|part| columns.iter().map(|names| names[part]).collect::<Vec<_>>());
+    let rows = probe.rows(EXPRESSIONS, &[&schemas, &names, &nsp, &rel, &column]).await?;
+    let find = |row: &tokio_postgres::Row| {
+        let (role, right, object): (&str, &str, &str) =
+            (row.get("role"), row.get("right"), row.get("object"));
+        Finding {
+            fatal: true,
+            kind: Kind::Privilege,
+            subject: format!("table {}", row.get::<_, &str>("rel")),
+            message: format!("an insert uses {object}, which role {role} may not"),
+            hint: String::new(),
+            mend: vec![format!("GRANT {right} ON {object} TO {role}")],
+        }
+    };
+    Ok(rows.iter().map(find).collect())
+}
+
 /// Keys with one end among the tables. One that refers to a partitioned table has copies that refer to
 /// its partitions; one of PostgreSQL 18 that is not enforced does nothing.
 const OUTER_KEYS: &str = "

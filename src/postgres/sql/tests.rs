@@ -18,6 +18,7 @@ pub(in crate::postgres) fn column(name: &str, native: &str, ty: Type) -> Column 
         nullable: true,
         generated: false,
         has_default: false,
+        sequences: Vec::new(),
         auto_increment: false,
         on_update_now: false,
         exact_collation: true,

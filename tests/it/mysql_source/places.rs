@@ -109,7 +109,7 @@ async fn gtids_come_and_go() {
 async fn mended(rig: &Rig) {
     rig.execute("SET GLOBAL enforce_gtid_consistency = OFF").await;
     let (context, database) = (&rig.context, &rig.database);
-    let look = Preflight { context, database, tables: &[], whole: None };
+    let look = Preflight { context, database, tables: &[], unfilled: &[], whole: None };
     let found = check_source(look).await.unwrap();
     let found = found.iter().find(|one| one.message.contains("gtid_mode is OFF")).unwrap();
     assert!(!found.fatal);

@@ -37,8 +37,13 @@ pub(super) async fn grants_are_named_and_enough(bench: &Bench) -> TestResult {
     };
     let all = tables(bench, "app.t").await;
     let list: Vec<&Table> = all.iter().collect();
-    let look =
-        Preflight { context: &bench.context, database: &limited, tables: &list, whole: None };
+    let look = Preflight {
+        context: &bench.context,
+        database: &limited,
+        tables: &list,
+        unfilled: &[],
+        whole: None,
+    };
     let findings = preflight::check_source(look).await?;
     let text = fatal(&findings).join("; ");
     assert!(text.contains("REPLICATION SLAVE") && text.contains("may not SELECT"), "{text}");
@@ -51,10 +56,10 @@ pub(super) async fn grants_are_named_and_enough(bench: &Bench) -> TestResult {
     assert!(findings.iter().filter(|one| one.fatal).all(|one| one.kind == Kind::Privilege));
 
     let account = setup::account(&limited).await?;
-    let error = setup::execute(&limited, "setup", &setup::target(&account, &list)).await;
+    let error = setup::execute(&limited, "setup", &setup::target(&account, &list, &[])).await;
     assert_eq!(error.expect_err("no rights").kind(), Kind::Privilege);
     let mut statements = setup::source(&bench.context, &limited, &account, &list);
-    statements.extend(setup::target(&account, &list));
+    statements.extend(setup::target(&account, &list, &[]));
     statements.extend(setup::entry(&limited, &account, &["app"]));
     for statement in statements {
         bench.server.execute(&statement).await?;
@@ -102,6 +107,7 @@ pub(super) async fn wrong_settings_are_named(bench: &Bench) -> TestResult {
         context: &bench.context,
         database: &bench.database,
         tables: &list,
+        unfilled: &[],
         whole: None,
     };
     let findings = preflight::check_source(look).await?;
@@ -139,6 +145,7 @@ fn column(name: &str, ty: Type) -> Column {
         nullable: !name.contains("id"),
         generated: false,
         has_default: false,
+        sequences: Vec::new(),
         auto_increment: name == "id",
         on_update_now: false,
         exact_collation: true,

@@ -244,7 +244,8 @@ async fn heartbeats_are_written_where_nothing_moves() {
         assert_eq!(rig.text(&messages).await, "1", "{server:?}: a message without the right");
         let tables: Vec<_> = rig.plan.tables.iter().map(|table| &table.source).collect();
         let (context, database) = (&rig.context, &rig.database);
-        let preflight = Preflight { context, database, tables: &tables, whole: None };
+        let preflight =
+            Preflight { context, database, tables: &tables, unfilled: &[], whole: None };
         let findings = preflight::check_source(preflight).await.unwrap();
         let found = findings.iter().find(|finding| finding.message.contains("heartbeats"));
         let found = found.expect("a finding");
@@ -277,8 +278,13 @@ async fn a_shortage_is_fatal_before_the_first_start_only() {
     let tables: Vec<_> = rig.plan.tables.iter().map(|table| &table.source).collect();
     let look = async || {
         let (context, database) = (&rig.context, &rig.database);
-        let findings =
-            preflight::check_source(Preflight { context, database, tables: &tables, whole: None });
+        let findings = preflight::check_source(Preflight {
+            context,
+            database,
+            tables: &tables,
+            unfilled: &[],
+            whole: None,
+        });
         let findings = findings.await.unwrap();
         findings.into_iter().find(|finding| finding.message.contains("max_wal_senders"))
     };

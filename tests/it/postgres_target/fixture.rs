@@ -41,7 +41,7 @@ impl Site {
     /// Has the administrator run what setup makes for these tables.
     pub(super) async fn granted(&self, database: &Database, tables: &[&Table]) {
         let account = Postgres.account(database).await.expect("account");
-        rights::give(&self.server, Postgres.setup_target(&account, tables)).await;
+        rights::give(&self.server, Postgres.setup_target(&account, tables, &[])).await;
     }
 
     pub(super) async fn execute(&self, sql: &str) {

@@ -36,8 +36,13 @@ async fn what_is_missing_is_named_and_setup_mends_it() {
         let tables: Vec<&Table> = tables.iter().collect();
         let weir = rights::newcomer(&site.server, "dst", "weir", &[]).await;
         let context = context();
-        let preflight =
-            Preflight { context: &context, database: &weir, tables: &tables, whole: None };
+        let preflight = Preflight {
+            context: &context,
+            database: &weir,
+            tables: &tables,
+            unfilled: &[],
+            whole: None,
+        };
 
         let mut found = Postgres.check_source(preflight).await.expect("source");
         // Its words hold what was measured.
@@ -64,7 +69,7 @@ async fn what_is_missing_is_named_and_setup_mends_it() {
         let account = Postgres.account(&weir).await.expect("account");
         for _ in 0..2 {
             let mut statements = Postgres.setup_source(&context, &weir, &account, &tables);
-            statements.extend(Postgres.setup_target(&account, &tables));
+            statements.extend(Postgres.setup_target(&account, &tables, &[]));
             let administrator = rights::administrator(&site.server, "dst");
             Postgres.execute(&administrator, "setup", &statements).await.expect("setup, twice");
         }
