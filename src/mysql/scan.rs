@@ -3,9 +3,10 @@
 //! Rows come by the binary protocol, so floats are exact and times have their fields; their values
 //! equal those of the stream (`row` says how). Writes nothing; waits for a lock 10 s at most.
 //!
-//! Marks (correctness.md 8). MySQL by GTID: `gtid_executed` before the snapshot opens is low; after
-//! the rows it is high together with the GTIDs of commits that were on their way, since a commit is
-//! visible a moment before it counts as executed. Without GTIDs: places run ahead of what is visible, so each row is read with a
+//! Marks (correctness.md 8). MySQL by GTID: `gtid_executed` before the snapshot opens is low; once it
+//! is open it is high together with the GTIDs of commits that were on their way, since a commit is
+//! visible a moment before it counts as executed. The two lie close together, however many rows are
+//! read: what is committed between them may have been seen or not. Without GTIDs: places run ahead of what is visible, so each row is read with a
 //! share lock, which waits for transactions that are in the log and not yet visible; the place before
 //! is low, the one after is high. MariaDB: the snapshot is opened together with the log's
 //! coordinates, whose GTIDs are both low and high; but it may miss a second phase (XA COMMIT) that is
@@ -116,6 +117,11 @@ impl MysqlScan {
     async fn read(&mut self, table: &TablePlan, keys: &[Row]) -> Result<Scanned> {
         let mut session = self.session().await?;
         let (marks, low) = Marks::open(&mut session).await?;
+        let seen = match marks {
+            Marks::Gtids => Some(begun(&mut session).await?),
+            Marks::Snapshot => Some(low.clone()),
+            Marks::Locks => None,
+        };
         let context =
             format!("read rows of {} in database `{}`", table.source.name, session.database());
         let select = row::Select::new(table)?;
@@ -149,10 +155,9 @@ impl MysqlScan {
                 session.run("end a read", "COMMIT").await?;
             }
         }
-        let high = match marks {
-            Marks::Gtids => begun(&mut session).await?,
-            Marks::Locks => history::head(&mut session).await?,
-            Marks::Snapshot => low.clone(),
+        let high = match seen {
+            Some(seen) => seen,
+            None => history::head(&mut session).await?,
         };
         session.run("end a snapshot", "COMMIT").await?;
         self.session = Some(session);
@@ -200,8 +205,8 @@ async fn executed(session: &mut Session) -> Result<Position> {
     Ok(Position::Mysql(set, None))
 }
 
-/// MySQL: no fewer than the transactions that whatever has read until now can have seen. Those that
-/// leave the first of the two sets meanwhile are in the second.
+/// MySQL: no fewer than the transactions that a snapshot which is open now can see. Those that leave
+/// the first of the two sets meanwhile are in the second.
 async fn begun(session: &mut Session) -> Result<Position> {
     let committing = gtids(session, "SELECT @@GLOBAL.gtid_owned").await?;
     let mut set = gtids(session, "SELECT @@GLOBAL.gtid_executed").await?;
