@@ -19,7 +19,8 @@ use crate::link::isolate;
 use crate::link::notes::OpenNotes;
 use crate::link::ports::{MissedKey, Slice, Target};
 use crate::link::queue::{PartReceiver, Queued};
-use crate::link::refetch::{Refetch, RefetchedRow};
+use crate::link::refetch::Refetch;
+use crate::link::refetched::RefetchedRow;
 use crate::link::report::Report;
 use crate::link::steps;
 use crate::model::{Part, Witness};
@@ -90,7 +91,7 @@ impl Applier {
                 () = drain.cancelled(), if draining.is_none() => {
                     draining = Some(self.parts.len());
                 }
-                part = self.parts.receive() => match part {
+                part = self.parts.receive(), if !self.refetch.holds() => match part {
                     Some(part) => match self.transaction(part).await? {
                         Taken::Parts(taken) => {
                             draining = draining.map(|left| left.saturating_sub(taken));
@@ -135,7 +136,7 @@ impl Applier {
                 return Err(self.stop_before(batch, error).await);
             }
             let full = batch.is_full(self.options.batch_rows_max, self.options.batch_bytes_max);
-            let ends = batch.sliced && batch.at_commit();
+            let ends = batch.at_commit() && (batch.sliced || self.is_awaited(&batch));
             if !full
                 && !ends
                 && let Some(queued) = self.parts.receive_now()
@@ -163,6 +164,11 @@ impl Applier {
             };
             (next, taken) = (Some(queued), taken + 1);
         }
+    }
+
+    /// Whether rows that were read beside the stream are to be written after this batch as it is.
+    fn is_awaited(&self, batch: &Batch) -> bool {
+        batch.last_commit().is_some_and(|commit| self.refetch.awaits(&commit.position))
     }
 
     /// Puts one part into the batch.
@@ -228,7 +234,7 @@ impl Applier {
         if let Some(oldest_us) = batch.oldest_us() {
             self.report.unapplied(oldest_us);
         }
-        self.refetch.changing(&self.plan, batch.prepared())?;
+        self.refetch.changing(&self.plan, batch);
         let steps = steps::merge(&self.plan, batch.prepared());
         let open = (!batch.sliced).then_some(&self.witness);
         let slice = Slice { open, steps: &steps, settled: &[], close };
@@ -291,7 +297,7 @@ impl Applier {
     /// Commits whole transactions in the source's order; a refusal among them is located too.
     async fn close_quietly(&mut self, batch: Batch) -> Result<()> {
         let Some(commit) = batch.last_commit().cloned() else { return Ok(()) };
-        self.refetch.changing(&self.plan, batch.prepared())?;
+        self.refetch.changing(&self.plan, &batch);
         let (open, close) = (Some(&self.witness), Some(&commit.position));
         let target = self.target.as_mut();
         match isolate::replay(&self.plan, target, &batch, open, close).await? {

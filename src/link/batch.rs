@@ -113,6 +113,15 @@ impl Batch {
         &self.prepared
     }
 
+    /// The prepared changes, each with the end of its transaction where that is in the batch.
+    pub(super) fn placed(&self) -> impl Iterator<Item = (&Prepared, Option<&Position>)> {
+        let mut borders = self.borders.iter().peekable();
+        self.prepared.iter().enumerate().map(move |(index, change)| {
+            while borders.next_if(|border| border.end <= index).is_some() {}
+            (change, borders.peek().map(|border| &border.commit.position))
+        })
+    }
+
     /// Whether rows of it are to be read again.
     pub(super) fn has_notes(&self) -> bool {
         self.prepared.iter().any(|change| change.verb() == Verb::Note)
@@ -228,7 +237,8 @@ mod tests {
         batch.last_commit().expect("a commit").position.to_string()
     }
 
-    /// Broken if a part of a transaction were committed with the ones before it.
+    /// Broken if a part of a transaction were committed with the ones before it, or a change were
+    /// placed at another one's end.
     #[test]
     fn only_whole_transactions_are_split_off() {
         let mut open = batch(&[2, 0, 3], 4);
@@ -241,6 +251,10 @@ mod tests {
         );
         assert_eq!((open.prepared().len(), open.changes, open.next_ordinal()), (4, 4, 4));
         assert_eq!(open.origin(1).ordinal, 1);
+        assert!(open.placed().all(|(_, at)| at.is_none()));
+        let ends = whole.placed().map(|(_, at)| at.expect("whole").to_string());
+        let [first, third] = ["lsn:0/1", "lsn:0/3"];
+        assert_eq!(ends.collect::<Vec<_>>(), [first, first, third, third, third]);
         assert!(open.split_whole().is_none());
         assert!(batch(&[], 4).split_whole().is_none());
     }

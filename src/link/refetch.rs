@@ -3,36 +3,41 @@
 //!
 //! The notes in `weir.missed` are the queue: they survive a restart, and a note is settled in the
 //! transaction that writes its row (or finds it gone). One window at a time, over at most
-//! [`KEYS_MAX`] keys of one table, reads on the side connection while the stream goes on.
+//! [`KEYS_MAX`] keys of one table, reads on the side connection while the stream goes on; after
+//! windows that came to nothing it may stand still for that long (`care`). A window waits for the
+//! stream and grows with it only so far; then it is given up, and the notes are for a later one.
 //!
 //! New notes may come for ever, behind those that are there. So what is told of is not only that none
 //! is open, but also up to which position none is: a mark is set at a position, and reached once
 //! every note of then is settled.
 
-use std::collections::BTreeMap;
+use std::collections::HashSet;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use crate::error::{Disposition, Error, Kind, Result};
 use crate::link::backoff::Backoff;
-use crate::link::isolate;
+use crate::link::batch::Batch;
+use crate::link::care::{Care, KEYS_MAX};
 use crate::link::notes::OpenNotes;
-use crate::link::ports::{MissedKey, Notes, Scanned, Target};
+use crate::link::ports::{Notes, Scanned, Target};
+use crate::link::refetched::Refetched;
 use crate::link::side::{Answer, Request};
-use crate::link::steps::{self, Act, Prepared};
-use crate::link::window::{HandedOn, Reading, Since, Window};
-use crate::model::{Change, Op, Row, Value};
+use crate::link::steps;
+use crate::link::window::{HandedOn, Reading, Window};
 use crate::plan::LinkPlan;
 use crate::position::Position;
 
-/// Keys read in one window at most.
-const KEYS_MAX: usize = 500;
 /// Pause before a scan that came too early is repeated.
 const AGAIN: Duration = Duration::from_millis(50);
 /// Scans of one window at most; then the notes wait for the backoff.
 const SCANS_MAX: u32 = 200;
+/// Longest time that the applier stands still for a read.
+const HOLD_MAX: Duration = Duration::from_secs(5);
+/// Longest time from the read until the stream has come up to it.
+const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// The refetching side of one applier.
 pub(super) struct Refetch {
@@ -44,6 +49,7 @@ pub(super) struct Refetch {
     notes: bool,
     due: Instant,
     backoff: Backoff,
+    care: Care,
     /// What the last look at the notes found, and whether these were all.
     found: Option<(OpenNotes, bool)>,
     mark: Option<Mark>,
@@ -58,29 +64,32 @@ struct Mark {
     newest: u64,
 }
 
+/// What was read for a window.
+struct Read {
+    window: Window,
+    scanned: Scanned,
+    give_up_at: Instant,
+}
+
 enum State {
     Idle,
-    Reading { window: Window, scans: u32, arrived: Option<Scanned> },
-    Waiting { window: Window, scanned: Scanned },
+    Reading {
+        window: Window,
+        scans: u32,
+        /// Until then nothing is to be applied.
+        held_until: Option<Instant>,
+        arrived: Option<Scanned>,
+    },
+    /// For the stream to come up to what was read.
+    Waiting(Read),
 }
 
-/// A note's key with the row as it is at the source; `None` where nothing is to be written.
-pub(super) type RefetchedRow = (Option<Prepared>, MissedKey);
-
-/// Rows to write and notes to settle, all of one table.
-pub(super) struct Refetched {
-    pub(super) rows: Vec<RefetchedRow>,
-    table: usize,
-}
-
-impl Refetched {
-    /// Says which table's rows could not be written.
-    pub(super) fn locate(&self, plan: &LinkPlan, error: Error) -> Error {
-        match plan.tables.get(self.table) {
-            Some(table) if isolate::is_about_a_row(&error) => {
-                error.within(format!("{}, rows read again at the source", isolate::describe(table)))
-            }
-            _ => error,
+impl State {
+    /// The open window.
+    fn window(&mut self) -> Option<&mut Window> {
+        match self {
+            State::Idle => None,
+            State::Reading { window, .. } | State::Waiting(Read { window, .. }) => Some(window),
         }
     }
 }
@@ -101,6 +110,7 @@ impl Refetch {
             notes: true,
             due: Instant::now(),
             backoff,
+            care: Care::default(),
             found: None,
             mark: None,
             reached: None,
@@ -128,23 +138,30 @@ impl Refetch {
         !self.notes && matches!(self.state, State::Idle)
     }
 
+    /// Whether nothing is to be applied now. Not for longer than [`HOLD_MAX`] in a row, of which
+    /// [`Refetch::wake`] tells the end.
+    pub(super) fn holds(&self) -> bool {
+        matches!(self.state, State::Reading { held_until: Some(_), .. })
+    }
+
+    /// Whether a window waits for `position`: the sooner it is written, the less can have changed.
+    pub(super) fn awaits(&self, position: &Position) -> bool {
+        match &self.state {
+            State::Waiting(read) => position.reaches(&read.scanned.high),
+            State::Idle | State::Reading { .. } => false,
+        }
+    }
+
     /// Transactions that go into the target now.
     pub(super) fn handed_on(&mut self, xids: impl Iterator<Item = u32>) {
         xids.for_each(|xid| self.handed_on.add(xid));
     }
 
     /// Changes that go into the target now: while a window is open its rows must know.
-    pub(super) fn changing(&mut self, plan: &LinkPlan, prepared: &[Prepared]) -> Result<()> {
-        let window = match &mut self.state {
-            State::Idle => return Ok(()),
-            State::Reading { window, .. } | State::Waiting { window, .. } => window,
-        };
-        let index = window.table;
-        let table = steps::table(plan, index)?;
-        for change in prepared.iter().filter(|change| change.table == index) {
-            window.change(table, change);
+    pub(super) fn changing(&mut self, plan: &LinkPlan, batch: &Batch) {
+        if let Some(window) = self.state.window() {
+            batch.placed().for_each(|(change, at)| window.change(plan, change, at));
         }
-        Ok(())
     }
 
     /// Resolves when [`Refetch::between_batches`] has something to do that no part of the queue
@@ -152,13 +169,19 @@ impl Refetch {
     pub(super) async fn wake(&mut self) -> Result<()> {
         match &mut self.state {
             State::Idle if self.notes => tokio::time::sleep_until(self.due).await,
-            State::Reading { arrived: None, .. } => match self.answers.recv().await {
-                Some(answer) => self.receive(answer)?,
-                None => return Err(Error::new(Kind::Connection, "the side reader has ended")),
-            },
-            State::Idle | State::Reading { .. } | State::Waiting { .. } => {
-                std::future::pending().await
+            State::Reading { arrived: None, held_until, .. } => {
+                let answer = match held_until {
+                    Some(until) => timeout_at(*until, self.answers.recv()).await,
+                    None => Ok(self.answers.recv().await),
+                };
+                match answer {
+                    Ok(Some(answer)) => self.receive(answer)?,
+                    Ok(None) => return Err(no_side_reader()),
+                    Err(_) => *held_until = None,
+                }
             }
+            State::Waiting(read) => tokio::time::sleep_until(read.give_up_at).await,
+            State::Idle | State::Reading { .. } => std::future::pending().await,
         }
         Ok(())
     }
@@ -179,24 +202,72 @@ impl Refetch {
         {
             self.receive(answer)?;
         }
-        self.state = match std::mem::replace(&mut self.state, State::Idle) {
-            State::Reading { window, scans, arrived: Some(scanned) } => {
+        if let Some(window) = self.state.window() {
+            window.applied(applied);
+        }
+        match std::mem::replace(&mut self.state, State::Idle) {
+            State::Reading { window, scans, held_until, arrived: Some(scanned) } => {
                 match window.judge(&scanned, &self.handed_on, applied) {
-                    Reading::TooEarly => self.read_again(plan, window, scans).await?,
-                    Reading::Ahead | Reading::Ready => State::Waiting { window, scanned },
+                    Reading::TooEarly => {
+                        self.state = self.read_again(plan, window, scans, held_until).await?;
+                        Ok(None)
+                    }
+                    _ => {
+                        let give_up_at = Instant::now() + WAIT_MAX;
+                        self.bring_on(plan, Read { window, scanned, give_up_at }, applied)
+                    }
                 }
             }
-            other => other,
-        };
-        match std::mem::replace(&mut self.state, State::Idle) {
-            State::Waiting { window, scanned } if applied.reaches(&scanned.high) => {
-                self.finish(plan, &window, scanned)
-            }
+            State::Waiting(read) => self.bring_on(plan, read, applied),
             other => {
                 self.state = other;
                 Ok(None)
             }
         }
+    }
+
+    /// Writes what was read, waits on, or gives it up.
+    fn bring_on(
+        &mut self,
+        plan: &LinkPlan,
+        read: Read,
+        applied: &Position,
+    ) -> Result<Option<Refetched>> {
+        match read.window.judge(&read.scanned, &self.handed_on, applied) {
+            Reading::Ready => return self.finish(plan, read),
+            Reading::TooEarly | Reading::Ahead if Instant::now() < read.give_up_at => {
+                self.state = State::Waiting(read);
+            }
+            Reading::TooEarly | Reading::Ahead => {
+                self.put_off(plan, &read.window, "the stream does not come up to what was read")?;
+            }
+            Reading::TooLarge => self.lose(plan, &read.window, "too much changes meanwhile")?,
+            Reading::Unseen => {
+                let why = "foreign keys change rows meanwhile that the source does not log";
+                self.lose(plan, &read.window, why)?;
+            }
+        }
+        Ok(None)
+    }
+
+    /// The notes are for another window, at once and with more care, or later after many of them.
+    fn lose(&mut self, plan: &LinkPlan, window: &Window, why: &str) -> Result<()> {
+        if self.care.lose() {
+            return self.put_off(plan, window, why);
+        }
+        let table = &steps::table(plan, window.table)?.source.name;
+        tracing::debug!(%table, rows = window.notes.len(), why, "rows are to be read once more");
+        self.due = Instant::now();
+        Ok(())
+    }
+
+    /// The notes are for a later window.
+    fn put_off(&mut self, plan: &LinkPlan, window: &Window, why: &str) -> Result<()> {
+        let table = &steps::table(plan, window.table)?.source.name;
+        let rows = window.notes.len();
+        tracing::warn!(%table, rows, why, "rows cannot be read again now; trying later");
+        self.due = Instant::now() + self.backoff.next_wait();
+        Ok(())
     }
 
     /// Takes what was read. A trouble of the source that may pass, such as a locked table, leaves the
@@ -229,6 +300,7 @@ impl Refetch {
         self.found = Some((OpenNotes::of(oldest.iter().map(|note| &note.missed)), all));
         let Some(first) = oldest.first() else {
             self.notes = false;
+            self.care = Care::default();
             return Ok(());
         };
         if self.mark.as_ref().is_none_or(|mark| first.id > mark.newest) {
@@ -237,14 +309,17 @@ impl Refetch {
                 self.mark.replace(mark).map(|mark| mark.position).or(self.reached.take());
         }
         let table = first.missed.table;
-        let mut known = std::collections::HashSet::new();
+        let mut known = HashSet::new();
         let notes = oldest
             .into_iter()
             .map(|note| note.missed)
-            .filter(|note| note.table == table && known.insert(steps::key_text(&note.key)));
+            .filter(|note| note.table == table && known.insert(steps::key_text(&note.key)))
+            .take(self.care.keys_max());
         let window = Window::open(table, notes.collect(), applied.clone(), self.handed_on.mark());
+        let holds = self.care.holds() && steps::changes_unseen(plan, table);
+        let held_until = holds.then(|| Instant::now() + HOLD_MAX);
         self.request(plan, &window, Duration::ZERO).await?;
-        self.state = State::Reading { window, scans: 1, arrived: None };
+        self.state = State::Reading { window, scans: 1, held_until, arrived: None };
         Ok(())
     }
 
@@ -252,138 +327,37 @@ impl Refetch {
         let notes = window.notes.iter();
         let keys = notes.map(|note| steps::source_key(plan, window.table, &note.key));
         let request = Request { table: window.table, keys: keys.collect::<Result<_>>()?, delay };
-        self.requests
-            .send(request)
-            .await
-            .map_err(|_| Error::new(Kind::Connection, "the side reader has ended"))
+        self.requests.send(request).await.map_err(|_| no_side_reader())
     }
 
-    async fn read_again(&mut self, plan: &LinkPlan, window: Window, scans: u32) -> Result<State> {
+    async fn read_again(
+        &mut self,
+        plan: &LinkPlan,
+        window: Window,
+        scans: u32,
+        held_until: Option<Instant>,
+    ) -> Result<State> {
         if scans >= SCANS_MAX {
-            let table = steps::table(plan, window.table)?;
-            tracing::warn!(
-                table = %table.source.name,
-                rows = window.notes.len(),
-                "rows to be read again are still hidden by transactions at the source; trying later"
-            );
-            self.due = Instant::now() + self.backoff.next_wait();
+            self.put_off(plan, &window, "transactions at the source still hide them")?;
             return Ok(State::Idle);
         }
         self.request(plan, &window, AGAIN).await?;
-        Ok(State::Reading { window, scans: scans + 1, arrived: None })
+        Ok(State::Reading { window, scans: scans + 1, held_until, arrived: None })
     }
 
-    fn finish(
-        &mut self,
-        plan: &LinkPlan,
-        window: &Window,
-        scanned: Scanned,
-    ) -> Result<Option<Refetched>> {
-        if scanned.rows.len() != window.notes.len() {
-            return Err(Error::new(Kind::Internal, "a scan answered for another number of keys"));
-        }
-        let table = window.table;
-        let mut rows = Vec::with_capacity(window.notes.len());
-        for (note, row) in window.notes.iter().zip(scanned.rows) {
-            let prepared = match (window.since(&note.key), row) {
-                (Some(Since::Laid(values)), Some(row)) => {
-                    Some(laid_over(plan, table, row, values)?)
-                }
-                _ => None,
-            };
-            rows.push((prepared, note.clone()));
-        }
-        tracing::info!(
-            table = %steps::table(plan, table)?.source.name,
-            written = rows.iter().filter(|(row, _)| row.is_some()).count(),
-            gone = rows.iter().filter(|(row, _)| row.is_none()).count(),
-            "rows were read again at the source"
-        );
+    fn finish(&mut self, plan: &LinkPlan, read: Read) -> Result<Option<Refetched>> {
+        let Read { window, scanned, .. } = read;
+        let found = Refetched::of(plan, &window, scanned)?;
+        self.care.win(window.is_calm());
         self.backoff.reset();
         self.due = Instant::now();
-        Ok((!rows.is_empty()).then_some(Refetched { rows, table }))
+        Ok((!found.rows.is_empty()).then_some(found))
     }
 }
 
-/// A row as it was read, under what has changed since.
-fn laid_over(
-    plan: &LinkPlan,
-    table: usize,
-    read: Row,
-    newer: &BTreeMap<usize, Value>,
-) -> Result<Prepared> {
-    let change = Change { table, op: Op::Insert { after: read }, reshaped: false };
-    let prepared = steps::prepare(plan, &change)
-        .map_err(|error| error.within("a row read again at the source"))?;
-    let Some(Prepared { act: Act::Upsert { columns: None, mut row }, .. }) = prepared else {
-        return Err(Error::new(Kind::Internal, "a row read again at the source is not whole"));
-    };
-    for (column, value) in newer {
-        if let Some(place) = row.0.get_mut(*column) {
-            place.clone_from(value);
-        }
-    }
-    Ok(Prepared { table, act: Act::Upsert { columns: None, row } })
+fn no_side_reader() -> Error {
+    Error::new(Kind::Connection, "the side reader has ended")
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::link::ports::Why;
-    use crate::plan::fixtures::{plan_of, row};
-    use crate::position::Lsn;
-
-    fn reading() -> (Refetch, mpsc::Sender<Answer>, mpsc::Receiver<Request>) {
-        let (requests, requested) = mpsc::channel(1);
-        let (answer, answers) = mpsc::channel(1);
-        let backoff = Backoff::new(Duration::from_secs(60), Duration::from_secs(60), 1);
-        let mut refetch = Refetch::new(requests, answers, Vec::new(), backoff);
-        let window = Window::open(0, Vec::new(), Position::Postgres(Lsn(1)), 0);
-        refetch.state = State::Reading { window, scans: 1, arrived: None };
-        (refetch, answer, requested)
-    }
-
-    /// Broken if a table that is locked at the source for a while tore the stream down, if its notes
-    /// were forgotten, or if an error that stays were passed over.
-    #[tokio::test]
-    async fn a_locked_table_is_read_later() {
-        let (mut refetch, answer, _requested) = reading();
-        answer.send(Err(Error::new(Kind::Contention, "lock time-out"))).await.expect("sent");
-        refetch.wake().await.expect("the stream goes on");
-        assert!(matches!(refetch.state, State::Idle) && !refetch.is_done());
-        assert!(refetch.due > Instant::now() + Duration::from_secs(1), "at once again");
-
-        let (mut refetch, answer, _requested) = reading();
-        answer.send(Err(Error::new(Kind::Privilege, "no SELECT"))).await.expect("sent");
-        assert_eq!(refetch.wake().await.expect_err("halts").kind(), Kind::Privilege);
-    }
-
-    /// Broken if a row that changes all the time were never written, were written as it was before
-    /// its change, or if one that went came back.
-    #[test]
-    fn a_busy_row_is_written_as_it_is_now() {
-        let plan = plan_of(&["id", "n"]);
-        let at = || Position::Postgres(Lsn(1));
-        let note = |key| MissedKey { table: 0, key: row(&[key]), why: Why::NoRow };
-        let mut window = Window::open(0, [1, 2, 3, 4].map(note).into(), at(), 0);
-        let update = Act::Update { columns: None, row: row(&[1, 9]) };
-        let delete = Act::Delete { key: row(&[4]) };
-        for act in [update, delete] {
-            window.change(&plan.tables[0], &Prepared { table: 0, act });
-        }
-        let rows = vec![Some(row(&[1, 1])), Some(row(&[2, 2])), None, Some(row(&[4, 4]))];
-        let scanned = Scanned { low: at(), high: at(), in_progress: Vec::new(), rows };
-        let (mut refetch, ..) = reading();
-        let found = refetch.finish(&plan, &window, scanned).expect("read").expect("rows");
-        let written = found.rows.iter().map(|(written, note)| {
-            let act = written.as_ref().map(|one| one.act.clone());
-            (act, steps::key_text(&note.key))
-        });
-        let upsert = |values: &[i64]| Some(Act::Upsert { columns: None, row: row(values) });
-        let key = |key: i64| steps::key_text(&row(&[key]));
-        assert_eq!(
-            written.collect::<Vec<_>>(),
-            [(upsert(&[1, 9]), key(1)), (upsert(&[2, 2]), key(2)), (None, key(3)), (None, key(4))]
-        );
-    }
-}
+mod tests;

@@ -35,7 +35,7 @@ const LEAVE_MAX: Duration = Duration::from_secs(3);
 const LEAVE_FAILED_MAX: Duration = Duration::from_secs(1);
 /// How long the source is given to send the last acknowledgement.
 const ACK_GRACE: Duration = Duration::from_millis(200);
-/// Waits between windows whose rows were all touched.
+/// Waits after windows that came to nothing.
 const WINDOW_WAIT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(30));
 
 /// Everything a stream starts from.

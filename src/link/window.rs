@@ -8,17 +8,24 @@
 //! changes all the time is read like any other. A row that went meanwhile, or came anew, is not
 //! written: all that the log holds of it is in the target. What the log does not hold of a change
 //! has a note of its own, which a later window serves.
+//!
+//! A source that does not log what its foreign keys do changes rows in ways that no change of theirs
+//! tells. The change that caused it is in the log. Up to the low mark the scan saw what it did, and all
+//! that came before it: nothing of that is laid over. After the low mark nobody knows whether the scan
+//! saw it, and the window is lost.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use crate::link::ports::{MissedKey, Scanned};
 use crate::link::steps::{self, Act, Prepared};
 use crate::model::{Row, Value};
-use crate::plan::TablePlan;
+use crate::plan::{LinkPlan, TablePlan};
 use crate::position::Position;
 
 /// Transaction ids remembered at most.
 const HANDED_ON_MAX: usize = 65_536;
+/// Memory for what is laid over rows, in bytes; a single row may need more.
+const LAID_BYTES_MAX: usize = 16 << 20;
 
 /// The PostgreSQL transactions that were handed on to apply, newest last, each with a number.
 #[derive(Debug, Default)]
@@ -70,6 +77,16 @@ pub(super) enum Since {
     Gone,
 }
 
+/// When rows of a window's table may have changed last without a trace in the log, since its opening.
+#[derive(Debug, PartialEq)]
+enum Unseen {
+    Never,
+    /// By the transaction that ends here, or by one before it.
+    Until(Position),
+    /// By the transaction that is being applied.
+    Now,
+}
+
 /// One look at some rows of one table.
 #[derive(Debug)]
 pub(super) struct Window {
@@ -81,6 +98,11 @@ pub(super) struct Window {
     mark: u64,
     /// By the texts of the keys.
     since: HashMap<String, Since>,
+    /// Memory of what is in it.
+    laid_bytes: usize,
+    /// That became too much, and is forgotten.
+    overflowed: bool,
+    unseen: Unseen,
 }
 
 /// What may be done with what was read.
@@ -92,6 +114,10 @@ pub(super) enum Reading {
     Ahead,
     /// The rows may be written.
     Ready,
+    /// Rows may have changed after they were read, and the log does not say which.
+    Unseen,
+    /// Too much has changed to be remembered.
+    TooLarge,
 }
 
 impl Window {
@@ -99,36 +125,85 @@ impl Window {
     pub(super) fn open(table: usize, notes: Vec<MissedKey>, at: Position, mark: u64) -> Self {
         let nothing = || Since::Laid(BTreeMap::new());
         let since = notes.iter().map(|note| (steps::key_text(&note.key), nothing())).collect();
-        Window { table, notes, opened_at: at, mark, since }
+        Window {
+            table,
+            notes,
+            opened_at: at,
+            mark,
+            since,
+            laid_bytes: 0,
+            overflowed: false,
+            unseen: Unseen::Never,
+        }
     }
 
-    /// A change of this table goes into the target.
-    pub(super) fn change(&mut self, plan: &TablePlan, change: &Prepared) {
+    /// A change goes into the target. `at` is the end of its transaction, where that is known.
+    pub(super) fn change(&mut self, plan: &LinkPlan, change: &Prepared, at: Option<&Position>) {
+        if let Some(table) = plan.tables.get(self.table).filter(|_| change.table == self.table) {
+            self.change_row(table, change);
+        }
+        if steps::acts_unseen(plan, change, self.table) {
+            self.unseen = at.map_or(Unseen::Now, |at| Unseen::Until(at.clone()));
+            for since in self.since.values_mut().filter(|since| **since != Since::Gone) {
+                *since = Since::Laid(BTreeMap::new());
+            }
+            self.laid_bytes = 0;
+        }
+    }
+
+    /// Everything up to `applied` is in the target, and nothing else.
+    pub(super) fn applied(&mut self, applied: &Position) {
+        if self.unseen == Unseen::Now {
+            self.unseen = Unseen::Until(applied.clone());
+        }
+    }
+
+    /// Whether no row of the table can have changed unseen since the opening.
+    pub(super) fn is_calm(&self) -> bool {
+        self.unseen == Unseen::Never
+    }
+
+    fn change_row(&mut self, plan: &TablePlan, change: &Prepared) {
         let key = || steps::key_text(&change.key(plan));
         match &change.act {
-            Act::Update { columns, row } => {
-                let Some(Since::Laid(values)) = self.since.get_mut(&key()) else { return };
-                match columns {
-                    Some(columns) => {
-                        values.extend(columns.iter().copied().zip(row.iter().cloned()))
-                    }
-                    None => values.extend(row.iter().cloned().enumerate()),
-                }
+            Act::Update { columns: Some(columns), row } => {
+                self.lay(&key(), columns.iter().copied().zip(row.iter()));
             }
+            Act::Update { columns: None, row } => self.lay(&key(), row.iter().enumerate()),
             Act::Upsert { .. } | Act::Delete { .. } => self.gone(&key()),
             Act::Rekey { old, .. } => {
                 self.gone(&steps::key_text(old));
                 self.gone(&key());
             }
-            Act::Truncate => self.since.values_mut().for_each(|since| *since = Since::Gone),
+            Act::Truncate => {
+                self.since.values_mut().for_each(|since| *since = Since::Gone);
+                self.laid_bytes = 0;
+            }
             // It comes beside another change, or none.
             Act::Note { .. } => {}
         }
     }
 
+    /// Lays values over a row that is asked for.
+    fn lay<'a>(&mut self, key: &str, newer: impl Iterator<Item = (usize, &'a Value)>) {
+        let Some(Since::Laid(values)) = self.since.get_mut(key) else { return };
+        for (column, value) in newer {
+            self.laid_bytes += laid_bytes(value);
+            if let Some(older) = values.insert(column, value.detached()) {
+                self.laid_bytes = self.laid_bytes.saturating_sub(laid_bytes(&older));
+            }
+        }
+        if self.laid_bytes > LAID_BYTES_MAX && self.notes.len() > 1 {
+            self.overflowed = true;
+            self.since.clear();
+        }
+    }
+
     fn gone(&mut self, key: &str) {
-        if let Some(since) = self.since.get_mut(key) {
-            *since = Since::Gone;
+        let Some(since) = self.since.get_mut(key) else { return };
+        if let Since::Laid(values) = std::mem::replace(since, Since::Gone) {
+            let freed: usize = values.values().map(laid_bytes).sum();
+            self.laid_bytes = self.laid_bytes.saturating_sub(freed);
         }
     }
 
@@ -140,14 +215,28 @@ impl Window {
     /// Judges a scan when everything up to `applied` is applied.
     pub(super) fn judge(&self, scan: &Scanned, handed: &HandedOn, applied: &Position) -> Reading {
         let hidden = scan.in_progress.iter().any(|xid| handed.before(*xid, self.mark));
-        if hidden || !scan.low.reaches(&self.opened_at) {
+        let unseen = match &self.unseen {
+            Unseen::Never => false,
+            Unseen::Until(at) => !scan.low.reaches(at),
+            Unseen::Now => true,
+        };
+        if self.overflowed {
+            Reading::TooLarge
+        } else if hidden || !scan.low.reaches(&self.opened_at) {
             Reading::TooEarly
+        } else if unseen {
+            Reading::Unseen
         } else if applied.reaches(&scan.high) {
             Reading::Ready
         } else {
             Reading::Ahead
         }
     }
+}
+
+/// Memory of a value that is laid over a row.
+fn laid_bytes(value: &Value) -> usize {
+    size_of::<(usize, Value)>() + value.heap_bytes()
 }
 
 #[cfg(test)]
@@ -232,14 +321,47 @@ mod tests {
             Act::Note { key: row(&[4]) },
             update(5, 1, 1),
         ] {
-            window.change(&plan.tables[0], &Prepared { table: 0, act });
+            window.change(&plan, &Prepared { table: 0, act }, None);
         }
         assert_eq!(window.since(&row(&[1])), Some(&laid(&[(0, 1), (1, 9), (2, 8)])));
         assert_eq!(window.since(&row(&[2])), Some(&Since::Gone));
         assert_eq!(window.since(&row(&[3])), Some(&Since::Gone));
         assert_eq!(window.since(&row(&[4])), Some(&laid(&[])));
         assert_eq!(window.since(&row(&[5])), None, "no memory of rows that nobody asked for");
-        window.change(&plan.tables[0], &Prepared { table: 0, act: Act::Truncate });
+        window.change(&plan, &Prepared { table: 0, act: Act::Truncate }, None);
         assert_eq!(window.since(&row(&[4])), Some(&Since::Gone));
+    }
+
+    /// Broken if what is laid over rows grew with the stream for as long as their window is open, if
+    /// rows of a window that forgot it could be written, or if one row of much could never be read.
+    #[test]
+    fn what_is_laid_over_rows_is_bounded() {
+        let plan = plan_of(&["id", "n"]);
+        let much = || Value::Text("x".repeat(LAID_BYTES_MAX / 2).into());
+        let note = |key| MissedKey { table: 0, key: row(&[key]), why: Why::NoRow };
+        let update = |key| {
+            let row = [Value::Int(key), much()].into_iter().collect();
+            Prepared { table: 0, act: Act::Update { columns: None, row } }
+        };
+        let delete = |key| Prepared { table: 0, act: Act::Delete { key: row(&[key]) } };
+        let judged =
+            |window: &Window| window.judge(&scan(1, 1, &[]), &HandedOn::default(), &lsn(1));
+        let mut window = Window::open(0, (0..9).map(note).collect(), lsn(1), 0);
+        for change in [update(1), update(1), delete(1), update(2), update(99)] {
+            window.change(&plan, &change, None);
+        }
+        assert_eq!(judged(&window), Reading::Ready, "the last of each row counts");
+        window.change(&plan, &update(3), None);
+        assert_eq!((judged(&window), window.since.len()), (Reading::TooLarge, 0));
+        window.change(&plan, &Prepared { table: 0, act: Act::Truncate }, None);
+        assert_eq!(judged(&window), Reading::TooLarge);
+
+        let mut single = Window::open(0, vec![note(1)], lsn(1), 0);
+        let both = [much(), much()].map(|value| [Value::Int(1), value].into_iter().collect());
+        for (row, columns) in both.into_iter().zip([[0, 1], [0, 2]]) {
+            let act = Act::Update { columns: Some(columns.into()), row };
+            single.change(&plan, &Prepared { table: 0, act }, None);
+        }
+        assert_eq!(judged(&single), Reading::Ready);
     }
 }

@@ -115,6 +115,20 @@ impl Value {
             _ => 0,
         }
     }
+
+    /// The same value in memory of its own: others may share that of the message they came in, and
+    /// keep it for as long as they are.
+    pub fn detached(&self) -> Value {
+        let copy = |text: &ByteString| ByteString::from(&**text);
+        match self {
+            Value::Decimal(text) => Value::Decimal(copy(text)),
+            Value::Text(text) => Value::Text(copy(text)),
+            Value::Json(text) => Value::Json(copy(text)),
+            Value::Enum(text) => Value::Enum(copy(text)),
+            Value::Bytes(bytes) => Value::Bytes(Bytes::copy_from_slice(bytes)),
+            other => other.clone(),
+        }
+    }
 }
 
 /// The values of one row, in an order that the holder knows (source columns, plan columns, key).

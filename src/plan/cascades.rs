@@ -235,6 +235,15 @@ fn at_target(table: &TablePlan, name: &str, dialect: Dialect) -> Option<usize> {
     table.columns.iter().find(|column| column.source == source).map(|column| column.target)
 }
 
+/// The plan's columns that hold these of the source; those that are not carried are left out.
+pub(crate) fn planned(table: &TablePlan, names: &[String], dialect: Dialect) -> Vec<usize> {
+    let carried = |name| {
+        let source = position(&table.source.columns, name, dialect)?;
+        table.columns.iter().position(|column| column.source == source)
+    };
+    names.iter().filter_map(|name| carried(name)).collect()
+}
+
 /// Where a foreign key's column is. MySQL and MariaDB tell a key's columns by the letters it was
 /// made with, which may differ from the table's by case.
 fn position(columns: &[Column], name: &str, dialect: Dialect) -> Option<usize> {

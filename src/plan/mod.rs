@@ -24,6 +24,7 @@ mod sql;
 pub mod table;
 mod tangles;
 pub mod unproven;
+pub mod unseen;
 pub mod wanted;
 
 pub use blueprint::{Blueprint, blueprints};
@@ -42,4 +43,5 @@ pub use selection::Selection;
 pub(crate) use sql::comment;
 pub use table::{ActingKey, ColumnPlan, LinkPlan, TablePlan, Unfilled, UpsertStrategy};
 pub use unproven::{KeyLook, Repeated, Unproven, unproven};
+pub use unseen::{UnseenKey, acts_unseen, changes_unseen};
 pub use wanted::{Wanted, unplanned};

@@ -13,7 +13,7 @@ use crate::model::{Table, TableName};
 use crate::plan::columns::Draft;
 use crate::plan::rank::ranks;
 use crate::plan::select::{Chosen, choose, wanted};
-use crate::plan::{Finding, LinkPlan, TablePlan, cascades, sql, tangles};
+use crate::plan::{Finding, LinkPlan, TablePlan, cascades, sql, tangles, unseen};
 
 /// The plan of `link`, or all findings that stand against it.
 pub fn plan(
@@ -64,8 +64,10 @@ pub fn plan(
         return Err(findings);
     }
     tie(&mut tables);
-    for table in &mut tables {
+    let unseen = unseen::keys(&tables, source_dialect);
+    for (table, unseen) in tables.iter_mut().zip(unseen) {
         table.acting = cascades::acting(table, target_tables, target_dialect);
+        table.unseen = unseen;
     }
     let mut remarks = cascades::unlike(&tables, (source_dialect, target_dialect));
     remarks.extend(tangles::left_undone(&tables, target_dialect));
@@ -257,6 +259,7 @@ fn table_plan(draft: &Draft<'_>, findings: &mut Vec<Finding>) -> TablePlan {
         replaceable: false,
         parent: false,
         acting: Vec::new(),
+        unseen: Vec::new(),
         deletes: draft.chosen.deletes(),
         truncate: draft.chosen.truncate(),
         dropped_partitions: draft.chosen.dropped_partitions(),

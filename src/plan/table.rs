@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::config::{Deletes, Dialect, DroppedPartitions, LinkName, Truncates};
 use crate::model::{Column, Table, TableName};
-use crate::plan::{Finding, Wanted};
+use crate::plan::{Finding, UnseenKey, Wanted};
 use crate::transform::Conversion;
 
 /// Everything a link does, table by table.
@@ -66,6 +66,9 @@ pub struct TablePlan {
     pub parent: bool,
     /// Foreign keys of the target that change rows when a row of this table is deleted or changed.
     pub acting: Vec<ActingKey>,
+    /// Foreign keys of the source that change rows when a row of this table is deleted or changed, and
+    /// of which its log holds nothing.
+    pub unseen: Vec<UnseenKey>,
     /// What deletes do.
     pub deletes: Deletes,
     /// What TRUNCATE does.

@@ -49,4 +49,5 @@ mod tables;
 mod teardown;
 mod tidy;
 mod tls;
+mod unseen_cascades;
 mod vectors;

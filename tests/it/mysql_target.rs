@@ -80,6 +80,7 @@ impl Bench {
             replaceable: false,
             parent: false,
             acting: Vec::new(),
+            unseen: Vec::new(),
             deletes: Deletes::Apply,
             truncate: Truncates::Apply,
             dropped_partitions: DroppedPartitions::Halt,

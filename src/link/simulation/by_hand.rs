@@ -9,7 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::ends::FakeEnds;
 use super::options;
-use super::world::{World, lsn, plan, row};
+use super::tables::plan;
+use super::world::{World, lsn, row};
 use crate::config::LinkName;
 use crate::link::apply::Applier;
 use crate::link::backoff::Backoff;

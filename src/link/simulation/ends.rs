@@ -13,11 +13,12 @@ use crate::link::ports::{
     Applied, MissedKey, Note, Notes, Pending, Scan, Scanned, Slice, Source, Target, Why,
 };
 use crate::link::queue::PartSender;
-use crate::model::{Commit, Op, Part, Row, Step, TableName, Value, Verb, Witness};
+use crate::model::{Change, Commit, Op, Part, Row, Step, TableName, Value, Verb, Witness};
 use crate::plan::{LinkPlan, TablePlan};
 use crate::position::Position;
 
-use super::world::{Committed, Shared, Transaction, World, at, int, is_altered, lsn, plan, row};
+use super::tables::{cascade, is_altered, plan};
+use super::world::{Committed, Shared, Transaction, World, at, int, lsn, row};
 
 pub(super) struct FakeEnds(pub(super) Shared);
 
@@ -92,7 +93,7 @@ impl FakeSource {
         if new || reviewed.is_none_or(|reviewed| at(reviewed) < transaction.end) {
             return Err(Error::new(Kind::SchemaChanged, "a row of another shape"));
         }
-        for change in &mut transaction.changes {
+        for change in transaction.changes.iter_mut().filter(|change| change.table == 0) {
             if let Op::Insert { after } | Op::Update { after, .. } = &mut change.op {
                 after.0[2] = Value::Unchanged;
                 change.reshaped = true;
@@ -232,15 +233,25 @@ impl Scan for FakeScan {
             if world.log[seen].end < world.brought {
                 world.meet("read too early");
             }
-            let in_progress = world.log[seen + 1..=end].iter().map(|one| one.end as u32).collect();
-            let model = &world.models[seen];
+            let hidden = world.log[seen + 1..=end].iter().map(|one| one.end as u32).collect();
+            let (low, is_read, in_progress) = match world.cascades {
+                true => (seen, world.random.usize(seen..=end), Vec::new()),
+                false => (end, seen, hidden),
+            };
+            let since = world.log[is_read + 1..].iter().filter(|one| one.end <= world.brought);
+            let is_delete =
+                |change: &Change| change.table == 1 && matches!(change.op, Op::Delete { .. });
+            if since.flat_map(|one| &one.changes).any(is_delete) {
+                world.meet("read before a cascade");
+            }
+            let model = &world.models[is_read];
             let rows = keys.iter().map(|key| {
                 let key = int(key.first());
                 model.get(&key).map(|values| row(key, *values))
             });
             let rows = rows.collect();
-            let end = lsn(world.log[end].end);
-            Ok(Scanned { low: end.clone(), high: end, in_progress, rows })
+            let (low, high) = (lsn(world.log[low].end), lsn(world.log[end].end));
+            Ok(Scanned { low, high, in_progress, rows })
         })
     }
 }
@@ -326,6 +337,12 @@ impl FakeTarget {
 }
 
 fn apply(open: &mut Committed, step: &Step, missed: &mut Vec<i64>) {
+    if step.table == 1 {
+        if step.verb == Verb::Delete {
+            step.rows.iter().for_each(|row| cascade(&mut open.rows, int(row.first())));
+        }
+        return;
+    }
     let values = |row: &[Value], rows: &mut (i64, i64)| {
         for (column, value) in step.columns.iter().zip(row) {
             match column {

@@ -7,22 +7,15 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
 
-use crate::config::{Deletes, Dialect, DroppedPartitions, LinkName, Truncates};
+use super::tables::{PARENTS, cascade, refers};
 use crate::error::{Error, Kind, Result};
-use crate::model::{
-    Before, Change, Column, Identity, Op, Row, Table, TableName, Type, Unique, Value, Witness,
-};
-use crate::plan::{ColumnPlan, LinkPlan, TablePlan, UpsertStrategy, Wanted};
+use crate::model::{Before, Change, Op, Row, Value, Witness};
 use crate::position::{Lsn, Position};
-use crate::transform;
 
 /// How often what happened.
 pub(super) type Met = BTreeMap<&'static str, u64>;
 pub(super) type Shared = Arc<Mutex<World>>;
-type Rows = BTreeMap<i64, (i64, i64)>;
-
-/// Native type of a column that was altered.
-const ALTERED: &str = "int";
+pub(super) type Rows = BTreeMap<i64, (i64, i64)>;
 
 /// Keys are few, so that changes of one key meet in one batch.
 const KEYS: i64 = 12;
@@ -92,6 +85,9 @@ pub(super) struct World {
     backups: Vec<Committed>,
     steps_to_stop: u32,
     steps_to_alter: u32,
+    /// The source has a foreign key that acts and is not logged, and its reads have a mark before and
+    /// one after them.
+    pub(super) cascades: bool,
     /// No dice: nothing breaks by itself.
     calm: bool,
     steps_to_crash: u32,
@@ -148,6 +144,7 @@ impl World {
             backups: Vec::new(),
             steps_to_stop: if random.u8(..3) == 0 { random.u32(1..200) } else { 0 },
             steps_to_alter: if random.u8(..3) == 0 { random.u32(1..400) } else { 0 },
+            cascades: random.bool(),
             calm: false,
             steps_to_crash: random.u32(1..60),
             crashes_left: random.u32(0..12),
@@ -178,7 +175,7 @@ impl World {
         let mut places = Vec::new();
         for (index, transaction) in self.log.iter().enumerate() {
             for (number, change) in transaction.changes.iter().enumerate() {
-                if matches!(change.op, Op::Insert { .. }) {
+                if change.table == 0 && matches!(change.op, Op::Insert { .. }) {
                     places.push((index, number));
                 }
             }
@@ -326,12 +323,17 @@ impl World {
     }
 
     fn write_log(&mut self) {
-        let mut rows = Rows::new();
+        let (mut rows, mut parents) = (Rows::new(), BTreeSet::new());
         let mut end = 100;
         let transactions = self.random.usize(5..40);
         for _ in 0..transactions {
             let count = if self.random.u8(..6) == 0 { 30 } else { self.random.usize(0..5) };
-            let changes = (0..count).filter_map(|_| self.change(&mut rows)).collect();
+            let changes =
+                (0..count).filter_map(|_| match self.cascades && self.random.u8(..4) == 0 {
+                    true => Some(self.change_parent(&mut parents, &mut rows)),
+                    false => self.change(&mut rows, &parents),
+                });
+            let changes = changes.collect();
             end += self.random.u64(1..50);
             self.log.push(Transaction { end, changes });
             self.models.push(rows.clone());
@@ -346,7 +348,33 @@ impl World {
         self.models.push(rows);
     }
 
-    fn change(&mut self, rows: &mut Rows) -> Option<Change> {
+    /// A row that others refer to comes, or goes.
+    fn change_parent(&mut self, parents: &mut BTreeSet<i64>, rows: &mut Rows) -> Change {
+        let parent = self.random.i64(0..PARENTS);
+        let op = if parents.insert(parent) {
+            Op::Insert { after: row(parent, (0, 0)) }
+        } else {
+            parents.remove(&parent);
+            cascade(rows, parent);
+            Op::Delete { before: Before::Full(row(parent, (0, 0))) }
+        };
+        Change { table: 1, op, reshaped: false }
+    }
+
+    fn change(&mut self, rows: &mut Rows, parents: &BTreeSet<i64>) -> Option<Change> {
+        let (before, parents) = (rows.clone(), self.cascades.then_some(parents));
+        let change = self.change_row(rows)?;
+        let refused = parents.is_some_and(|parents| {
+            let mut found = rows.iter().filter_map(|(key, values)| refers(*key, *values));
+            found.any(|parent| !parents.contains(&parent))
+        });
+        if refused {
+            *rows = before;
+        }
+        (!refused).then_some(change)
+    }
+
+    fn change_row(&mut self, rows: &mut Rows) -> Option<Change> {
         let key = self.random.i64(0..KEYS);
         let version = self.random.i64(0..1_000_000);
         let op = match (rows.get(&key).copied(), self.random.u8(..20)) {
@@ -420,72 +448,4 @@ impl World {
         assert!(witness.position.reaches(&lsn(last)), "seed {seed}");
         assert!(self.acknowledged <= at(&witness.position), "seed {seed}");
     }
-}
-
-/// Whether a plan is of the altered table.
-pub(super) fn is_altered(plan: &LinkPlan) -> bool {
-    plan.tables[0].source.columns[1].native == ALTERED
-}
-
-/// A plan of one table with a key and two numbers; `altered` changes a type at the source.
-pub(super) fn plan(altered: bool) -> Arc<LinkPlan> {
-    let column = |name: &str| Column {
-        name: name.to_owned(),
-        ty: Type::Int { bits: 64, unsigned: false },
-        native: "bigint".to_owned(),
-        nullable: false,
-        generated: false,
-        has_default: false,
-        sequences: Vec::new(),
-        auto_increment: false,
-        on_update_now: false,
-        exact_collation: true,
-        charset: None,
-    };
-    let table = |schema: &str| Table {
-        name: TableName::new(schema, "t"),
-        columns: ["id", "a", "b"].map(column).into(),
-        uniques: vec![Unique { name: "pk".to_owned(), columns: vec![0], primary: true }],
-        odd_unique_indexes: Vec::new(),
-        identity: Identity::Full,
-        foreign_keys: Vec::new(),
-        transactional: true,
-        unsupported: None,
-        partitions: Vec::new(),
-    };
-    let (mut source, target) = (table("public"), table("shop"));
-    if altered {
-        source.columns[1].native = ALTERED.to_owned();
-    }
-    let crossing = |index: usize| {
-        let (from, to) = (&source.columns[index], &target.columns[index]);
-        let (postgres, mysql) = (Dialect::Postgres, Dialect::Mysql);
-        let (conversion, _) = transform::pair(from, postgres, to, mysql).expect("crosses");
-        let reverse = transform::reverse(from, postgres, to, mysql).ok();
-        ColumnPlan { source: index, target: index, conversion, reverse }
-    };
-    let columns = (0..3).map(crossing).collect();
-    let table = TablePlan {
-        columns,
-        source: source.clone(),
-        target: target.clone(),
-        key: vec![0],
-        upsert: UpsertStrategy::Native,
-        rank: 0,
-        replaceable: true,
-        parent: false,
-        acting: Vec::new(),
-        deletes: Deletes::Apply,
-        truncate: Truncates::Apply,
-        dropped_partitions: DroppedPartitions::Halt,
-    };
-    Arc::new(LinkPlan {
-        link: LinkName { source: "a".to_owned(), target: "b".to_owned() },
-        source_dialect: Dialect::Postgres,
-        target_dialect: Dialect::Mysql,
-        tables: vec![Arc::new(table)],
-        wanted: Wanted::default(),
-        overlap: Vec::new(),
-        remarks: Vec::new(),
-    })
 }

@@ -99,6 +99,7 @@ fn table(name: &str, columns: Vec<Column>) -> Arc<TablePlan> {
         replaceable: false,
         parent: false,
         acting: Vec::new(),
+        unseen: Vec::new(),
         deletes: Deletes::Apply,
         truncate: Truncates::Apply,
         dropped_partitions: DroppedPartitions::Halt,

@@ -60,6 +60,7 @@ fn plan(name: &str, columns: Vec<Column>, key: usize) -> TablePlan {
         replaceable: false,
         parent: false,
         acting: Vec::new(),
+        unseen: Vec::new(),
         deletes: Deletes::Apply,
         truncate: Truncates::Apply,
         dropped_partitions: DroppedPartitions::Halt,

@@ -106,6 +106,7 @@ async fn plan(database: &Database, link: &LinkName) -> Arc<LinkPlan> {
             replaceable: false,
             parent: false,
             acting: Vec::new(),
+            unseen: Vec::new(),
             deletes: Deletes::Apply,
             truncate: Truncates::Apply,
             dropped_partitions: DroppedPartitions::Halt,

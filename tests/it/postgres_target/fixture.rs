@@ -136,6 +136,7 @@ fn plan(table: Table) -> TablePlan {
         replaceable: false,
         parent: false,
         acting: Vec::new(),
+        unseen: Vec::new(),
         deletes: Deletes::Apply,
         truncate: Truncates::Apply,
         dropped_partitions: DroppedPartitions::Halt,
