@@ -203,7 +203,8 @@ impl<'a> Probe<'a> {
         let mut missing = Vec::new();
         for right in rights {
             let Some(sql) = trial(table, right) else { continue };
-            match self.session.rows("try a right", &sql).await {
+            let what = format!("try whether {right} on {} is allowed", table.name);
+            match self.session.rows(&what, &sql).await {
                 Err(error) if error.kind() == Kind::Privilege => missing.push(*right),
                 // That the table is gone since it was planned is the planner's to say.
                 Err(error) if error.kind() == Kind::Mapping => return Ok(Vec::new()),

@@ -7,6 +7,7 @@
 
 mod limits;
 mod managed;
+mod retention;
 mod source;
 mod target;
 
@@ -24,7 +25,7 @@ pub async fn check_source(preflight: Preflight<'_>) -> Result<Vec<Finding>> {
     let probe = Probe::connect(preflight).await?;
     let mut findings = source::settings(&probe).await?;
     findings.extend(source::role(&probe).await?);
-    findings.extend(source::retention(&probe).await?);
+    findings.extend(retention::look(&probe).await?);
     findings.extend(source::slot(&probe).await?);
     let own = Whole { slots: vec![preflight.context.slot_name()], writers: 0 };
     findings.extend(limits::replication(&probe, preflight.whole.unwrap_or(&own)).await?);

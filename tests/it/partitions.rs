@@ -6,6 +6,7 @@ use std::time::Duration;
 use weir::sandbox::{self, Options, Server};
 
 use crate::harness::{Pair, Weir, execute_in, query_in, until};
+use crate::settings::said;
 
 const SPACE: &str = "parts";
 const SOON: Duration = Duration::from_secs(30);
@@ -165,4 +166,34 @@ async fn partitions_come_and_go_from_postgres18() {
 #[tokio::test]
 async fn partitions_come_and_go_from_postgres15() {
     come_and_go(Server::Postgres15, Server::Postgres18).await;
+}
+
+/// Broken if a source that overlooks rows of partitions, or partitions that will refuse the application's
+/// own UPDATEs, were met in silence.
+#[tokio::test]
+async fn what_partitions_want_of_a_source_is_told() {
+    let Some(mut pair) = Pair::start(Server::Postgres15, Server::MySql97).await else { return };
+    pair.create_space(SPACE).await;
+    let table = "CREATE TABLE p (id INT NOT NULL UNIQUE, v INT) PARTITION BY RANGE (id);
+        CREATE TABLE p_1 PARTITION OF p FOR VALUES FROM (0) TO (9);
+        ALTER TABLE p REPLICA IDENTITY FULL; ALTER TABLE p_1 REPLICA IDENTITY FULL";
+    execute_in(&pair.source, SPACE, table).await;
+    execute_in(&pair.target, SPACE, "CREATE TABLE p (id INT PRIMARY KEY, v INT)").await;
+    let tables = "[table.p]\nin.left = \"parts.p\"\nin.right = \"parts.p\"\nowner = \"left\"\n\
+                  key = [\"id\"]\n\n[apply]\nstart = \"now\"\n";
+    let weir = Weir::with_tables(&pair, SPACE, tables);
+    weir.grant().await;
+    let keyless = "table parts.p: it has no primary key, which partitions made later would take";
+    let named = said(&weir, keyless).await.expect("a warning");
+    assert!(!named.is_error() && named.hint.contains("give it a primary key"), "{named:?}");
+    execute_in(&pair.source, SPACE, "ALTER TABLE p ADD PRIMARY KEY (id)").await;
+    assert_eq!(said(&weir, keyless).await.map(|one| one.text), None);
+    let undated = "track_commit_timestamp is off";
+    let named = said(&weir, undated).await.expect("a warning");
+    assert!(!named.is_error() && named.hint.contains("restart"), "{named:?}");
+    for sql in &named.mend {
+        pair.source.execute(sql).await.expect("mended");
+    }
+    pair.source.restart().await.expect("restart");
+    assert_eq!(said(&weir, undated).await.map(|one| one.text), None);
 }

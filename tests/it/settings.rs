@@ -1,13 +1,21 @@
 //! Every setting that a server can have wrong, set wrong for real: `weir check` names it, and the
-//! statement that it gives mends it.
+//! statement that it gives mends it; where there is none, what its hint says.
 
+mod mysql;
+mod postgres;
+
+use std::any::Any;
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use mysql_async::prelude::Queryable;
-use weir::sandbox::{Options, Running, Server, require};
+use tokio_postgres::NoTls;
+use weir::sandbox::{self, Options, Running, Server, require};
 
-use crate::harness::{Outcome, Pair, Weir, execute_in, query_in};
+use crate::harness::{HANG, Outcome, Pair, Weir, execute_in, query_in, until};
 use crate::rights::{self, READER, Taken, WRITER};
+use mysql::*;
+use postgres::*;
 
 const TABLE: &str = "CREATE TABLE t (id INT PRIMARY KEY, a VARCHAR(10))";
 
@@ -15,8 +23,14 @@ const TABLE: &str = "CREATE TABLE t (id INT PRIMARY KEY, a VARCHAR(10))";
 struct Wrong {
     /// Statements, run one by one by an administrator.
     done: &'static [&'static str],
+    /// Names, and what the server's file says of them instead of what it should; empty for nothing.
+    file: &'static [(&'static str, &'static str, &'static str)],
     /// What findings say, each with what mends it.
     told: &'static [&'static str],
+    /// What a person does who follows the hint, where no statement could be given.
+    by_hand: &'static [&'static str],
+    /// Whether `weir setup` is what mends it.
+    set_up: bool,
     /// Whether `check` fails with it.
     fatal: bool,
     /// Whether the server has to start again to take it up.
@@ -26,11 +40,20 @@ struct Wrong {
 }
 
 const fn refused(done: &'static [&'static str], told: &'static [&'static str]) -> Wrong {
-    Wrong { done, told, fatal: true, restart: false, others: 0 }
+    let (fatal, restart, set_up, others) = (true, false, false, 0);
+    Wrong { done, file: &[], told, by_hand: &[], set_up, fatal, restart, others }
 }
 
 const fn warned(done: &'static [&'static str], told: &'static [&'static str]) -> Wrong {
     Wrong { fatal: false, ..refused(done, told) }
+}
+
+const fn by_hand(by_hand: &'static [&'static str], wrong: Wrong) -> Wrong {
+    Wrong { by_hand, ..wrong }
+}
+
+const fn set_up_again(wrong: Wrong) -> Wrong {
+    Wrong { set_up: true, ..wrong }
 }
 
 /// One finding of `check --json`.
@@ -39,7 +62,7 @@ pub struct Told {
     severity: String,
     pub text: String,
     pub mend: Vec<String>,
-    hint: String,
+    pub hint: String,
 }
 
 async fn told(weir: &Weir, failing: bool) -> BTreeSet<Told> {
@@ -90,7 +113,40 @@ async fn each(server: &Running, statements: impl IntoIterator<Item = impl AsRef<
     }
 }
 
-/// Sets each wrong, has it named, runs what is said, and sees that it is as before.
+/// Writes settings into the file of a server, for its next start.
+fn write(server: &Running, settings: impl Iterator<Item = (&'static str, &'static str)>) {
+    let path = server.dir().join("my.cnf");
+    let mut text = std::fs::read_to_string(&path).expect("my.cnf");
+    for (name, value) in settings {
+        let others = text.lines().filter(|line| !line.starts_with(&format!("{name}=")));
+        text = others.map(|line| format!("{line}\n")).collect();
+        if !value.is_empty() {
+            text += &format!("{name}={value}\n");
+        }
+    }
+    std::fs::write(&path, text).expect("my.cnf");
+}
+
+/// Does what a finding says.
+async fn mend(server: &Running, weir: &Weir, wrong: &Wrong, named: &Told) {
+    if wrong.set_up {
+        assert!(named.hint.contains("weir setup"), "{named:?}");
+        each(server, wrong.by_hand).await;
+        weir.grant().await;
+    } else if !wrong.file.is_empty() {
+        let says = |(name, ..): &(&str, _, _)| named.hint.contains(name) && named.mend.is_empty();
+        assert!(wrong.file.iter().all(says), "{named:?}");
+        write(server, wrong.file.iter().map(|(name, _, right)| (*name, *right)));
+    } else if !wrong.by_hand.is_empty() {
+        assert!(named.mend.is_empty() && !named.hint.is_empty(), "{named:?}");
+        each(server, wrong.by_hand).await;
+    } else {
+        assert!(!named.mend.is_empty(), "no statement: {named:?}");
+        each(server, &named.mend).await;
+    }
+}
+
+/// Sets each wrong, has it named, does what is said, and sees that it is as before.
 async fn one_by_one(pair: &mut Pair, weir: &Weir, source: bool, wrongs: &[Wrong]) {
     let before = told(weir, false).await;
     for wrong in wrongs {
@@ -100,6 +156,9 @@ async fn one_by_one(pair: &mut Pair, weir: &Weir, source: bool, wrongs: &[Wrong]
             others.push(server.connect_mysql().await.expect("a session"));
         }
         each(server, wrong.done).await;
+        if !wrong.file.is_empty() {
+            write(server, wrong.file.iter().map(|(name, wrong, _)| (*name, *wrong)));
+        }
         if wrong.restart {
             server.restart().await.expect("restart");
         }
@@ -108,10 +167,9 @@ async fn one_by_one(pair: &mut Pair, weir: &Weir, source: bool, wrongs: &[Wrong]
         for told in wrong.told {
             let named = new.iter().find(|one| one.text.contains(told));
             let named = named.unwrap_or_else(|| panic!("{told}: not among {new:#?}"));
-            assert!(!named.mend.is_empty(), "no statement: {named:?}");
-            assert_eq!(named.severity, if wrong.fatal { "error" } else { "warning" }, "{named:?}");
+            assert_eq!(named.is_error(), wrong.fatal, "{named:?}");
             assert_eq!(named.hint.contains("restart"), wrong.restart, "{named:?}");
-            each(server, &named.mend).await;
+            mend(server, weir, wrong, named).await;
         }
         if wrong.restart {
             server.restart().await.expect("restart");
@@ -120,6 +178,12 @@ async fn one_by_one(pair: &mut Pair, weir: &Weir, source: bool, wrongs: &[Wrong]
         let left: Vec<_> = after.difference(&before).collect();
         assert!(left.is_empty(), "{:?}: not mended: {left:#?}", wrong.told);
     }
+}
+
+/// What `check` says with this phrase; nothing where it does not say it.
+pub async fn said(weir: &Weir, phrase: &str) -> Option<Told> {
+    let found = findings(&weir.run(&["check", "--json"]).await);
+    found.into_iter().find(|one| one.text.contains(phrase))
 }
 
 /// What is done to the source has `check` say this, and what mends it has it say so no more.
@@ -173,150 +237,14 @@ async fn ready(source: Server, target: Server) -> Option<(Pair, Weir)> {
     execute_in(&pair.source, "s", TABLE).await;
     execute_in(&pair.target, "s", TABLE).await;
     let weir = Weir::new(&pair, "settings", "s", "\n[apply]\nstart = \"now\"\n");
+    if source.is_postgres() {
+        let text = std::fs::read_to_string(weir.config()).expect("weir.toml");
+        let text = text.replacen("\npassword", "\nheartbeat = \"60s\"\npassword", 1);
+        std::fs::write(weir.config(), text).expect("weir.toml");
+    }
     weir.grant().await;
     Some((pair, weir))
 }
-
-const RELOAD: &str = "SELECT pg_reload_conf()";
-
-const POSTGRES_SOURCE: &[Wrong] = &[
-    refused(
-        &["ALTER SYSTEM SET max_slot_wal_keep_size = -1", RELOAD],
-        &["max_slot_wal_keep_size is -1"],
-    ),
-    refused(
-        &["ALTER SYSTEM SET idle_replication_slot_timeout = '1h'", RELOAD],
-        &["idle_replication_slot_timeout is 60 min"],
-    ),
-    refused(
-        &["ALTER SYSTEM SET transaction_timeout = '1min'", RELOAD],
-        &["transaction_timeout is set"],
-    ),
-    warned(
-        &["ALTER SYSTEM SET logical_decoding_work_mem = '1MB'", RELOAD],
-        &["logical_decoding_work_mem is low"],
-    ),
-    warned(&["ALTER SYSTEM SET fsync = off", RELOAD], &["fsync is off"]),
-    refused(&["ALTER ROLE weir_reader NOREPLICATION"], &["may not replicate"]),
-    refused(&["ALTER ROLE weir_reader CONNECTION LIMIT 3"], &["role's connection limit is 3"]),
-    refused(&["ALTER DATABASE app CONNECTION LIMIT 3"], &["database's connection limit is 3"]),
-    refused(&["ALTER TABLE s.t ENABLE ROW LEVEL SECURITY"], &["row security hides rows"]),
-    refused(&["ALTER TABLE s.t REPLICA IDENTITY NOTHING"], &["not in the before image"]),
-    warned(
-        &["SELECT pg_create_logical_replication_slot('weir_settings_a_b', 'pgoutput')"],
-        &["weir_settings_a_b: no link of this configuration has it"],
-    ),
-    Wrong {
-        restart: true,
-        ..refused(
-            &[
-                "ALTER SYSTEM SET wal_level = 'replica'",
-                "ALTER SYSTEM SET max_replication_slots = 0",
-                "ALTER SYSTEM SET max_wal_senders = 0",
-                "ALTER SYSTEM SET max_connections = 8",
-                "ALTER SYSTEM SET superuser_reserved_connections = 5",
-            ],
-            &[
-                "wal_level is replica",
-                "max_replication_slots is 0",
-                "max_wal_senders is 0",
-                "max_connections leaves 3",
-            ],
-        )
-    },
-];
-
-const POSTGRES_TARGET: &[Wrong] = &[
-    warned(&["ALTER SYSTEM SET fsync = off", RELOAD], &["fsync is off"]),
-    warned(&["ALTER SYSTEM SET full_page_writes = off", RELOAD], &["full_page_writes is off"]),
-    refused(
-        &["ALTER SYSTEM SET transaction_timeout = '1min'", RELOAD],
-        &["transaction_timeout is set"],
-    ),
-    refused(&["ALTER ROLE weir_writer CONNECTION LIMIT 2"], &["role's connection limit is 2"]),
-    refused(&["ALTER DATABASE app CONNECTION LIMIT 2"], &["database's connection limit is 2"]),
-    refused(&["ALTER TABLE s.t ENABLE ROW LEVEL SECURITY"], &["row security hides rows"]),
-    refused(
-        &["CREATE RULE odd AS ON UPDATE TO s.t DO INSTEAD NOTHING"],
-        &["rules rewrite what weir writes: odd"],
-    ),
-    warned(
-        &["ALTER TABLE s.t ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY"],
-        &["column id is GENERATED ALWAYS AS IDENTITY"],
-    ),
-    refused(&["ALTER TABLE s.t DROP CONSTRAINT t_pkey"], &["no unique index of the target table"]),
-    // Last: it is mended for weir only.
-    refused(
-        &["ALTER DATABASE app SET default_transaction_read_only = on"],
-        &["default_transaction_read_only is on"],
-    ),
-];
-
-const MYSQL_SOURCE: &[Wrong] = &[
-    refused(&["SET GLOBAL binlog_format = 'STATEMENT'"], &["binlog_format is STATEMENT"]),
-    refused(&["SET GLOBAL binlog_row_metadata = 'MINIMAL'"], &["binlog_row_metadata is MINIMAL"]),
-    warned(&["SET GLOBAL binlog_row_image = 'MINIMAL'"], &["binlog_row_image is MINIMAL"]),
-    refused(&["SET GLOBAL binlog_expire_logs_seconds = 3600"], &["logs are kept for 1.0 h"]),
-    warned(&["SET GLOBAL sync_binlog = 0"], &["sync_binlog is not 1"]),
-    Wrong {
-        others: 7,
-        ..refused(&["SET GLOBAL max_connections = 10"], &["max_connections is 10: others have 7"])
-    },
-    refused(
-        &["ALTER USER weir_reader WITH MAX_USER_CONNECTIONS 3"],
-        &["max_user_connections of the account is 3"],
-    ),
-];
-
-/// What only MySQL has.
-const ONLY_MYSQL_SOURCE: &[Wrong] = &[
-    refused(&["SET GLOBAL server_id = 0"], &["server_id is 0"]),
-    warned(
-        &[
-            "SET GLOBAL gtid_mode = ON_PERMISSIVE",
-            "SET GLOBAL gtid_mode = OFF_PERMISSIVE",
-            "SET GLOBAL gtid_mode = OFF",
-            "SET GLOBAL enforce_gtid_consistency = OFF",
-        ],
-        &["gtid_mode is OFF"],
-    ),
-    // A replica by its settings; there is nothing that it could apply.
-    Wrong {
-        restart: true,
-        ..refused(
-            &[
-                "CHANGE REPLICATION SOURCE TO SOURCE_HOST = '127.0.0.1', SOURCE_PORT = 1",
-                "SET PERSIST_ONLY log_replica_updates = OFF",
-            ],
-            &["the server is a replica and log_replica_updates is OFF"],
-        )
-    },
-];
-
-const MYSQL_TARGET: &[Wrong] = &[
-    refused(&["SET GLOBAL read_only = ON"], &["the server is read-only"]),
-    refused(&["SET GLOBAL binlog_format = 'STATEMENT'"], &["binlog_format is STATEMENT"]),
-    warned(
-        &["SET GLOBAL innodb_flush_log_at_trx_commit = 2"],
-        &["innodb_flush_log_at_trx_commit is not 1"],
-    ),
-    warned(&["SET GLOBAL sync_binlog = 0"], &["sync_binlog is not 1"]),
-    warned(&["SET GLOBAL max_allowed_packet = 1048576"], &["max_allowed_packet is 1048576"]),
-    Wrong {
-        others: 8,
-        ..refused(&["SET GLOBAL max_connections = 10"], &["max_connections is 10: others have 8"])
-    },
-    refused(
-        &["ALTER USER weir_writer WITH MAX_USER_CONNECTIONS 2"],
-        &["max_user_connections of the account is 2"],
-    ),
-    refused(&["ALTER TABLE s.t ENGINE = MyISAM"], &["is not transactional"]),
-    refused(&["ALTER TABLE s.t DROP PRIMARY KEY"], &["no unique index of the target table"]),
-];
-
-/// What only MySQL has.
-const ONLY_MYSQL_TARGET: &[Wrong] =
-    &[refused(&["SET GLOBAL super_read_only = ON"], &["the server is read-only"])];
 
 /// Broken if a setting that a PostgreSQL source or a MySQL target has wrong were found at night, or
 /// the statement that `check` gives did not mend it.
@@ -328,6 +256,23 @@ async fn postgres18_to_mysql() {
     one_by_one(&mut pair, &weir, false, MYSQL_TARGET).await;
     one_by_one(&mut pair, &weir, false, ONLY_MYSQL_TARGET).await;
     carries(&pair, &weir).await;
+    one_by_one(&mut pair, &weir, true, POSTGRES_BEGUN).await;
+    a_lost_slot(&pair, &weir).await;
+}
+
+/// What `check` says of a slot whose log is gone, and that its hint is a way out.
+async fn a_lost_slot(pair: &Pair, weir: &Weir) {
+    each(&pair.source, POSTGRES_BEGUN[0].done).await;
+    each(&pair.source, ["CHECKPOINT"]).await;
+    let lost = "slot weir_settings_left_right: it can no longer be read: wal_removed";
+    let found = told(weir, true).await;
+    let named = found.iter().find(|one| one.text == lost);
+    let named = named.unwrap_or_else(|| panic!("{found:#?}"));
+    assert!(named.is_error() && named.hint.contains("`weir teardown left:right --apply`"));
+    each(&pair.source, ["ALTER SYSTEM RESET max_slot_wal_keep_size", RELOAD]).await;
+    weir.tear_down().await;
+    weir.grant().await;
+    told(weir, false).await;
 }
 
 /// As above, of a MariaDB source and a PostgreSQL target.
@@ -338,8 +283,33 @@ async fn mariadb_to_postgres18() {
     };
     each_right_is_needed(&pair, &weir).await;
     one_by_one(&mut pair, &weir, true, MYSQL_SOURCE).await;
+    one_by_one(&mut pair, &weir, true, ONLY_MARIADB_SOURCE).await;
+    standbys_of_the_target(&pair, &weir).await;
     one_by_one(&mut pair, &weir, false, POSTGRES_TARGET).await;
     carries(&pair, &weir).await;
+}
+
+/// A target whose standby may lack commits, and a standby as the target.
+async fn standbys_of_the_target(pair: &Pair, weir: &Weir) {
+    let standby = sandbox::standby(&pair.target, Options::default()).await.expect("a standby");
+    let may_lose = "its standbys are asynchronous";
+    let found = told(weir, false).await;
+    let named = found.iter().find(|one| one.text.contains(may_lose)).expect("a warning");
+    assert!(named.hint.contains("synchronous_standby_names") && !named.is_error(), "{named:?}");
+    each(&pair.target, ["ALTER SYSTEM SET synchronous_standby_names = '*'", RELOAD]).await;
+    assert!(!told(weir, false).await.iter().any(|one| one.text.contains(may_lose)));
+    let text = std::fs::read_to_string(weir.config()).expect("weir.toml");
+    let port = |server: &Running| format!("127.0.0.1:{}", server.port());
+    let wrong = text.replace(&port(&pair.target), &port(&standby));
+    std::fs::write(weir.config(), wrong).expect("weir.toml");
+    let check = weir.run(&["check"]).await.expect_code(1);
+    check.expect_phrase("the server is a standby: it takes no writes").expect_phrase("its primary");
+    std::fs::write(weir.config(), text).expect("weir.toml");
+    each(&pair.target, ["ALTER SYSTEM RESET synchronous_standby_names", RELOAD]).await;
+    drop(standby);
+    let gone = "SELECT count(*) FROM pg_stat_replication";
+    until("the standby is gone", HANG, async || query_in(&pair.target, "s", gone).await == ["0"])
+        .await;
 }
 
 /// As above, of a MySQL source and a MariaDB target.
@@ -350,5 +320,82 @@ async fn mysql_to_mariadb() {
     one_by_one(&mut pair, &weir, true, MYSQL_SOURCE).await;
     one_by_one(&mut pair, &weir, true, ONLY_MYSQL_SOURCE).await;
     one_by_one(&mut pair, &weir, false, MYSQL_TARGET).await;
+    one_by_one(&mut pair, &weir, false, ONLY_MARIADB_TARGET).await;
     carries(&pair, &weir).await;
+}
+
+/// Broken if a database that cannot hold all text, or may hold what is none, passed without a word.
+#[tokio::test]
+async fn encodings_are_told() {
+    let Some(source) = start(Server::Postgres15).await else { return };
+    let Some(target) = start(Server::Postgres18).await else { return };
+    let pair = Pair::of(source, target).await;
+    let weir = Weir::new(&pair, "settings", "s", "\n[apply]\nstart = \"now\"\n");
+    let mut text = std::fs::read_to_string(weir.config()).expect("weir.toml");
+    for (server, encoding) in [(&pair.source, "SQL_ASCII"), (&pair.target, "LATIN1")] {
+        let name = encoding.to_lowercase();
+        let create =
+            format!("CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0");
+        server.execute(&create).await.expect("a database");
+        let mut config = server.pg_config();
+        let (client, connection) = config.dbname(&name).connect(NoTls).await.expect("connect");
+        let driver = tokio::spawn(connection);
+        let table = format!("CREATE SCHEMA s; SET search_path TO s; {TABLE}");
+        client.batch_execute(&table).await.expect("a table");
+        drop(client);
+        driver.await.expect("driver").expect("goodbye");
+        let place = format!("127.0.0.1:{}/", server.port());
+        text = text.replace(&format!("{place}app"), &format!("{place}{name}"));
+    }
+    std::fs::write(weir.config(), text).expect("weir.toml");
+    weir.grant().await;
+    let found = told(&weir, false).await;
+    for (phrase, hint) in [
+        ("database left: the database has encoding SQL_ASCII", "UTF-8"),
+        ("database right: the database has encoding LATIN1", "encoding UTF8"),
+    ] {
+        let named = found.iter().find(|one| one.text.contains(phrase)).expect(phrase);
+        assert!(!named.is_error() && named.hint.contains(hint), "{named:?}");
+    }
+}
+
+/// A session that keeps table `s.t` from everybody.
+async fn locks(server: &Running) -> Box<dyn Any> {
+    if server.kind().is_postgres() {
+        let client = server.connect_pg().await.expect("a session");
+        let lock = "BEGIN; LOCK TABLE s.t IN ACCESS EXCLUSIVE MODE";
+        client.batch_execute(lock).await.expect("a lock");
+        return Box::new(client);
+    }
+    let mut conn = server.connect_mysql().await.expect("a session");
+    conn.query_drop("LOCK TABLES s.t WRITE").await.expect("a lock");
+    Box::new(conn)
+}
+
+/// Broken if `check` hung, or queued up before the application, where somebody holds a table for long; or
+/// if it kept the reason to itself.
+#[tokio::test]
+async fn a_locked_table_does_not_hang_check() {
+    for (source, target) in
+        [(Server::MySql97, Server::Postgres18), (Server::Postgres15, Server::MariaDb1011)]
+    {
+        let Some((pair, weir)) = ready(source, target).await else { return };
+        for server in [&pair.source, &pair.target] {
+            let held = locks(server).await;
+            let started = Instant::now();
+            let found = findings(&weir.run(&["check", "--json"]).await);
+            assert!(started.elapsed() < Duration::from_secs(60), "{:?}", server.kind());
+            let errors: Vec<_> = found.iter().filter(|one| one.is_error()).collect();
+            // Whether a role may write is asked of PostgreSQL's catalog, and nothing of the table.
+            let is_asked = !std::ptr::eq(server, &pair.target) || !target.is_postgres();
+            assert_eq!(!errors.is_empty(), is_asked, "{errors:#?}");
+            let says = |one: &&Told| {
+                let text = one.text.to_lowercase();
+                text.contains("lock") && text.contains("time") && text.contains("s.t")
+            };
+            assert!(errors.iter().all(says), "{errors:#?}");
+            drop(held);
+            until("it is let go", HANG, async || weir.run(&["check"]).await.code == 0).await;
+        }
+    }
 }

@@ -7,7 +7,7 @@ use tokio::process::Child;
 use weir::sandbox::{self, Options, Running, Server};
 
 use crate::harness::{Pair, Weir, execute_in, query_in, until};
-use crate::settings::named_and_mended;
+use crate::settings::{named_and_mended, said};
 
 const SPACE: &str = "ha";
 const SOON: Duration = Duration::from_secs(40);
@@ -222,4 +222,27 @@ async fn a_standby_is_read_before_and_after_its_promotion() {
     stage.promoted("INSERT INTO t VALUES (8, 'e')").await;
     stage.caught_up().await;
     assert_eq!(stage.rows().await, "1 5 6 7 8");
+}
+
+/// Broken if a slot that no standby copies went unsaid until the failover, or one that is copied may be ahead
+/// of the standby.
+#[tokio::test]
+async fn a_slot_that_does_not_outlive_a_failover_is_told() {
+    let Some(stage) = Stage::new(Server::Postgres18, Server::MariaDb1011).await else { return };
+    let make = |options: &str| {
+        format!(
+            "SELECT pg_create_logical_replication_slot('weir_ha_left_right', 'pgoutput'{options})"
+        )
+    };
+    stage.primary(&make("")).await;
+    let stays = "slot weir_ha_left_right: no standby keeps a copy of it";
+    let named = said(&stage.weir, stays).await.expect("a warning");
+    let alter = "ALTER_REPLICATION_SLOT weir_ha_left_right (FAILOVER true)";
+    assert!(!named.is_error() && named.hint.contains(alter), "{named:?}");
+    // As that does, which is no statement of SQL.
+    stage.primary("SELECT pg_drop_replication_slot('weir_ha_left_right')").await;
+    stage.primary(&make(", false, false, true")).await;
+    assert_eq!(said(&stage.weir, stays).await.map(|one| one.text), None);
+    let ahead = "slot weir_ha_left_right: weir may read ahead of the standbys";
+    named_and_mended(&stage.pair.source, &stage.weir, &["SELECT 1"], ahead).await;
 }

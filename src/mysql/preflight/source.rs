@@ -126,16 +126,23 @@ fn retention_unseen(probe: &Probe<'_>) -> Finding {
 
 /// Logs that are purged by their size, whatever their age: MariaDB 11.4 and Percona Server.
 pub(super) fn purged_by_size(probe: &Probe<'_>) -> Vec<Finding> {
+    let found = bounds_of_size(|name| probe.number(name)).into_iter();
+    found
+        .map(|(message, hint)| probe.about_database(false, Kind::Gap, message, by_hand(&hint)))
+        .collect()
+}
+
+/// Each bound that is set, in words, and what to see to; those a server does not have are absent.
+fn bounds_of_size(setting: impl Fn(&str) -> Option<u64>) -> Vec<(String, String)> {
     let bounds = ["max_binlog_total_size", "binlog_space_limit"];
-    let set = bounds.into_iter().filter_map(|name| Some((name, probe.number(name)?)));
+    let set = bounds.into_iter().filter_map(|name| Some((name, setting(name)?)));
     set.filter(|(_, bytes)| *bytes > 0)
         .map(|(name, bytes)| {
             let message = format!(
                 "{name} is {bytes}: binary logs beyond that size are purged however young they are, \
                  and then a longer stop of weir, or a burst of writes, loses changes"
             );
-            let hint = format!("see that {name} holds the writes of as long as weir may be away");
-            probe.about_database(false, Kind::Gap, message, by_hand(&hint))
+            (message, format!("see that {name} holds the writes of as long as weir may be away"))
         })
         .collect()
 }
@@ -216,5 +223,24 @@ pub(super) async fn replica(probe: &mut Probe<'_>) -> Result<Vec<Finding>> {
             Ok(vec![probe.about_database(true, Kind::Setting, message, change)])
         }
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Broken if logs that go by their size, whatever their age, went unsaid.
+    #[test]
+    fn logs_that_are_purged_by_size_are_named() {
+        let named = |name: &'static str, bytes| {
+            let found = bounds_of_size(|asked| (asked == name).then_some(bytes));
+            found.into_iter().map(|(message, hint)| message + &hint).collect::<String>()
+        };
+        for name in ["max_binlog_total_size", "binlog_space_limit"] {
+            assert!(named(name, 1 << 30).starts_with(&format!("{name} is 1073741824: ")));
+            assert_eq!(named(name, 0), "");
+        }
+        assert_eq!(named("max_binlog_size", 1 << 30), "");
     }
 }

@@ -1,6 +1,7 @@
 //! Checks of a source: settings of logical decoding, the right to replicate and the login that uses
-//! it, what becomes of the log while weir is away, the publication.
+//! it, the slot, the publication.
 
+use super::retention::KEEP_SIZE;
 use super::{Change, Probe, and_then, by, by_hand};
 use crate::error::{Kind, Result};
 use crate::link::ports::{Finding, Preflight, Whole};
@@ -113,73 +114,6 @@ pub(super) async fn role(probe: &Probe<'_>) -> Result<Vec<Finding>> {
         }
     }
     Ok(findings)
-}
-
-/// `rate`: bytes of log a second, since the server's statistics were reset.
-const RETENTION: &str = "
-SELECT pg_size_bytes(nullif(current_setting('max_slot_wal_keep_size'), '-1')) AS keep,
-       COALESCE((SELECT setting FROM pg_settings
-                 WHERE name = 'idle_replication_slot_timeout'), '0')::int8
-         * CASE (SELECT unit FROM pg_settings WHERE name = 'idle_replication_slot_timeout')
-             WHEN 'min' THEN 60 ELSE 1 END AS idle_seconds,
-       (SELECT (wal_bytes / greatest(extract(epoch FROM now() - stats_reset), 1))::float8
-        FROM pg_stat_wal WHERE stats_reset < now() - interval '1 hour') AS rate";
-
-/// What becomes of the log, and of the disk, while weir is away.
-pub(super) async fn retention(probe: &Probe<'_>) -> Result<Vec<Finding>> {
-    let wanted = probe.preflight.database.retention_min;
-    let mut findings = Vec::new();
-    for row in probe.rows(RETENTION, &[]).await? {
-        let rate = row.get::<_, Option<f64>>("rate").filter(|rate| *rate > 0.0);
-        match (row.get::<_, Option<i64>>("keep"), rate) {
-            (None, rate) => {
-                let message = format!(
-                    "max_slot_wal_keep_size is -1: while weir is down the log it needs grows \
-                     without limit and can fill the disk{}",
-                    rate.map_or(String::new(), pace)
-                );
-                let change = probe.managed.set(KEEP_SIZE, &keep_size(rate), false);
-                let change = and_then(change, "choose a size that the disk has room for");
-                findings.push(probe.about_database(true, Kind::DiskFull, message, change));
-            }
-            (Some(keep), Some(rate)) if keep as f64 / rate < wanted.as_secs_f64() => {
-                let message = format!(
-                    "max_slot_wal_keep_size lasts for {:.1} h{}: a longer stop of weir loses \
-                     changes",
-                    keep as f64 / rate / 3600.0,
-                    pace(rate)
-                );
-                let change = probe.managed.set(KEEP_SIZE, &keep_size(Some(rate)), false);
-                findings.push(probe.about_database(false, Kind::Gap, message, change));
-            }
-            _ => {}
-        }
-        let idle: i64 = row.get("idle_seconds");
-        if idle > 0 && u64::try_from(idle).is_ok_and(|idle| idle < wanted.as_secs()) {
-            let message = format!(
-                "idle_replication_slot_timeout is {} min: a longer stop of weir loses changes",
-                idle / 60
-            );
-            let change = probe.managed.set("idle_replication_slot_timeout", "0", false);
-            findings.push(probe.about_database(true, Kind::Gap, message, change));
-        }
-    }
-    Ok(findings)
-}
-
-const KEEP_SIZE: &str = "max_slot_wal_keep_size";
-const GIB: f64 = (1_u64 << 30) as f64;
-const SECONDS_PER_DAY: f64 = 86_400.0;
-
-/// How fast the log grows, in words.
-fn pace(rate: f64) -> String {
-    format!(" (the server writes about {:.1} GiB of it a day)", rate * SECONDS_PER_DAY / GIB)
-}
-
-/// Room for three days of log, 50 GB at least.
-fn keep_size(rate: Option<f64>) -> String {
-    let days = rate.unwrap_or_default() * SECONDS_PER_DAY * 3.0 / GIB;
-    format!("{:.0}GB", days.ceil().max(50.0))
 }
 
 /// What may become of the slot `$1`; the columns that older versions lack read as NULL.
