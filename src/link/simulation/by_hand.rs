@@ -4,24 +4,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::ends::FakeEnds;
 use super::options;
 use super::tables::plan;
-use super::world::{World, lsn, row};
+use super::world::{Shared, Transaction, World, lsn, row};
 use crate::config::LinkName;
 use crate::link::apply::Applier;
 use crate::link::backoff::Backoff;
 use crate::link::ends::Ends;
 use crate::link::ledger::Progress;
 use crate::link::observer::Unobserved;
+use crate::link::ports::Scanned;
 use crate::link::queue::{self, PartReceiver};
 use crate::link::refetch::Refetch;
 use crate::link::report::Report;
 use crate::link::status::Board;
-use crate::model::{Change, Commit, Op, Part, Witness};
+use crate::model::{Before, Change, Commit, Op, Part, Witness};
 
 fn witness() -> Witness {
     Witness {
@@ -40,8 +41,7 @@ fn witness() -> Witness {
 }
 
 /// One that nothing breaks, for as long as somebody holds the other ends of its channels.
-async fn applier(seed: u64, board: Board, parts: PartReceiver) -> Applier {
-    let world = World::shared(seed);
+async fn applier(world: Shared, board: Board, parts: PartReceiver, refetch: Refetch) -> Applier {
     {
         let mut world = world.lock().expect("lock");
         world.calm_down();
@@ -50,8 +50,6 @@ async fn applier(seed: u64, board: Board, parts: PartReceiver) -> Applier {
     let (plan, link) = (plan(false), LinkName { source: "a".to_owned(), target: "b".to_owned() });
     let target = FakeEnds(world).target(Arc::clone(&plan)).await.expect("a target");
     let (progress, _) = watch::channel(Progress::of(&witness(), None));
-    let pause = Duration::from_secs(1);
-    let backoff = Backoff::new(pause, pause, seed);
     Applier {
         plan,
         options: options(),
@@ -59,12 +57,17 @@ async fn applier(seed: u64, board: Board, parts: PartReceiver) -> Applier {
         parts,
         witness: witness(),
         seen: lsn(50),
-        refetch: Refetch::new(mpsc::channel(1).0, mpsc::channel(1).1, Vec::new(), backoff),
+        refetch,
         report: Report::new(link, Arc::new(Unobserved), board, progress),
         until: None,
         drain: CancellationToken::new(),
         written_at: Instant::now(),
     }
+}
+
+fn backoff() -> Backoff {
+    let pause = Duration::from_secs(1);
+    Backoff::new(pause, pause, 8)
 }
 
 /// Broken if a large transaction that is being received showed no lag once those before it were
@@ -83,10 +86,99 @@ async fn an_open_transaction_counts_as_not_applied() {
     let commit = Commit { position: lsn(50), time_us: 5, xid: None };
     sender.send(part(0..1, Some(commit))).await.expect("room");
     sender.send(part(1..20, None)).await.expect("room");
-    let mut applier = applier(8, board, parts).await;
-    let ended = tokio::time::timeout(Duration::from_secs(1), applier.run()).await;
+    let refetch = Refetch::new(mpsc::channel(1).0, mpsc::channel(1).1, Vec::new(), backoff());
+    let mut applier = applier(World::shared(8), board, parts, refetch).await;
+    let ended = timeout(Duration::from_secs(1), applier.run()).await;
     assert!(ended.is_err(), "the open transaction is waited for: {ended:?}");
     let status = status.borrow();
     assert_eq!((status.counters.transactions, status.lag.last_applied_us), (1, Some(5)));
     assert!(status.lag.oldest_unapplied_us > Some(5), "{:?}", status.lag);
+}
+
+/// A log of transactions that end here, each of which leaves these rows; a row of the last number is
+/// missing in the target, and noted.
+fn scene(moments: [(u64, Vec<i64>); 2], missing: i64) -> Shared {
+    let shared = World::shared(8);
+    let mut world = shared.lock().expect("lock");
+    let ends = moments.iter().map(|(end, _)| Transaction { end: *end, changes: Vec::new() });
+    world.log = ends.collect();
+    let rows = |keys: Vec<i64>| keys.into_iter().map(|key| (key, VALUES)).collect();
+    world.models = moments.map(|(_, keys)| rows(keys)).into();
+    world.committed.missed.push((0, missing));
+    drop(world);
+    shared
+}
+
+const VALUES: (i64, i64) = (7, 0);
+
+fn transaction(table: usize, op: Op, end: u64) -> Part {
+    let changes = vec![Change { table, op, reshaped: false }];
+    let commit = Some(Commit { position: lsn(end), time_us: 5, xid: None });
+    Part { bytes: 1, changes, commit, idle: false }
+}
+
+/// A row that others refer to goes.
+fn parent_goes(parent: i64, end: u64) -> Part {
+    transaction(1, Op::Delete { before: Before::Full(row(parent, (0, 0))) }, end)
+}
+
+/// The row of this key as of `at`.
+fn read(key: i64, at: u64) -> Scanned {
+    let rows = vec![Some(row(key, VALUES))];
+    Scanned { low: lsn(at), high: lsn(at), in_progress: Vec::new(), rows }
+}
+
+/// Broken if what was read were not written as soon as the stream has come up to it: the queue is never
+/// empty where a table above is busy, and what it does next would have the rows read again for ever.
+#[tokio::test(start_paused = true)]
+async fn a_batch_ends_where_rows_may_be_written() {
+    let world = scene([(60, vec![1, 2]), (70, vec![1])], 2);
+    let (sender, parts) = queue::channel(1 << 20);
+    let insert = Op::Insert { after: row(1, VALUES) };
+    for part in [transaction(0, insert, 60), parent_goes(2, 70)] {
+        sender.send(part).await.expect("room");
+    }
+    let (requests, mut requested) = mpsc::channel(2);
+    let (answer, answers) = mpsc::channel(1);
+    answer.send(Ok(read(2, 60))).await.expect("room");
+    let refetch = Refetch::new(requests, answers, Vec::new(), backoff());
+    let mut applier = applier(Arc::clone(&world), Board::new().0, parts, refetch).await;
+    let ended = timeout(Duration::from_secs(1), applier.run()).await;
+    assert!(ended.is_err(), "the stream goes on: {ended:?}");
+    requested.recv().await.expect("the rows were asked for");
+    assert!(requested.try_recv().is_err(), "they were asked for twice");
+    let world = world.lock().expect("lock");
+    assert_eq!((&world.committed.rows, world.committed.missed.len()), (&world.models[1], 0));
+}
+
+/// Broken if the stream went on while rows are read once more that it had changed unseen, or if it stood
+/// still for longer than a moment.
+#[tokio::test(start_paused = true)]
+async fn the_stream_stands_still_for_a_second_read() {
+    let world = scene([(60, vec![2]), (70, vec![2])], 2);
+    let (sender, parts) = queue::channel(1 << 20);
+    let (requests, mut requested) = mpsc::channel(2);
+    let (answer, answers) = mpsc::channel(1);
+    let refetch = Refetch::new(requests, answers, Vec::new(), backoff());
+    let (board, status) = Board::new();
+    let mut applier = applier(Arc::clone(&world), board, parts, refetch).await;
+    let run = applier.run();
+    tokio::pin!(run);
+    let second = Duration::from_secs(1);
+    let applied = || status.borrow().applied.clone();
+    sender.send(parent_goes(0, 60)).await.expect("room");
+    timeout(second, &mut run).await.expect_err("goes on");
+    assert_eq!(applied(), Some(lsn(60)), "a first read holds nothing up");
+    answer.send(Ok(read(2, 50))).await.expect("room");
+    timeout(second, &mut run).await.expect_err("goes on");
+    sender.send(parent_goes(1, 70)).await.expect("room");
+    timeout(second, &mut run).await.expect_err("goes on");
+    assert_eq!(applied(), Some(lsn(60)), "it is held");
+    timeout(5 * second, &mut run).await.expect_err("goes on");
+    assert_eq!(applied(), Some(lsn(70)), "and let go");
+    answer.send(Ok(read(2, 70))).await.expect("room");
+    timeout(second, &mut run).await.expect_err("goes on");
+    assert!(requested.try_recv().is_ok() && requested.try_recv().is_ok());
+    assert!(requested.try_recv().is_err(), "they were asked for a third time");
+    assert!(world.lock().expect("lock").committed.missed.is_empty());
 }
