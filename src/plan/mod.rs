@@ -41,7 +41,7 @@ pub use routes::{Route, collisions, meeting, routes};
 pub use select::{links, selection};
 pub use selection::Selection;
 pub(crate) use sql::comment;
-pub use table::{ActingKey, ColumnPlan, LinkPlan, TablePlan, Unfilled, UpsertStrategy};
+pub use table::{ActingKey, ColumnPlan, LinkPlan, TablePlan, Undone, Unfilled, UpsertStrategy};
 pub use unproven::{KeyLook, Repeated, Unproven, unproven};
 pub use unseen::{UnseenKey, acts_unseen, changes_unseen};
 pub use wanted::{Wanted, unplanned};

@@ -69,9 +69,9 @@ pub fn plan(
         table.acting = cascades::acting(table, target_tables, target_dialect);
         table.unseen = unseen;
     }
+    tangles::mark(&mut tables, target_tables, (source_dialect, target_dialect));
     let mut remarks = cascades::unlike(&tables, (source_dialect, target_dialect));
-    remarks.extend(tangles::left_undone(&tables, target_dialect));
-    remarks.extend(tangles::remarks(&tables, source_dialect));
+    remarks.extend(tangles::remarks(&tables));
     remarks.extend(tables.iter().filter_map(moved_rows));
     let tables: Vec<_> = tables.into_iter().map(Arc::new).collect();
     let wanted = wanted(config, link);
@@ -260,6 +260,7 @@ fn table_plan(draft: &Draft<'_>, findings: &mut Vec<Finding>) -> TablePlan {
         parent: false,
         acting: Vec::new(),
         unseen: Vec::new(),
+        undone: None,
         deletes: draft.chosen.deletes(),
         truncate: draft.chosen.truncate(),
         dropped_partitions: draft.chosen.dropped_partitions(),

@@ -69,6 +69,8 @@ pub struct TablePlan {
     /// Foreign keys of the source that change rows when a row of this table is deleted or changed, and
     /// of which its log holds nothing.
     pub unseen: Vec<UnseenKey>,
+    /// Why a delete of a row would differ on the two sides.
+    pub undone: Option<Undone>,
     /// What deletes do.
     pub deletes: Deletes,
     /// What TRUNCATE does.
@@ -107,6 +109,16 @@ pub struct ActingKey {
     pub on_delete: bool,
     /// The columns of the planned source table whose change it acts on.
     pub columns: Vec<usize>,
+}
+
+/// What a server leaves undone when it should carry out its keys at a delete, by the table whose rows
+/// stay as they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Undone {
+    /// The target does, and the source's log does not hold what its keys did.
+    ByTarget(TableName),
+    /// The source does, and keys of the target act.
+    BySource(TableName),
 }
 
 /// How one column crosses.

@@ -21,6 +21,7 @@ mod duplicates;
 mod emptied;
 mod failover;
 mod faults;
+mod foreign_keys;
 mod harness;
 mod hosts;
 mod identities;

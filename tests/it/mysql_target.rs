@@ -81,6 +81,7 @@ impl Bench {
             parent: false,
             acting: Vec::new(),
             unseen: Vec::new(),
+            undone: None,
             deletes: Deletes::Apply,
             truncate: Truncates::Apply,
             dropped_partitions: DroppedPartitions::Halt,

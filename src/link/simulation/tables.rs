@@ -101,6 +101,7 @@ fn crossing((source, target): (Table, Table)) -> TablePlan {
         parent: is_parent,
         acting: Vec::new(),
         unseen: Vec::new(),
+        undone: None,
         deletes: Deletes::Apply,
         truncate: Truncates::Apply,
         dropped_partitions: DroppedPartitions::Halt,

@@ -56,6 +56,20 @@ impl Assembler {
         ))
     }
 
+    /// A delete of a row whose cascades would be others on the target than at the source.
+    pub(super) fn refuse_undone(&mut self, plan: &TablePlan) -> Result<()> {
+        let Some(undone) = &plan.undone else { return Ok(()) };
+        if self.transaction()?.reviewed {
+            return Ok(());
+        }
+        let what = format!("a row of {} was deleted: {undone}", plan.source.name);
+        Err(Error::new(Kind::Unsupported, what).hint(format!(
+            "{}, then start weir again; or make the tables below it equal by hand, from the last to \
+             the first, then `weir resume LINK --schema-reviewed`",
+            undone.mend()
+        )))
+    }
+
     pub(super) fn refuse_temporary(&mut self, name: &TableName) -> Result<()> {
         if self.tables.planned(name).is_none() || self.transaction()?.reviewed {
             return Ok(());

@@ -61,6 +61,9 @@ impl Assembler {
                 self.refuse_unchecked(known.table, &op)?;
             }
             let gone = images.kind == RowsKind::Delete;
+            if gone {
+                self.refuse_undone(&plan)?;
+            }
             let reshaped = !gone && (known.shape.reshaped || !whole);
             self.push(Change { table: known.table, op, reshaped }, ready)?;
         }

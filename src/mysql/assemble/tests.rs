@@ -100,6 +100,7 @@ fn table(name: &str, columns: Vec<Column>) -> Arc<TablePlan> {
         parent: false,
         acting: Vec::new(),
         unseen: Vec::new(),
+        undone: None,
         deletes: Deletes::Apply,
         truncate: Truncates::Apply,
         dropped_partitions: DroppedPartitions::Halt,

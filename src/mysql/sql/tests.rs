@@ -61,6 +61,7 @@ fn plan(name: &str, columns: Vec<Column>, key: usize) -> TablePlan {
         parent: false,
         acting: Vec::new(),
         unseen: Vec::new(),
+        undone: None,
         deletes: Deletes::Apply,
         truncate: Truncates::Apply,
         dropped_partitions: DroppedPartitions::Halt,

@@ -90,6 +90,7 @@ pub(in crate::postgres) fn plan(name: &str, columns: Vec<Column>, key: &[usize])
         parent: false,
         acting: Vec::new(),
         unseen: Vec::new(),
+        undone: None,
         deletes: Deletes::Apply,
         truncate: Truncates::Apply,
         dropped_partitions: DroppedPartitions::Halt,

@@ -107,6 +107,7 @@ async fn plan(database: &Database, link: &LinkName) -> Arc<LinkPlan> {
             parent: false,
             acting: Vec::new(),
             unseen: Vec::new(),
+            undone: None,
             deletes: Deletes::Apply,
             truncate: Truncates::Apply,
             dropped_partitions: DroppedPartitions::Halt,

@@ -137,6 +137,7 @@ fn plan(table: Table) -> TablePlan {
         parent: false,
         acting: Vec::new(),
         unseen: Vec::new(),
+        undone: None,
         deletes: Deletes::Apply,
         truncate: Truncates::Apply,
         dropped_partitions: DroppedPartitions::Halt,
