@@ -200,6 +200,11 @@ impl ForeignKey {
     pub fn acts(&self) -> bool {
         self.on_delete.acts() || self.on_update.acts()
     }
+
+    /// Whether rows go by it with rows of the table `own`, which has it.
+    pub fn takes_along(&self, own: &TableName) -> bool {
+        self.on_delete == Rule::Cascade && self.parent == *own
+    }
 }
 
 /// What a foreign key does to the rows that refer to a row.

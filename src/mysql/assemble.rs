@@ -12,8 +12,10 @@ mod place;
 mod position;
 mod prepared;
 mod refusals;
+mod replaced;
 mod rows;
 mod tables;
+mod unchecked;
 
 #[cfg(test)]
 mod tests;
@@ -33,6 +35,7 @@ use place::Place;
 use position::Gtid;
 use prepared::Prepared;
 use tables::Tables;
+use unchecked::Suspicions;
 
 /// What the assembler must know of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,6 +106,10 @@ struct Transaction {
     begins_at: u64,
     /// The operator has reviewed schema changes up to here.
     reviewed: bool,
+    /// What the open statement may have done with the checks of foreign keys off.
+    suspicions: Suspicions,
+    /// What it deleted and may put in its place again, in the order of the log.
+    detained: Vec<Change>,
 }
 
 /// How a transaction begins.
@@ -321,6 +328,8 @@ impl Assembler {
             read,
             begins_at,
             reviewed,
+            suspicions: Suspicions::default(),
+            detained: Vec::new(),
         });
         Ok(())
     }
@@ -333,7 +342,7 @@ impl Assembler {
 
     /// Ends the open transaction: its last part carries the position.
     fn commit(&mut self, header: &Header, ready: &mut Vec<Part>) -> Result<()> {
-        self.transaction()?;
+        self.end_statement(ready)?;
         let Some(mut transaction) = self.open.take() else { return Ok(()) };
         if let (Some(again), Some(read)) = (&mut self.again, transaction.read.take()) {
             again.read = read;

@@ -71,6 +71,7 @@ pub fn plan(
     }
     tangles::mark(&mut tables, target_tables, (source_dialect, target_dialect));
     let mut remarks = cascades::unlike(&tables, (source_dialect, target_dialect));
+    remarks.extend(cascades::untold(&tables));
     remarks.extend(tangles::remarks(&tables));
     remarks.extend(tables.iter().filter_map(moved_rows));
     let tables: Vec<_> = tables.into_iter().map(Arc::new).collect();

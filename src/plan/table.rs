@@ -109,6 +109,8 @@ pub struct ActingKey {
     pub on_delete: bool,
     /// The columns of the planned source table whose change it acts on.
     pub columns: Vec<usize>,
+    /// All columns of the planned source table that it refers to; `None` for one that does not cross.
+    pub referred: Vec<Option<usize>>,
 }
 
 /// What a server leaves undone when it should carry out its keys at a delete, by the table whose rows

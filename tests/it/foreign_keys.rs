@@ -1,5 +1,6 @@
 //! What foreign keys do where one end is a MySQL that carries them out above its storage engine
-//! (`innodb_native_foreign_keys = OFF`): cascades that it does not carry out to their end.
+//! (`innodb_native_foreign_keys = OFF`): statements with the checks off, cascades in its log, REPLACE,
+//! a table that refers to itself, and cascades that it does not carry out to their end.
 
 use weir::sandbox::Server;
 
@@ -7,12 +8,40 @@ use crate::harness::{Pair, Weir, execute_in, query_in};
 
 const CAUGHT_UP: [&str; 2] = ["run", "--until-caught-up"];
 
+const FAMILY: &str = "CREATE TABLE parent (id INT PRIMARY KEY, no INT UNIQUE, name VARCHAR(20));
+    CREATE TABLE child (id INT PRIMARY KEY, parent_id INT,
+        FOREIGN KEY (parent_id) REFERENCES parent (id) ON DELETE CASCADE ON UPDATE CASCADE);
+    CREATE TABLE leaf (id INT PRIMARY KEY, child_id INT,
+        FOREIGN KEY (child_id) REFERENCES child (id) ON DELETE CASCADE ON UPDATE CASCADE);
+    CREATE TABLE note (id INT PRIMARY KEY, no INT,
+        FOREIGN KEY (no) REFERENCES parent (no) ON DELETE SET NULL)";
+
+/// More rows than a part of a transaction holds.
+const ROWS: &str = "SET cte_max_recursion_depth = 5000;
+    INSERT INTO parent WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 4500)
+        SELECT i, i, 'p' FROM n;
+    INSERT INTO child SELECT id, id FROM parent WHERE id % 2 = 0;
+    INSERT INTO leaf SELECT id, id FROM child;
+    INSERT INTO note SELECT id, no FROM parent WHERE id % 5 = 0";
+
+/// A trigger writes beside.
+const AUDIT: &str = "CREATE TABLE audit (id INT PRIMARY KEY AUTO_INCREMENT, parent INT);
+    CREATE TRIGGER gone AFTER DELETE ON parent FOR EACH ROW INSERT INTO audit (parent) VALUES (OLD.id)";
+
+/// The checks are off for a part of the statement only.
+const FUNCTION: &str = "CREATE FUNCTION drops (which INT) RETURNS INT MODIFIES SQL DATA BEGIN
+        SET foreign_key_checks = 0; DELETE FROM parent WHERE id = which; SET foreign_key_checks = 1;
+        INSERT INTO audit (parent) VALUES (which); RETURN which; END";
+
+const TABLES: [&str; 4] = ["parent", "child", "leaf", "note"];
+
 /// A link over the same tables on both sides.
 async fn linked(pair: &Pair, space: &str, source: &str, target: &str) -> Weir {
     pair.create_space(space).await;
     execute_in(&pair.source, space, source).await;
     execute_in(&pair.target, space, target).await;
-    let weir = Weir::new(pair, space, space, "");
+    let exclude = format!("exclude = [\"{space}.audit\"]\n");
+    let weir = Weir::new(pair, space, space, &exclude);
     weir.set_up().await;
     weir
 }
@@ -36,6 +65,156 @@ async fn assert_equal(pair: &Pair, space: &str, tables: &[&str]) {
             expected.len()
         );
     }
+}
+
+/// Broken if a statement with the checks off, whatever else is in it and however it is logged, let the
+/// target's keys remove rows that the source kept; or if a part of it stayed on the target.
+async fn checks_off(target: Server) {
+    let Some(pair) = Pair::start(Server::MySql97, target).await else { return };
+    pair.source.execute("SET GLOBAL log_bin_trust_function_creators = 1").await.expect("set");
+    let source = format!("{FAMILY}; {AUDIT}; {FUNCTION}");
+    for (space, statements) in [
+        ("large", "SET foreign_key_checks = 0; DELETE FROM parent"),
+        // More than a part of the transaction is at the target before its statement ends.
+        ("late", "SET foreign_key_checks = 0; DELETE FROM child"),
+        (
+            "packed",
+            "SET binlog_transaction_compression = 1; SET foreign_key_checks = 0;
+             DELETE FROM parent WHERE id = 4",
+        ),
+        (
+            "several",
+            "SET foreign_key_checks = 0;
+             DELETE parent, leaf FROM parent JOIN leaf ON leaf.id = parent.id WHERE parent.id = 4",
+        ),
+        ("moved", "SET foreign_key_checks = 0; UPDATE parent SET id = 9004 WHERE id = 4"),
+        (
+            "middle",
+            "BEGIN; DELETE FROM parent WHERE id = 6; SET foreign_key_checks = 0;
+             DELETE FROM child WHERE id = 4; COMMIT",
+        ),
+        ("called", "SELECT drops(4)"),
+        (
+            "phases",
+            "SET foreign_key_checks = 0; XA START 'x'; DELETE FROM parent WHERE id = 4; XA END 'x';
+             XA PREPARE 'x'; XA COMMIT 'x'",
+        ),
+    ] {
+        let weir = linked(&pair, space, &source, FAMILY).await;
+        execute_in(&pair.source, space, ROWS).await;
+        weir.run(&CAUGHT_UP).await.expect_code(0);
+        execute_in(&pair.source, space, statements).await;
+        let outcome = weir.run(&CAUGHT_UP).await.expect_code(4);
+        outcome.expect_phrase("made with foreign_key_checks = 0, and foreign key");
+        for (table, all) in TABLES.into_iter().zip(["4500", "2250", "2250", "900"]) {
+            assert_eq!(count(&pair, space, table).await[1], [all], "{space}.{table}");
+        }
+        weir.tear_down().await;
+    }
+}
+
+/// See [`checks_off`].
+#[tokio::test]
+async fn checks_off_to_postgres() {
+    checks_off(Server::Postgres15).await;
+}
+
+/// See [`checks_off`].
+#[tokio::test]
+async fn checks_off_to_mariadb() {
+    checks_off(Server::MariaDb1011).await;
+}
+
+/// Broken if what the source's keys did halted a link although its log holds it, or were done twice;
+/// or if rows that a REPLACE let alone went on the target.
+async fn cascades_in_the_log(target: Server) {
+    const SPACE: &str = "logged";
+    let Some(pair) = Pair::start(Server::MySql97, target).await else { return };
+    let weir = linked(&pair, SPACE, &format!("{FAMILY}; {AUDIT}"), FAMILY).await;
+    execute_in(&pair.source, SPACE, ROWS).await;
+    for statements in [
+        "DELETE FROM parent WHERE id BETWEEN 1 AND 3000",
+        "SET binlog_transaction_compression = 1; DELETE FROM parent WHERE id BETWEEN 3001 AND 3100",
+        "DELETE parent, child FROM parent JOIN child ON child.parent_id = parent.id
+             WHERE parent.id BETWEEN 3101 AND 3200",
+        "DELETE child, parent FROM parent JOIN child ON child.parent_id = parent.id
+             WHERE parent.id BETWEEN 3201 AND 3300",
+        "UPDATE parent SET id = id + 10000 WHERE id BETWEEN 3301 AND 3400",
+        "UPDATE child SET id = id + 20000 WHERE id BETWEEN 3401 AND 3500",
+        "XA START 'x'; DELETE FROM parent WHERE id BETWEEN 3501 AND 3600; XA END 'x';
+             XA PREPARE 'x'; XA COMMIT 'x'",
+        "INSERT INTO parent VALUES (3602, 3602, 'x'), (3606, 9, 'x') ON DUPLICATE KEY UPDATE id = id + 20000",
+        // The rows stay that refer to what stays the same: to the key, to the number, to both.
+        "REPLACE INTO parent VALUES (3702, 3702, 'new'), (3703, 3703, 'new'), (3705, 3705, 'new'), (3710, 3710, 'new')",
+        "REPLACE INTO parent VALUES (3712, 13712, 'new'), (3715, 13715, 'new'), (3720, 13720, 'new')",
+        "REPLACE INTO parent VALUES (13723, 3723, 'new'), (13725, 3725, 'new'), (13735, 3735, 'new')",
+        "REPLACE INTO parent SELECT id, no, 'again' FROM parent WHERE id BETWEEN 3800 AND 3900",
+        "SET foreign_key_checks = 0; REPLACE INTO leaf VALUES (3904, 3906);
+             UPDATE parent SET name = 'off' WHERE id = 3908; DELETE FROM leaf WHERE id = 3908",
+    ] {
+        execute_in(&pair.source, SPACE, statements).await;
+    }
+    weir.run(&CAUGHT_UP).await.expect_code(0);
+    assert_equal(&pair, SPACE, &TABLES).await;
+    // Its children go, and what refers to those stays at the source.
+    execute_in(&pair.source, SPACE, "REPLACE INTO parent VALUES (13740, 3740, 'new')").await;
+    weir.run(&CAUGHT_UP).await.expect_code(4).expect_phrase("go no further");
+    weir.run(&["resume", "left:right", "--schema-reviewed"]).await.expect_code(0);
+    weir.run(&CAUGHT_UP).await.expect_code(0);
+    // One row in the place of two, to which others refer by different columns.
+    let several =
+        "INSERT INTO parent VALUES (1, 1, 'a'), (2, 2, 'b'); INSERT INTO child VALUES (1, 1);
+        INSERT INTO note VALUES (2, 2); REPLACE INTO parent VALUES (1, 2, 'c')";
+    execute_in(&pair.source, SPACE, several).await;
+    weir.run(&CAUGHT_UP).await.expect_code(4).expect_phrase("in the place of several");
+}
+
+/// See [`cascades_in_the_log`].
+#[tokio::test]
+async fn cascades_in_the_log_to_postgres() {
+    cascades_in_the_log(Server::Postgres15).await;
+}
+
+/// See [`cascades_in_the_log`].
+#[tokio::test]
+async fn cascades_in_the_log_to_mariadb() {
+    cascades_in_the_log(Server::MariaDb1011).await;
+}
+
+/// Broken if a change of a table that refers to itself passed although the log does not tell whether
+/// the checks were off, or if the way on that weir names were none: a key without an action.
+#[tokio::test]
+async fn a_table_that_refers_to_itself() {
+    const SPACE: &str = "tree";
+    let Some(pair) = Pair::start(Server::MySql97, Server::Postgres15).await else { return };
+    let tree = "CREATE TABLE t (id INT PRIMARY KEY, up INT,
+        CONSTRAINT above FOREIGN KEY (up) REFERENCES t (id) ON DELETE CASCADE)";
+    let weir = linked(&pair, SPACE, tree, tree).await;
+    let rows = "INSERT INTO t VALUES (1, NULL), (2, 1), (3, 2), (4, NULL), (5, 4), (6, 5)";
+    execute_in(&pair.source, SPACE, rows).await;
+    execute_in(&pair.source, SPACE, "DELETE FROM t WHERE id = 3").await;
+    weir.run(&CAUGHT_UP).await.expect_code(0);
+    weir.run(&["check"]).await.expect_phrase("refers to itself");
+    // In the log it is the same as that of row 4 alone with the checks on, but row 6 stays.
+    let off = "SET foreign_key_checks = 0; DELETE FROM t WHERE id IN (4, 5) ORDER BY id DESC";
+    execute_in(&pair.source, SPACE, off).await;
+    weir.run(&CAUGHT_UP).await.expect_code(4).expect_phrase("does not tell apart");
+    assert_eq!(count(&pair, SPACE, "t").await[1], ["5"]);
+    let without = "ALTER TABLE t DROP CONSTRAINT above;
+        ALTER TABLE t ADD CONSTRAINT above FOREIGN KEY (up) REFERENCES t (id)";
+    execute_in(&pair.target, SPACE, without).await;
+    // The source's row 6 refers to nothing, which a key of the target does not take.
+    weir.run(&CAUGHT_UP).await.expect_code(4).expect_phrase("constraint above");
+    execute_in(&pair.source, SPACE, "SET foreign_key_checks = 0; DELETE FROM t WHERE id = 6").await;
+    execute_in(&pair.target, SPACE, "DELETE FROM t WHERE id = 6").await;
+    execute_in(&pair.source, SPACE, "INSERT INTO t VALUES (7, 1); DELETE FROM t WHERE id = 2")
+        .await;
+    weir.run(&CAUGHT_UP).await.expect_code(0);
+    assert_equal(&pair, SPACE, &["t"]).await;
+    execute_in(&pair.source, SPACE, "INSERT INTO t VALUES (8, NULL); DELETE FROM t WHERE id = 1")
+        .await;
+    weir.run(&CAUGHT_UP).await.expect_code(0);
+    assert_equal(&pair, SPACE, &["t"]).await;
 }
 
 const WAYS: &str = "CREATE TABLE p (id INT PRIMARY KEY);

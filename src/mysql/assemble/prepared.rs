@@ -108,6 +108,7 @@ impl Assembler {
         prepare: Prepare,
         ready: &mut Vec<Part>,
     ) -> Result<()> {
+        self.end_statement(ready)?;
         let begins_at = self.transaction()?.begins_at;
         let before = start_of(self.read().clone(), self.place.coordinates(), begins_at);
         let transaction = self.transaction()?;

@@ -2,20 +2,17 @@
 //!
 //! The event says which columns its images hold; no setting is asked. What an update does not carry
 //! is the same as before. What an insert does not carry is a default that the log does not tell: the
-//! row is to be read again. A before image without the match key halts the link by name, and so does
-//! a change made with `foreign_key_checks` off on which a foreign key of the target would act. A server
-//! that logs what its keys do marks those rows in the same way (seen on 9.7), so that there the mark
-//! tells nothing and only that of a TRUNCATE counts.
+//! row is to be read again. A before image without the match key halts the link by name. What the mark of
+//! `foreign_key_checks` means, `unchecked` says.
 
 use bytes::Bytes;
 
 use super::Assembler;
 use super::tables::Known;
-use crate::config::{Deletes, Truncates};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Before, Change, Op, Part, Row, Value};
 use crate::mysql::binlog::{Cursor, LoggedRows, RowsKind, rows::Images};
-use crate::plan::{ActingKey, TablePlan};
+use crate::plan::TablePlan;
 
 /// Memory of a change in bytes.
 pub(super) fn size_bytes(change: &Change) -> usize {
@@ -30,18 +27,34 @@ pub(super) fn size_bytes(change: &Change) -> usize {
 }
 
 impl Assembler {
-    /// All rows of one event, if its table is planned.
+    /// All rows of one event, if its table is planned, and what the event says of its statement.
     pub(super) fn rows(&mut self, event: &LoggedRows<'_>, ready: &mut Vec<Part>) -> Result<()> {
         self.transaction()?;
-        let known = match self.tables.of_id(event.table_id) {
-            Some(Some(known)) => known,
-            Some(None) => return Ok(()),
-            None if event.is_filler() => return Ok(()),
+        match self.tables.of_id(event.table_id) {
+            Some(Some(known)) => self.rows_of(&known, event, ready)?,
+            Some(None) => {}
+            None if event.is_filler() => {}
             None => {
                 let what = "rows of a table that was not described";
                 return Err(Error::new(Kind::Malformed, what));
             }
-        };
+        }
+        self.clear_suspicions(event)?;
+        if event.ends_statement { self.end_statement(ready) } else { Ok(()) }
+    }
+
+    /// Nothing more of the open statement comes.
+    pub(super) fn end_statement(&mut self, ready: &mut Vec<Part>) -> Result<()> {
+        self.release(None, ready)?;
+        self.judge_suspicions()
+    }
+
+    fn rows_of(
+        &mut self,
+        known: &Known,
+        event: &LoggedRows<'_>,
+        ready: &mut Vec<Part>,
+    ) -> Result<()> {
         let Some(plan) = self.plan.tables.get(known.table).cloned() else { return Ok(()) };
         let images = event.images().map_err(|error| about(error, &plan))?;
         if images.columns != known.shape.width_in_log() {
@@ -52,12 +65,12 @@ impl Assembler {
         let mut cursor = Cursor::new(&bytes);
         while !cursor.is_empty() {
             let left = cursor.len();
-            let (op, whole) = change(&known, &plan, &images, &mut cursor, &bytes)
+            let (op, whole) = change(known, &plan, &images, &mut cursor, &bytes)
                 .map_err(|error| about(error, &plan))?;
             if cursor.len() == left {
                 return Err(about(Error::new(Kind::Malformed, "rows without columns"), &plan));
             }
-            if event.unchecked && !self.logs_cascades {
+            if event.unchecked {
                 self.refuse_unchecked(known.table, &op)?;
             }
             let gone = images.kind == RowsKind::Delete;
@@ -65,44 +78,9 @@ impl Assembler {
                 self.refuse_undone(&plan)?;
             }
             let reshaped = !gone && (known.shape.reshaped || !whole);
-            self.push(Change { table: known.table, op, reshaped }, ready)?;
+            self.pass_on(Change { table: known.table, op, reshaped }, event.unchecked, ready)?;
         }
         Ok(())
-    }
-
-    /// Refuses a change that was made with `foreign_key_checks` off, so that the source's keys did
-    /// nothing, where one of the target's would.
-    pub(super) fn refuse_unchecked(&mut self, table: usize, op: &Op) -> Result<()> {
-        if self.transaction()?.reviewed {
-            return Ok(());
-        }
-        let Some(plan) = self.plan.tables.get(table) else { return Ok(()) };
-        let Some(key) = plan.acting.iter().find(|key| acts(key, plan, op)) else { return Ok(()) };
-        let what = format!(
-            "a change of {} was made with foreign_key_checks = 0, and foreign key {} of the \
-             target's table {} would change rows there that the source kept",
-            plan.source.name, key.name, key.child
-        );
-        Err(Error::new(Kind::Unsupported, what).hint(
-            "make the same change on the target by hand with its foreign keys off \
-             (foreign_key_checks = 0 on MySQL and MariaDB, session_replication_role = replica on \
-             PostgreSQL; of a REPLACE the delete), or take the key's action away; then \
-             `weir resume LINK --schema-reviewed`",
-        ))
-    }
-}
-
-/// Whether a key of the target changes rows when the change is applied.
-fn acts(key: &ActingKey, plan: &TablePlan, op: &Op) -> bool {
-    match op {
-        Op::Insert { .. } => false,
-        Op::Update { before, after } => key.columns.iter().any(|at| {
-            let before = before.as_ref().and_then(|before| before.row().get(*at));
-            let after = after.get(*at);
-            after.is_some_and(Value::is_known) && after != before
-        }),
-        Op::Delete { .. } => key.on_delete && plan.deletes == Deletes::Apply,
-        Op::Truncate => key.on_delete && plan.truncate == Truncates::Apply,
     }
 }
 

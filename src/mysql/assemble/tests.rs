@@ -2,6 +2,7 @@
 
 mod odd_logs;
 mod places;
+mod statements;
 mod two_phases;
 
 use std::sync::Arc;

@@ -14,6 +14,10 @@ use crate::error::{Error, Kind, Result};
 
 /// Type of MySQL's updates with partial JSON.
 const PARTIAL_UPDATE: u8 = 39;
+/// First of the types of MariaDB whose images are compressed.
+const COMPRESSED_MIN: u8 = 166;
+/// Flag: the event is the last of its statement (`STMT_END_F`).
+const STATEMENT_END: u16 = 1;
 /// Flag: the session had `foreign_key_checks` off (`NO_FOREIGN_KEY_CHECKS_F`).
 const UNCHECKED: u16 = 2;
 
@@ -35,8 +39,10 @@ pub(crate) struct LoggedRows<'a> {
     /// Refers to the table map with the same id before it.
     pub(crate) table_id: u64,
     /// Foreign keys were neither checked nor carried out at the source; or, where the server logs what
-    /// they do, it was them that changed the rows.
+    /// they do, it may have been them that changed the rows.
     pub(crate) unchecked: bool,
+    /// The statement's rows end with it.
+    pub(crate) ends_statement: bool,
     body: Cursor<'a>,
 }
 
@@ -64,13 +70,14 @@ pub(super) fn parse<'a>(
     format: &Format,
 ) -> Result<LoggedRows<'a>> {
     let table_id = table_id(&mut cursor, event_kind, format)?;
-    let unchecked = cursor.u16()? & UNCHECKED != 0;
+    let flags = cursor.u16()?;
+    let (unchecked, ends_statement) = (flags & UNCHECKED != 0, flags & STATEMENT_END != 0);
     if matches!(event_kind, 30..=32 | PARTIAL_UPDATE | 169..=171) {
         let extra = usize::from(cursor.u16()?).checked_sub(2);
         let extra = extra.ok_or_else(|| malformed("the extra data of a rows event"))?;
         cursor.bytes(extra)?;
     }
-    Ok(LoggedRows { event_kind, table_id, unchecked, body: cursor })
+    Ok(LoggedRows { event_kind, table_id, unchecked, ends_statement, body: cursor })
 }
 
 /// Six bytes, or four where the server says that the fixed part is six bytes long.
@@ -83,20 +90,26 @@ fn malformed(what: &str) -> Error {
 }
 
 impl<'a> LoggedRows<'a> {
+    /// What the event does.
+    ///
+    /// # Errors
+    /// `Malformed` where it is no rows event.
+    pub(crate) fn kind(&self) -> Result<RowsKind> {
+        match self.event_kind {
+            23 | 30 | 166 | 169 => Ok(RowsKind::Insert),
+            24 | 31 | PARTIAL_UPDATE | 167 | 170 => Ok(RowsKind::Update),
+            25 | 32 | 168 | 171 => Ok(RowsKind::Delete),
+            _ => Err(malformed("a rows event of another type")),
+        }
+    }
+
     /// Finds the images.
     ///
     /// # Errors
     /// `Malformed` for wrong bytes, `Unsupported` for another compression than zlib.
     pub(crate) fn images(&self) -> Result<Images<'a>> {
-        let (kind, compressed) = match self.event_kind {
-            23 | 30 => (RowsKind::Insert, false),
-            24 | 31 | PARTIAL_UPDATE => (RowsKind::Update, false),
-            25 | 32 => (RowsKind::Delete, false),
-            166 | 169 => (RowsKind::Insert, true),
-            167 | 170 => (RowsKind::Update, true),
-            168 | 171 => (RowsKind::Delete, true),
-            _ => return Err(malformed("a rows event of another type")),
-        };
+        let kind = self.kind()?;
+        let compressed = self.event_kind >= COMPRESSED_MIN;
         let mut cursor = self.body;
         let columns = usize::try_from(cursor.packed()?)
             .ok()

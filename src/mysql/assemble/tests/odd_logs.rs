@@ -271,6 +271,7 @@ fn keys_that_were_switched_off() {
         child: TableName::new("public", "child"),
         on_delete,
         columns: columns.to_vec(),
+        referred: Vec::new(),
     };
     let update = |before, after| Op::Update { before: Some(before), after };
     let delete = || Op::Delete { before: Before::Full(row(1, "a")) };
