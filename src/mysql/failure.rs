@@ -68,18 +68,30 @@ fn hint_of(server: &ServerError) -> Option<&'static str> {
     match server.code {
         4052 => Some(RIVAL_HINT),
         1236 if server.message.contains("same server") => Some(RIVAL_HINT),
-        1236 if is_anonymous_where_on(&server.message) => Some(ANONYMOUS_HINT),
+        1236 => withheld_hint(&server.message),
         _ => None,
     }
 }
 
-/// By place: the server keeps transactions without GTID back while its setting asks for GTIDs.
-fn is_anonymous_where_on(message: &str) -> bool {
-    message.contains("anonymous transaction") && message.contains("GTID_MODE = ON")
+/// The way on where the server sends by place only what its `gtid_mode` of now lets be, whatever it was
+/// when that was written.
+fn withheld_hint(message: &str) -> Option<&'static str> {
+    let says = |phrase: &str| message.contains(phrase);
+    if says("anonymous transaction") && says("GTID_MODE = ON") {
+        Some(ANONYMOUS_HINT)
+    } else if says("GTID-transaction") && says("GTID_MODE = OFF") {
+        Some(NAMED_HINT)
+    } else {
+        None
+    }
 }
 
 const ANONYMOUS_HINT: &str = "the log holds transactions from a time when gtid_mode was not ON: set it \
-    to ON_PERMISSIVE until weir has read them, then to ON again";
+    to ON_PERMISSIVE until weir has read them, and what was prepared then (XA) is decided, then to ON \
+    again";
+const NAMED_HINT: &str = "the log holds transactions from a time when gtid_mode was not OFF: set it to \
+    OFF_PERMISSIVE until weir has read them, and what was prepared then (XA) is decided, then to OFF \
+    again";
 
 /// The server ends the older of two readers with one identity; if both came back, they would end
 /// each other in turns.
@@ -163,7 +175,7 @@ fn kind_of(error: &ServerError) -> Kind {
 fn kind_of_dump_refusal(message: &str) -> Kind {
     let says = |phrase: &str| message.contains(phrase);
     let same = says("same server_uuid") || says("same server_id");
-    if same || is_anonymous_where_on(message) || says("max_allowed_packet") {
+    if same || withheld_hint(message).is_some() || says("max_allowed_packet") {
         Kind::Setting
     } else if says("AUTO_POSITION") {
         Kind::Unavailable
@@ -235,6 +247,8 @@ mod tests {
         assert_eq!(kind(1236, "the source purged required binary logs"), Kind::Gap);
         assert_eq!(kind(1236, "A replica with the same server_uuid/server_id"), Kind::Setting);
         assert_eq!(kind(1236, "Slave has more GTIDs than the master has"), Kind::Identity);
+        let off = "Cannot replicate GTID-transaction when @@GLOBAL.GTID_MODE = OFF, at file ./b.1";
+        assert_eq!(kind(1236, off), Kind::Setting);
         assert_eq!(
             kind(1236, "cannot start in AUTO_POSITION mode: this server has GTID_MODE = OFF"),
             Kind::Unavailable

@@ -9,3 +9,4 @@ mod resume;
 mod rig;
 mod two_phases;
 mod types;
+mod undecided;

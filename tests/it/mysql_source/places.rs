@@ -34,7 +34,7 @@ async fn marks_hold_under_load_without_gtids() {
     marks(Server::MySql97, without_gtids()).await;
 }
 
-async fn set_mode(rig: &Rig, modes: &[&str]) {
+pub(super) async fn set_mode(rig: &Rig, modes: &[&str]) {
     for mode in modes {
         rig.execute(&format!("SET GLOBAL gtid_mode = {mode}")).await;
     }

@@ -11,18 +11,18 @@ use super::marks::marks_of;
 use super::places::without_gtids;
 use super::rig::{PATIENCE, Rig, Stream, follow, inserted};
 
-const TABLES: &str = "CREATE TABLE t (id int PRIMARY KEY, v int, j json);
+pub(super) const TABLES: &str = "CREATE TABLE t (id int PRIMARY KEY, v int, j json);
     CREATE TABLE u (id int PRIMARY KEY, v int);
     CREATE TABLE other_t (id int PRIMARY KEY) ENGINE=InnoDB;
     INSERT INTO t VALUES (90, 0, JSON_OBJECT('a', 1, 'b', REPEAT('x', 500)))";
 
 /// Prepares `changes` under a name, on a connection that then ends.
-async fn prepare(rig: &Rig, xid: &str, changes: &str) {
+pub(super) async fn prepare(rig: &Rig, xid: &str, changes: &str) {
     rig.execute(&format!("XA START {xid}; {changes}; XA END {xid}; XA PREPARE {xid}")).await;
 }
 
 /// Decides what was prepared; the server may not have noticed yet that its connection is gone.
-async fn decide(rig: &Rig, sql: &str) {
+pub(super) async fn decide(rig: &Rig, sql: &str) {
     let until = tokio::time::Instant::now() + PATIENCE;
     while let Err(error) = rig.server.execute(sql).await {
         assert!(tokio::time::Instant::now() < until, "{sql}: {error:?}");
@@ -31,7 +31,7 @@ async fn decide(rig: &Rig, sql: &str) {
 }
 
 /// The stream from the stored text of a position, as after a restart of weir.
-async fn again(rig: &Rig, position: &Position) -> Stream {
+pub(super) async fn again(rig: &Rig, position: &Position) -> Stream {
     let stored: Position = position.to_string().parse().unwrap();
     let mut source = rig.source().await;
     source.check_resume(&stored).await.unwrap();
@@ -39,13 +39,13 @@ async fn again(rig: &Rig, position: &Position) -> Stream {
 }
 
 /// Inserts a row; it is the next that arrives.
-async fn passes(rig: &Rig, stream: &mut Stream, id: i64) -> Position {
+pub(super) async fn passes(rig: &Rig, stream: &mut Stream, id: i64) -> Position {
     rig.execute(&format!("INSERT INTO t VALUES ({id}, 0, NULL)")).await;
     arrives(stream, &[id]).await
 }
 
 /// These rows are the next transaction.
-async fn arrives(stream: &mut Stream, ids: &[i64]) -> Position {
+pub(super) async fn arrives(stream: &mut Stream, ids: &[i64]) -> Position {
     let (changes, commit) = stream.transaction().await;
     let found: Vec<_> = changes.iter().map(|change| inserted(change)[0].clone()).collect();
     assert_eq!(found, ids.iter().copied().map(Value::Int).collect::<Vec<_>>());
