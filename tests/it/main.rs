@@ -36,6 +36,7 @@ mod operation;
 mod partitions;
 mod postgres_source;
 mod postgres_target;
+mod prepared;
 mod random;
 mod refusals;
 mod reload;
