@@ -152,16 +152,17 @@ pub(super) async fn tables(probe: &Probe<'_>) -> Result<Vec<Finding>> {
 }
 
 /// What the role may not use of what the tables evaluate when a row is inserted: in defaults of the columns
-/// `$3`, `$4`, `$5`, in computed columns, checks and indexes.
+/// `$3`, `$4`, `$5`, in columns that are computed then, checks that are enforced, and indexes.
 const EXPRESSIONS: &str = "
 WITH e (rel, class, object) AS (
   SELECT d.adrelid, 'pg_attrdef'::regclass, d.oid FROM pg_attrdef d
   JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
   JOIN pg_class c ON c.oid = d.adrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-  WHERE a.attgenerated <> '' OR EXISTS (
+  WHERE a.attgenerated = 's' OR EXISTS (
     SELECT FROM unnest($3::text[], $4::text[], $5::text[]) AS l (nsp, rel, name)
     WHERE (l.nsp, l.rel, l.name) = (n.nspname, c.relname, a.attname))
-  UNION ALL SELECT conrelid, 'pg_constraint'::regclass, oid FROM pg_constraint WHERE contype = 'c'
+  UNION ALL SELECT conrelid, 'pg_constraint'::regclass, oid FROM pg_constraint k
+  WHERE contype = 'c' AND COALESCE((to_jsonb(k)->>'conenforced')::boolean, true)
   UNION ALL SELECT indrelid, 'pg_class'::regclass, indexrelid FROM pg_index)
 SELECT DISTINCT format('%s.%s', n.nspname, c.relname) AS rel, quote_ident(current_user) AS role,
        CASE WHEN s.oid IS NULL THEN 'EXECUTE' ELSE 'USAGE' END AS right,
