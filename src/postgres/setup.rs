@@ -242,9 +242,12 @@ mod tests {
         let orders = plan("orders", every_type(), &[0]).source;
         let odd = plan("Odd \"one\"", every_type(), &[0]).source;
         let account = quote(&database().user);
+        let mut numbered = odd.columns[0].clone();
+        numbered.sequences = vec![TableName::new("shop", "Odd numbers")];
+        let unfilled = [Unfilled { table: &odd.name, column: &numbered }; 2];
         let parts = [
             ("source", source(&context(), &database(), &account, &[&orders, &odd])),
-            ("target", target(&account, &[&orders, &odd], &[])),
+            ("target", target(&account, &[&orders, &odd], &unfilled)),
             ("teardown of the source", teardown_source(&context())),
             ("teardown of the target", teardown_target(&context(), Some("0f"))),
         ];

@@ -38,6 +38,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON weir.witness, weir.missed TO "o'weir";
 GRANT USAGE ON SCHEMA "shop" TO "o'weir";
 GRANT SELECT, INSERT, UPDATE, DELETE ON "shop"."orders" TO "o'weir";
 GRANT SELECT, INSERT, UPDATE, DELETE ON "shop"."Odd ""one""" TO "o'weir";
+GRANT USAGE ON SEQUENCE "shop"."Odd numbers" TO "o'weir";
 
 -- teardown of the source
 SELECT pg_catalog.pg_drop_replication_slot(slot_name) FROM pg_catalog.pg_replication_slots WHERE slot_name = 'weir_prod_crm_billing';
