@@ -31,21 +31,35 @@ impl Refetched {
         }
         let table = window.table;
         let mut rows = Vec::with_capacity(window.notes.len());
+        let mut absent = 0;
         for (note, row) in window.notes.iter().zip(scanned.rows) {
             let prepared = match (window.since(&note.key), row) {
                 (Some(Since::Laid(values)), Some(row)) => {
                     Some(laid_over(plan, table, row, values)?)
                 }
+                (Some(Since::Laid(_)), None) => {
+                    absent += 1;
+                    None
+                }
                 _ => None,
             };
             rows.push((prepared, note.clone()));
         }
+        let name = &steps::table(plan, table)?.source.name;
         tracing::info!(
-            table = %steps::table(plan, table)?.source.name,
+            table = %name,
             written = rows.iter().filter(|(row, _)| row.is_some()).count(),
             gone = rows.iter().filter(|(row, _)| row.is_none()).count(),
             "rows were read again at the source"
         );
+        if absent > 0 && steps::key_changes_unseen(plan, table) {
+            tracing::warn!(
+                table = %name,
+                rows = absent,
+                "rows are not found at the source under their key; where a foreign key has changed it, \
+                 compare them with the target"
+            );
+        }
         Ok(Refetched { rows, table })
     }
 

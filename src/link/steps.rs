@@ -5,7 +5,9 @@ use crate::error::{Error, Kind, Result};
 use crate::model::{Row, Step, Verb};
 use crate::plan::{self, LinkPlan, Merger, TablePlan};
 
-pub(super) use crate::plan::{Act, Prepared, acts_unseen, changes_unseen, key_text, note, prepare};
+pub(super) use crate::plan::{
+    Act, Prepared, acts_unseen, changes_unseen, key_changes_unseen, key_text, note, prepare,
+};
 
 /// Rows of one step at most; the target's room cuts statements further where it must.
 const STEP_ROWS_MAX: usize = 1_000;

@@ -43,5 +43,5 @@ pub use selection::Selection;
 pub(crate) use sql::comment;
 pub use table::{ActingKey, ColumnPlan, LinkPlan, TablePlan, Undone, Unfilled, UpsertStrategy};
 pub use unproven::{KeyLook, Repeated, Unproven, unproven};
-pub use unseen::{UnseenKey, acts_unseen, changes_unseen};
+pub use unseen::{UnseenKey, acts_unseen, changes_unseen, key_changes_unseen};
 pub use wanted::{Wanted, unplanned};

@@ -73,6 +73,7 @@ pub fn plan(
     let mut remarks = cascades::unlike(&tables, (source_dialect, target_dialect));
     remarks.extend(cascades::untold(&tables));
     remarks.extend(tangles::remarks(&tables));
+    remarks.extend(unseen::remarks(&tables, source_dialect));
     remarks.extend(tables.iter().filter_map(moved_rows));
     let tables: Vec<_> = tables.into_iter().map(Arc::new).collect();
     let wanted = wanted(config, link);

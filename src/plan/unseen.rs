@@ -6,8 +6,10 @@
 //! also where no row refers to the row that is changed.
 
 use crate::config::Dialect;
+use crate::error::Kind;
+use crate::model::ForeignKey;
 use crate::plan::prepare::{Act, Prepared};
-use crate::plan::{LinkPlan, TablePlan, cascades};
+use crate::plan::{Finding, LinkPlan, TablePlan, cascades};
 
 /// A foreign key of the source that refers to a planned table and acts without being logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +49,47 @@ pub fn acts_unseen(plan: &LinkPlan, change: &Prepared, of: usize) -> bool {
 /// Whether rows of planned table `of` may change without a trace in the log.
 pub fn changes_unseen(plan: &LinkPlan, of: usize) -> bool {
     plan.tables.iter().flat_map(|table| &table.unseen).any(|key| key.below.contains(&of))
+}
+
+/// Whether the match key of rows of planned table `of` may change without a trace in the log: one that
+/// is not found under its key may be there under another.
+pub fn key_changes_unseen(plan: &LinkPlan, of: usize) -> bool {
+    plan.tables.get(of).is_some_and(|table| moving_key(table, plan.source_dialect).is_some())
+}
+
+/// The foreign key by which the match key of the table's rows changes unseen.
+fn moving_key(table: &TablePlan, source: Dialect) -> Option<&ForeignKey> {
+    let mut keys = table.source.foreign_keys.iter();
+    keys.find(|key| {
+        let columns = cascades::planned(table, &key.columns, source);
+        let moves = columns.iter().any(|column| table.key.contains(column));
+        !key.logged && key.on_update.acts() && moves
+    })
+}
+
+/// A warning for each table whose match key changes unseen.
+pub(crate) fn remarks(tables: &[TablePlan], source: Dialect) -> Vec<Finding> {
+    let moving = tables.iter().filter_map(|table| Some((table, moving_key(table, source)?)));
+    let remark = |(table, key): (&TablePlan, &ForeignKey)| {
+        let (name, parent) = (&table.source.name, &key.parent);
+        Finding {
+            fatal: false,
+            kind: Kind::Mapping,
+            subject: format!("{name} -> {}", table.target.name),
+            message: format!(
+                "foreign key {} to {parent} changes the match key of {name} by ON UPDATE, and the \
+                 source does not log that: a row that is to be read again just then is not found \
+                 under its old key, and stays missing or old on the target",
+                key.name
+            ),
+            hint: format!(
+                "do not change the key of rows of {parent} while `weir_missed` or `weir_partial` is \
+                 not zero; the log of weir names the table where rows were not found"
+            ),
+            mend: Vec::new(),
+        }
+    };
+    moving.map(remark).collect()
 }
 
 /// The keys that refer to each of the tables, in their order.
@@ -95,12 +138,17 @@ mod tests {
     use super::*;
     use crate::config::Truncates;
     use crate::model::schema::Rule;
-    use crate::model::{ForeignKey, Table, TableName};
+    use crate::model::{Table, TableName};
     use crate::plan::fixtures::{BIGINT, column, config, foreign_key, link, replicate, row, table};
 
     /// Tables `a` to `e` of columns `id`, `up` and `code`, of which each has these keys: child, parent,
     /// the parent's column, what deletes and what updates do, and whether that is logged.
     fn plan(edges: &[(&str, &str, &str, [Rule; 2], bool)]) -> LinkPlan {
+        plan_by("up", edges)
+    }
+
+    /// As above by keys over this column of the child.
+    fn plan_by(over: &str, edges: &[(&str, &str, &str, [Rule; 2], bool)]) -> LinkPlan {
         let side = |schema: &str| {
             let made = ["a", "b", "c", "d", "e"].map(|name| {
                 let columns = ["id", "up", "code"].map(|name| column(name, BIGINT, "bigint"));
@@ -108,7 +156,7 @@ mod tests {
                 let own = edges.iter().filter(|edge| edge.0 == name);
                 table.foreign_keys.extend(own.map(|(_, parent, column, rules, logged)| {
                     ForeignKey {
-                        columns: vec!["up".into()],
+                        columns: vec![over.into()],
                         parent_columns: vec![(*column).into()],
                         on_delete: rules[0],
                         on_update: rules[1],
@@ -182,5 +230,24 @@ mod tests {
     fn a_column_that_is_referred_to_need_not_be_the_key() {
         let plan = plan(&[("b", "a", "code", [Rule::Refuse, Rule::Cascade], false)]);
         assert_eq!(acts().map(|act| changed(&plan, "a", &act)), ["", "", "b", "b", "", ""]);
+    }
+
+    /// Broken if nobody were told that rows may be looked for under a key that they no longer have, or
+    /// were where that cannot be.
+    #[test]
+    fn keys_that_change_unseen_are_told() {
+        use Rule::{Cascade, Refuse};
+        for (own, rules, logged, told) in [
+            ("ID", [Refuse, Cascade], false, true),
+            ("up", [Refuse, Cascade], false, false),
+            ("id", [Cascade, Refuse], false, false),
+            ("id", [Refuse, Cascade], true, false),
+        ] {
+            let plan = plan_by(own, &[("b", "a", "id", rules, logged)]);
+            assert_eq!([0, 1].map(|at| key_changes_unseen(&plan, at)), [false, told], "{own}");
+            let mut remarks = plan.remarks.iter();
+            let found = remarks.any(|one| one.message.contains("the match key of ma_db.b"));
+            assert_eq!(found, told, "{own} {rules:?} {logged}");
+        }
     }
 }

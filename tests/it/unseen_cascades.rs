@@ -114,3 +114,29 @@ async fn unseen_cascades_mariadb_to_mysql() {
 async fn unseen_cascades_mysql_to_mariadb() {
     rows_come_as_they_are(Server::MySql97, true, Server::MariaDb1011).await;
 }
+
+/// Broken if nobody were told that a row which is to be read again may have another key by then: it is
+/// not found, and the target lacks it.
+#[tokio::test]
+async fn keys_that_change_unseen_are_told() {
+    let options = Options::default().set("binlog_row_image", "MINIMAL");
+    let Some(source) = require(Server::MariaDb1011, options).await.expect("source") else { return };
+    let target = require(Server::MySql97, Options::default()).await.expect("target");
+    let Some(target) = target else { return };
+    let pair = Pair::of(source, target).await;
+    pair.create_space(SPACE).await;
+    let tables = "CREATE TABLE top (id INT PRIMARY KEY);
+        CREATE TABLE line (top INT, n INT, v INT DEFAULT 7, PRIMARY KEY (top, n),
+            CONSTRAINT l FOREIGN KEY (top) REFERENCES top (id) ON UPDATE CASCADE)";
+    for server in [&pair.source, &pair.target] {
+        execute_in(server, SPACE, tables).await;
+    }
+    let weir = Weir::new(&pair, SPACE, SPACE, "");
+    weir.set_up().await;
+    weir.run(&["check"]).await.expect_phrase("changes the match key of unseen.line");
+    let changes = "INSERT INTO top VALUES (1); INSERT INTO line (top, n) VALUES (1, 1);
+        UPDATE top SET id = 2";
+    execute_in(&pair.source, SPACE, changes).await;
+    let told = weir.run(&["run", "--until-caught-up"]).await.expect_code(0);
+    told.expect_phrase("rows are not found at the source").expect_phrase("unseen.line");
+}
