@@ -154,6 +154,12 @@ async fn walk(pair: &Pair, space: &str, [tables, rows]: [&str; 2], told: &[&str]
     weir.set_up().await;
     weir.run(&["check"]).await.expect_code(0);
     execute_in(&pair.source, space, rows).await;
+    if pair.source.kind().is_mariadb() && pair.target.kind() == Server::MySql97 {
+        // This server may leave undone what keys in a circle do; of these rows it does not.
+        let halted = weir.run(&["run", "--until-caught-up"]).await.expect_code(4);
+        halted.expect_phrase("come to app.staff on several ways");
+        weir.run(&["resume", "left:right", "--schema-reviewed"]).await.expect_code(0);
+    }
     weir.run(&["run", "--until-caught-up"]).await.expect_code(0);
     // What is there now is what is looked for when the next one is written.
     weir.run(&init).await.expect_code(0).expect_phrase("Rows are there already at right");
