@@ -1,6 +1,8 @@
 //! What weir refuses: one clear message each, with what to do, no stack trace, nothing changed
 //! anywhere. `check` says it before, `run` says it again.
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
 use weir::sandbox::{Options, Running, Server};
 
 use crate::harness::{Pair, Weir, execute_in, url_for};
@@ -185,6 +187,53 @@ async fn other_servers_and_other_machines() {
         assert_eq!(check.stdout.contains(phrase), warned, "{}", check.stdout);
     }
     assert!(traces(&pair.target).await.is_empty(), "something was made");
+}
+
+/// Stands before a PostgreSQL server as PgBouncer does: what asks for the log is refused, in its words, and
+/// all else is let through. Returns its port.
+async fn pooler(server_port: u16) -> u16 {
+    let refusal = b"SFATAL\0C08P01\0Munsupported startup parameter: replication\0\0";
+    let length = u32::try_from(refusal.len() + 4).expect("short").to_be_bytes();
+    let refusal = [&b"E"[..], &length, refusal].concat();
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("address").port();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let refusal = refusal.clone();
+            tokio::spawn(async move {
+                let mut first = [0; 1024];
+                let count = client.read(&mut first).await.unwrap_or(0);
+                // A client that goes away is no concern here.
+                if first[..count].windows(12).any(|bytes| bytes == b"replication\0") {
+                    let _gone = client.write_all(&refusal).await;
+                    return;
+                }
+                let server = TcpStream::connect(("127.0.0.1", server_port)).await;
+                let mut server = server.expect("the server");
+                server.write_all(&first[..count]).await.expect("the server");
+                let _gone = copy_bidirectional(&mut client, &mut server).await;
+            });
+        }
+    });
+    port
+}
+
+/// Broken if a source that lets weir look and does not let it read the log were found out at night only,
+/// or by words that are not about what stands between.
+#[tokio::test]
+async fn a_pooler_before_the_source() {
+    let Some(pair) = Pair::start(Server::Postgres18, Server::MariaDb1011).await else { return };
+    let weir = ready(&pair, "pooled", TABLE, TABLE).await;
+    weir.grant().await;
+    let text = std::fs::read_to_string(weir.config()).expect("weir.toml");
+    let port = pooler(pair.source.port()).await;
+    let (direct, pooled) = (format!(":{}/", pair.source.port()), format!(":{port}/"));
+    std::fs::write(weir.config(), text.replace(&direct, &pooled)).expect("weir.toml");
+    refuses(&weir, "unsupported startup parameter: replication").await;
+    let check = weir.run(&["check"]).await.expect_code(1).expect_phrase("database left: ");
+    check.expect_phrase("PgBouncer answers in the server's name").expect_phrase("1 error");
+    std::fs::write(weir.config(), text).expect("weir.toml");
+    weir.run(&["check"]).await.expect_code(0);
 }
 
 /// Broken if a server without logical decoding were met with silence.
