@@ -20,6 +20,7 @@ mod unchecked;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::binlog::{Event, Format, Header, Payload, Query, parse};
@@ -77,6 +78,8 @@ pub(crate) struct Assembler {
     /// The position of the last commit, to be held by what is prepared.
     executed: Position,
     reviewed_until: Option<Position>,
+    /// Tables that were given a foreign key which acts, of which the plan does not know.
+    newly_keyed: BTreeSet<usize>,
     open: Option<Transaction>,
     part: Part,
 }
@@ -165,6 +168,7 @@ impl Assembler {
             again,
             executed,
             reviewed_until,
+            newly_keyed: BTreeSet::new(),
             open: None,
             part: Part::default(),
         })
@@ -377,6 +381,9 @@ impl Assembler {
 
     /// Adds a change, and hands a part on when it is full.
     fn push(&mut self, change: Change, ready: &mut Vec<Part>) -> Result<()> {
+        if matches!(change.op, Op::Delete { .. }) {
+            self.refuse_undone(change.table)?;
+        }
         self.transaction()?.changed = true;
         self.part.bytes += rows::size_bytes(&change);
         self.part.changes.push(change);
@@ -433,7 +440,7 @@ impl Assembler {
             Statement::Alter { table, clause, columns } => {
                 self.refuse_altered(&table, &clause, &columns)?;
             }
-            Statement::ActingKey(table) => self.refuse_acting_key(&table)?,
+            Statement::ActingKey(table) => self.learn_acting_key(&table)?,
             Statement::Temporary(name) => self.refuse_temporary(&name)?,
             Statement::Ambiguous(names) => self.refuse_ambiguous(&names)?,
             Statement::RowsOf(name) if self.tables.planned(&name).is_none() => {}

@@ -69,7 +69,8 @@ pub fn plan(
         table.acting = cascades::acting(table, target_tables, target_dialect);
         table.unseen = unseen;
     }
-    tangles::mark(&mut tables, target_tables, (source_dialect, target_dialect));
+    let dialects = (source_dialect, target_dialect);
+    tangles::mark(&mut tables, (source_tables, target_tables), dialects);
     let mut remarks = cascades::unlike(&tables, (source_dialect, target_dialect));
     remarks.extend(cascades::untold(&tables));
     remarks.extend(tangles::remarks(&tables));

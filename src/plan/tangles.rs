@@ -87,11 +87,10 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    /// The first table that it comes to on several ways and goes on from.
-    fn tangle(&self) -> Option<&'a TableName> {
-        let mut ways = self.ways.iter();
-        ways.find(|(table, ways)| **ways > 1 && self.goes_on.contains(*table))
-            .map(|(table, _)| *table)
+    /// The tables that it comes to on several ways and goes on from.
+    fn tangles(&self) -> impl Iterator<Item = &'a TableName> {
+        let several = self.ways.iter().filter(|(_, ways)| **ways > 1).map(|(table, _)| *table);
+        several.filter(|table| self.goes_on.contains(table))
     }
 }
 
@@ -104,31 +103,42 @@ fn meet(one: &[String], other: &[String]) -> bool {
 /// source's keys did and did not log, or the target's keys do what the source left undone.
 pub(crate) fn mark(
     tables: &mut [TablePlan],
-    target_tables: &[Table],
+    (source_tables, target_tables): (&[Table], &[Table]),
     dialects: (Dialect, Dialect),
 ) {
     let at_target = Keys::of(target_tables, dialects.1);
-    let sources: Vec<Table> = tables.iter().map(|table| table.source.clone()).collect();
-    let at_source = Keys::of(&sources, dialects.0);
-    let unlogged = |parent: &TableName| {
-        let mut keys = sources.iter().flat_map(|child| &child.foreign_keys);
-        keys.any(|key| key.parent == *parent && key.on_delete.acts() && !key.logged)
-    };
-    let acts = |table: &TablePlan| table.acting.iter().any(|key| key.on_delete);
-    let acting: BTreeSet<TableName> =
-        tables.iter().filter(|table| acts(table)).map(|table| table.source.name.clone()).collect();
-    let left_by_source = |walk: Walk<'_>| {
-        let acts = walk.ways.keys().any(|table| acting.contains(*table));
-        walk.tangle().filter(|_| acts).cloned()
-    };
-    for table in tables.iter_mut().filter(|table| table.deletes == Deletes::Apply) {
+    let at_source = Keys::of(source_tables, dialects.0);
+    let undone = |table: &TablePlan| {
         let name = &table.source.name;
-        let by_target = || at_target.walk(&table.target.name)?.tangle().cloned();
-        table.undone = match unlogged(name) {
-            true => by_target().map(Undone::ByTarget),
-            false => at_source.walk(name).and_then(left_by_source).map(Undone::BySource),
-        };
+        if acts_unlogged(tables, name) {
+            let walk = at_target.walk(&table.target.name)?;
+            return walk.tangles().next().cloned().map(Undone::ByTarget);
+        }
+        let walk = at_source.walk(name)?;
+        let found = walk.tangles().find(|tangle| is_reached(tables, &walk, tangle));
+        found.cloned().map(Undone::BySource)
+    };
+    let applied = |table: &&TablePlan| table.deletes == Deletes::Apply;
+    let found: Vec<_> =
+        tables.iter().map(|table| Some(table).filter(applied).and_then(undone)).collect();
+    for (table, undone) in tables.iter_mut().zip(found) {
+        table.undone = undone;
     }
+}
+
+/// Whether a delete of rows of this source table has others go, or emptied, that the log does not hold.
+fn acts_unlogged(tables: &[TablePlan], parent: &TableName) -> bool {
+    let mut keys = tables.iter().flat_map(|child| &child.source.foreign_keys);
+    keys.any(|key| key.parent == *parent && key.on_delete.acts() && !key.logged)
+}
+
+/// Whether keys of the target would change rows of this source table from others on the way.
+fn is_reached(tables: &[TablePlan], walk: &Walk<'_>, tangle: &TableName) -> bool {
+    let Some(table) = tables.iter().find(|table| table.source.name == *tangle) else {
+        return false;
+    };
+    let on_the_way = tables.iter().filter(|table| walk.ways.contains_key(&table.source.name));
+    on_the_way.flat_map(|table| &table.acting).any(|key| key.child == table.target.name)
 }
 
 /// A warning for each table whose deletes differ on the two sides.
@@ -206,7 +216,7 @@ mod tests {
         });
         let keys = Keys::of(&tables, dialect);
         let tangled =
-            tables.iter().filter_map(|root| Some((root, keys.walk(&root.name)?.tangle()?)));
+            tables.iter().filter_map(|root| Some((root, keys.walk(&root.name)?.tangles().next()?)));
         let tangled = tangled.map(|(root, at)| format!("{}>{}", root.name.table, at.table));
         tangled.collect::<Vec<_>>().join(" ")
     }
@@ -244,10 +254,10 @@ mod tests {
     /// one that they do not.
     #[test]
     fn deletes_that_differ_are_marked() {
-        let side = |schema: &str, on_delete, logged| {
-            let up = |of: &[&str]| {
+        let side = |schema: &str, on_delete: &dyn Fn(&str) -> Rule, logged| {
+            let up = |child: &str, of: &[&str]| {
                 let key = |(at, parent): (usize, &&str)| ForeignKey {
-                    on_delete,
+                    on_delete: on_delete(child),
                     logged,
                     columns: vec![format!("up{at}")],
                     parent_columns: vec!["id".into()],
@@ -259,27 +269,31 @@ mod tests {
                 [("p", &[]), ("a", &["p"]), ("b", &["p"]), ("x", &["a", "b"]), ("y", &["x"])];
             tables.map(|(name, parents)| {
                 let columns = ["id", "up0", "up1"].map(|name| column(name, BIGINT, "bigint"));
-                Table { foreign_keys: up(parents), ..table(schema, name, columns.to_vec()) }
+                Table { foreign_keys: up(name, parents), ..table(schema, name, columns.to_vec()) }
             })
         };
-        let marked = |[from, to]: [&str; 2], own: Rule, deletes| {
+        let of = |[from, to]: [&str; 2], tables: &[&str], own: &dyn Fn(&str) -> Rule, deletes| {
             let schema = |name| match name {
                 "ma" => "ma_db",
                 "my" => "my_db",
                 _ => "public",
             };
-            let mut rule = replicate(from, to, &[&format!("{}.*", schema(from))]);
+            let tables: Vec<_> =
+                tables.iter().map(|table| format!("{}.{table}", schema(from))).collect();
+            let tables: Vec<_> = tables.iter().map(String::as_str).collect();
+            let mut rule = replicate(from, to, &tables);
             rule.deletes = deletes;
-            let source = side(schema(from), Rule::Cascade, from != "ma");
+            let source = side(schema(from), &|_| Rule::Cascade, from != "ma");
             let target = side(schema(to), own, true);
             let plan = plan(&config(vec![rule], vec![]), &link(from, to), &source, &target);
             let plan = plan.expect("a plan");
-            let of = |table: &std::sync::Arc<TablePlan>| table.undone.clone();
+            let undone = |table: &std::sync::Arc<TablePlan>| table.undone.clone();
             let told = plan.remarks.iter().filter(|one| one.message.contains("halts at a delete"));
-            let marked = plan.tables.iter().filter_map(of).collect::<Vec<_>>();
+            let marked = plan.tables.iter().filter_map(undone).collect::<Vec<_>>();
             assert_eq!(told.count(), marked.len());
             marked
         };
+        let marked = |ends, own, deletes| of(ends, &["*"], &|_| own, deletes);
         let x = |schema| TableName::new(schema, "x");
         let (apply, cascade) = (Deletes::Apply, Rule::Cascade);
         assert_eq!(marked(["ma", "my"], cascade, apply), [Undone::ByTarget(x("my_db"))]);
@@ -288,5 +302,14 @@ mod tests {
         assert_eq!(marked(["my", "pg"], cascade, Deletes::Ignore), []);
         assert_eq!(marked(["ma", "pg"], cascade, apply), []);
         assert_eq!(marked(["pg", "my"], cascade, apply), []);
+        let only = |children: &'static str| {
+            move |child: &str| if children.contains(child) { Rule::Cascade } else { Rule::Refuse }
+        };
+        let found = [Undone::BySource(x("my_db"))];
+        let (all, ends) = (["*"], ["my", "pg"]);
+        assert_eq!(of(ends, &all, &only("aby"), apply), [], "x stays at the target too");
+        assert_eq!(of(ends, &all, &only("x"), apply), found);
+        assert_eq!(of(ends, &["p", "a", "x"], &only("axy"), apply), found, "one way is no one's");
+        assert_eq!(of(ends, &["p", "a", "b"], &only("ab"), apply), [], "no rows stay that cross");
     }
 }

@@ -43,10 +43,15 @@ impl Assembler {
         Err(Error::new(Kind::SchemaChanged, format!("ALTER TABLE changed {name}: {clause}")))
     }
 
-    /// The plan was made without the key; its rows would change unseen from now on.
-    pub(super) fn refuse_acting_key(&mut self, name: &TableName) -> Result<()> {
-        if self.logs_cascades || self.tables.planned(name).is_none() || self.transaction()?.reviewed
-        {
+    /// The plan was made without the key. Its rows would change unseen from now on, unless the log
+    /// holds what keys do: then they may carry the mark of that.
+    pub(super) fn learn_acting_key(&mut self, name: &TableName) -> Result<()> {
+        let Some(table) = self.tables.planned(name) else { return Ok(()) };
+        if self.logs_cascades {
+            self.newly_keyed.insert(table);
+            return Ok(());
+        }
+        if self.transaction()?.reviewed {
             return Ok(());
         }
         let what =
@@ -57,11 +62,10 @@ impl Assembler {
     }
 
     /// A delete of a row whose cascades would be others on the target than at the source.
-    pub(super) fn refuse_undone(&mut self, plan: &TablePlan) -> Result<()> {
+    pub(super) fn refuse_undone(&mut self, table: usize) -> Result<()> {
+        let reviewed = self.transaction()?.reviewed;
+        let Some(plan) = self.plan.tables.get(table).filter(|_| !reviewed) else { return Ok(()) };
         let Some(undone) = &plan.undone else { return Ok(()) };
-        if self.transaction()?.reviewed {
-            return Ok(());
-        }
         let what = format!("a row of {} was deleted: {undone}", plan.source.name);
         Err(Error::new(Kind::Unsupported, what).hint(format!(
             "{}, then start weir again; or make the tables below it equal by hand, from the last to \

@@ -7,7 +7,10 @@
 //! or a value that a key which acts refers to, is an update in place. What the source's keys did is in
 //! the log in any case, so that an update is right for whatever statement looks like that.
 //!
-//! One row takes the place of at most as many as its table has unique indexes; no more wait.
+//! One row takes the place of at most as many as its table has unique indexes; no more wait. What waits
+//! goes before a delete of a row that it may refer to: a statement may delete from both tables.
+
+use std::sync::Arc;
 
 use super::Assembler;
 use crate::config::Deletes;
@@ -23,34 +26,44 @@ impl Assembler {
         unchecked: bool,
         ready: &mut Vec<Part>,
     ) -> Result<()> {
-        let plan = self.plan.tables.get(change.table);
-        let plan = plan.filter(|plan| self.logs_cascades && is_referred_to(plan)).cloned();
-        let Some(plan) = plan else { return self.push(change, ready) };
+        let link = Arc::clone(&self.plan);
+        let plan = link.tables.get(change.table);
+        let Some(plan) = plan.filter(|plan| self.logs_cascades && is_referred_to(plan)) else {
+            return self.push(change, ready);
+        };
+        if matches!(change.op, Op::Delete { .. }) {
+            let may_refer = |one: &TablePlan| one.rank > plan.rank;
+            self.release(|table| link.tables.get(table).is_some_and(|one| may_refer(one)), ready)?;
+        }
         match change.op {
-            Op::Delete { .. } if !unchecked => self.detain(change, &plan, ready),
+            Op::Delete { .. } if !unchecked => self.detain(change, plan, ready),
             Op::Insert { after } if !unchecked => {
                 let Change { table, reshaped, .. } = change;
-                let op = self.replaced(table, &plan, after, ready)?;
+                let op = self.replaced(table, plan, after, ready)?;
                 self.push(Change { table, op, reshaped }, ready)
             }
             _ => {
-                self.release(Some(change.table), ready)?;
+                self.release(|table| table == change.table, ready)?;
                 self.push(change, ready)
             }
         }
     }
 
-    /// Adds what still waits, of one table or of all.
-    pub(super) fn release(&mut self, table: Option<usize>, ready: &mut Vec<Part>) -> Result<()> {
-        for change in self.detained(table)? {
+    /// Adds what still waits of these tables.
+    pub(super) fn release(
+        &mut self,
+        of: impl Fn(usize) -> bool,
+        ready: &mut Vec<Part>,
+    ) -> Result<()> {
+        for change in self.detained(of)? {
             self.push(change, ready)?;
         }
         Ok(())
     }
 
-    fn detained(&mut self, table: Option<usize>) -> Result<Vec<Change>> {
+    fn detained(&mut self, of: impl Fn(usize) -> bool) -> Result<Vec<Change>> {
         let detained = &mut self.transaction()?.detained;
-        Ok(detained.extract_if(.., |one| table.is_none_or(|table| one.table == table)).collect())
+        Ok(detained.extract_if(.., |one| of(one.table)).collect())
     }
 
     /// Lets a delete wait, and the oldest of its table no longer if they are too many.
@@ -76,7 +89,7 @@ impl Assembler {
     ) -> Result<Op> {
         let reviewed = self.transaction()?.reviewed;
         let mut found: Option<Before> = None;
-        for change in self.detained(Some(table))? {
+        for change in self.detained(|one| one == table)? {
             match change.op {
                 Op::Delete { before } if found.is_none() && keeps(plan, &before, &after) => {
                     found = Some(before);

@@ -45,7 +45,7 @@ impl Assembler {
 
     /// Nothing more of the open statement comes.
     pub(super) fn end_statement(&mut self, ready: &mut Vec<Part>) -> Result<()> {
-        self.release(None, ready)?;
+        self.release(|_| true, ready)?;
         self.judge_suspicions()
     }
 
@@ -74,9 +74,6 @@ impl Assembler {
                 self.refuse_unchecked(known.table, &op)?;
             }
             let gone = images.kind == RowsKind::Delete;
-            if gone {
-                self.refuse_undone(&plan)?;
-            }
             let reshaped = !gone && (known.shape.reshaped || !whole);
             self.pass_on(Change { table: known.table, op, reshaped }, event.unchecked, ready)?;
         }

@@ -56,6 +56,7 @@ impl Assembler {
     /// when its statement ends.
     pub(super) fn refuse_unchecked(&mut self, table: usize, op: &Op) -> Result<()> {
         let logs_cascades = self.logs_cascades;
+        let newly_keyed = self.newly_keyed.contains(&table);
         let transaction = self.open.as_mut().filter(|open| !open.reviewed);
         let (Some(transaction), Some(plan)) = (transaction, self.plan.tables.get(table)) else {
             return Ok(());
@@ -65,7 +66,7 @@ impl Assembler {
         };
         let unsure = logs_cascades && matches!(op, Op::Delete { .. }) && takes_along(plan);
         let suspicion = Suspicion { table, key, unsure };
-        if logs_cascades && may_follow(plan, op) {
+        if logs_cascades && (newly_keyed || may_follow(plan, op)) && !matches!(op, Op::Truncate) {
             transaction.suspicions.open.get_or_insert(suspicion);
             return Ok(());
         }

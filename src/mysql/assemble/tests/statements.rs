@@ -64,6 +64,18 @@ fn read(
 ) -> Result<Vec<Op>> {
     let mut tables = tables(Flavor::Mysql);
     change(Arc::make_mut(&mut tables[PLAIN]));
+    let changes = read_of(tables, logs_cascades, reviewed, "", events)?;
+    Ok(changes.into_iter().map(|change| change.op).collect())
+}
+
+/// As above, of these tables, after a statement if there is one.
+fn read_of(
+    tables: Vec<Arc<TablePlan>>,
+    logs_cascades: bool,
+    reviewed: bool,
+    before: &str,
+    events: &[Rows],
+) -> Result<Vec<Change>> {
     let until = reviewed.then(|| empty_position(Flavor::Mysql));
     let mut assembler = assembler_of(Flavor::Mysql, tables, until);
     assembler.logs_cascades = logs_cascades;
@@ -71,14 +83,19 @@ fn read(
     let prologue = prologue();
     let (header, body) = &prologue[0];
     assembler.take(header, body, &mut ready)?;
-    let opening = Opening { time_us: None, begun: true, two_phase: false };
+    let opening = Opening { time_us: None, begun: before.is_empty(), two_phase: false };
     assembler.begin(&Header::default(), &Gtid::None, opening)?;
+    if !before.is_empty() {
+        let query = Query::new("app", before.as_bytes(), 45, 0);
+        assembler.query(&Header::default(), &query, &mut ready)?;
+        assembler.begin(&Header::default(), &Gtid::None, Opening { begun: true, ..opening })?;
+    }
     for (header, body) in prologue[1..].iter().cloned().chain(events.iter().copied().map(event)) {
         assembler.take(&header, &body, &mut ready)?;
     }
     assembler.take(&Header { kind: 16, ..Header::default() }, &[0; 8], &mut ready)?;
     assert!(ready.last().is_some_and(|part| part.commit.is_some()));
-    Ok(changes(&ready).into_iter().map(|change| change.op).collect())
+    Ok(changes(&ready))
 }
 
 /// A key of the target that acts on deletes and refers to `referred`.
@@ -191,6 +208,14 @@ fn deletes_that_differ_on_the_two_sides_halt() {
         assert!(error.operator_hint().contains("--schema-reviewed"));
         read(plan, false, true, &[(true, Delete, END, ONE)]).expect("reviewed");
         read(plan, false, false, &[(true, Update, END, TWO)]).expect("no delete");
+        let in_place = |found: &mut TablePlan| {
+            acting(found, 0);
+            plan(found);
+        };
+        let replaced = [gone(ONE), new(END, &[(1, "z")])];
+        read(in_place, true, false, &replaced).expect("an update in place");
+        let other = [gone(ONE), new(END, &[(9, "a")])];
+        read(in_place, true, false, &other).expect_err("a delete");
     }
 }
 
@@ -250,4 +275,54 @@ fn replaced_rows_are_updated_in_place() {
     let plan = |plan: &mut TablePlan| acting(plan, 1);
     let ops = read(plan, true, true, &several).expect("reviewed");
     assert!(matches!(ops[..], [Op::Delete { .. }, Op::Update { .. }]), "{ops:?}");
+}
+
+/// Broken if a row went before those that refer to it, or if a REPLACE, a trigger of which deletes rows
+/// that refer to others, were no update in place.
+#[test]
+fn what_waits_goes_before_what_it_refers_to() {
+    let gone_at = |rank: u32, other_rank: u32, events: &[Rows]| {
+        let mut tables = tables(Flavor::Mysql);
+        let mut other = TablePlan { rank: other_rank, ..(*tables[PLAIN]).clone() };
+        other.source.name = TableName::new("app", "other");
+        other.parent = true;
+        let plain = Arc::make_mut(&mut tables[PLAIN]);
+        plain.rank = rank;
+        acting(plain, 0);
+        tables.push(Arc::new(other));
+        let other = tables.len() - 1;
+        let found = read_of(tables, true, false, "", events).expect("a good log");
+        let name = |change: &Change| match (&change.op, change.table == other) {
+            (Op::Delete { .. }, true) => "other",
+            (Op::Delete { .. }, false) => "plain",
+            _ => "kept",
+        };
+        found.iter().map(name).collect::<Vec<_>>().join(" ")
+    };
+    let other = |flags| -> Rows { (false, Delete, flags, TWO) };
+    for flags in [0, MARK] {
+        let events = [gone(THREE), other(flags), (true, Delete, END, ONE)];
+        assert_eq!(gone_at(1, 0, &events), "plain plain plain other other plain", "{flags}");
+    }
+    assert_eq!(gone_at(0, 1, &[other(0), (true, Delete, END, ONE)]), "other other plain");
+    let replaced = [gone(ONE), other(0), new(END, &[(1, "z")])];
+    assert_eq!(gone_at(0, 1, &replaced), "other kept other");
+}
+
+/// Broken if rows that go by a key which the table was given while the link streams were taken for
+/// changes with the checks off; or if those passed because of it.
+#[test]
+fn keys_that_come_later_are_known() {
+    let events = [(true, Delete, MARK, ONE), (false, Delete, END, ONE)];
+    let read = |before: &str, events: &[Rows]| {
+        let mut tables = tables(Flavor::Mysql);
+        acting(Arc::make_mut(&mut tables[PLAIN]), 0);
+        read_of(tables, true, false, before, events)
+    };
+    let key = |table| {
+        format!("ALTER TABLE {table} ADD FOREIGN KEY (v) REFERENCES p (id) ON DELETE CASCADE")
+    };
+    assert_eq!(read(&key("plain"), &events).expect("what the key did").len(), 1);
+    read(&key("other"), &events).expect_err("another table's key");
+    read(&key("plain"), &events[..1]).expect_err("nothing that the key followed");
 }
