@@ -8,6 +8,8 @@
 //! error. Keys are cast to the column's type, since the servers would otherwise compare them as
 //! doubles; values of derived tables are cast to types that lose nothing on the way.
 
+mod referred;
+
 use std::fmt::Write as _;
 
 use super::encode::Form;

@@ -9,6 +9,7 @@
 
 mod notes;
 mod steps;
+mod undone;
 mod witness;
 mod writer;
 

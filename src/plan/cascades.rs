@@ -175,6 +175,7 @@ pub(crate) fn acting(
             false => Vec::new(),
         },
         referred: key.parent_columns.iter().map(source).collect(),
+        pairs: key.columns.iter().cloned().zip(key.parent_columns.iter().cloned()).collect(),
     });
     acting.filter(|key| key.on_delete || !key.columns.is_empty()).collect()
 }

@@ -111,6 +111,8 @@ pub struct ActingKey {
     pub columns: Vec<usize>,
     /// All columns of the planned source table that it refers to; `None` for one that does not cross.
     pub referred: Vec<Option<usize>>,
+    /// Its columns in the child, and those of the target's table that they refer to.
+    pub pairs: Vec<(String, String)>,
 }
 
 /// What a server leaves undone when it should carry out its keys at a delete, by the table whose rows

@@ -149,7 +149,13 @@ pub(crate) fn remarks(tables: &[TablePlan]) -> Vec<Finding> {
             fatal: false,
             kind: Kind::Mapping,
             subject: format!("{} -> {}", table.source.name, table.target.name),
-            message: format!("the link halts at a delete of a row of the table: {undone}"),
+            message: format!(
+                "the link halts at a delete of a row of the table{}: {undone}",
+                match undone {
+                    Undone::ByTarget(_) => " that others refer to",
+                    Undone::BySource(_) => "",
+                }
+            ),
             hint: undone.mend().to_owned(),
             mend: Vec::new(),
         })

@@ -155,10 +155,11 @@ async fn walk(pair: &Pair, space: &str, [tables, rows]: [&str; 2], told: &[&str]
     weir.run(&["check"]).await.expect_code(0);
     execute_in(&pair.source, space, rows).await;
     if pair.source.kind().is_mariadb() && pair.target.kind() == Server::MySql97 {
-        // This server may leave undone what keys in a circle do; of these rows it does not.
+        // A row goes that another one refers to, in a circle of keys of which this server may leave some
+        // undone.
         let halted = weir.run(&["run", "--until-caught-up"]).await.expect_code(4);
-        halted.expect_phrase("come to app.staff on several ways");
-        weir.run(&["resume", "left:right", "--schema-reviewed"]).await.expect_code(0);
+        halted.expect_phrase("rows of app.store refer to a row by manager");
+        execute_in(&pair.target, space, "DELETE FROM store WHERE id = 8").await;
     }
     weir.run(&["run", "--until-caught-up"]).await.expect_code(0);
     // What is there now is what is looked for when the next one is written.

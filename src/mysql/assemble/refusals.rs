@@ -4,7 +4,7 @@
 use super::Assembler;
 use crate::error::{Error, Kind, Result};
 use crate::model::TableName;
-use crate::plan::TablePlan;
+use crate::plan::{TablePlan, Undone};
 
 impl Assembler {
     /// Changes that were handed on cannot be taken back.
@@ -61,11 +61,11 @@ impl Assembler {
         ))
     }
 
-    /// A delete of a row whose cascades would be others on the target than at the source.
+    /// A delete of a row whose cascades the source has left undone, and the target would not.
     pub(super) fn refuse_undone(&mut self, table: usize) -> Result<()> {
         let reviewed = self.transaction()?.reviewed;
         let Some(plan) = self.plan.tables.get(table).filter(|_| !reviewed) else { return Ok(()) };
-        let Some(undone) = &plan.undone else { return Ok(()) };
+        let Some(undone @ Undone::BySource(_)) = &plan.undone else { return Ok(()) };
         let what = format!("a row of {} was deleted: {undone}", plan.source.name);
         Err(Error::new(Kind::Unsupported, what).hint(format!(
             "{}, then start weir again; or make the tables below it equal by hand, from the last to \

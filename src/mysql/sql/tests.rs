@@ -8,7 +8,7 @@ use crate::config::{Deletes, DroppedPartitions, Truncates};
 use crate::model::schema::DecimalSize;
 use crate::model::schema::{JsonKind, Rule};
 use crate::model::{ForeignKey, Identity, Table, Unique};
-use crate::plan::{ColumnPlan, UpsertStrategy};
+use crate::plan::{ActingKey, ColumnPlan, UpsertStrategy};
 use crate::transform::{Conversion, Fit};
 
 fn column(name: &str, ty: Type) -> Column {
@@ -90,6 +90,35 @@ fn references_within_a_table_end_before_its_rows() {
     table.foreign_keys.push(key("node", &["id", "u`p"]));
     let text = "UPDATE `app`.`node` SET `u``p` = NULL WHERE `u``p` IS NOT NULL";
     assert_eq!(unlink(&table).as_deref(), Some(text));
+}
+
+/// Broken if a row were looked for under another key, or by other columns than those that refer to it.
+#[test]
+fn rows_that_refer_to_a_row_are_looked_for() {
+    let int = Type::Int { bits: 32, unsigned: false };
+    let of = |columns: Vec<Column>, count| plan("t", columns, count);
+    let key = |child: &str, pairs: &[(&str, &str)]| ActingKey {
+        name: "k".to_owned(),
+        child: TableName::new("app", child),
+        on_delete: true,
+        columns: Vec::new(),
+        referred: Vec::new(),
+        pairs: pairs.iter().map(|(own, its)| ((*own).to_owned(), (*its).to_owned())).collect(),
+    };
+    let plan = of(vec![column("a", int.clone()), column("b", int)], 2);
+    let sql = TableSql::new(&plan, Flavor::Mysql, &[None, None]).expect("a table");
+    let keys = [key("c", &[("x", "a"), ("y`", "b")]), key("d", &[("z", "a")])];
+    let statement = sql.referred(&keys.each_ref()).expect("a statement");
+    let row = "SELECT {} FROM `app`.`t` WHERE `a`=CAST(? AS SIGNED) AND `b`=CAST(? AS SIGNED)";
+    let exists = |number: u8, child: &str, own: &str, its: &str| {
+        let row = row.replace("{}", its);
+        format!(
+            "SELECT {number} FROM DUAL WHERE EXISTS (SELECT 1 FROM `app`.`{child}` WHERE ({own}) IN ({row}))"
+        )
+    };
+    let expected = [exists(0, "c", "`x`,`y```", "`a`,`b`"), exists(1, "d", "`z`", "`a`")];
+    assert_eq!(statement.text, expected.join(" UNION ALL "));
+    assert_eq!(statement.binds, [0, 1, 0, 1]);
 }
 
 fn text(name: &str) -> Column {

@@ -385,7 +385,7 @@ pub(super) fn field<T: FromValue>(context: &str, row: &ServerRow, at: usize) -> 
 }
 
 /// One row's parameters in the statement's order.
-fn parameters(
+pub(super) fn parameters(
     context: &str,
     statement: &Statement,
     forms: &[Form],

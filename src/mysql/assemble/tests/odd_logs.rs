@@ -272,6 +272,7 @@ fn keys_that_were_switched_off() {
         on_delete,
         columns: columns.to_vec(),
         referred: Vec::new(),
+        pairs: Vec::new(),
     };
     let update = |before, after| Op::Update { before: Some(before), after };
     let delete = || Op::Delete { before: Before::Full(row(1, "a")) };
