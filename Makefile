@@ -20,7 +20,7 @@ demo:
 ## test         lints, unit, property and end-to-end tests on real servers (under 20 minutes on two cores)
 test: lint
 	$(CARGO) test --locked --lib --bins
-	$(CARGO) test --locked --test it -- --test-threads=2
+	$(CARGO) test --locked --test it -- --test-threads=3
 
 ## acceptance   a million changes in each direction, crashes, memory bounds (up to an hour)
 acceptance:
