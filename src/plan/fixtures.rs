@@ -9,7 +9,8 @@ use crate::config::{
 };
 use crate::model::schema::Rule;
 use crate::model::{Column, ForeignKey, Identity, Row, Table, TableName, Type, Unique, Value};
-use crate::plan::LinkPlan;
+use crate::plan::{ColumnPlan, LinkPlan, TablePlan, UpsertStrategy};
+use crate::transform::{Conversion, Fit};
 
 pub(crate) const BIGINT: Type = Type::Int { bits: 64, unsigned: false };
 pub(crate) const TEXT: Type = Type::Text { chars: None, bytes: None };
@@ -32,18 +33,50 @@ pub(crate) fn column(name: &str, ty: Type, native: &str) -> Column {
 
 /// A table whose first column is its primary key and part of every before image.
 pub(crate) fn table(schema: &str, name: &str, columns: Vec<Column>) -> Table {
-    let mut columns = columns;
-    columns[0].nullable = false;
+    let mut table = keyless(schema, name, columns);
+    table.columns[0].nullable = false;
+    table.uniques.push(Unique { name: "pk".into(), columns: vec![0], primary: true });
+    table
+}
+
+/// A table without a key, whole in every before image.
+pub(crate) fn keyless(schema: &str, name: &str, columns: Vec<Column>) -> Table {
     Table {
         name: TableName::new(schema, name),
         columns,
-        uniques: vec![Unique { name: "pk".into(), columns: vec![0], primary: true }],
+        uniques: Vec::new(),
         odd_unique_indexes: Vec::new(),
         identity: Identity::Full,
         foreign_keys: Vec::new(),
         transactional: true,
         unsupported: None,
         partitions: Vec::new(),
+    }
+}
+
+/// A plan that writes every column of a table into the like of it, and applies all that is done to it.
+pub(crate) fn one_to_one(table: Table, key: &[usize]) -> TablePlan {
+    let planned = |at| ColumnPlan {
+        source: at,
+        target: at,
+        conversion: Conversion { nullable: true, fit: Fit::Bool },
+        reverse: None,
+    };
+    TablePlan {
+        columns: (0..table.columns.len()).map(planned).collect(),
+        source: table.clone(),
+        target: table,
+        key: key.to_vec(),
+        upsert: UpsertStrategy::Native,
+        rank: 0,
+        replaceable: false,
+        parent: false,
+        acting: Vec::new(),
+        unseen: Vec::new(),
+        undone: None,
+        deletes: Deletes::Apply,
+        truncate: Truncates::Apply,
+        dropped_partitions: DroppedPartitions::Halt,
     }
 }
 

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::world::Rows;
-use crate::config::{Deletes, Dialect, DroppedPartitions, LinkName, Truncates};
-use crate::model::{Column, Identity, Table, TableName, Type, Unique};
-use crate::plan::{ColumnPlan, LinkPlan, TablePlan, UnseenKey, UpsertStrategy, Wanted};
+use crate::config::{Dialect, LinkName};
+use crate::model::Table;
+use crate::plan::{ColumnPlan, LinkPlan, TablePlan, UnseenKey, Wanted, fixtures};
 use crate::transform;
 
 /// Native type of a column that was altered.
@@ -36,30 +36,9 @@ pub(super) fn is_altered(plan: &LinkPlan) -> bool {
 /// A plan of two tables with a key and two numbers each; `altered` changes a type of the first at the
 /// source.
 pub(super) fn plan(altered: bool) -> Arc<LinkPlan> {
-    let column = |name: &str| Column {
-        name: name.to_owned(),
-        ty: Type::Int { bits: 64, unsigned: false },
-        native: "bigint".to_owned(),
-        nullable: false,
-        generated: false,
-        has_default: false,
-        sequences: Vec::new(),
-        auto_increment: false,
-        on_update_now: false,
-        exact_collation: true,
-        charset: None,
-    };
-    let table = |schema: &str, name: &str| Table {
-        name: TableName::new(schema, name),
-        columns: ["id", "a", "b"].map(column).into(),
-        uniques: vec![Unique { name: "pk".to_owned(), columns: vec![0], primary: true }],
-        odd_unique_indexes: Vec::new(),
-        identity: Identity::Full,
-        foreign_keys: Vec::new(),
-        transactional: true,
-        unsupported: None,
-        partitions: Vec::new(),
-    };
+    let columns =
+        || ["id", "a", "b"].map(|name| fixtures::column(name, fixtures::BIGINT, "bigint"));
+    let table = |schema: &str, name: &str| fixtures::table(schema, name, columns().into());
     let sides = |name: &str| (table("public", name), table("shop", name));
     let (mut source, target) = sides("t");
     if altered {
@@ -92,18 +71,9 @@ fn crossing((source, target): (Table, Table)) -> TablePlan {
     let is_parent = source.name.table == "p";
     TablePlan {
         columns,
-        source,
-        target,
-        key: vec![0],
-        upsert: UpsertStrategy::Native,
-        rank: 0,
+        target: target.clone(),
         replaceable: !is_parent,
         parent: is_parent,
-        acting: Vec::new(),
-        unseen: Vec::new(),
-        undone: None,
-        deletes: Deletes::Apply,
-        truncate: Truncates::Apply,
-        dropped_partitions: DroppedPartitions::Halt,
+        ..fixtures::one_to_one(source.clone(), &[0])
     }
 }

@@ -10,14 +10,13 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::{Deletes, Dialect, DroppedPartitions, LinkName, Truncates};
+use crate::config::{Deletes, Dialect, LinkName};
 use crate::model::schema::{DecimalSize, JsonKind};
 use crate::model::value::InvalidDate;
-use crate::model::{Before, Column, Identity, Row, Table, TableName, Type, Value};
+use crate::model::{Before, Column, Row, TableName, Type, Value};
 use crate::mysql::binlog::{Checksum, Cursor};
-use crate::plan::{ActingKey, ColumnPlan, TablePlan, UpsertStrategy, Wanted};
+use crate::plan::{ActingKey, TablePlan, Wanted, fixtures};
 use crate::position::{MariadbGtidSet, MysqlGtidSet};
-use crate::transform::{Conversion, Fit};
 
 const MYSQL: &[u8] = include_bytes!("../../../tests/fixtures/binlog/mysql.bin");
 const MARIADB: &[u8] = include_bytes!("../../../tests/fixtures/binlog/mariadb.bin");
@@ -58,54 +57,14 @@ fn empty_position(flavor: Flavor) -> Position {
 }
 
 fn column(name: &str, ty: Type) -> Column {
-    Column {
-        name: name.to_owned(),
-        ty,
-        native: String::new(),
-        nullable: true,
-        generated: false,
-        has_default: false,
-        sequences: Vec::new(),
-        auto_increment: false,
-        on_update_now: false,
-        exact_collation: true,
-        charset: None,
-    }
+    fixtures::column(name, ty, "")
 }
 
 fn table(name: &str, columns: Vec<Column>) -> Arc<TablePlan> {
-    let written = columns.iter().enumerate().filter(|(_, column)| column.ty != Type::Unsupported);
-    let conversion = Conversion { nullable: true, fit: Fit::Bool };
-    let plan =
-        |at| ColumnPlan { source: at, target: at, conversion: conversion.clone(), reverse: None };
-    let planned = written.map(|(at, _)| plan(at)).collect();
-    let source = Table {
-        name: TableName::new("app", name),
-        columns,
-        uniques: Vec::new(),
-        odd_unique_indexes: Vec::new(),
-        identity: Identity::Full,
-        foreign_keys: Vec::new(),
-        transactional: true,
-        unsupported: None,
-        partitions: Vec::new(),
-    };
-    Arc::new(TablePlan {
-        target: source.clone(),
-        source,
-        columns: planned,
-        key: vec![0],
-        upsert: UpsertStrategy::Native,
-        rank: 0,
-        replaceable: false,
-        parent: false,
-        acting: Vec::new(),
-        unseen: Vec::new(),
-        undone: None,
-        deletes: Deletes::Apply,
-        truncate: Truncates::Apply,
-        dropped_partitions: DroppedPartitions::Halt,
-    })
+    let mut plan = fixtures::one_to_one(fixtures::keyless("app", name, columns), &[0]);
+    let columns = &plan.source.columns;
+    plan.columns.retain(|planned| columns[planned.source].ty != Type::Unsupported);
+    Arc::new(plan)
 }
 
 fn int(bits: u8, unsigned: bool) -> Type {

@@ -1,38 +1,15 @@
 //! Definitions by example; that servers take them is shown on real ones.
 
 use super::*;
-use crate::model::Identity;
 use crate::model::schema::{DecimalSize, JsonKind};
-use crate::plan::fixtures::foreign_key;
+use crate::plan::fixtures::{self, foreign_key};
 
 fn column(name: &str, native: &str, ty: Type) -> Column {
-    Column {
-        name: name.into(),
-        ty,
-        native: native.into(),
-        nullable: true,
-        generated: false,
-        has_default: false,
-        sequences: Vec::new(),
-        auto_increment: false,
-        on_update_now: false,
-        exact_collation: true,
-        charset: None,
-    }
+    fixtures::column(name, ty, native)
 }
 
 fn table(columns: Vec<Column>, uniques: Vec<Unique>) -> Table {
-    Table {
-        name: TableName::new("public", "t"),
-        columns,
-        uniques,
-        odd_unique_indexes: Vec::new(),
-        identity: Identity::Full,
-        foreign_keys: Vec::new(),
-        transactional: true,
-        unsupported: None,
-        partitions: Vec::new(),
-    }
+    Table { uniques, ..fixtures::keyless("public", "t", columns) }
 }
 
 fn created(table: &Table) -> String {

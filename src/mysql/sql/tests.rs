@@ -4,68 +4,20 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::*;
-use crate::config::{Deletes, DroppedPartitions, Truncates};
-use crate::model::schema::DecimalSize;
-use crate::model::schema::{JsonKind, Rule};
-use crate::model::{ForeignKey, Identity, Table, Unique};
-use crate::plan::{ActingKey, ColumnPlan, UpsertStrategy};
-use crate::transform::{Conversion, Fit};
+use crate::model::ForeignKey;
+use crate::model::schema::{DecimalSize, JsonKind, Rule};
+use crate::plan::{ActingKey, fixtures};
 
 fn column(name: &str, ty: Type) -> Column {
-    Column {
-        name: name.to_owned(),
-        ty,
-        native: String::new(),
-        nullable: false,
-        generated: false,
-        has_default: false,
-        sequences: Vec::new(),
-        auto_increment: false,
-        on_update_now: false,
-        exact_collation: true,
-        charset: None,
-    }
+    Column { nullable: false, ..fixtures::column(name, ty, "") }
 }
 
 /// A plan of all `columns`, with the first `key` of them as match key.
 fn plan(name: &str, columns: Vec<Column>, key: usize) -> TablePlan {
-    let planned = |at| ColumnPlan {
-        source: at,
-        target: at,
-        conversion: Conversion { nullable: true, fit: Fit::Bool },
-        reverse: None,
-    };
-    let table = Table {
-        name: TableName::new("app", name),
-        uniques: vec![Unique {
-            name: "PRIMARY".into(),
-            columns: (0..key).collect(),
-            primary: true,
-        }],
-        odd_unique_indexes: Vec::new(),
-        identity: Identity::Full,
-        foreign_keys: Vec::new(),
-        transactional: true,
-        unsupported: None,
-        partitions: Vec::new(),
-        columns,
-    };
-    TablePlan {
-        source: table.clone(),
-        columns: (0..table.columns.len()).map(planned).collect(),
-        target: table,
-        key: (0..key).collect(),
-        upsert: UpsertStrategy::Native,
-        rank: 0,
-        replaceable: false,
-        parent: false,
-        acting: Vec::new(),
-        unseen: Vec::new(),
-        undone: None,
-        deletes: Deletes::Apply,
-        truncate: Truncates::Apply,
-        dropped_partitions: DroppedPartitions::Halt,
-    }
+    let key: Vec<usize> = (0..key).collect();
+    let mut table = fixtures::table("app", name, columns);
+    table.uniques[0].columns.clone_from(&key);
+    fixtures::one_to_one(table, &key)
 }
 
 /// Broken if rows that refer to each other kept a table from being emptied, or others were touched.

@@ -5,68 +5,19 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::{Deletes, Dialect, DroppedPartitions, LinkName, Truncates};
+use crate::config::{Dialect, LinkName};
+use crate::model::Column;
 use crate::model::schema::{DecimalSize, Type};
-use crate::model::{Column, Identity, Table};
-use crate::plan::{ColumnPlan, UpsertStrategy, Wanted};
+use crate::plan::fixtures::{self, column, one_to_one};
+use crate::plan::{ColumnPlan, Wanted};
 use crate::postgres::pgoutput::tests::recorded;
-use crate::transform::{Conversion, Fit};
 
 const INT4: Type = Type::Int { bits: 32, unsigned: false };
 const TEXT: Type = Type::Text { chars: None, bytes: None };
 const VARCHAR20: Type = Type::Text { chars: Some(20), bytes: None };
 
-fn column(name: &str, ty: Type, native: &str) -> Column {
-    Column {
-        name: name.to_owned(),
-        ty,
-        native: native.to_owned(),
-        nullable: true,
-        generated: false,
-        has_default: false,
-        sequences: Vec::new(),
-        auto_increment: false,
-        on_update_now: false,
-        exact_collation: true,
-        charset: None,
-    }
-}
-
 fn table(name: &str, columns: Vec<Column>, key: usize) -> TablePlan {
-    let planned = (0..columns.len()).map(|at| ColumnPlan {
-        source: at,
-        target: at,
-        conversion: Conversion { nullable: true, fit: Fit::Bool },
-        reverse: None,
-    });
-    let planned = planned.collect();
-    let source = Table {
-        name: TableName::new("public", name),
-        columns,
-        uniques: Vec::new(),
-        odd_unique_indexes: Vec::new(),
-        identity: Identity::Full,
-        foreign_keys: Vec::new(),
-        transactional: true,
-        unsupported: None,
-        partitions: Vec::new(),
-    };
-    TablePlan {
-        target: source.clone(),
-        source,
-        columns: planned,
-        key: vec![key],
-        upsert: UpsertStrategy::Native,
-        rank: 0,
-        replaceable: false,
-        parent: false,
-        acting: Vec::new(),
-        unseen: Vec::new(),
-        undone: None,
-        deletes: Deletes::Apply,
-        truncate: Truncates::Apply,
-        dropped_partitions: DroppedPartitions::Halt,
-    }
+    one_to_one(fixtures::keyless("public", name, columns), &[key])
 }
 
 fn d() -> TablePlan {

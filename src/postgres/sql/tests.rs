@@ -3,27 +3,13 @@
 use std::path::Path;
 
 use super::*;
-use crate::config::{Deletes, DroppedPartitions, Truncates};
 use crate::model::schema::DecimalSize;
 use crate::model::{Identity, Table, Unique};
-use crate::plan::{ColumnPlan, UpsertStrategy};
-use crate::transform::conversion::{Conversion, Fit};
+use crate::plan::fixtures;
 
 /// A column as the catalog gives it.
 pub(in crate::postgres) fn column(name: &str, native: &str, ty: Type) -> Column {
-    Column {
-        name: name.to_owned(),
-        ty,
-        native: native.to_owned(),
-        nullable: true,
-        generated: false,
-        has_default: false,
-        sequences: Vec::new(),
-        auto_increment: false,
-        on_update_now: false,
-        exact_collation: true,
-        charset: None,
-    }
+    fixtures::column(name, ty, native)
 }
 
 /// One column of every type.
@@ -56,45 +42,15 @@ pub(in crate::postgres) fn every_type() -> Vec<Column> {
 /// A plan that writes every column of `columns`.
 pub(in crate::postgres) fn plan(name: &str, columns: Vec<Column>, key: &[usize]) -> TablePlan {
     let table = Table {
-        name: TableName::new("shop", name),
         uniques: vec![Unique {
             name: format!("{name}_pkey"),
             columns: key.to_vec(),
             primary: true,
         }],
-        columns,
-        odd_unique_indexes: Vec::new(),
         identity: Identity::Columns(key.to_vec()),
-        foreign_keys: Vec::new(),
-        transactional: true,
-        unsupported: None,
-        partitions: Vec::new(),
+        ..fixtures::keyless("shop", name, columns)
     };
-    let conversion = Conversion { nullable: true, fit: Fit::Bool };
-    let columns = (0..table.columns.len())
-        .map(|at| ColumnPlan {
-            source: at,
-            target: at,
-            conversion: conversion.clone(),
-            reverse: None,
-        })
-        .collect();
-    TablePlan {
-        source: table.clone(),
-        target: table,
-        columns,
-        key: key.to_vec(),
-        upsert: UpsertStrategy::Native,
-        rank: 0,
-        replaceable: false,
-        parent: false,
-        acting: Vec::new(),
-        unseen: Vec::new(),
-        undone: None,
-        deletes: Deletes::Apply,
-        truncate: Truncates::Apply,
-        dropped_partitions: DroppedPartitions::Halt,
-    }
+    fixtures::one_to_one(table, key)
 }
 
 fn statements() -> String {
