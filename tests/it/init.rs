@@ -276,3 +276,20 @@ async fn what_is_hidden_is_not_passed_over() {
     let ddl = weir.run(&["ddl"]).await.expect_code(0).expect_phrase("`u`").stdout;
     assert!(!ddl.contains("`t`"), "{ddl}");
 }
+
+/// Broken if `init` wanted to see a database of the target that no table goes to: one named as what the
+/// tables are in at the source, where they go to the database of the url.
+#[tokio::test]
+async fn only_where_tables_go_must_be_seen() {
+    let Some(pair) = Pair::start(Server::Postgres15, Server::MariaDb1011).await else { return };
+    execute_in(&pair.source, "public", "CREATE TABLE t (id int PRIMARY KEY)").await;
+    let grant = format!("GRANT REFERENCES ON app.* TO {WRITER}");
+    pair.target.execute(&grant).await.expect("a grant");
+    let connect = format!("GRANT CONNECT ON DATABASE app TO {READER}");
+    pair.source.execute(&connect).await.expect("a grant");
+    let weir = Weir::new(&pair, "newcomer", "public", "");
+    let [from, to] = [(&pair.source, READER), (&pair.target, WRITER)]
+        .map(|(server, user)| url_for(user, &server.url()));
+    let init = [&words(&from, &to, "public.*")[..], &["--force"]].concat();
+    weir.run(&init).await.expect_code(0).expect_phrase("weir ddl left:right");
+}

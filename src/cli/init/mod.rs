@@ -22,6 +22,7 @@ use crate::link::hosts;
 use crate::link::ports::{End, Finding, Room};
 use crate::model::TableName;
 use crate::plan::Selection;
+use crate::plan::select::default_place;
 use crate::rooms::room;
 use file::{Head, Written};
 use propose::{Proposal, Rows};
@@ -157,7 +158,10 @@ async fn read(ends: &Ends<'_>, patterns: &[String]) -> Result<Catalogs> {
         return Err(Error::new(Kind::Mapping, context).hint("correct the url or --tables"));
     }
     let mut include = vec![all(ends.target)];
-    include.extend(source.iter().map(|table| format!("{}.*", table.name.schema)));
+    // Tables go to where they are at the source, but those of its usual place to the target's.
+    let names = source.iter().map(|table| table.name.schema.as_str());
+    let kept = names.filter(|schema| *schema != default_place(ends.source));
+    include.extend(kept.map(|schema| format!("{schema}.*")));
     include.sort_unstable();
     include.dedup();
     let place = Selection { include, exclude: Vec::new() };
