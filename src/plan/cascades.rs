@@ -4,13 +4,13 @@
 //! alone. The rows that refer to it change on the target only if a foreign key there does the same,
 //! and only if weir applies the parent's change; everything else would differ for ever, in silence.
 //! The other way round, keys of the target would act where the source's had been switched off:
-//! [`acting`] tells them, for the room that sees it in the log.
+//! `referring` tells them, for the room that sees it in the log.
 
 use crate::config::{Deletes, Dialect};
 use crate::error::Kind;
 use crate::model::schema::Rule;
-use crate::model::{Column, ForeignKey, Table, TableName};
-use crate::plan::{ActingKey, Finding, TablePlan, sql};
+use crate::model::{Column, ForeignKey, TableName};
+use crate::plan::{Finding, TablePlan, sql};
 
 /// A finding for each such key without its like on the target. `dialects` are those of source and
 /// target; `chosen` tells the source tables that are to cross, also those that have no plan for
@@ -152,34 +152,6 @@ impl Edge<'_> {
     }
 }
 
-/// The keys among `target_tables` that act on what the plan writes to `parent`.
-pub(crate) fn acting(
-    parent: &TablePlan,
-    target_tables: &[Table],
-    dialect: Dialect,
-) -> Vec<ActingKey> {
-    let keys = target_tables
-        .iter()
-        .flat_map(|child| child.foreign_keys.iter().map(move |key| (child, key)))
-        .filter(|(_, key)| key.parent == parent.target.name);
-    let source = |name: &String| {
-        let target = position(&parent.target.columns, name, dialect)?;
-        parent.columns.iter().find(|column| column.target == target).map(|column| column.source)
-    };
-    let acting = keys.map(|(child, key)| ActingKey {
-        name: key.name.clone(),
-        child: child.name.clone(),
-        on_delete: key.on_delete.acts(),
-        columns: match key.on_update.acts() {
-            true => key.parent_columns.iter().filter_map(source).collect(),
-            false => Vec::new(),
-        },
-        referred: key.parent_columns.iter().map(source).collect(),
-        pairs: key.columns.iter().cloned().zip(key.parent_columns.iter().cloned()).collect(),
-    });
-    acting.filter(|key| key.on_delete || !key.columns.is_empty()).collect()
-}
-
 /// A warning for each key of the target that acts where no key of the source does the same: its rows
 /// would go, or change, where the source kept them.
 pub(crate) fn unlike(tables: &[TablePlan], dialects: (Dialect, Dialect)) -> Vec<Finding> {
@@ -275,7 +247,7 @@ pub(crate) fn planned(table: &TablePlan, names: &[String], dialect: Dialect) -> 
 
 /// Where a foreign key's column is. MySQL and MariaDB tell a key's columns by the letters it was
 /// made with, which may differ from the table's by case.
-fn position(columns: &[Column], name: &str, dialect: Dialect) -> Option<usize> {
+pub(super) fn position(columns: &[Column], name: &str, dialect: Dialect) -> Option<usize> {
     let is_same = |own: &str| match dialect {
         Dialect::Postgres => own == name,
         Dialect::Mysql | Dialect::Mariadb => own.to_lowercase() == name.to_lowercase(),

@@ -71,6 +71,7 @@ pub(crate) fn one_to_one(table: Table, key: &[usize]) -> TablePlan {
         rank: 0,
         replaceable: false,
         parent: false,
+        referred: Vec::new(),
         acting: Vec::new(),
         unseen: Vec::new(),
         undone: None,

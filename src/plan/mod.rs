@@ -17,6 +17,7 @@ pub mod outline;
 pub mod planner;
 pub mod prepare;
 mod rank;
+mod referring;
 pub mod routes;
 pub mod select;
 pub mod selection;

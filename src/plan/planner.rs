@@ -13,7 +13,7 @@ use crate::model::{Table, TableName};
 use crate::plan::columns::Draft;
 use crate::plan::rank::ranks;
 use crate::plan::select::{Chosen, choose, wanted};
-use crate::plan::{Finding, LinkPlan, TablePlan, cascades, sql, tangles, unseen};
+use crate::plan::{Finding, LinkPlan, TablePlan, cascades, referring, sql, tangles, unseen};
 
 /// The plan of `link`, or all findings that stand against it.
 pub fn plan(
@@ -66,7 +66,8 @@ pub fn plan(
     tie(&mut tables);
     let unseen = unseen::keys(&tables, source_dialect);
     for (table, unseen) in tables.iter_mut().zip(unseen) {
-        table.acting = cascades::acting(table, target_tables, target_dialect);
+        table.referred = referring::referred(table, target_tables, target_dialect);
+        table.acting = referring::acting(table, target_tables, target_dialect);
         table.unseen = unseen;
     }
     let dialects = (source_dialect, target_dialect);
@@ -261,6 +262,7 @@ fn table_plan(draft: &Draft<'_>, findings: &mut Vec<Finding>) -> TablePlan {
         rank: 0,
         replaceable: false,
         parent: false,
+        referred: Vec::new(),
         acting: Vec::new(),
         unseen: Vec::new(),
         undone: None,

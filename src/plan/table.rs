@@ -64,6 +64,9 @@ pub struct TablePlan {
     pub replaceable: bool,
     /// Whether rows of a table of the link refer to its rows on the target.
     pub parent: bool,
+    /// The columns of the source table that each foreign key of the target refers to; `None` for one that
+    /// does not cross.
+    pub referred: Vec<Vec<Option<usize>>>,
     /// Foreign keys of the target that change rows when a row of this table is deleted or changed.
     pub acting: Vec<ActingKey>,
     /// Foreign keys of the source that change rows when a row of this table is deleted or changed, and
@@ -109,8 +112,6 @@ pub struct ActingKey {
     pub on_delete: bool,
     /// The columns of the planned source table whose change it acts on.
     pub columns: Vec<usize>,
-    /// All columns of the planned source table that it refers to; `None` for one that does not cross.
-    pub referred: Vec<Option<usize>>,
     /// Its columns in the child, and those of the target's table that they refer to.
     pub pairs: Vec<(String, String)>,
 }

@@ -79,6 +79,7 @@ impl Bench {
             rank: 0,
             replaceable: false,
             parent: false,
+            referred: Vec::new(),
             acting: Vec::new(),
             unseen: Vec::new(),
             undone: None,

@@ -3,8 +3,8 @@
 //! Such a server lets the rows alone that refer to a value which the new row has again; only those are
 //! deleted or emptied whose value is gone (seen on 9.7). Its log holds a delete and an insert all the
 //! same, and the delete would make the target's keys act, or be refused. So the deletes of a table that
-//! others refer to wait for the rest of their statement: one with an insert after it that keeps its key,
-//! or a value that a key which acts refers to, is an update in place. What the source's keys did is in
+//! others refer to wait for the rest of their statement: one with an insert after it that keeps a value
+//! which a key of the target refers to is an update in place. What the source's keys did is in
 //! the log in any case, so that an update is right for whatever statement looks like that.
 //!
 //! One row takes the place of at most as many as its table has unique indexes; no more wait. What waits
@@ -108,7 +108,7 @@ impl Assembler {
 }
 
 fn is_referred_to(plan: &TablePlan) -> bool {
-    plan.deletes == Deletes::Apply && (plan.parent || plan.acting.iter().any(|key| key.on_delete))
+    plan.deletes == Deletes::Apply && !plan.referred.is_empty()
 }
 
 /// Whether rows that refer to the old row may refer to the new one.
@@ -117,11 +117,7 @@ fn keeps(plan: &TablePlan, before: &Before, after: &Row) -> bool {
         let column = plan.source.columns.get(at);
         may_be_same(column, before.row().get(at), after.get(at))
     };
-    let key = || plan.key.iter().filter_map(|at| plan.columns.get(*at));
-    (plan.parent && key().all(|column| is_same(column.source)))
-        || plan.acting.iter().any(|key| {
-            key.on_delete && key.referred.iter().all(|column| column.is_none_or(is_same))
-        })
+    plan.referred.iter().any(|key| key.iter().all(|column| column.is_none_or(is_same)))
 }
 
 /// A value that the log does not hold may be any, and letters may be equal to others.

@@ -54,7 +54,6 @@ fn rows_that_refer_to_a_row_are_looked_for() {
         child: TableName::new("app", child),
         on_delete: true,
         columns: Vec::new(),
-        referred: Vec::new(),
         pairs: pairs.iter().map(|(own, its)| ((*own).to_owned(), (*its).to_owned())).collect(),
     };
     let plan = of(vec![column("a", int.clone()), column("b", int)], 2);

@@ -105,6 +105,7 @@ async fn plan(database: &Database, link: &LinkName) -> Arc<LinkPlan> {
             rank: 0,
             replaceable: false,
             parent: false,
+            referred: Vec::new(),
             acting: Vec::new(),
             unseen: Vec::new(),
             undone: None,

@@ -135,6 +135,7 @@ fn plan(table: Table) -> TablePlan {
         rank: 0,
         replaceable: false,
         parent: false,
+        referred: Vec::new(),
         acting: Vec::new(),
         unseen: Vec::new(),
         undone: None,

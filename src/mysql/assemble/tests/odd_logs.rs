@@ -271,7 +271,6 @@ fn keys_that_were_switched_off() {
         child: TableName::new("public", "child"),
         on_delete,
         columns: columns.to_vec(),
-        referred: Vec::new(),
         pairs: Vec::new(),
     };
     let update = |before, after| Op::Update { before: Some(before), after };

@@ -100,7 +100,7 @@ fn read_of(
 
 /// A key of the target that acts on deletes and refers to `referred`.
 fn acting(plan: &mut TablePlan, referred: usize) {
-    plan.parent = true;
+    plan.referred = vec![vec![Some(0)], vec![Some(referred)]];
     plan.source.uniques =
         [0, 1].map(|at| Unique { name: "u".into(), columns: vec![at], primary: at == 0 }).to_vec();
     plan.acting.push(ActingKey {
@@ -108,7 +108,6 @@ fn acting(plan: &mut TablePlan, referred: usize) {
         child: TableName::new("public", "child"),
         on_delete: true,
         columns: Vec::new(),
-        referred: vec![Some(referred)],
         pairs: Vec::new(),
     });
 }
@@ -286,7 +285,7 @@ fn what_waits_goes_before_what_it_refers_to() {
         let mut tables = tables(Flavor::Mysql);
         let mut other = TablePlan { rank: other_rank, ..(*tables[PLAIN]).clone() };
         other.source.name = TableName::new("app", "other");
-        other.parent = true;
+        other.referred = vec![vec![Some(0)]];
         let plain = Arc::make_mut(&mut tables[PLAIN]);
         plain.rank = rank;
         acting(plain, 0);
