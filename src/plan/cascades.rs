@@ -213,8 +213,8 @@ pub(crate) fn untold(tables: &[TablePlan]) -> Vec<Finding> {
                   what this key deletes from what is deleted with foreign_key_checks = 0, where the \
                   target's keys would delete too much: the link halts at such a delete"
             .to_owned(),
-        hint: "make the target's foreign keys to the table ones without an action: the log holds what \
-               the source's do"
+        hint: "make the target's foreign keys to the table ones without an action on delete: the log \
+               holds what the source's do"
             .to_owned(),
         mend: Vec::new(),
     }

@@ -169,7 +169,7 @@ impl Undone {
         match self {
             Undone::ByTarget(_) => "start the target with innodb_native_foreign_keys = ON",
             Undone::BySource(_) => {
-                "let the target's foreign keys have no action (the log holds what those of the source do)"
+                "let the target's foreign keys have no action on delete (the log holds what the source's do)"
             }
         }
     }
