@@ -26,9 +26,11 @@ pub(super) fn of_default(default: &str) -> Vec<TableName> {
 /// Where the next call begins, outside of texts.
 fn next_call(sql: &str) -> Option<usize> {
     let mut in_text = false;
-    for (at, char) in sql.char_indices() {
+    let mut chars = sql.char_indices();
+    while let Some((at, char)) = chars.next() {
         match char {
             '\'' => in_text = !in_text,
+            '\\' if in_text => drop(chars.next()),
             _ if !in_text && sql.get(at..).is_some_and(|rest| rest.starts_with(NEXT)) => {
                 return Some(at);
             }
@@ -67,6 +69,8 @@ mod tests {
         assert_eq!(names("nextval(`d`.`s`)"), "d.s");
         assert_eq!(names("(nextval(`d`.`a``b`) + nextval(`e`.`c`))"), "d.a`b e.c");
         assert_eq!(names("'nextval(`d`.`s`)'"), "");
+        assert_eq!(names(r"concat('it\'s',nextval(`d`.`s`),'\\',nextval(`d`.`t`))"), "d.s d.t");
+        assert_eq!(names(r"'it\'s nextval(`d`.`s`)'"), "");
         assert_eq!(names("current_timestamp()"), "");
         assert_eq!(names("nextval(`d"), "");
     }
