@@ -4,12 +4,15 @@
 //! source deletes by itself, from the last table to the first, passes. `plan/tangles` says which tables
 //! it is about.
 
+use std::collections::BTreeSet;
+
 use mysql_async::prelude::Queryable;
 
 use super::super::session::within;
+use super::super::sql::quote_table;
 use super::writer::{CALL_TIMEOUT, Prepared, Rows, Writer, parameters};
 use crate::error::{Error, Kind, Result};
-use crate::plan::Undone;
+use crate::plan::{ActingKey, Undone};
 
 impl Writer {
     /// # Errors
@@ -31,7 +34,9 @@ impl Writer {
         for row in rows.rows {
             let parameters = parameters(context, &look, rows.forms, row)?;
             let call = self.session().conn().exec_first::<usize, _, _>(&look.text, parameters);
-            let found = within(CALL_TIMEOUT, context, call).await?;
+            let found = within(CALL_TIMEOUT, context, call).await.map_err(|error| {
+                if error.kind() == Kind::Privilege { error.hint(grants(&keys)) } else { error }
+            })?;
             if let Some(key) = found.and_then(|at| keys.get(at)) {
                 let what = format!(
                     "{context}: rows of {} refer to a row by {}, and {undone}",
@@ -46,4 +51,14 @@ impl Writer {
         }
         Ok(())
     }
+}
+
+/// The right to look at tables that the link need not write, which setup does not print.
+fn grants(keys: &[&ActingKey]) -> String {
+    let tables: BTreeSet<String> = keys.iter().map(|key| quote_table(&key.child)).collect();
+    let grants = tables.iter().map(|table| format!("GRANT SELECT ON {table} TO weir's user"));
+    let grants = grants.collect::<Vec<_>>().join("; ");
+    format!(
+        "let weir look whether rows refer to the one that goes: {grants}; then start weir again"
+    )
 }
