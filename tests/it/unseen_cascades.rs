@@ -12,6 +12,8 @@ use crate::harness::{Pair, Weir, execute_in, query_in, until};
 use crate::load::Session;
 
 const SPACE: &str = "unseen";
+/// Has a MySQL do in its storage engine, unlogged, what its foreign keys do.
+const NATIVE: (&str, &str) = ("innodb_native_foreign_keys", "ON");
 const SOON: Duration = Duration::from_secs(60);
 /// Rows of each table that the load deletes and makes again; at the top those that others hang on.
 const KEYS: u32 = 4;
@@ -48,10 +50,10 @@ fn load(pair: &Arc<Pair>, stop: &Arc<AtomicBool>) -> JoinHandle<()> {
     })
 }
 
-async fn rows_come_as_they_are(source: Server, native: bool, target: Server) {
+async fn rows_come_as_they_are(source: Server, settings: &[(&str, &str)], target: Server) {
     let mut options = Options::default().set("binlog_row_image", "MINIMAL");
-    if native {
-        options = options.set("innodb_native_foreign_keys", "ON");
+    for (name, value) in settings {
+        options = options.set(*name, *value);
     }
     let Some(source) = require(source, options).await.expect("source") else { return };
     let Some(target) = require(target, Options::default()).await.expect("target") else { return };
@@ -105,19 +107,26 @@ async fn rows_come_as_they_are(source: Server, native: bool, target: Server) {
 /// as it was; or if rows never came because such keys act all the time.
 #[tokio::test]
 async fn unseen_cascades_mariadb_to_postgres() {
-    rows_come_as_they_are(Server::MariaDb1011, false, Server::Postgres18).await;
+    rows_come_as_they_are(Server::MariaDb1011, &[], Server::Postgres18).await;
 }
 
 /// As above.
 #[tokio::test]
 async fn unseen_cascades_mariadb_to_mysql() {
-    rows_come_as_they_are(Server::MariaDb1011, false, Server::MySql97).await;
+    rows_come_as_they_are(Server::MariaDb1011, &[], Server::MySql97).await;
 }
 
 /// As above, where a read has a mark before and one after it.
 #[tokio::test]
 async fn unseen_cascades_mysql_to_mariadb() {
-    rows_come_as_they_are(Server::MySql97, true, Server::MariaDb1011).await;
+    rows_come_as_they_are(Server::MySql97, &[NATIVE], Server::MariaDb1011).await;
+}
+
+/// As above, where each row is read under a lock of its own, and what is locked goes on changing.
+#[tokio::test]
+async fn unseen_cascades_mysql_without_gtids_to_mariadb() {
+    let settings = [NATIVE, ("gtid_mode", "OFF"), ("enforce_gtid_consistency", "OFF")];
+    rows_come_as_they_are(Server::MySql97, &settings, Server::MariaDb1011).await;
 }
 
 /// Broken if nobody were told that a row which is to be read again may have another key by then: it is
