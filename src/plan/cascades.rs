@@ -195,33 +195,6 @@ fn acts_alone(child: &TablePlan, own: &ForeignKey) -> Finding {
     }
 }
 
-/// A warning for each table that refers to itself, at a source that logs what its keys do: of a delete
-/// that takes rows of the table along, the log is the same with the checks of foreign keys off.
-pub(crate) fn untold(tables: &[TablePlan]) -> Vec<Finding> {
-    let is_untold = |table: &&TablePlan| {
-        let mut keys = table.source.foreign_keys.iter();
-        table.deletes == Deletes::Apply
-            && table.acting.iter().any(|key| key.on_delete)
-            && keys.any(|key| key.logged && key.takes_along(&table.source.name))
-    };
-    let finding = |table: &TablePlan| {
-        Finding {
-        fatal: false,
-        kind: Kind::Mapping,
-        subject: format!("{} -> {}", table.source.name, table.target.name),
-        message: "the table refers to itself (ON DELETE CASCADE), and the source's log does not tell \
-                  what this key deletes from what is deleted with foreign_key_checks = 0, where the \
-                  target's keys would delete too much: the link halts at such a delete"
-            .to_owned(),
-        hint: "make the target's foreign keys to the table ones without an action on delete: the log \
-               holds what the source's do"
-            .to_owned(),
-        mend: Vec::new(),
-    }
-    };
-    tables.iter().filter(is_untold).map(finding).collect()
-}
-
 fn sorted(
     pairs: impl Iterator<Item = (Option<usize>, Option<usize>)>,
 ) -> Option<Vec<(usize, usize)>> {
@@ -320,32 +293,6 @@ mod tests {
         let config = config(rules.to_vec(), vec![]);
         let plan = crate::plan::plan(&config, &link("ma", &to), &source, &target);
         plan.err().unwrap_or_default()
-    }
-
-    /// Broken if a key that weir would halt for were not told of, or one that does no harm were.
-    #[test]
-    fn keys_to_the_table_itself_are_told() {
-        use Rule::{Cascade, Refuse, SetNull};
-        let told = |rule: Rule, own: Rule| {
-            let tree = |schema: &str, on_delete| {
-                let mut tree = table(schema, "tree", vec![column("id", BIGINT, "bigint")]);
-                tree.foreign_keys.push(ForeignKey {
-                    on_delete,
-                    columns: vec!["id".into()],
-                    parent_columns: vec!["id".into()],
-                    ..foreign_key("up", tree.name.clone())
-                });
-                [tree]
-            };
-            let config = config(vec![replicate("my", "pg", &["my_db.*"])], vec![]);
-            let (source, target) = (tree("my_db", rule), tree("public", own));
-            let plan = crate::plan::plan(&config, &link("my", "pg"), &source, &target);
-            let remarks = plan.expect("a plan").remarks;
-            remarks.iter().any(|one| one.message.contains("refers to itself"))
-        };
-        assert!(told(Cascade, Cascade));
-        assert!(!told(Cascade, Refuse));
-        assert!(!told(SetNull, SetNull));
     }
 
     /// Broken if rows that a cascade of the source removed stayed on the target for ever, or a

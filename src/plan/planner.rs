@@ -73,7 +73,6 @@ pub fn plan(
     let dialects = (source_dialect, target_dialect);
     tangles::mark(&mut tables, (source_tables, target_tables), dialects);
     let mut remarks = cascades::unlike(&tables, (source_dialect, target_dialect));
-    remarks.extend(cascades::untold(&tables));
     remarks.extend(tangles::remarks(&tables));
     remarks.extend(unseen::remarks(&tables, source_dialect));
     remarks.extend(tables.iter().filter_map(moved_rows));

@@ -72,7 +72,7 @@ pub struct TablePlan {
     /// Foreign keys of the source that change rows when a row of this table is deleted or changed, and
     /// of which its log holds nothing.
     pub unseen: Vec<UnseenKey>,
-    /// Why a delete of a row would differ on the two sides.
+    /// Why a delete of a row may differ on the two sides.
     pub undone: Option<Undone>,
     /// What deletes do.
     pub deletes: Deletes,
@@ -83,6 +83,21 @@ pub struct TablePlan {
 }
 
 impl TablePlan {
+    /// The keys of the target by which no row may refer to one that is deleted, as far as the target is
+    /// to look; none for most tables.
+    pub fn looked_at(&self) -> Vec<&ActingKey> {
+        match &self.undone {
+            Some(Undone::ByTarget(_)) => {
+                let others = |key: &&ActingKey| key.on_delete && key.child != self.target.name;
+                self.acting.iter().filter(others).collect()
+            }
+            Some(Undone::Untold(keys)) => {
+                keys.iter().filter_map(|at| self.acting.get(*at)).collect()
+            }
+            Some(Undone::BySource(_)) | None => Vec::new(),
+        }
+    }
+
     /// The columns of the target that an insert leaves to their defaults.
     pub fn unfilled(&self) -> impl Iterator<Item = Unfilled<'_>> {
         let is_filled = |at: usize| self.columns.iter().any(|column| column.target == at);
@@ -116,14 +131,17 @@ pub struct ActingKey {
     pub pairs: Vec<(String, String)>,
 }
 
-/// What a server leaves undone when it should carry out its keys at a delete, by the table whose rows
-/// stay as they are.
+/// Why a delete of a row may differ on the two sides: what a server leaves undone of that which its keys
+/// say, by the table whose rows stay as they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Undone {
     /// The target does, and the source's log does not hold what its keys did.
     ByTarget(TableName),
     /// The source does, and keys of the target act.
     BySource(TableName),
+    /// The table refers to itself, and the source's log does not tell whether its keys were carried out
+    /// at all; which of the acting keys may matter then.
+    Untold(Vec<usize>),
 }
 
 /// How one column crosses.

@@ -11,10 +11,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::config::{Deletes, Dialect};
-use crate::error::Kind;
+use crate::error::{Error, Kind};
 use crate::model::schema::Rule;
 use crate::model::{ForeignKey, Table, TableName};
-use crate::plan::{Finding, TablePlan, Undone};
+use crate::plan::{ActingKey, Finding, TablePlan, Undone};
 
 /// The keys that such a server carries out itself, by the table that they refer to.
 #[derive(Debug, Default)]
@@ -114,9 +114,11 @@ pub(crate) fn mark(
             let walk = at_target.walk(&table.target.name)?;
             return walk.tangles().next().cloned().map(Undone::ByTarget);
         }
-        let walk = at_source.walk(name)?;
-        let found = walk.tangles().find(|tangle| is_reached(tables, &walk, tangle));
-        found.cloned().map(Undone::BySource)
+        let by_source = at_source.walk(name).and_then(|walk| {
+            let found = walk.tangles().find(|tangle| is_reached(tables, &walk, tangle)).cloned();
+            found.map(Undone::BySource)
+        });
+        by_source.or_else(|| untold(table, tables).map(Undone::Untold))
     };
     let applied = |table: &&TablePlan| table.deletes == Deletes::Apply;
     let found: Vec<_> =
@@ -132,6 +134,23 @@ fn acts_unlogged(tables: &[TablePlan], parent: &TableName) -> bool {
     keys.any(|key| key.parent == *parent && key.on_delete.acts() && !key.logged)
 }
 
+/// The keys that act at the target on rows which the source may have kept, where rows of the table go
+/// with others of it: its log is the same with the checks of foreign keys off. Rows that are the target's
+/// own are no matter.
+fn untold(table: &TablePlan, tables: &[TablePlan]) -> Option<Vec<usize>> {
+    let mut own = table.source.foreign_keys.iter();
+    if !own.any(|key| key.logged && key.takes_along(&table.source.name)) {
+        return None;
+    }
+    let is_carried = |child: &TableName| {
+        tables.iter().any(|one| one.target.name == *child && one.deletes == Deletes::Apply)
+    };
+    let acting = table.acting.iter().enumerate();
+    let keys = acting.filter(|(_, key)| key.on_delete && is_carried(&key.child));
+    let keys: Vec<usize> = keys.map(|(at, _)| at).collect();
+    (!keys.is_empty()).then_some(keys)
+}
+
 /// Whether keys of the target would change rows of this source table from others on the way.
 fn is_reached(tables: &[TablePlan], walk: &Walk<'_>, tangle: &TableName) -> bool {
     let Some(table) = tables.iter().find(|table| table.source.name == *tangle) else {
@@ -141,21 +160,21 @@ fn is_reached(tables: &[TablePlan], walk: &Walk<'_>, tangle: &TableName) -> bool
     on_the_way.flat_map(|table| &table.acting).any(|key| key.child == table.target.name)
 }
 
-/// A warning for each table whose deletes differ on the two sides.
+/// A warning for each table whose deletes differ on the two sides, and not only where the checks of
+/// foreign keys were off.
 pub(crate) fn remarks(tables: &[TablePlan]) -> Vec<Finding> {
     let finding = |table: &TablePlan| {
         let undone = table.undone.as_ref()?;
+        let which = match undone {
+            Undone::ByTarget(_) => " that others refer to",
+            Undone::BySource(_) => "",
+            Undone::Untold(_) => return None,
+        };
         Some(Finding {
             fatal: false,
             kind: Kind::Mapping,
             subject: format!("{} -> {}", table.source.name, table.target.name),
-            message: format!(
-                "the link halts at a delete of a row of the table{}: {undone}",
-                match undone {
-                    Undone::ByTarget(_) => " that others refer to",
-                    Undone::BySource(_) => "",
-                }
-            ),
+            message: format!("the link halts at a delete of a row of the table{which}: {undone}"),
             hint: undone.mend().to_owned(),
             mend: Vec::new(),
         })
@@ -168,10 +187,29 @@ impl Undone {
     pub fn mend(&self) -> &'static str {
         match self {
             Undone::ByTarget(_) => "start the target with innodb_native_foreign_keys = ON",
-            Undone::BySource(_) => {
+            Undone::BySource(_) | Undone::Untold(_) => {
                 "let the target's foreign keys have no action on delete (the log holds what the source's do)"
             }
         }
+    }
+
+    /// The target's refusal to delete a row to which others refer by `key`.
+    pub fn referred(&self, context: &str, key: &ActingKey) -> Error {
+        let (child, name) = (&key.child, &key.name);
+        let what = format!("{context}: rows of {child} refer to a row by {name}, and {self}");
+        let by_hand = match self {
+            Undone::ByTarget(_) | Undone::BySource(_) => {
+                "make the tables below it on the target equal to the source's by hand, from the last to \
+                 the first"
+            }
+            Undone::Untold(_) => {
+                "where the source has them still, delete the row on the target by hand with its foreign \
+                 keys off (foreign_key_checks = 0 on MySQL and MariaDB, session_replication_role = \
+                 replica on PostgreSQL), else delete them too"
+            }
+        };
+        Error::new(Kind::Constraint, what)
+            .hint(format!("{by_hand}, then start weir again; for good, {}", self.mend()))
     }
 }
 
@@ -187,6 +225,10 @@ impl fmt::Display for Undone {
                 f,
                 "the source's foreign keys come to {table} on several ways, of which the server \
                  follows one, and those of the target would change the rows that it leaves"
+            ),
+            Undone::Untold(_) => f.write_str(
+                "the source's log does not tell whether they went too, by its foreign keys, or stayed \
+                 because it was done with foreign_key_checks = 0",
             ),
         }
     }
@@ -254,6 +296,39 @@ mod tests {
             assert_eq!(found(&edges, Dialect::Mysql), tangles, "{edges:?}");
             assert_eq!(found(&edges, Dialect::Mariadb), "", "{edges:?}");
         }
+    }
+
+    /// Broken if the target did not look where the log does not tell, looked for rows of its own, or
+    /// looked where nothing can differ.
+    #[test]
+    fn what_the_log_does_not_tell_is_looked_at() {
+        use Rule::{Cascade, Refuse, SetNull};
+        let looked = |rule: Rule, own: Rule, pattern: &str| {
+            let side = |schema: &str, on_delete| {
+                ["tree", "note"].map(|name| {
+                    let columns = ["id", "up"].map(|name| column(name, BIGINT, "bigint"));
+                    let key = ForeignKey {
+                        on_delete,
+                        columns: vec!["up".into()],
+                        parent_columns: vec!["id".into()],
+                        ..foreign_key(name, TableName::new(schema, "tree"))
+                    };
+                    Table { foreign_keys: vec![key], ..table(schema, name, columns.into()) }
+                })
+            };
+            let config = config(vec![replicate("my", "pg", &[pattern])], vec![]);
+            let (source, target) = (side("my_db", rule), side("public", own));
+            let plan = plan(&config, &link("my", "pg"), &source, &target).expect("a plan");
+            let tree = plan.tables.iter().find(|one| one.source.name.table == "tree").expect("it");
+            let keys = tree.looked_at().into_iter().map(|key| key.name.clone());
+            assert!(!plan.remarks.iter().any(|one| one.message.contains("halts")));
+            keys.collect::<Vec<_>>()
+        };
+        assert_eq!(looked(Cascade, Cascade, "my_db.*"), ["tree", "note"]);
+        assert_eq!(looked(Cascade, SetNull, "my_db.*"), ["tree", "note"]);
+        assert_eq!(looked(Cascade, Cascade, "my_db.tree"), ["tree"]);
+        assert!(looked(Cascade, Refuse, "my_db.*").is_empty());
+        assert!(looked(SetNull, SetNull, "my_db.*").is_empty());
     }
 
     /// Broken if the link did not halt at a delete that the two sides carry out differently, or did at

@@ -7,9 +7,12 @@
 //! silence, the assignment to the column refuses. Bytes travel raw. Every name is quoted; no value
 //! is ever part of the text. Pure; nothing here talks to a server.
 
+mod referred;
+
 use crate::model::schema::JsonKind;
 use crate::model::{Column, TableName, Type};
 use crate::plan::TablePlan;
+pub use referred::delete_unreferred;
 
 /// `"a""b"`.
 pub fn quote(name: &str) -> String {

@@ -34,6 +34,9 @@ DELETE FROM "shop"."by_text" AS t WHERE t."na""me" = ANY ($1::text[]);
 -- delete, key of bytes
 DELETE FROM "shop"."by_bytes" AS t WHERE t."digest" = ANY ($1::bytea[]);
 
+-- delete, unless referred to
+WITH referred AS (SELECT CASE WHEN EXISTS (SELECT FROM "shop"."no""te" AS c WHERE c."a" = t."id" AND c."b""" = t."region") THEN 0::int8 WHEN EXISTS (SELECT FROM "shop"."every" AS c WHERE c."number" = t."id" AND (c.tableoid, c.ctid) <> (t.tableoid, t.ctid)) THEN 1::int8 END AS key FROM "shop"."every" AS t, unnest($1::text[], $2::text[]) AS s(c0, c1) WHERE t."id" = s.c0::int8 AND t."region" = s.c1), gone AS (DELETE FROM "shop"."every" AS t USING unnest($1::text[], $2::text[]) AS s(c0, c1) WHERE t."id" = s.c0::int8 AND t."region" = s.c1 AND NOT EXISTS (SELECT FROM referred AS r WHERE r.key IS NOT NULL)) SELECT r.key FROM referred AS r WHERE r.key IS NOT NULL;
+
 -- truncate
 DELETE FROM "shop"."odd ""one""";
 

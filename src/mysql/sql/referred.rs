@@ -1,4 +1,4 @@
-//! Whether a row is referred to, asked before a delete that the server would carry out in part.
+//! Whether a row is referred to, asked before a delete by which no other row may lose its parent.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::plan::ActingKey;
 
 impl TableSql {
-    /// The ordinals, from 0, of those of `keys` by which others refer to one row; the row holds the
+    /// The ordinals, from 0, of those of `keys` by which other rows refer to one row; the row holds the
     /// match key alone.
     pub(crate) fn referred(&self, keys: &[&ActingKey]) -> Result<Statement> {
         let places: Vec<usize> = (0..self.key.len()).collect();
@@ -20,13 +20,18 @@ impl TableSql {
             let _ = write!(
                 text,
                 "{union}SELECT {number} FROM DUAL WHERE EXISTS (SELECT 1 FROM {} WHERE ({}) IN \
-                 (SELECT {} FROM {} WHERE {condition}))",
+                 (SELECT {} FROM {} WHERE {condition})",
                 quote_table(&key.child),
                 own.join(","),
                 theirs.join(","),
                 self.table
             );
             binds.extend(&one);
+            if key.child == self.name {
+                let _ = write!(text, " AND NOT ({condition})");
+                binds.extend(&one);
+            }
+            text.push(')');
         }
         Ok(Statement { text, binds })
     }

@@ -70,6 +70,11 @@ fn rows_that_refer_to_a_row_are_looked_for() {
     let expected = [exists(0, "c", "`x`,`y```", "`a`,`b`"), exists(1, "d", "`z`", "`a`")];
     assert_eq!(statement.text, expected.join(" UNION ALL "));
     assert_eq!(statement.binds, [0, 1, 0, 1]);
+    let itself = sql.referred(&[&key("t", &[("up", "a")])]).expect("a statement");
+    assert!(
+        itself.text.ends_with(&format!(" AND NOT ({}))", row.split_once("WHERE ").expect("it").1))
+    );
+    assert_eq!(itself.binds, [0, 1, 0, 1], "not by itself");
 }
 
 fn text(name: &str) -> Column {

@@ -56,8 +56,7 @@ impl Writer {
             }
             Verb::Delete => {
                 let context = format!("delete from {table}");
-                self.refuse_undone(&context, &prepared, rows).await?;
-                self.write(&context, Action::Delete, &prepared, rows).await?;
+                self.delete(&context, &prepared, rows).await?;
                 Ok(Vec::new())
             }
             Verb::Truncate | Verb::Note => Ok(Vec::new()),

@@ -1,8 +1,8 @@
-//! Deletes that the server would carry out in part, where the log of the source does not hold the rest.
+//! Deletes of rows to which no other may refer: those that the server would carry out in part, or of
+//! which the source's log does not tell how far they went.
 //!
-//! Only a row that others refer to is such a one; so each row is looked at before it goes. What the
-//! source deletes by itself, from the last table to the first, passes. `plan/tangles` says which tables
-//! it is about.
+//! Each row is looked at before it goes, in the order of the step; what the source deletes from the last
+//! row to the first passes. `plan/tangles` says which tables it is about.
 
 use std::collections::BTreeSet;
 
@@ -10,26 +10,23 @@ use mysql_async::prelude::Queryable;
 
 use super::super::session::within;
 use super::super::sql::quote_table;
-use super::writer::{CALL_TIMEOUT, Prepared, Rows, Writer, parameters};
-use crate::error::{Error, Kind, Result};
-use crate::plan::{ActingKey, Undone};
+use super::writer::{Action, CALL_TIMEOUT, Prepared, Rows, Writer, parameters};
+use crate::error::{Kind, Result};
+use crate::plan::ActingKey;
 
 impl Writer {
     /// # Errors
-    /// `Constraint` where a row is referred to.
-    pub(super) async fn refuse_undone(
+    /// `Constraint` where a row is referred to, and as the server says.
+    pub(super) async fn delete(
         &mut self,
         context: &str,
         prepared: &Prepared,
         rows: Rows<'_>,
     ) -> Result<()> {
-        let plan = &prepared.plan;
-        let Some(undone @ Undone::ByTarget(_)) = &plan.undone else { return Ok(()) };
-        let acting = plan.acting.iter().filter(|key| key.on_delete);
-        let keys: Vec<_> = acting.filter(|key| key.child != plan.target.name).collect();
-        if keys.is_empty() {
-            return Ok(());
-        }
+        let keys = prepared.plan.looked_at();
+        let Some(undone) = prepared.plan.undone.as_ref().filter(|_| !keys.is_empty()) else {
+            return self.write(context, Action::Delete, prepared, rows).await.map(drop);
+        };
         let look = prepared.sql.referred(&keys)?;
         for row in rows.rows {
             let parameters = parameters(context, &look, rows.forms, row)?;
@@ -38,16 +35,10 @@ impl Writer {
                 if error.kind() == Kind::Privilege { error.hint(grants(&keys)) } else { error }
             })?;
             if let Some(key) = found.and_then(|at| keys.get(at)) {
-                let what = format!(
-                    "{context}: rows of {} refer to a row by {}, and {undone}",
-                    key.child, key.name
-                );
-                return Err(Error::new(Kind::Constraint, what).hint(format!(
-                    "{}, then start weir again; or make the tables below it on the target equal to \
-                     the source's by hand, from the last to the first, then start weir again",
-                    undone.mend()
-                )));
+                return Err(undone.referred(context, key));
             }
+            let one = Rows { rows: std::slice::from_ref(row), ..rows };
+            self.write(context, Action::Delete, prepared, one).await?;
         }
         Ok(())
     }

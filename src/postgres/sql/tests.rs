@@ -5,7 +5,7 @@ use std::path::Path;
 use super::*;
 use crate::model::schema::DecimalSize;
 use crate::model::{Identity, Table, Unique};
-use crate::plan::fixtures;
+use crate::plan::{ActingKey, fixtures};
 
 /// A column as the catalog gives it.
 pub(in crate::postgres) fn column(name: &str, native: &str, ty: Type) -> Column {
@@ -63,6 +63,15 @@ fn statements() -> String {
     let by_text = plan("by_text", vec![name], &[0]);
     let by_bytes = plan("by_bytes", vec![bytes], &[0]);
     let all: Vec<usize> = (0..every.columns.len()).collect();
+    let key = |child: &str, pairs: &[(&str, &str)]| ActingKey {
+        name: "k".to_owned(),
+        child: TableName::new("shop", child),
+        on_delete: true,
+        columns: Vec::new(),
+        pairs: pairs.iter().map(|(own, its)| ((*own).to_owned(), (*its).to_owned())).collect(),
+    };
+    let theirs = key("no\"te", &[("a", "id"), ("b\"", "region")]);
+    let own = key("every", &[("number", "id")]);
     let parts = [
         ("upsert, every type, key of two columns", upsert(&every, &all)),
         ("upsert, identity", upsert(&small, &[0, 1])),
@@ -76,6 +85,7 @@ fn statements() -> String {
         ("delete, key of one column", delete(&small)),
         ("delete, key of text", delete(&by_text)),
         ("delete, key of bytes", delete(&by_bytes)),
+        ("delete, unless referred to", delete_unreferred(&every, &[&theirs, &own])),
         ("truncate", truncate(&small)),
         ("witness: read", witness::READ.to_owned()),
         ("witness: create", witness::CREATE.to_owned()),

@@ -57,6 +57,11 @@ pub(super) enum Check<'a> {
         /// What is done to it.
         verb: &'static str,
     },
+    /// No other row refers to the row that was deleted, or the ordinal number of the key.
+    Unreferred {
+        /// Index of the table.
+        table: usize,
+    },
     /// The ordinal numbers, from 1, of the rows that were not there.
     Misses {
         /// Index of the table.
@@ -187,6 +192,7 @@ impl Check<'_> {
             Check::Witness => return "write the witness".to_owned(),
             Check::Written { table, .. } => ("write", *table),
             Check::Table { table, verb } => (*verb, *table),
+            Check::Unreferred { table } => ("delete from", *table),
             Check::Misses { table, .. } => ("update", *table),
             Check::Hit { table, .. } => ("change the key in", *table),
         };
@@ -211,6 +217,7 @@ impl Check<'_> {
                 Err(Error::new(Kind::Statement, context)
                     .hint("a trigger or rule of the table keeps rows out; disable it for weir"))
             }
+            Check::Unreferred { table } => unreferred(table_of(plan, table)?, reply),
             Check::Misses { table, rows, key } => {
                 for ordinal in &reply.ordinals {
                     let at = usize::try_from(*ordinal).ok().and_then(|at| at.checked_sub(1));
@@ -228,6 +235,18 @@ impl Check<'_> {
             }
         }
     }
+}
+
+fn unreferred(table: &TablePlan, reply: &Reply) -> Result<()> {
+    let keys = table.looked_at();
+    let Some(ordinal) = reply.ordinals.first() else { return Ok(()) };
+    let key = usize::try_from(*ordinal).ok().and_then(|at| keys.get(at));
+    Err(match (&table.undone, key) {
+        (Some(undone), Some(key)) => {
+            undone.referred(&format!("delete from {}", table.target.name), key)
+        }
+        _ => Error::new(Kind::Internal, "the target named a key that was not asked about"),
+    })
 }
 
 /// The values at `places`.

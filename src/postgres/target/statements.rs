@@ -56,7 +56,13 @@ impl Statements {
         }
         let text = text(table, step);
         let context = || format!("prepare a statement for {}", table.target.name);
-        self.prepare(client, shape, &text, context).await
+        let found = self.prepare(client, shape, &text, context).await;
+        found.map_err(|error| match (error.kind(), step.verb) {
+            (Kind::Privilege, Verb::Delete) if !table.looked_at().is_empty() => {
+                error.hint("let weir look whether rows refer to the one that goes: grant it SELECT on the tables whose foreign keys refer to this one, then start weir again")
+            }
+            _ => error,
+        })
     }
 
     /// One of weir's own statements.
@@ -102,7 +108,10 @@ fn text(table: &TablePlan, step: &Step) -> String {
         Verb::Upsert => sql::upsert(table, &step.columns),
         Verb::Update => sql::update(table, &step.columns),
         Verb::Rekey => sql::rekey(table, &step.columns),
-        Verb::Delete => sql::delete(table),
+        Verb::Delete => match table.looked_at() {
+            keys if keys.is_empty() => sql::delete(table),
+            keys => sql::delete_unreferred(table, &keys),
+        },
         Verb::Truncate => sql::truncate(table),
         // Written with the misses, not as a step of its own.
         Verb::Note => String::new(),

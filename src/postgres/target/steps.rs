@@ -49,6 +49,14 @@ pub(super) async fn send<'a>(
             }
         }
         Verb::Note => {}
+        Verb::Delete if !table.looked_at().is_empty() => {
+            // One after the other: a row may refer to the next.
+            for rows in step.rows.chunks(1) {
+                let check = Check::Unreferred { table: step.table };
+                pipeline.send(statement.clone(), arrays(rows, &layout), check).await;
+                bound(pipeline, rows.iter().map(row_bytes).sum()).await?;
+            }
+        }
         Verb::Upsert | Verb::Update | Verb::Delete => {
             for rows in chunks(&step.rows) {
                 let parameters = arrays(rows, &layout);
