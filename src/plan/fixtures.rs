@@ -9,7 +9,7 @@ use crate::config::{
 };
 use crate::model::schema::Rule;
 use crate::model::{Column, ForeignKey, Identity, Row, Table, TableName, Type, Unique, Value};
-use crate::plan::{ColumnPlan, LinkPlan, TablePlan, UpsertStrategy};
+use crate::plan::{ColumnPlan, LinkPlan, TablePlan};
 use crate::transform::{Conversion, Fit};
 
 pub(crate) const BIGINT: Type = Type::Int { bits: 64, unsigned: false };
@@ -62,23 +62,8 @@ pub(crate) fn one_to_one(table: Table, key: &[usize]) -> TablePlan {
         conversion: Conversion { nullable: true, fit: Fit::Bool },
         reverse: None,
     };
-    TablePlan {
-        columns: (0..table.columns.len()).map(planned).collect(),
-        source: table.clone(),
-        target: table,
-        key: key.to_vec(),
-        upsert: UpsertStrategy::Native,
-        rank: 0,
-        replaceable: false,
-        parent: false,
-        referred: Vec::new(),
-        acting: Vec::new(),
-        unseen: Vec::new(),
-        undone: None,
-        deletes: Deletes::Apply,
-        truncate: Truncates::Apply,
-        dropped_partitions: DroppedPartitions::Halt,
-    }
+    let columns = (0..table.columns.len()).map(planned).collect();
+    TablePlan::alone(table.clone(), table, columns, key.to_vec())
 }
 
 /// A foreign key that refuses, over no columns.

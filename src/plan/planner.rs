@@ -252,22 +252,13 @@ fn table_plan(draft: &Draft<'_>, findings: &mut Vec<Finding>) -> TablePlan {
     }
     let mut columns = draft.columns(findings);
     let key = draft.key(&mut columns, findings);
+    let upsert = draft.upsert(&key, &columns);
     TablePlan {
-        source: draft.source.clone(),
-        target: draft.target.clone(),
-        upsert: draft.upsert(&key, &columns),
-        columns,
-        key,
-        rank: 0,
-        replaceable: false,
-        parent: false,
-        referred: Vec::new(),
-        acting: Vec::new(),
-        unseen: Vec::new(),
-        undone: None,
+        upsert,
         deletes: draft.chosen.deletes(),
         truncate: draft.chosen.truncate(),
         dropped_partitions: draft.chosen.dropped_partitions(),
+        ..TablePlan::alone(draft.source.clone(), draft.target.clone(), columns, key)
     }
 }
 

@@ -83,6 +83,33 @@ pub struct TablePlan {
 }
 
 impl TablePlan {
+    /// A table as if there were no other: no keys between tables are known, rows are written by the key
+    /// alone, and all that is done to the source's is applied.
+    pub fn alone(
+        source: Table,
+        target: Table,
+        columns: Vec<ColumnPlan>,
+        key: Vec<usize>,
+    ) -> TablePlan {
+        TablePlan {
+            source,
+            target,
+            columns,
+            key,
+            upsert: UpsertStrategy::Native,
+            rank: 0,
+            replaceable: false,
+            parent: false,
+            referred: Vec::new(),
+            acting: Vec::new(),
+            unseen: Vec::new(),
+            undone: None,
+            deletes: Deletes::Apply,
+            truncate: Truncates::Apply,
+            dropped_partitions: DroppedPartitions::Halt,
+        }
+    }
+
     /// The keys of the target by which no row may refer to one that is deleted, as far as the target is
     /// to look; none for most tables.
     pub fn looked_at(&self) -> Vec<&ActingKey> {

@@ -47,6 +47,7 @@ mod service;
 mod settings;
 mod standby;
 mod stopping;
+mod streams;
 mod tables;
 mod teardown;
 mod tidy;

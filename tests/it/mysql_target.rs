@@ -7,7 +7,7 @@ mod types;
 use std::sync::Arc;
 use std::time::Duration;
 
-use weir::config::{Database, Deletes, Dialect, DroppedPartitions, LinkName, Truncates};
+use weir::config::{Database, Dialect, LinkName};
 use weir::error::Kind;
 use weir::link::ports::{LinkContext, MissedKey, Selection, Slice, Target, Why};
 use weir::model::{Row, Step, Table, Value, Verb, Witness};
@@ -67,35 +67,13 @@ impl Bench {
                 reverse: None,
             })
             .collect();
+        let place = |at: &usize| columns.iter().position(|column| column.target == *at);
         let key = table.primary_key().expect("key").iter();
-        let plan = TablePlan {
-            key: key
-                .map(|at| columns.iter().position(|column| column.target == *at).expect("key"))
-                .collect(),
-            source: table.clone(),
-            target: table,
-            columns,
-            upsert,
-            rank: 0,
-            replaceable: false,
-            parent: false,
-            referred: Vec::new(),
-            acting: Vec::new(),
-            unseen: Vec::new(),
-            undone: None,
-            deletes: Deletes::Apply,
-            truncate: Truncates::Apply,
-            dropped_partitions: DroppedPartitions::Halt,
-        };
-        Arc::new(LinkPlan {
-            link: self.context.link.clone(),
-            source_dialect: Dialect::Postgres,
-            target_dialect: dialect,
-            tables: vec![Arc::new(plan)],
-            wanted: weir::plan::Wanted::default(),
-            overlap: Vec::new(),
-            remarks: Vec::new(),
-        })
+        let key = key.map(|at| place(at).expect("key")).collect();
+        let plan = TablePlan { upsert, ..TablePlan::alone(table.clone(), table, columns, key) };
+        let dialects = [Dialect::Postgres, dialect];
+        let empty = LinkPlan::of_no_table(self.context.link.clone(), dialects);
+        Arc::new(LinkPlan { tables: vec![Arc::new(plan)], ..empty })
     }
 
     async fn open(&self, plan: &Arc<LinkPlan>) -> Box<dyn Target> {

@@ -69,11 +69,6 @@ fn crossing((source, target): (Table, Table)) -> TablePlan {
     };
     let columns = (0..3).map(crossing).collect();
     let is_parent = source.name.table == "p";
-    TablePlan {
-        columns,
-        target: target.clone(),
-        replaceable: !is_parent,
-        parent: is_parent,
-        ..fixtures::one_to_one(source.clone(), &[0])
-    }
+    let plan = TablePlan::alone(source.clone(), target.clone(), columns, vec![0]);
+    TablePlan { replaceable: !is_parent, parent: is_parent, ..plan }
 }

@@ -4,24 +4,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
-use weir::config::{Database, Deletes, DroppedPartitions, LinkName, Truncates};
-use weir::error::{Error, Kind};
+use weir::config::{Database, LinkName};
+use weir::error::Kind;
 use weir::link::ports::{LinkContext, Room, Selection, Source};
-use weir::link::queue::{PartReceiver, channel};
-use weir::model::{Change, Commit, Op, Row, Value};
+use weir::model::{Change, Op, Row, Value};
 use weir::mysql::{Mysql, catalog, scan, source};
-use weir::plan::{ColumnPlan, LinkPlan, TablePlan, UpsertStrategy};
+use weir::plan::{ColumnPlan, LinkPlan, TablePlan};
 use weir::position::Position;
 use weir::sandbox::{Options, Running, Server, require};
 use weir::transform::{Conversion, Fit};
 
 use crate::rights::{self, READER};
+use crate::streams;
+pub(super) use crate::streams::Stream;
 
 /// Nothing in these tests takes this long.
 pub(super) const PATIENCE: Duration = Duration::from_secs(40);
+const QUEUE_BYTES: usize = 8 << 20;
 
 /// A server and a plan of all tables of its database `app`.
 pub(super) struct Rig {
@@ -105,87 +104,20 @@ async fn plan(database: &Database, link: &LinkName) -> Arc<LinkPlan> {
         };
         let written = (0..table.columns.len()).filter(|at| !table.columns[*at].generated);
         let columns: Vec<ColumnPlan> = written.map(column).collect();
-        let key = table.primary_key().unwrap().iter();
-        Arc::new(TablePlan {
-            key: key.map(|at| columns.iter().position(|c| c.source == *at).unwrap()).collect(),
-            columns,
-            target: table.clone(),
-            source: table,
-            upsert: UpsertStrategy::Native,
-            rank: 0,
-            replaceable: false,
-            parent: false,
-            referred: Vec::new(),
-            acting: Vec::new(),
-            unseen: Vec::new(),
-            undone: None,
-            deletes: Deletes::Apply,
-            truncate: Truncates::Apply,
-            dropped_partitions: DroppedPartitions::Halt,
-        })
+        let places = |at| columns.iter().position(|column| column.source == at).unwrap();
+        let key = table.primary_key().unwrap().iter().map(|at| places(*at)).collect();
+        Arc::new(TablePlan::alone(table.clone(), table, columns, key))
     });
-    Arc::new(LinkPlan {
-        link: link.clone(),
-        source_dialect: database.dialect,
-        target_dialect: database.dialect,
-        tables: tables.collect(),
-        wanted: weir::plan::Wanted::default(),
-        overlap: Vec::new(),
-        remarks: Vec::new(),
-    })
-}
-
-/// A stream under way.
-pub(super) struct Stream {
-    pub(super) parts: PartReceiver,
-    pub(super) from: Position,
-    stop: CancellationToken,
-    task: JoinHandle<Result<(), Error>>,
-    _durable: watch::Sender<Position>,
+    let empty = LinkPlan::of_no_table(link.clone(), [database.dialect; 2]);
+    Arc::new(LinkPlan { tables: tables.collect(), ..empty })
 }
 
 pub(super) fn follow(
-    mut source: Box<dyn Source>,
+    source: Box<dyn Source>,
     from: Position,
     reviewed: Option<Position>,
 ) -> Stream {
-    let (queue, parts) = channel(8 << 20);
-    let (durable, frontier) = watch::channel(from.clone());
-    let stop = CancellationToken::new();
-    let (start, token) = (from.clone(), stop.clone());
-    let task =
-        tokio::spawn(async move { source.stream(start, reviewed, queue, frontier, token).await });
-    Stream { parts, from, stop, task, _durable: durable }
-}
-
-impl Stream {
-    /// The changes of the next transaction that has any.
-    pub(super) async fn transaction(&mut self) -> (Vec<Change>, Commit) {
-        let mut changes = Vec::new();
-        loop {
-            let part = tokio::time::timeout(PATIENCE, self.parts.receive()).await;
-            let Some(queued) = part.expect("a part in time") else {
-                panic!("stream ended: {:?}", (&mut self.task).await)
-            };
-            changes.extend(queued.part.changes.clone());
-            match &queued.part.commit {
-                Some(commit) if !changes.is_empty() => return (changes, commit.clone()),
-                _ => {}
-            }
-        }
-    }
-
-    pub(super) async fn stop(self) {
-        self.stop.cancel();
-        tokio::time::timeout(PATIENCE, self.task).await.unwrap().unwrap().unwrap();
-    }
-
-    /// The error that ends the stream; parts before it are read and dropped.
-    pub(super) async fn error(mut self) -> Error {
-        let draining = async { while self.parts.receive().await.is_some() {} };
-        tokio::time::timeout(PATIENCE, draining).await.expect("an end in time");
-        self.task.await.unwrap().expect_err("the stream should halt")
-    }
+    streams::follow(source, from, reviewed, QUEUE_BYTES, PATIENCE)
 }
 
 pub(super) fn inserted(change: &Change) -> &Row {

@@ -4,21 +4,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
-use weir::config::{Database, Deletes, Dialect, DroppedPartitions, LinkName, Truncates};
-use weir::error::Error;
+use weir::config::{Database, Dialect, LinkName};
 use weir::link::ports::{LinkContext, Room, Scan, Selection, Source};
-use weir::link::queue::{PartReceiver, channel};
-use weir::model::{Change, Commit, Op, Row, Value};
-use weir::plan::{ColumnPlan, LinkPlan, TablePlan, UpsertStrategy};
+use weir::model::{Change, Op, Row, Value};
+use weir::plan::{ColumnPlan, LinkPlan, TablePlan};
 use weir::position::{Lsn, Position};
 use weir::postgres::{Postgres, catalog, scan, source};
 use weir::sandbox::{Options, Running, Server, require};
 use weir::transform::{Conversion, Fit};
 
 use crate::rights::{self, READER};
+use crate::streams;
+pub(super) use crate::streams::Stream;
 
 pub(super) const SLOT: &str = "weir_t_a_b";
 /// Nothing in these tests takes this long.
@@ -96,75 +93,16 @@ async fn plan(database: &Database, link: &LinkName) -> Arc<LinkPlan> {
             conversion: Conversion { nullable: true, fit: Fit::Bool },
             reverse: None,
         };
-        Arc::new(TablePlan {
-            columns: (0..table.columns.len()).map(column).collect(),
-            key: table.primary_key().unwrap().to_vec(),
-            target: table.clone(),
-            source: table,
-            upsert: UpsertStrategy::Native,
-            rank: 0,
-            replaceable: false,
-            parent: false,
-            referred: Vec::new(),
-            acting: Vec::new(),
-            unseen: Vec::new(),
-            undone: None,
-            deletes: Deletes::Apply,
-            truncate: Truncates::Apply,
-            dropped_partitions: DroppedPartitions::Halt,
-        })
+        let columns = (0..table.columns.len()).map(column).collect();
+        let key = table.primary_key().unwrap().to_vec();
+        Arc::new(TablePlan::alone(table.clone(), table, columns, key))
     });
-    Arc::new(LinkPlan {
-        link: link.clone(),
-        source_dialect: Dialect::Postgres,
-        target_dialect: Dialect::Postgres,
-        tables: tables.collect(),
-        wanted: weir::plan::Wanted::default(),
-        overlap: Vec::new(),
-        remarks: Vec::new(),
-    })
+    let empty = LinkPlan::of_no_table(link.clone(), [Dialect::Postgres; 2]);
+    Arc::new(LinkPlan { tables: tables.collect(), ..empty })
 }
 
-/// A stream under way.
-pub(super) struct Stream {
-    pub(super) parts: PartReceiver,
-    pub(super) durable: watch::Sender<Position>,
-    pub(super) stop: CancellationToken,
-    pub(super) task: JoinHandle<Result<(), Error>>,
-    pub(super) from: Position,
-}
-
-pub(super) fn follow(mut source: Box<dyn Source>, from: Position, queue_bytes: usize) -> Stream {
-    let (queue, parts) = channel(queue_bytes);
-    let (durable, frontier) = watch::channel(from.clone());
-    let stop = CancellationToken::new();
-    let (start, token) = (from.clone(), stop.clone());
-    let task =
-        tokio::spawn(async move { source.stream(start, None, queue, frontier, token).await });
-    Stream { parts, durable, stop, task, from }
-}
-
-impl Stream {
-    /// The changes of the next transaction that has any.
-    pub(super) async fn transaction(&mut self) -> (Vec<Change>, Commit) {
-        let mut changes = Vec::new();
-        loop {
-            let part = tokio::time::timeout(PATIENCE, self.parts.receive()).await;
-            let Some(queued) = part.expect("a part in time") else {
-                panic!("stream ended: {:?}", (&mut self.task).await)
-            };
-            changes.extend(queued.part.changes.clone());
-            match &queued.part.commit {
-                Some(commit) if !changes.is_empty() => return (changes, commit.clone()),
-                _ => {}
-            }
-        }
-    }
-
-    pub(super) async fn stop(self) {
-        self.stop.cancel();
-        tokio::time::timeout(PATIENCE, self.task).await.unwrap().unwrap().unwrap();
-    }
+pub(super) fn follow(source: Box<dyn Source>, from: Position, queue_bytes: usize) -> Stream {
+    streams::follow(source, from, None, queue_bytes, PATIENCE)
 }
 
 pub(super) fn text(text: &str) -> Value {

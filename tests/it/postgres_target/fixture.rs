@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use weir::config::{Database, Deletes, Dialect, DroppedPartitions, LinkName, Truncates};
+use weir::config::{Database, Dialect, LinkName};
 use weir::link::ports::{Applied, LinkContext, Room, Selection, Slice, Target};
 use weir::model::{Row, Step, Table, Value, Verb, Witness};
-use weir::plan::{ColumnPlan, LinkPlan, TablePlan, UpsertStrategy};
+use weir::plan::{ColumnPlan, LinkPlan, TablePlan};
 use weir::position::{Lsn, Position};
 use weir::postgres::Postgres;
 use weir::sandbox::{self, Options, Running, Server};
@@ -126,23 +126,8 @@ fn plan(table: Table) -> TablePlan {
             ColumnPlan { source: at, target: at, conversion, reverse: None }
         })
         .collect();
-    TablePlan {
-        key: table.primary_key().expect("primary key").to_vec(),
-        source: table.clone(),
-        target: table,
-        columns,
-        upsert: UpsertStrategy::Native,
-        rank: 0,
-        replaceable: false,
-        parent: false,
-        referred: Vec::new(),
-        acting: Vec::new(),
-        unseen: Vec::new(),
-        undone: None,
-        deletes: Deletes::Apply,
-        truncate: Truncates::Apply,
-        dropped_partitions: DroppedPartitions::Halt,
-    }
+    let key = table.primary_key().expect("primary key").to_vec();
+    TablePlan::alone(table.clone(), table, columns, key)
 }
 
 pub(super) fn step(table: usize, verb: Verb, columns: &[usize], rows: Vec<Vec<Value>>) -> Step {
