@@ -21,7 +21,8 @@ pub enum Disposition {
     /// A person is to act, perhaps is about to: the link tries again by itself, but seldom, since each
     /// try may count against it.
     Wait,
-    /// One change cannot be applied. Until dead letters exist this halts the link.
+    /// One change cannot be applied: it is set aside as a dead letter, where the table's
+    /// `on_poison` lets it; else the link halts.
     Park,
     /// The link stops until a person has acted; other links go on.
     Halt,
@@ -110,8 +111,12 @@ kinds! {
     Malformed, "malformed", Halt, "the log could not be decoded; keep the position named above for a report";
     /// A value does not fit the target's column.
     Value, "value", Park, "correct the row on the source or widen the column on the target, then start weir again";
-    /// The target refused a row: unique, foreign key, check or not-null.
+    /// The target refused a row because of rows that refer to it, or of the one that it refers to.
+    ForeignKey, "foreign_key", Park, "bring the row that it refers to to the target, or take away there what refers to it";
+    /// The target refused a row: unique, check or not-null.
     Constraint, "constraint", Park, "correct the row on the target, then start weir again";
+    /// More rows are set aside, or faster, than is allowed: the failure is not one of single rows.
+    TooManyDeadLetters, "too_many_dead_letters", Halt, "see `weir dead-letters list LINK`: correct what they have in common, `weir dead-letters retry LINK`, then `weir resume LINK`";
     /// The target refused a statement for another reason.
     Statement, "statement", Halt, "the target refused a statement of weir; see the cause";
     /// The state directory cannot be used: locked, corrupt, foreign, not writable.
@@ -176,6 +181,11 @@ impl Error {
     /// What happens next.
     pub fn disposition(&self) -> Disposition {
         self.0.kind.disposition()
+    }
+
+    /// Whether it speaks of one row, so that it makes sense to look for the row and to set it aside.
+    pub fn is_about_a_row(&self) -> bool {
+        self.disposition() == Disposition::Park
     }
 
     /// The hint that knows more than the kind's, if there is one.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::cli::args::Global;
 use crate::config::{
     self, ApplyOptions, Config, Database, LinkName, Replicate, Secret, TableMapping, show_duration,
-    show_size,
+    show_rate, show_size,
 };
 use crate::error::{Error, Kind, Result};
 use crate::link::hosts;
@@ -183,6 +183,9 @@ pub(super) fn settings(config: &Config, link: &LinkName) -> BTreeMap<String, Str
         retry_initial,
         retry_max,
         idle_witness_every,
+        on_poison,
+        dead_letters_max,
+        dead_letters_rate_max,
     } = config.options(link);
     let mut settings = BTreeMap::new();
     let mut set = |key: String, value: String| {
@@ -198,6 +201,9 @@ pub(super) fn settings(config: &Config, link: &LinkName) -> BTreeMap<String, Str
         ("retry_initial", show_duration(*retry_initial)),
         ("retry_max", show_duration(*retry_max)),
         ("idle_witness_every", show_duration(*idle_witness_every)),
+        ("on_poison", format!("{on_poison:?}").to_lowercase()),
+        ("dead_letters_max", dead_letters_max.to_string()),
+        ("dead_letters_rate_max", show_rate(*dead_letters_rate_max)),
     ] {
         set(key.to_owned(), value);
     }

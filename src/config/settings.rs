@@ -292,6 +292,25 @@ pub enum Truncates {
     Apply,
 }
 
+/// `on_poison`: what a change does that the target refuses, or that has no form there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnPoison {
+    /// It is set aside as a dead letter, and with it all later changes of its row; others go on.
+    #[default]
+    Park,
+    /// The link halts.
+    Halt,
+}
+
+/// So many in so much time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// How many.
+    pub count: u64,
+    /// In this time.
+    pub period: Duration,
+}
+
 /// `dropped_partitions`: the log does not tell which rows went with a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DroppedPartitions {
@@ -340,4 +359,10 @@ pub struct ApplyOptions {
     pub retry_max: Duration,
     /// Idle progress is written to the witness this often.
     pub idle_witness_every: Duration,
+    /// What a change does that the target refuses, where its table does not say.
+    pub on_poison: OnPoison,
+    /// Rows that may be set aside at a time.
+    pub dead_letters_max: u64,
+    /// How fast rows may be set aside.
+    pub dead_letters_rate_max: Rate,
 }

@@ -5,11 +5,15 @@
 
 use std::time::Duration;
 
+use super::settings::Rate;
+
 /// Units of sizes, in bytes.
 const SIZES: [(&str, u64); 4] = [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
 /// Units of durations, in milliseconds.
 const DURATIONS: [(&str, u64); 5] =
     [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+/// Units of rates, in seconds.
+const RATES: [(&str, u64); 3] = [("s", 1), ("min", 60), ("h", 3_600)];
 
 /// Reads `8MiB`.
 pub(crate) fn parse_size(text: &str) -> Option<usize> {
@@ -29,6 +33,12 @@ pub(crate) fn show_size(bytes: usize) -> String {
 /// Writes a duration in the largest unit that is exact.
 pub(crate) fn show_duration(duration: Duration) -> String {
     show(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX), &DURATIONS)
+}
+
+/// Writes a rate as it is read.
+pub(crate) fn show_rate(rate: Rate) -> String {
+    let unit = RATES.iter().find(|(_, seconds)| *seconds == rate.period.as_secs());
+    format!("{}/{}", rate.count, unit.map_or("?", |(name, _)| name))
 }
 
 fn parse(text: &str, units: &[(&str, u64)]) -> Option<u64> {

@@ -237,7 +237,7 @@ impl Applier {
         self.refetch.changing(&self.plan, batch);
         let steps = steps::merge(&self.plan, batch.prepared());
         let open = (!batch.sliced).then_some(&self.witness);
-        let slice = Slice { open, steps: &steps, settled: &[], close };
+        let slice = Slice { open, steps: &steps, settled: &[], close, ..Slice::default() };
         let applied = match self.target.apply(slice).await {
             Ok(applied) => applied,
             Err(error) if isolate::is_about_a_row(&error) => {
@@ -321,8 +321,13 @@ impl Applier {
             return Ok(());
         }
         let seen = self.seen.clone();
-        let slice =
-            Slice { open: Some(&self.witness), steps: &[], settled: &[], close: Some(&seen) };
+        let slice = Slice {
+            open: Some(&self.witness),
+            steps: &[],
+            settled: &[],
+            close: Some(&seen),
+            ..Slice::default()
+        };
         self.target.apply(slice).await?;
         self.committed(seen);
         self.report.moved(&self.witness);
@@ -367,6 +372,7 @@ impl Applier {
             steps: &steps,
             settled: &settled,
             close: Some(&seen),
+            ..Slice::default()
         };
         self.target.apply(slice).await?;
         self.committed(seen);

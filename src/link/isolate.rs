@@ -70,7 +70,7 @@ pub(super) async fn replay(
     close: Option<&Position>,
 ) -> Result<Replayed> {
     let all = steps::unmerged(plan, batch.prepared());
-    match target.apply(Slice { open, steps: &all, settled: &[], close }).await {
+    match target.apply(Slice { open, steps: &all, settled: &[], close, ..Slice::default() }).await {
         Ok(applied) => {
             return Ok(Replayed::Applied { missed: applied.missed, steps: all });
         }
@@ -78,7 +78,9 @@ pub(super) async fn replay(
         Err(error) => return Err(error),
     }
     if open.is_some() {
-        target.apply(Slice { open, steps: &[], settled: &[], close: None }).await?;
+        target
+            .apply(Slice { open, steps: &[], settled: &[], close: None, ..Slice::default() })
+            .await?;
     }
     let mut singly =
         Singly { plan, target, batch, missed: Vec::new(), waiting: Deferral::default() };
@@ -94,7 +96,10 @@ pub(super) async fn replay(
         }
     }
     let mut missed = singly.missed;
-    match target.apply(Slice { open: None, steps: &[], settled: &[], close }).await {
+    match target
+        .apply(Slice { open: None, steps: &[], settled: &[], close, ..Slice::default() })
+        .await
+    {
         Ok(applied) => {
             missed.extend(applied.missed);
             Ok(Replayed::Applied { missed, steps: all })
@@ -173,7 +178,8 @@ impl Singly<'_> {
         if one.is_empty() {
             return Ok(None);
         }
-        let slice = Slice { open: None, steps: &one, settled: &[], close: None };
+        let slice =
+            Slice { open: None, steps: &one, settled: &[], close: None, ..Slice::default() };
         match self.target.apply(slice).await {
             Ok(applied) => {
                 self.missed.extend(applied.missed);

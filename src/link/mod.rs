@@ -17,6 +17,7 @@ mod isolate;
 pub mod joining;
 pub mod lag;
 pub mod ledger;
+pub mod letter;
 pub mod notes;
 pub mod observer;
 pub mod ports;

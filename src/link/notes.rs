@@ -1,7 +1,12 @@
 //! Notes of rows that are to be read again at the source: rows of `weir.missed` in the target, written
 //! in the transaction that leaves something out. How they are served is in `refetch`.
 
+use crate::error::Result;
 use crate::model::Row;
+use crate::plan::{LinkPlan, key_text, parse_key, source_key};
+
+/// Before the text of a key that is the source's.
+const OF_SOURCE: &str = "source ";
 
 /// Why a row is to be read again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,10 +15,14 @@ pub enum Why {
     NoRow,
     /// The log holds a part of it only.
     Partial,
+    /// Changes of it are set aside.
+    SetAside,
+    /// Changes of it are set aside, and its key is the source's: it has no form at the target.
+    Unconverted,
 }
 
 impl Why {
-    /// Every reason.
+    /// Every reason for a row of `weir.missed`.
     pub const ALL: [Why; 2] = [Why::NoRow, Why::Partial];
 
     /// Its name in `weir.missed`.
@@ -21,6 +30,8 @@ impl Why {
         match self {
             Why::NoRow => "no_row",
             Why::Partial => "partial",
+            Why::SetAside => "set_aside",
+            Why::Unconverted => "unconverted",
         }
     }
 
@@ -39,6 +50,41 @@ pub struct MissedKey {
     pub key: Row,
     /// Why.
     pub why: Why,
+}
+
+impl MissedKey {
+    /// The row's name among those that are read again or set aside.
+    pub fn text(&self) -> String {
+        match self.why {
+            Why::Unconverted => format!("{OF_SOURCE}{}", key_text(&self.key)),
+            Why::NoRow | Why::Partial | Why::SetAside => key_text(&self.key),
+        }
+    }
+
+    /// The row that is set aside under such a name.
+    ///
+    /// # Errors
+    /// As [`parse_key`].
+    pub fn set_aside(table: usize, text: &str) -> Result<MissedKey> {
+        let (text, why) = match text.strip_prefix(OF_SOURCE) {
+            Some(text) => (text, Why::Unconverted),
+            None => (text, Why::SetAside),
+        };
+        Ok(MissedKey { table, key: parse_key(text)?, why })
+    }
+
+    /// The match key as the source holds it.
+    ///
+    /// # Errors
+    /// `Value` where a value has no form there.
+    pub fn source_key(&self, plan: &LinkPlan) -> Result<Row> {
+        match self.why {
+            Why::Unconverted => Ok(self.key.clone()),
+            Why::NoRow | Why::Partial | Why::SetAside => {
+                source_key(crate::link::steps::table(plan, self.table)?, &self.key)
+            }
+        }
+    }
 }
 
 /// A note of `weir.missed`.
@@ -75,6 +121,7 @@ impl OpenNotes {
             match note.why {
                 Why::NoRow => open.missed += 1,
                 Why::Partial => open.partial += 1,
+                Why::SetAside | Why::Unconverted => {}
             }
             open
         })

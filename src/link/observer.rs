@@ -49,6 +49,9 @@ pub trait Observer: Send + Sync {
     /// Such rows were read again and written (or found gone).
     fn refetched(&self, _link: &LinkName, _rows: u64) {}
 
+    /// Changes were set aside.
+    fn set_aside(&self, _link: &LinkName, _letters: u64) {}
+
     /// An error ended the link's attempt; it will retry or halt as the kind says.
     fn failed(&self, _link: &LinkName, _kind: Kind) {}
 }

@@ -1,6 +1,8 @@
 //! What a link needs of the two rooms. Each dialect's room implements [`Room`]; `rooms.rs` picks
 //! one. Links, commands and tests speak to databases only through these traits.
 
+mod target;
+
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -13,14 +15,18 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{Database, Dialect, LinkName};
 use crate::error::Result;
 use crate::link::queue::PartSender;
-use crate::model::{Row, Step, Table, TableName, Witness};
+use crate::model::{Row, Table, TableName};
 use crate::plan::{Blueprint, LinkPlan, TablePlan, Unfilled};
 pub use crate::plan::{Finding, KeyLook, Repeated, Selection};
 use crate::position::Position;
 
 pub use crate::link::creation::Creation;
 pub use crate::link::ledger::{Checkpoint, Ledger};
+pub use crate::link::letter::{
+    BEHIND, Letter, LetterCount, LetterHead, LetterWork, Reason, RowName, StoredLetter, Tried,
+};
 pub use crate::link::notes::{MissedKey, Note, Notes, Why};
+pub use target::{Applied, Letters, Slice, Target};
 
 /// A boxed future of a port.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
@@ -227,6 +233,18 @@ pub trait Room: Send + Sync {
         plan: Arc<LinkPlan>,
         lock_timeout: Duration,
     ) -> Pending<'a, Box<dyn Target>>;
+
+    /// Connects to the link's letters in the target `database`.
+    fn open_letters<'a>(
+        &'a self,
+        context: &'a LinkContext,
+        database: &'a Database,
+    ) -> Pending<'a, Box<dyn Letters>> {
+        let (_, _) = (context, database);
+        Box::pin(async {
+            Err(crate::error::Error::new(crate::error::Kind::Internal, "no letters yet"))
+        })
+    }
 }
 
 /// The capture of one link.
@@ -410,64 +428,4 @@ pub trait Scan: Send {
     /// Reads rows by match key in one snapshot with its marks. `keys` hold source values in key
     /// order. Values are exactly those that the stream yields.
     fn read_rows<'a>(&'a mut self, table: &'a TablePlan, keys: &'a [Row]) -> Pending<'a, Scanned>;
-}
-
-/// One slice of an apply transaction.
-#[derive(Clone, Copy, Debug)]
-pub struct Slice<'a> {
-    /// Present on the first slice: open the transaction by compare-and-swap of this witness (its
-    /// `seq` is what is expected to be stored now).
-    pub open: Option<&'a Witness>,
-    /// What to do, in order.
-    pub steps: &'a [Step],
-    /// Notes of `weir.missed` to settle in this transaction (refetched, or gone): those that a
-    /// [`Target::missed`] has found, none made since.
-    pub settled: &'a [MissedKey],
-    /// Present on the last slice: write this position to the witness and commit.
-    pub close: Option<&'a Position>,
-}
-
-/// What a slice did.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Applied {
-    /// Updates and rekeys that found no row, and rows of [`Verb::Note`](crate::model::Verb::Note);
-    /// noted in `weir.missed` in the same transaction.
-    pub missed: Vec<MissedKey>,
-}
-
-/// The apply side of one link: one connection, one transaction at a time.
-pub trait Target: Send {
-    /// As [`Scan::instance`].
-    fn instance(&mut self) -> Pending<'_, String>;
-
-    /// Who the server is.
-    fn identity(&self) -> &str;
-
-    /// The link's witness, if there is one.
-    fn read_witness(&mut self) -> Pending<'_, Option<Witness>>;
-
-    /// Inserts the first witness of a link in a transaction of its own.
-    fn create_witness<'a>(&'a mut self, witness: &'a Witness) -> Pending<'a, ()>;
-
-    /// Writes position, restart and source identity of the link's witness, whose `seq` is the one that
-    /// is stored now, in a transaction of its own. An error as of [`Target::apply`].
-    fn move_witness<'a>(&'a mut self, witness: &'a Witness) -> Pending<'a, ()>;
-
-    /// What [`Target::accept`] wrote last for the link, if anything.
-    fn accepted(&mut self) -> Pending<'_, Option<String>>;
-
-    /// Keeps what was accepted of the tables beside the link's witness, in a transaction of its own.
-    fn accept<'a>(&'a mut self, witness: &'a Witness, text: &'a str) -> Pending<'a, ()>;
-
-    /// Executes a slice. If the compare-and-swap does not hit exactly one row the error is of kind
-    /// `Witness` and the transaction is rolled back. An error of kind `Constraint` or `Value`
-    /// undoes this slice only (to a savepoint, or wholly where the slice opened the transaction);
-    /// every other error leaves the connection unusable. A server warning is an error.
-    fn apply<'a>(&'a mut self, slice: Slice<'a>) -> Pending<'a, Applied>;
-
-    /// Rolls an open transaction back.
-    fn rollback(&mut self) -> Pending<'_, ()>;
-
-    /// The link's notes in `weir.missed`, at most `limit` of them.
-    fn missed(&mut self, limit: usize) -> Pending<'_, Notes>;
 }

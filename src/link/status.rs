@@ -71,6 +71,19 @@ pub struct Counters {
     pub partial: u64,
     /// Rows read again at the source and written.
     pub refetched: u64,
+    /// Changes that were set aside.
+    pub dead_letters: u64,
+}
+
+/// Rows whose changes are set aside.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SetAside {
+    /// Rows.
+    pub rows: u64,
+    /// Rows of `weir.dead_letter`: changes of them, as far as each has one.
+    pub letters: u64,
+    /// Since when the oldest is there, microseconds since 1970.
+    pub since_us: Option<i64>,
 }
 
 /// One link's status.
@@ -115,6 +128,8 @@ pub struct LinkStatus {
     pub noted_since_us: Option<i64>,
     /// Open notes; at least so many where they are more than the link reads at once.
     pub open_notes: Option<OpenNotes>,
+    /// Rows that are set aside; what was known last where the link does not stream.
+    pub set_aside: SetAside,
     /// Sums.
     pub counters: Counters,
 }

@@ -150,7 +150,7 @@ impl Draft<'_> {
         findings: &mut Vec<Finding>,
     ) -> Option<ColumnPlan> {
         match pair(from, self.dialects.0, to, self.dialects.1) {
-            Ok((conversion, _)) => Some(ColumnPlan { source, target, conversion, reverse: None }),
+            Ok((conversion, _)) => Some(ColumnPlan::of(source, target, conversion)),
             Err(why) => {
                 let unsupported = [&from.ty, &to.ty]
                     .iter()

@@ -56,12 +56,7 @@ pub(crate) fn keyless(schema: &str, name: &str, columns: Vec<Column>) -> Table {
 
 /// A plan that writes every column of a table into the like of it, and applies all that is done to it.
 pub(crate) fn one_to_one(table: Table, key: &[usize]) -> TablePlan {
-    let planned = |at| ColumnPlan {
-        source: at,
-        target: at,
-        conversion: Conversion { nullable: true, fit: Fit::Bool },
-        reverse: None,
-    };
+    let planned = |at| ColumnPlan::of(at, at, Conversion { nullable: true, fit: Fit::Bool });
     let columns = (0..table.columns.len()).map(planned).collect();
     TablePlan::alone(table.clone(), table, columns, key.to_vec())
 }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::config::{Deletes, Dialect, DroppedPartitions, LinkName, Truncates};
+use crate::config::{Deletes, Dialect, DroppedPartitions, LinkName, OnPoison, Truncates};
 use crate::model::{Column, Table, TableName};
 use crate::plan::{Finding, UnseenKey, Wanted};
 use crate::transform::Conversion;
@@ -80,6 +80,8 @@ pub struct TablePlan {
     pub truncate: Truncates,
     /// What a partition of the source that is dropped or detached does.
     pub dropped_partitions: DroppedPartitions,
+    /// What a change does that the target refuses.
+    pub on_poison: OnPoison,
 }
 
 impl TablePlan {
@@ -107,6 +109,7 @@ impl TablePlan {
             deletes: Deletes::Apply,
             truncate: Truncates::Apply,
             dropped_partitions: DroppedPartitions::Halt,
+            on_poison: OnPoison::Park,
         }
     }
 
@@ -182,6 +185,15 @@ pub struct ColumnPlan {
     pub conversion: Conversion,
     /// From the target's value back; for match keys only, so that a missed row can be read again.
     pub reverse: Option<Conversion>,
+    /// Its values are kept out of records: a hash stands for each.
+    pub sensitive: bool,
+}
+
+impl ColumnPlan {
+    /// A column that is written and not read back, and is no secret.
+    pub fn of(source: usize, target: usize, conversion: Conversion) -> ColumnPlan {
+        ColumnPlan { source, target, conversion, reverse: None, sensitive: false }
+    }
 }
 
 /// How an insert-or-update may be written on the target.

@@ -60,12 +60,7 @@ impl Bench {
         self.granted(&[&table]).await.expect("grants");
         let written = table.columns.iter().enumerate().filter(|(_, column)| !column.generated);
         let columns: Vec<ColumnPlan> = written
-            .map(|(at, _)| ColumnPlan {
-                source: at,
-                target: at,
-                conversion: Conversion { nullable: true, fit: Fit::Bool },
-                reverse: None,
-            })
+            .map(|(at, _)| ColumnPlan::of(at, at, Conversion { nullable: true, fit: Fit::Bool }))
             .collect();
         let place = |at: &usize| columns.iter().position(|column| column.target == *at);
         let key = table.primary_key().expect("key").iter();
@@ -138,7 +133,7 @@ fn slice<'a>(
     steps: &'a [Step],
     close: Option<&'a Position>,
 ) -> Slice<'a> {
-    Slice { open, steps, settled: &[], close }
+    Slice { open, steps, settled: &[], close, ..Slice::default() }
 }
 
 fn text(value: &str) -> Value {
@@ -152,7 +147,8 @@ async fn commit(
     steps: &[Step],
 ) -> weir::error::Result<Vec<MissedKey>> {
     let close = at(witness.seq);
-    let slice = Slice { open: Some(witness), steps, settled: &[], close: Some(&close) };
+    let slice =
+        Slice { open: Some(witness), steps, settled: &[], close: Some(&close), ..Slice::default() };
     let applied = target.apply(slice).await?;
     witness.seq += 1;
     witness.position = close;
@@ -173,7 +169,13 @@ async fn a_swap_that_misses_writes_nothing(bench: &Bench) -> TestResult {
         let mut target = bench.open(&plan).await;
         let steps = [step(Verb::Upsert, &[0, 1], vec![vec![Value::Int(2), Value::Int(2)]])];
         let close = at(9);
-        let slice = Slice { open: Some(&stale), steps: &steps, settled: &[], close: Some(&close) };
+        let slice = Slice {
+            open: Some(&stale),
+            steps: &steps,
+            settled: &[],
+            close: Some(&close),
+            ..Slice::default()
+        };
         assert_eq!(target.apply(slice).await.expect_err("fenced").kind(), Kind::Witness);
     }
     assert_eq!(bench.text("SELECT * FROM t").await, "1,1");
@@ -217,7 +219,13 @@ async fn misses_are_noted_and_updates_never_insert(bench: &Bench) -> TestResult 
     assert_eq!((some.oldest.as_slice(), some.newest), (&notes.oldest[..3], notes.newest));
     let settled: Vec<_> = notes.oldest[..250].iter().map(|note| note.missed.clone()).collect();
     let close = at(99);
-    let slice = Slice { open: Some(&witness), steps: &[], settled: &settled, close: Some(&close) };
+    let slice = Slice {
+        open: Some(&witness),
+        steps: &[],
+        settled: &settled,
+        close: Some(&close),
+        ..Slice::default()
+    };
     target.apply(slice).await?;
     assert_eq!(target.missed(10).await?.oldest[..], notes.oldest[250..]);
     Ok(())
@@ -341,13 +349,16 @@ async fn a_large_transaction_needs_no_memory(bench: &Bench) -> TestResult {
             |id| vec![Value::Int(id), Value::Text(format!("{id} {}", "x".repeat(700)).into())];
         let steps = [step(Verb::Upsert, &[0, 1], (from..from + 2000).map(row).collect())];
         let open = (from == 0).then_some(&witness);
-        target.apply(Slice { open, steps: &steps, settled: &[], close: None }).await?;
+        target
+            .apply(Slice { open, steps: &steps, settled: &[], close: None, ..Slice::default() })
+            .await?;
         if from == 20_000 {
             before = resident_bytes();
         }
     }
     let close = at(77);
-    let slice = Slice { open: None, steps: &[], settled: &[], close: Some(&close) };
+    let slice =
+        Slice { open: None, steps: &[], settled: &[], close: Some(&close), ..Slice::default() };
     target.apply(slice).await?;
     let grown = resident_bytes().saturating_sub(before);
     assert!(grown < 48 << 20, "{grown} bytes more after 180,000 rows");

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::config::problem::Report;
 use crate::config::raw;
 use crate::config::read::{At, Period, Size};
-use crate::config::settings::{ApplyOptions, Streaming};
+use crate::config::settings::{ApplyOptions, OnPoison, Rate, Streaming};
 use crate::config::units::{show_duration, show_size};
 
 const ROWS: RangeInclusive<u64> = 1..=1_000_000;
@@ -27,6 +27,9 @@ impl Default for ApplyOptions {
             retry_initial: Duration::from_millis(200),
             retry_max: Duration::from_secs(30),
             idle_witness_every: Duration::from_secs(10),
+            on_poison: OnPoison::Park,
+            dead_letters_max: 1000,
+            dead_letters_rate_max: Rate { count: 100, period: Duration::from_secs(60) },
         }
     }
 }
@@ -61,6 +64,9 @@ pub(super) fn options(
         retry_max: wait(&raw.retry_max, "retry_max", WAIT, report).unwrap_or(base.retry_max),
         idle_witness_every: wait(&raw.idle_witness_every, "idle_witness_every", WAIT, report)
             .unwrap_or(base.idle_witness_every),
+        on_poison: base.on_poison,
+        dead_letters_max: base.dead_letters_max,
+        dead_letters_rate_max: base.dead_letters_rate_max,
     };
     let waits = raw.retry_max.as_ref().or(raw.retry_initial.as_ref());
     if let Some(at) = waits

@@ -65,7 +65,7 @@ fn crossing((source, target): (Table, Table)) -> TablePlan {
         let (postgres, mysql) = (Dialect::Postgres, Dialect::Mysql);
         let (conversion, _) = transform::pair(from, postgres, to, mysql).expect("crosses");
         let reverse = transform::reverse(from, postgres, to, mysql).ok();
-        ColumnPlan { source: index, target: index, conversion, reverse }
+        ColumnPlan { reverse, ..ColumnPlan::of(index, index, conversion) }
     };
     let columns = (0..3).map(crossing).collect();
     let is_parent = source.name.table == "p";

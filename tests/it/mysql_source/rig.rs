@@ -96,12 +96,7 @@ async fn plan(database: &Database, link: &LinkName) -> Arc<LinkPlan> {
     let tables = catalog::load(database, database.dialect, &selection).await.unwrap();
     let planned = tables.into_iter().filter(|table| !table.name.table.starts_with("other"));
     let tables = planned.map(|table| {
-        let column = |at| ColumnPlan {
-            source: at,
-            target: at,
-            conversion: Conversion { nullable: true, fit: Fit::Bool },
-            reverse: None,
-        };
+        let column = |at| ColumnPlan::of(at, at, Conversion { nullable: true, fit: Fit::Bool });
         let written = (0..table.columns.len()).filter(|at| !table.columns[*at].generated);
         let columns: Vec<ColumnPlan> = written.map(column).collect();
         let places = |at| columns.iter().position(|column| column.source == at).unwrap();

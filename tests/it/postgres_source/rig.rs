@@ -87,12 +87,7 @@ async fn plan(database: &Database, link: &LinkName) -> Arc<LinkPlan> {
     let selection = Selection { include: vec!["public.*".to_owned()], exclude: Vec::new() };
     let tables = catalog::load(database, Dialect::Postgres, &selection).await.unwrap();
     let tables = tables.into_iter().map(|table| {
-        let column = |at| ColumnPlan {
-            source: at,
-            target: at,
-            conversion: Conversion { nullable: true, fit: Fit::Bool },
-            reverse: None,
-        };
+        let column = |at| ColumnPlan::of(at, at, Conversion { nullable: true, fit: Fit::Bool });
         let columns = (0..table.columns.len()).map(column).collect();
         let key = table.primary_key().unwrap().to_vec();
         Arc::new(TablePlan::alone(table.clone(), table, columns, key))

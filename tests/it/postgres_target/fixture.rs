@@ -123,7 +123,7 @@ fn plan(table: Table) -> TablePlan {
         .map(|(at, column)| {
             let pair = transform::pair(column, Dialect::Postgres, column, Dialect::Postgres);
             let (conversion, _) = pair.expect("a column crosses to itself");
-            ColumnPlan { source: at, target: at, conversion, reverse: None }
+            ColumnPlan::of(at, at, conversion)
         })
         .collect();
     let key = table.primary_key().expect("primary key").to_vec();
@@ -146,7 +146,8 @@ pub(super) async fn apply(
     steps: &[Step],
 ) -> weir::error::Result<Applied> {
     let close = Position::Postgres(Lsn(100 + witness.seq));
-    let slice = Slice { open: Some(witness), steps, settled: &[], close: Some(&close) };
+    let slice =
+        Slice { open: Some(witness), steps, settled: &[], close: Some(&close), ..Slice::default() };
     let applied = target.apply(slice).await?;
     witness.seq += 1;
     witness.position = close;

@@ -18,7 +18,7 @@ async fn slice(
     steps: &[Step],
     close: Option<&Position>,
 ) -> weir::error::Result<()> {
-    target.apply(Slice { open, steps, settled: &[], close }).await.map(|_| ())
+    target.apply(Slice { open, steps, settled: &[], close, ..Slice::default() }).await.map(|_| ())
 }
 
 /// Broken if the witness were not what was written, or a second writer could apply the same again.

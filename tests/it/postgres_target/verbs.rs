@@ -95,8 +95,13 @@ async fn notes_are_settled(target: &mut Box<dyn Target>, witness: &Witness) {
     let why = Why::NoRow;
     let settled = [key(9, "x"), key(8, "y")].map(|key| MissedKey { table: 0, key, why });
     let steps = [step(0, Verb::Upsert, &[0, 1, 2, 3], vec![row(9, "x", "found", 0)])];
-    let slice =
-        Slice { open: Some(witness), steps: &steps, settled: &settled, close: Some(&close) };
+    let slice = Slice {
+        open: Some(witness),
+        steps: &steps,
+        settled: &settled,
+        close: Some(&close),
+        ..Slice::default()
+    };
     target.apply(slice).await.expect("settles");
     let left = target.missed(10).await.expect("notes").oldest.into_iter();
     let left = left.map(|note| note.missed.key);
