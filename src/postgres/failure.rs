@@ -35,12 +35,29 @@ pub struct ServerError {
 impl ServerError {
     /// The kind this error is of in an ordinary session.
     pub fn kind(&self) -> Kind {
-        kind_of(&self.code)
+        if self.met_an_alteration() { Kind::Contention } else { kind_of(&self.code) }
     }
 
     /// weir's error with this as its cause.
     pub fn into_error(self, context: impl Into<String>) -> Error {
-        Error::new(self.kind(), context).caused_by(self)
+        let error = Error::new(self.kind(), context);
+        let error = if self.met_an_alteration() { error.hint(ALTERED_HINT) } else { error };
+        error.caused_by(self)
+    }
+
+    /// Whether something was altered or dropped while the statement used it. There is no code for that
+    /// but those of defects and of what is not supported; the words tell, where they are English.
+    fn met_an_alteration(&self) -> bool {
+        const WORDS: &[&str] = &[
+            "tuple concurrently updated",
+            "tuple concurrently deleted",
+            "cache lookup failed",
+            "could not open relation with OID",
+            PLAN_CHANGED,
+        ];
+        let message = self.message.as_deref().unwrap_or_default();
+        matches!(self.code.as_str(), "XX000" | "0A000")
+            && WORDS.iter().any(|words| message.starts_with(words))
     }
 
     /// From an ErrorResponse or NoticeResponse read by weir's own protocol code.
@@ -60,7 +77,7 @@ impl ServerError {
             }
         }
         tracing::debug!(code = error.code, message, "server error");
-        error.message = Some(message).filter(|_| is_free_of_values(&error.code));
+        error.message = Some(message).filter(|message| is_free_of_values(&error.code, message));
         Ok(error)
     }
 }
@@ -70,7 +87,7 @@ impl From<&DbError> for ServerError {
         let code = error.code().code().to_owned();
         tracing::debug!(code, message = error.message(), detail = error.detail(), "server error");
         ServerError {
-            message: Some(error.message().to_owned()).filter(|_| is_free_of_values(&code)),
+            message: Some(error.message().to_owned()).filter(|said| is_free_of_values(&code, said)),
             code,
             severity: None,
             table: error.table().map(str::to_owned),
@@ -79,6 +96,10 @@ impl From<&DbError> for ServerError {
         }
     }
 }
+
+const PLAN_CHANGED: &str = "cached plan must not change result type";
+const ALTERED_HINT: &str =
+    "something was altered while weir used it: weir looks at the tables anew";
 
 impl fmt::Display for ServerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -157,7 +178,7 @@ pub fn kind_of(code: &str) -> Kind {
         "28000" | "28P01" => Kind::Authentication,
         "3D000" | "3F000" | "42P01" | "42703" | "57P04" => Kind::Mapping,
         "40002" | "27000" | "44000" | "09000" => Kind::Constraint,
-        "40003" => Kind::Connection,
+        "40003" | "HV00N" => Kind::Connection,
         "42501" => Kind::Privilege,
         "53100" => Kind::DiskFull,
         "53200" => Kind::Unavailable,
@@ -183,11 +204,11 @@ fn kind_of_class(class: &str) -> Kind {
     }
 }
 
-/// Whether messages of this code name only objects and settings, never values of rows.
-fn is_free_of_values(code: &str) -> bool {
+/// Whether a message of this code names only objects and settings, never values of rows.
+fn is_free_of_values(code: &str, message: &str) -> bool {
     const CLASSES: &[&str] =
         &["08", "25", "26", "28", "3D", "3F", "40", "42", "53", "55", "57", "58", "XX"];
-    code.get(..2).is_some_and(|class| CLASSES.contains(&class))
+    code.get(..2).is_some_and(|class| CLASSES.contains(&class)) || message == PLAN_CHANGED
 }
 
 #[cfg(test)]
@@ -200,20 +221,35 @@ mod tests {
     fn codes_have_the_kind_that_fits_what_happens_next() {
         for (code, kind) in [
             ("08006", Kind::Connection),
+            ("0A000", Kind::Statement),
             ("22003", Kind::Value),
             ("23505", Kind::Constraint),
             ("25006", Kind::ReadOnly),
+            ("25P03", Kind::Timeout),
+            ("25P04", Kind::Timeout),
             ("28P01", Kind::Authentication),
             ("40001", Kind::Contention),
+            ("40003", Kind::Connection),
             ("40P01", Kind::Contention),
             ("42501", Kind::Privilege),
             ("42601", Kind::Statement),
+            ("53000", Kind::Unavailable),
             ("53100", Kind::DiskFull),
+            ("53200", Kind::Unavailable),
             ("53300", Kind::TooManyConnections),
+            ("53400", Kind::Setting),
+            ("55000", Kind::Setting),
             ("55006", Kind::SourceBusy),
             ("55P03", Kind::Contention),
+            ("57014", Kind::Timeout),
             ("57P01", Kind::Unavailable),
+            ("57P02", Kind::Unavailable),
             ("57P03", Kind::Unavailable),
+            ("57P04", Kind::Mapping),
+            ("57P05", Kind::Timeout),
+            ("58030", Kind::Unavailable),
+            ("72000", Kind::Contention),
+            ("HV00N", Kind::Connection),
             ("XX000", Kind::Statement),
             ("", Kind::Statement),
         ] {
@@ -222,11 +258,39 @@ mod tests {
         assert_eq!(kind_of("57P02").disposition(), Disposition::Retry);
     }
 
+    /// Broken if a table that is altered while weir uses it halted a link for a person who has nothing
+    /// to do, or a defect of the server were tried again for ever.
+    #[test]
+    fn what_was_altered_meanwhile_is_looked_at_again() {
+        let error = |code: &str, message: &str| {
+            let (code, message) = (code.to_owned(), Some(message.to_owned()));
+            ServerError { code, message, ..ServerError::default() }.into_error("write a.t")
+        };
+        for (code, message) in [
+            ("XX000", "tuple concurrently updated"),
+            ("XX000", "cache lookup failed for relation 16384"),
+            ("XX000", "could not open relation with OID 16384"),
+            ("0A000", PLAN_CHANGED),
+        ] {
+            let error = error(code, message);
+            assert_eq!(error.kind(), Kind::Contention, "{message}");
+            assert_eq!(error.operator_hint(), ALTERED_HINT);
+        }
+        for (code, message) in [
+            ("XX000", "invalid memory alloc request size 1610610003"),
+            ("XX001", "tuple concurrently updated"),
+            ("0A000", "cannot insert into view"),
+        ] {
+            assert_eq!(error(code, message).kind(), Kind::Statement, "{message}");
+        }
+        assert!(is_free_of_values("0A000", PLAN_CHANGED));
+    }
+
     /// Broken if a row's value reached the log by way of a refused statement.
     #[test]
     fn messages_that_may_hold_values_are_dropped() {
         for code in ["22P02", "23505", "P0001", "54000"] {
-            assert!(!is_free_of_values(code), "{code}");
+            assert!(!is_free_of_values(code, "a value"), "{code}");
         }
         let error = ServerError {
             code: "23505".to_owned(),
