@@ -1,6 +1,7 @@
-//! `weir status`: each link's state, position, lag, and the next step where one is halted. Asks the
-//! running weir; without one, tells what the state directory remembers.
+//! `weir status`: each link's state and since when, position, lag, what is set aside, and the next step
+//! where there is one. Asks the running weir; without one, tells what the state directory remembers.
 
+use std::fmt;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -15,7 +16,8 @@ use crate::config::{Config, LinkName};
 use crate::error::{Error, Kind, Result};
 use crate::link::lag::lag_seconds;
 use crate::link::ledger::{Checkpoint, HaltRecord};
-use crate::link::status::{LinkState, LinkStatus, now_us};
+use crate::link::moment::rfc3339;
+use crate::link::status::{LinkState, LinkStatus, SetAside, now_us};
 
 /// One link, as it is printed and as JSON.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -47,6 +49,17 @@ pub(super) struct Line {
     #[serde(default)]
     prepared_seconds: Option<i64>,
     pub(super) error: Option<Trouble>,
+    #[serde(default)]
+    pub(super) set_aside: Option<Aside>,
+}
+
+/// Rows that are set aside.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Aside {
+    rows: u64,
+    letters: u64,
+    since_us: Option<i64>,
+    hint: String,
 }
 
 /// Why a link is retrying or halted.
@@ -56,6 +69,18 @@ pub(super) struct Trouble {
     pub(super) text: String,
     pub(super) hint: String,
     since_us: i64,
+}
+
+/// `  set aside 3 rows since 2026-11-30T10:43:02Z, 5 changes` and the hint.
+impl fmt::Display for Aside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rows = SetAside { rows: self.rows, ..SetAside::default() }.count();
+        write!(f, "  set aside {rows}, {} changes", self.letters)?;
+        if let Some(at) = self.since_us {
+            write!(f, ", since {}", rfc3339(at))?;
+        }
+        write!(f, "\n  hint: {}", self.hint)
+    }
 }
 
 impl From<&HaltRecord> for Trouble {
@@ -94,6 +119,12 @@ impl Line {
             prepared: status.seen.as_ref().and_then(|at| Some(at.held_by()?.xid.clone())),
             prepared_seconds: status.prepared_for(now_us()),
             error: status.error.as_ref().map(Trouble::from),
+            set_aside: (status.set_aside.rows > 0).then(|| Aside {
+                rows: status.set_aside.rows,
+                letters: status.set_aside.letters,
+                since_us: status.set_aside.since_us,
+                hint: status.set_aside.hint(link),
+            }),
         }
     }
 
@@ -182,7 +213,10 @@ pub(super) async fn look(config: &Config) -> Result<(bool, Vec<Line>)> {
 
 fn print(line: &Line) {
     let since = (now_us() - line.since_us).max(0) / 1_000_000;
-    let since = if line.since_us > 0 { format!(" for {}", duration(since)) } else { String::new() };
+    let since = match line.since_us {
+        0 => String::new(),
+        at => format!(" for {}, since {}", duration(since), rfc3339(at)),
+    };
     say!("{}  {}{since}", line.link, line.state);
     if !line.source_at.is_empty() {
         say!("  servers   {} -> {}", line.source_at, line.target_at);
@@ -212,6 +246,9 @@ fn print(line: &Line) {
     if let Some(trouble) = &line.error {
         say!("  {}: {}", trouble.kind, trouble.text);
         say!("  hint: {}", trouble.hint);
+    }
+    if let Some(aside) = &line.set_aside {
+        say!("{aside}");
     }
 }
 

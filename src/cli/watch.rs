@@ -80,10 +80,14 @@ fn row(line: &Line, rate: Option<f64>, short: bool) -> String {
         number(line.lag_transactions.map(|count| count.to_string())),
         number(rate.map(|rate| format!("{rate:.0}"))),
     );
-    match &line.error {
+    let row = match &line.error {
         Some(trouble) => {
             format!("{row}\n  {}: {}\n  hint: {}", trouble.kind, trouble.text, trouble.hint)
         }
+        None => row,
+    };
+    match &line.set_aside {
+        Some(aside) => format!("{row}\n{aside}"),
         None => row,
     }
 }

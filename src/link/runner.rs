@@ -19,7 +19,8 @@ use crate::link::attempt::{self, Link, LinkSpec, Orders};
 use crate::link::backoff::Backoff;
 use crate::link::repeats::Repeats;
 use crate::link::shutdown::Shutdown;
-use crate::link::status::LinkState;
+use crate::link::status::{LinkState, now_us};
+use crate::link::trouble::Trouble;
 
 /// Told what came of a command.
 type Answer = oneshot::Sender<Result<()>>;
@@ -65,6 +66,7 @@ struct Life {
     patience: Backoff,
     repeats: Repeats,
     fenced: VecDeque<Instant>,
+    trouble: Trouble,
 }
 
 /// Lives until the link is stopped or, if it is to stop when caught up, until it has come to an end.
@@ -73,7 +75,8 @@ pub(super) async fn run(link: Link, commands: mpsc::Receiver<Command>, until_cau
     let orders = Orders { until_caught_up, ..Orders::default() };
     let (repeats, fenced) = (Repeats::default(), VecDeque::new());
     let patience = Backoff::new(LOGIN_AGAIN, LOGIN_AGAIN_MAX, fastrand::u64(..));
-    Life { link, commands, orders, backoff, patience, repeats, fenced }.run().await;
+    let trouble = Trouble::default();
+    Life { link, commands, orders, backoff, patience, repeats, fenced, trouble }.run().await;
 }
 
 fn backoff(spec: &LinkSpec) -> Backoff {
@@ -98,7 +101,10 @@ impl Life {
             return false;
         }
         let known = self.link.board.get();
-        self.link.board.enter(LinkState::Starting, known.error);
+        // Until it has come through, a try is part of the trouble that it follows.
+        let tries_again = known.state == LinkState::Retrying;
+        let state = if tries_again { LinkState::Retrying } else { LinkState::Starting };
+        self.link.board.enter(state, known.error);
         let (ended, asked) = self.attempt().await;
         if let Some(asked) = asked
             && !self.link.shutdown.has_started()
@@ -121,10 +127,15 @@ impl Life {
             return false;
         }
         self.link.observer.failed(self.link.name(), error.kind());
-        if known.seq.is_some() && self.link.board.get().seq != known.seq {
+        let left = self.link.board.get();
+        let got_on = known.seq.is_some() && left.seq != known.seq;
+        if got_on {
             self.backoff.reset();
             self.orders.silences = 0;
         }
+        let ran = left.state == LinkState::Running;
+        let ran_us = if ran { now_us().saturating_sub(left.since_us) } else { 0 };
+        self.trouble.after(got_on, ran_us);
         if self.orders.streamed {
             self.patience.reset();
             if error.kind() == Kind::Timeout {

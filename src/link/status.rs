@@ -1,6 +1,8 @@
 //! What a link shows of itself: its state, error, progress and counters, as one value in a watch
 //! channel. Read by `weir status`, `/readyz` and the metrics; written only by the link's own task.
 
+use std::fmt;
+
 use tokio::sync::watch;
 
 use crate::error::Kind;
@@ -18,7 +20,7 @@ pub enum LinkState {
     Starting,
     /// Capturing and applying.
     Running,
-    /// Waiting before the next try.
+    /// Waiting for the next try, or trying again, after an error that may pass.
     Retrying,
     /// Until a person has acted.
     Halted,
@@ -86,12 +88,25 @@ pub struct SetAside {
     pub since_us: Option<i64>,
 }
 
+impl SetAside {
+    /// The next step for the operator, where there are any.
+    pub fn hint(&self, link: impl fmt::Display) -> String {
+        format!("see `weir dead-letters list {link}`")
+    }
+
+    /// `1 row`, `3 rows`.
+    pub fn count(&self) -> String {
+        let plural = if self.rows == 1 { "" } else { "s" };
+        format!("{} row{plural}", self.rows)
+    }
+}
+
 /// One link's status.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LinkStatus {
     /// Its state.
     pub state: LinkState,
-    /// Since when it is in that state, microseconds since 1970.
+    /// Since when it is in that state, microseconds since 1970: tries in a row are one state.
     pub since_us: i64,
     /// Where the source that is used listens; empty until one is chosen.
     pub source_at: String,
@@ -190,6 +205,13 @@ impl LinkStatus {
         self.open_notes?;
         let since_us = self.noted_since_us.unwrap_or(now_us);
         Some(now_us.saturating_sub(since_us).max(0) as f64 / 1e6)
+    }
+
+    /// What is set aside; `None` until the target was looked at.
+    pub fn known_set_aside(&self) -> Option<SetAside> {
+        // Notes and letters are read together.
+        let looked = self.open_notes.is_some() || self.set_aside != SetAside::default();
+        looked.then_some(self.set_aside)
     }
 
     /// Kind of the error, if there is one.

@@ -14,14 +14,15 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Kind, Result};
+use crate::observe::readiness::Readiness;
 
 /// What the endpoint shows.
 pub trait Exposition: Send + Sync + 'static {
     /// The metrics in OpenMetrics text.
     fn metrics(&self) -> String;
 
-    /// Links that are not ready, one line each; empty when every link is running.
-    fn not_ready(&self) -> Vec<String>;
+    /// How the links are.
+    fn readiness(&self) -> Readiness;
 }
 
 /// Content type of the OpenMetrics text format 1.0.0.
@@ -68,9 +69,8 @@ async fn metrics(State(exposition): State<Arc<dyn Exposition>>) -> Response {
 }
 
 async fn readyz(State(exposition): State<Arc<dyn Exposition>>) -> Response {
-    let waiting = exposition.not_ready();
-    if waiting.is_empty() {
-        return (StatusCode::OK, "ready\n").into_response();
-    }
-    (StatusCode::SERVICE_UNAVAILABLE, waiting.join("\n") + "\n").into_response()
+    let readiness = exposition.readiness();
+    let ready = readiness.is_ready();
+    let code = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (code, readiness.text()).into_response()
 }

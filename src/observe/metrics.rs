@@ -30,6 +30,7 @@ use crate::link::lag::lag_seconds;
 use crate::link::observer::{BatchReport, Observer};
 use crate::link::status::{LinkState, LinkStatus, now_us};
 use crate::observe::http::Exposition;
+use crate::observe::readiness::Readiness;
 
 use counts::{Counts, Distribution};
 
@@ -123,6 +124,10 @@ impl Observer for Metrics {
         self.links.count(link, |counts| counts.refetched += rows);
     }
 
+    fn set_aside(&self, link: &LinkName, letters: u64) {
+        self.links.count(link, |counts| counts.set_aside += letters);
+    }
+
     fn failed(&self, link: &LinkName, kind: Kind) {
         self.links.count(link, |counts| {
             *counts.errors.entry(kind.name()).or_default() += 1;
@@ -142,15 +147,10 @@ impl Exposition for Metrics {
         }
     }
 
-    fn not_ready(&self) -> Vec<String> {
+    fn readiness(&self) -> Readiness {
         let shown = self.links.lock();
-        let waiting = shown.watched.iter().filter_map(|watched| {
-            let status = watched.status.borrow();
-            let why = status.error.as_ref().map_or("", |error| error.text.as_str());
-            (status.state != LinkState::Running)
-                .then(|| format!("{} {} {why}", watched.link, status.state.name()))
-        });
-        waiting.collect()
+        let of = |watched: &'_ Watched| watched.status.borrow().clone();
+        Readiness::of(shown.watched.iter().map(|watched| (&watched.link, of(watched))))
     }
 }
 
@@ -162,6 +162,11 @@ type SumOf = (&'static str, &'static str, fn(&Counts) -> u64);
 
 /// One series per link each. The second parameter is the time, microseconds since 1970.
 const GAUGES: &[GaugeOf] = &[
+    (
+        "weir_link_state_since_timestamp_seconds",
+        "Since when the link is in its state, Unix time; tries in a row are one state",
+        |status, _| (status.since_us > 0).then(|| status.since_us as f64 / 1e6),
+    ),
     (
         "weir_lag_seconds",
         "How far the target is behind: zero when idle, growing when anything is stuck",
@@ -200,6 +205,14 @@ const GAUGES: &[GaugeOf] = &[
         "At least how long the oldest open note waits: zero without any",
         |status, now| status.refetch_seconds(now),
     ),
+    (
+        "weir_set_aside_rows",
+        "Rows of which changes are set aside: they are not as at the source",
+        |status, _| status.known_set_aside().map(|aside| aside.rows as f64),
+    ),
+    ("weir_dead_letters", "Changes that are set aside, rows of weir.dead_letter", |status, _| {
+        status.known_set_aside().map(|aside| aside.letters as f64)
+    }),
     (
         "weir_slot_retained_bytes",
         "Bytes of log that the source keeps for the slot (PostgreSQL)",
@@ -268,11 +281,12 @@ impl Shown {
     }
 
     fn sums(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let families: [SumOf; 4] = [
+        let families: [SumOf; 5] = [
             ("weir_transactions", "Source transactions applied", |one| one.transactions),
             ("weir_missed_rows", "Updates that found no row on the target", |one| one.missed),
             ("weir_partial_rows", "Rows that the log held in part only", |one| one.partial),
             ("weir_refetched_rows", "Such rows read again at the source", |one| one.refetched),
+            ("weir_set_aside_changes", "Changes that were set aside", |one| one.set_aside),
         ];
         for (name, help, value) in families {
             let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;

@@ -20,6 +20,12 @@ async fn http_get(port: u16, path: &str) -> String {
     answer
 }
 
+/// Unix time.
+fn now() -> f64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.expect("a time").as_secs_f64()
+}
+
 fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.local_addr().expect("address").port()
@@ -163,6 +169,7 @@ async fn watched_over_http() {
     .await;
     idle(&scrape(port).await);
     assert!(http_get(port, "/readyz").await.starts_with("HTTP/1.1 200"));
+    let died = now();
     pair.target.kill().await.expect("target dies");
     insert(&pair, 6_000, 1).await;
     tokio::time::sleep(Duration::from_secs(4)).await;
@@ -171,7 +178,13 @@ async fn watched_over_http() {
     assert_eq!(stuck.get("weir_link_state", ",state=\"retrying\""), Some(1.0));
     assert!(stuck.get("weir_errors_total", ",kind=\"connection\"") > Some(0.0));
     assert!(stuck.get("weir_retries_total", ",kind=\"connection\"") > Some(0.0));
-    assert!(http_get(port, "/readyz").await.starts_with("HTTP/1.1 503"));
+    let waiting = http_get(port, "/readyz").await;
+    assert!(waiting.starts_with("HTTP/1.1 503"), "{waiting}");
+    let (_, body) = waiting.split_once("\r\n\r\n").expect("a body");
+    assert!(body.starts_with("left:right retrying since 20") && body.contains("Z: connection: "));
+    assert!(body.contains("; hint: weir reconnects") && body.lines().count() == 1, "{body}");
+    let since = stuck.get("weir_link_state_since_timestamp_seconds", "").expect("known");
+    assert!(since > died - 1.0 && since < died + 3.0, "{since} {died}");
     assert!(http_get(port, "/healthz").await.starts_with("HTTP/1.1 200"));
     until("the log is looked at without a stream", SOON, async || {
         scrape(port).await.get("weir_lag_bytes", "").is_some()
@@ -185,7 +198,7 @@ async fn watched_over_http() {
         // A refused transaction (a key taken already) is none.
         session.transaction(&mixed.next_transaction()).await.ok();
     }
-    let written = std::time::SystemTime::now();
+    let written = now();
     assert_eq!(terminate(child).await, Some(0), "{}", weir.log());
     let status = weir.run(&["status", "--json"]).await.expect_code(0);
     status.expect_phrase("stopped").expect_phrase("\"running\": false");
@@ -194,7 +207,7 @@ async fn watched_over_http() {
 
 /// Broken if after a restart nobody looked at the log of a link that does not stream, if a lost slot
 /// were shown as one that cannot be lost, or if the time of the restart were taken for a commit's.
-async fn lost_while_paused(pair: &Pair, weir: &Weir, port: u16, written: std::time::SystemTime) {
+async fn lost_while_paused(pair: &Pair, weir: &Weir, port: u16, written: f64) {
     weir.run(&["pause", "left:right"]).await.expect_code(0);
     let drop = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots";
     pair.source.query(drop).await.expect("the slot is lost");
@@ -211,7 +224,6 @@ async fn lost_while_paused(pair: &Pair, weir: &Weir, port: u16, written: std::ti
     })
     .await;
     let paused = scrape(port).await;
-    let written = written.duration_since(std::time::UNIX_EPOCH).expect("a time").as_secs_f64();
     let applied = paused.get("weir_last_applied_timestamp_seconds", "").expect("it is remembered");
     assert!(applied > written - 600.0 && applied <= written, "{applied} {written}");
     assert!(paused.get("weir_lag_seconds", "") > Some(0.0));

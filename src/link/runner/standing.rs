@@ -10,6 +10,7 @@ use crate::error::{Disposition, Error, Kind, Result};
 use crate::link::ledger::HaltRecord;
 use crate::link::side;
 use crate::link::status::{LinkState, now_us};
+use crate::link::trouble::Trouble;
 
 /// The log that the source's server has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,10 +45,9 @@ impl Life {
                 "the link failed and will be tried again"
             );
         }
-        // A trouble that lasts shows since when.
-        let known = self.link.board.get().error.filter(|known| known.kind == error.kind());
-        let since_us = known.map_or_else(now_us, |known| known.since_us);
-        self.link.board.enter(LinkState::Retrying, Some(self.record(error, since_us)));
+        let (since_us, kind_since_us) = self.trouble.met(error.kind(), now_us());
+        self.link.board.enter(LinkState::Retrying, Some(self.record(error, kind_since_us)));
+        self.link.board.update(|status| status.since_us = since_us);
         let log = if seldom && pause < LOOK_AT_LOG_AFTER { Log::Unwatched } else { Log::Ours };
         self.stand(Some(pause), log).await
     }
@@ -61,6 +61,7 @@ impl Life {
             hint = error.hint_for(self.link.name()),
             "the link has halted and needs a person"
         );
+        self.trouble = Trouble::default();
         let record = self.record(error, now_us());
         let mut checkpoint = self.link.checkpoint();
         checkpoint.halt = Some(record.clone());

@@ -30,6 +30,7 @@ pub(super) struct Counts {
     pub(super) missed: u64,
     pub(super) partial: u64,
     pub(super) refetched: u64,
+    pub(super) set_aside: u64,
     /// By kind of error.
     pub(super) errors: BTreeMap<&'static str, u64>,
     /// By kind of error.
@@ -74,6 +75,7 @@ impl Default for Counts {
             missed: 0,
             partial: 0,
             refetched: 0,
+            set_aside: 0,
             errors: BTreeMap::new(),
             retries: BTreeMap::new(),
             tables: BTreeMap::new(),

@@ -6,6 +6,7 @@ use super::*;
 use crate::link::notes::OpenNotes;
 use crate::link::observer::RowCount;
 use crate::link::ports::Retention;
+use crate::link::status::SetAside;
 use crate::model::{TableName, Verb};
 
 fn link(target: &str) -> LinkName {
@@ -98,7 +99,9 @@ fn what_is_not_known_has_no_series() {
         lag_bytes: Some(1),
         lag_transactions: Some(0),
         queue_bytes: Some(2_048),
+        since_us: 1_700_000_000_000_000,
         open_notes: Some(OpenNotes { missed: 3, partial: 4 }),
+        set_aside: SetAside { rows: 2, letters: 5, since_us: None },
         retention: Retention {
             retained_bytes: Some(4),
             safe_bytes: Some(-5),
@@ -112,6 +115,10 @@ fn what_is_not_known_has_no_series() {
     let text = metrics.metrics();
     for (gauge, ..) in GAUGES {
         assert!(text.contains(&format!("\n{gauge}{{source=\"shop\",target=\"dwh\"}} ")), "{gauge}");
+    }
+    for (gauge, value) in [("weir_set_aside_rows", 2), ("weir_dead_letters", 5)] {
+        let line = format!("{gauge}{{source=\"shop\",target=\"dwh\"}} {value}.0");
+        assert!(text.contains(&line), "{line}");
     }
     assert!(text.contains("weir_slot_safe_wal_bytes{source=\"shop\",target=\"dwh\"} -5"), "{text}");
 }
