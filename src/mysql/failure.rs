@@ -220,9 +220,7 @@ fn kind_of_dump_refusal(message: &str) -> Kind {
     let same = says("same server_uuid") || says("same server_id");
     if same || withheld_hint(message).is_some() || says("max_allowed_packet") {
         Kind::Setting
-    } else if says("memory allocation failed") || says("I/O error reading") {
-        Kind::Unavailable
-    } else if says("AUTO_POSITION") {
+    } else if says("memory allocation failed") || says("I/O error") || says("AUTO_POSITION") {
         Kind::Unavailable
     } else if says("has more GTIDs") || says("diverged") || says("not in the master's binlog") {
         Kind::Identity
