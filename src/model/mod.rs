@@ -2,6 +2,7 @@
 //! source, steps for the target, and the witness. Depends on nothing else of weir.
 
 pub mod batch;
+pub mod calendar;
 pub mod change;
 pub mod schema;
 pub mod value;

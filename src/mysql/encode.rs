@@ -10,6 +10,7 @@
 use mysql_async::Value as Parameter;
 
 use crate::error::{Error, Kind, Result};
+use crate::model::calendar::{DAY_US, civil};
 use crate::model::value::InvalidDate;
 use crate::model::{Column, Type, Value};
 
@@ -189,21 +190,9 @@ fn uuid_text(bytes: &[u8; 16]) -> String {
     text
 }
 
-const DAY_US: i64 = 86_400_000_000;
-
 /// `yyyy-mm-dd` of days since 2000-01-01, in the proleptic Gregorian calendar.
 fn date_text(days: i64) -> Result<String> {
-    // Days since 0000-03-01, so that leap days end a year; 730425 days lie before 2000-01-01.
-    let shifted = days + 730_425;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = era * 400 + year_of_era + i64::from(month <= 2);
+    let (year, month, day) = civil(days);
     if !(0..=9999).contains(&year) {
         return Err(Error::new(Kind::Value, "out_of_range: a date outside the years 0 to 9999"));
     }

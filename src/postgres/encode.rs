@@ -15,11 +15,11 @@ use tokio_postgres::types::{IsNull, ToSql, Type as Builtin, to_sql_checked};
 
 use super::sql::{Wire, wire};
 use crate::error::{Error, Kind, Result};
+use crate::model::calendar::{DAY_US, write_date, write_moment, write_time};
 use crate::model::value::{Row, Special, Value};
 use crate::model::{Column, TableName};
 use crate::plan::TablePlan;
 
-const DAY_US: i64 = 86_400_000_000;
 /// Bytes of array header and per element, for estimates.
 const ELEMENT_BYTES: usize = 24;
 
@@ -218,31 +218,6 @@ fn write_special(f: &mut fmt::Formatter<'_>, number: f64) -> fmt::Result {
     })
 }
 
-/// `YYYY-MM-DD` of days since 2000-01-01; returns what goes behind everything for years before 1.
-fn write_date(f: &mut fmt::Formatter<'_>, days: i64) -> Result<&'static str, fmt::Error> {
-    let (year, month, day) = civil(days);
-    let (year, suffix) = if year > 0 { (year, "") } else { (1 - year, " BC") };
-    write!(f, "{year:04}-{month:02}-{day:02}")?;
-    Ok(suffix)
-}
-
-fn write_time(f: &mut fmt::Formatter<'_>, us: i64) -> fmt::Result {
-    let seconds = us / 1_000_000;
-    write!(f, "{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)?;
-    match us % 1_000_000 {
-        0 => Ok(()),
-        fraction => write!(f, ".{fraction:06}"),
-    }
-}
-
-fn write_moment(f: &mut fmt::Formatter<'_>, us: i64, zone: &str) -> fmt::Result {
-    let suffix = write_date(f, us.div_euclid(DAY_US))?;
-    f.write_char(' ')?;
-    write_time(f, us.rem_euclid(DAY_US))?;
-    f.write_str(zone)?;
-    f.write_str(suffix)
-}
-
 fn write_uuid(f: &mut fmt::Formatter<'_>, bytes: &[u8; 16]) -> fmt::Result {
     for (at, byte) in bytes.iter().enumerate() {
         if matches!(at, 4 | 6 | 8 | 10) {
@@ -251,23 +226,6 @@ fn write_uuid(f: &mut fmt::Formatter<'_>, bytes: &[u8; 16]) -> fmt::Result {
         write!(f, "{byte:02x}")?;
     }
     Ok(())
-}
-
-/// Year, month and day of a day counted from 2000-01-01, proleptic Gregorian; year 0 is 1 BC.
-/// Source: the days are counted in eras of 400 years from 0000-03-01, so that the leap day is last.
-fn civil(days_since_2000: i64) -> (i64, i64, i64) {
-    const DAYS_TO_2000: i64 = 730_425;
-    const ERA_DAYS: i64 = 146_097;
-    let days = days_since_2000 + DAYS_TO_2000;
-    let era = days.div_euclid(ERA_DAYS);
-    let day_of_era = days.rem_euclid(ERA_DAYS);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
 #[cfg(test)]

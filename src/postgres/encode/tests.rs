@@ -118,17 +118,6 @@ fn arrays_hold_nulls_and_lengths() {
 }
 
 proptest::proptest! {
-    /// Broken if a day were printed as another day.
-    #[test]
-    fn civil_counts_every_day(days in -10_000_000_i64..10_000_000) {
-        let (year, month, day) = civil(days);
-        let (next_year, next_month, next_day) = civil(days + 1);
-        let same_month = (year, month, day + 1) == (next_year, next_month, next_day);
-        let next = if month == 12 { (year + 1, 1, 1) } else { (year, month + 1, 1) };
-        let turns = next == (next_year, next_month, next_day) && day >= 28;
-        proptest::prop_assert!(same_month != turns);
-    }
-
     /// Broken if a float changed on its way.
     #[test]
     fn floats_read_back(bits: u64) {
