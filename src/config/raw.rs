@@ -13,7 +13,7 @@ use toml::de::DeValue;
 use super::columns::Columns;
 use super::read::{At, Named, Node, Period, Read, Reader, Size};
 use super::settings::{
-    Deletes, DroppedPartitions, Start, Streaming, TableSeries, TlsMode, Truncates,
+    Deletes, DroppedPartitions, OnPoison, Rate, Start, Streaming, TableSeries, TlsMode, Truncates,
 };
 
 /// Declares a section: a struct of its keys, its reader and its schema.
@@ -200,6 +200,12 @@ section! {
         optional retry_max: Period,
         /// How often progress without changes is written to the target.
         optional idle_witness_every: Period,
+        /// What a change does that the target refuses, or that has no form there.
+        optional on_poison: OnPoison,
+        /// Rows that may be set aside at a time; one more halts the link.
+        optional dead_letters_max: u64,
+        /// How fast rows may be set aside; faster halts the link.
+        optional dead_letters_rate_max: Rate,
     }
 }
 
@@ -226,6 +232,10 @@ section! {
         optional truncate: Truncates,
         /// PostgreSQL: what a partition does that is dropped or detached.
         optional dropped_partitions: DroppedPartitions,
+        /// What a change does that the target refuses, or that has no form there.
+        optional on_poison: OnPoison,
+        /// Patterns of columns whose values are kept out of records; a hash stands for each.
+        optional sensitive: Vec<At<String>>,
     }
 }
 
@@ -249,6 +259,10 @@ section! {
         optional truncate: Truncates,
         /// PostgreSQL: what a partition does that is dropped or detached.
         optional dropped_partitions: DroppedPartitions,
+        /// What a change does that the target refuses, or that has no form there.
+        optional on_poison: OnPoison,
+        /// Patterns of columns whose values are kept out of records; a hash stands for each.
+        optional sensitive: Vec<At<String>>,
         /// Columns that differ.
         optional column: Columns,
     }
@@ -259,6 +273,8 @@ section! {
     Column as "column" {
         /// The column's name in a database where it differs.
         optional r#in: Named<String>,
+        /// Whether its values are kept out of records, whatever patterns say.
+        optional sensitive: bool,
     }
 }
 
@@ -289,6 +305,7 @@ macro_rules! words {
 
 words!(Deletes: "apply" => Deletes::Apply, "ignore" => Deletes::Ignore; later "flag");
 words!(Truncates: "halt" => Truncates::Halt, "apply" => Truncates::Apply; later);
+words!(OnPoison: "park" => OnPoison::Park, "halt" => OnPoison::Halt; later);
 words!(Streaming: "on" => Streaming::On, "off" => Streaming::Off; later "parallel");
 words!(TableSeries: "top" => TableSeries::Top, "all" => TableSeries::All,
     "none" => TableSeries::None; later);

@@ -11,6 +11,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::later;
 use super::problem::{Place, Report};
+use super::settings::Rate;
 use super::suggest::did_you_mean;
 use super::units;
 
@@ -176,6 +177,18 @@ impl Read for String {
     }
 }
 
+impl Read for bool {
+    fn read(node: &Node<'_>, reader: &mut Reader<'_, '_>) -> Option<Self> {
+        match node.get_ref() {
+            DeValue::Boolean(truth) => Some(*truth),
+            _ => {
+                reader.mismatch(node, "true or false", "write it without quotes");
+                None
+            }
+        }
+    }
+}
+
 impl Read for u64 {
     fn read(node: &Node<'_>, reader: &mut Reader<'_, '_>) -> Option<Self> {
         let number = match node.get_ref() {
@@ -232,6 +245,25 @@ impl Read for Period {
             }
             _ => {
                 reader.mismatch(node, "a duration", HINT);
+                None
+            }
+        }
+    }
+}
+
+impl Read for Rate {
+    fn read(node: &Node<'_>, reader: &mut Reader<'_, '_>) -> Option<Self> {
+        const HINT: &str = "write a whole number, `/` and s, min or h, as in \"100/min\"";
+        match node.get_ref() {
+            DeValue::String(text) => {
+                let rate = units::parse_rate(text);
+                if rate.is_none() {
+                    reader.report.add(reader.place(node), "not a rate", HINT);
+                }
+                rate
+            }
+            _ => {
+                reader.mismatch(node, "a rate", HINT);
                 None
             }
         }

@@ -10,6 +10,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::raw::File;
 use super::read::{At, Named, Period, Size};
+use super::settings::Rate;
 
 /// The JSON Schema of the configuration file, with a final line break.
 pub fn json_schema() -> String {
@@ -71,5 +72,19 @@ impl JsonSchema for Period {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": "string", "pattern": "^[0-9]+ *(ms|s|m|h|d)$" })
+    }
+}
+
+impl JsonSchema for Rate {
+    fn schema_name() -> Cow<'static, str> {
+        "Rate".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^[0-9]+/(s|min|h)$" })
     }
 }

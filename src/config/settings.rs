@@ -242,6 +242,10 @@ pub struct Replicate {
     pub truncate: Truncates,
     /// What a partition that is dropped or detached does.
     pub dropped_partitions: DroppedPartitions,
+    /// What a change does that the target refuses; `None`: as the link's options say.
+    pub on_poison: Option<OnPoison>,
+    /// Patterns of columns whose values are kept out of records.
+    pub sensitive: Vec<String>,
     /// Where it stands, `weir.toml:12`, for messages.
     pub at: String,
 }
@@ -270,6 +274,13 @@ pub struct TableMapping {
     /// What a partition that is dropped or detached does; `None`: as the `[[replicate]]` says, else
     /// halt.
     pub dropped_partitions: Option<DroppedPartitions>,
+    /// What a change does that the target refuses; `None`: as the `[[replicate]]` says, else as the
+    /// link's options do.
+    pub on_poison: Option<OnPoison>,
+    /// Patterns of columns whose values are kept out of records.
+    pub sensitive: Vec<String>,
+    /// Columns by logical name whose values are kept out of records, or are not, whatever patterns say.
+    pub sensitive_columns: BTreeMap<String, bool>,
     /// Where it stands, for messages.
     pub at: String,
 }

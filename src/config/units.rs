@@ -25,6 +25,16 @@ pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     parse(text, &DURATIONS).map(Duration::from_millis)
 }
 
+/// Reads `5/s`, `100/min`, `1000/h`: at least one.
+pub(crate) fn parse_rate(text: &str) -> Option<Rate> {
+    let (count, unit) = text.split_once('/')?;
+    let seconds = RATES.iter().find(|(name, _)| *name == unit)?.1;
+    // A sign, which the parser takes, is not part of a count.
+    let digits = count.bytes().all(|byte| byte.is_ascii_digit());
+    let count = count.parse().ok().filter(|count| digits && *count > 0)?;
+    Some(Rate { count, period: Duration::from_secs(seconds) })
+}
+
 /// Writes a size in the largest unit that is exact.
 pub(crate) fn show_size(bytes: usize) -> String {
     show(bytes as u64, &SIZES)
@@ -73,5 +83,20 @@ mod tests {
         assert_eq!(show_size(1500), "1500B");
         assert_eq!(show_duration(Duration::from_secs(90)), "90s");
         assert_eq!(show_duration(Duration::ZERO), "0ms");
+    }
+
+    /// Broken if a rate were taken for another one, or a limit of none for one.
+    #[test]
+    fn rates_read_back() {
+        for (text, seconds) in [("5/s", 1), ("100/min", 60), ("18446744073709551615/h", 3_600)] {
+            let rate = parse_rate(text).unwrap();
+            assert_eq!((show_rate(rate).as_str(), rate.period.as_secs()), (text, seconds));
+        }
+        assert_eq!(parse_rate("100/min").unwrap().count, 100);
+        let too_large = "18446744073709551616/s";
+        for wrong in ["", "5", "5/", "/s", "0/s", "+5/s", "-5/s", "5/m", "5/ s", "1.5/s", too_large]
+        {
+            assert_eq!(parse_rate(wrong), None, "{wrong}");
+        }
     }
 }

@@ -4,7 +4,6 @@
 //! Columns meet by name, byte for byte. A column that only one side has is a finding unless it is
 //! ignored, local or computed by the server, so that nothing is left out by a typo.
 
-use crate::config::pattern::matches_name;
 use crate::config::{Dialect, LinkName};
 use crate::error::Kind;
 use crate::model::{Column, Identity, Table, TableName, Type};
@@ -76,11 +75,14 @@ impl Draft<'_> {
         columns
     }
 
-    /// Names under `local` and `[table.*.column]` that are no column's: with a typo there, a column
-    /// that was meant would be copied.
+    /// Names under `local`, `sensitive` and `[table.*.column]` that are no column's: with a typo there,
+    /// a column that was meant would be copied, or its values recorded.
     fn named_nowhere(&self) -> impl Iterator<Item = Finding> {
         let mapping = self.chosen.mapping.into_iter();
-        let named = mapping.flat_map(|mapping| mapping.local.iter().chain(mapping.columns.keys()));
+        let named = mapping.flat_map(|mapping| {
+            let sensitive = mapping.sensitive.iter().filter(|name| !name.contains('*'));
+            mapping.local.iter().chain(sensitive).chain(mapping.columns.keys())
+        });
         let nowhere = named.filter(|name| {
             let there = self.name_in(name, &self.link.target);
             let names = [name.as_str(), self.source_column(name), there];
@@ -150,7 +152,10 @@ impl Draft<'_> {
         findings: &mut Vec<Finding>,
     ) -> Option<ColumnPlan> {
         match pair(from, self.dialects.0, to, self.dialects.1) {
-            Ok((conversion, _)) => Some(ColumnPlan::of(source, target, conversion)),
+            Ok((conversion, _)) => {
+                let sensitive = self.is_sensitive(&from.name, &to.name);
+                Some(ColumnPlan { sensitive, ..ColumnPlan::of(source, target, conversion) })
+            }
             Err(why) => {
                 let unsupported = [&from.ty, &to.ty]
                     .iter()
@@ -196,75 +201,6 @@ impl Draft<'_> {
             Some(column) => format!(" (there is {}, which differs by case)", column.name),
             None => String::new(),
         }
-    }
-
-    fn ignored(&self, source: Option<&str>, target: Option<&str>) -> bool {
-        let local = self.chosen.mapping.map(|mapping| &mapping.local);
-        let logical = source.and_then(|name| self.logical_name(name, &self.link.source));
-        let names = [source, target, logical];
-        let is_local = |local: &String| names.iter().flatten().any(|name| name == local);
-        self.covered(names) || local.into_iter().flatten().any(is_local)
-    }
-
-    /// Whether a pattern of `ignore` matches one of the names of a column.
-    fn covered(&self, names: [Option<&str>; 3]) -> bool {
-        let rules = self.chosen.mapping.map(|mapping| &mapping.ignore);
-        let more = self.chosen.replicate.map(|replicate| &replicate.ignore);
-        let covers =
-            |pattern: &String| names.iter().flatten().any(|name| matches_name(pattern, name));
-        rules.into_iter().chain(more).flatten().any(covers)
-    }
-
-    /// Whether `ignore` names a source column. `local` ones are the target's own, not ignored there.
-    pub(crate) fn is_ignored(&self, source: &str) -> bool {
-        let logical = self.logical_name(source, &self.link.source);
-        self.covered([Some(source), self.target_name(source), logical])
-    }
-
-    /// What a logical column is called at the source.
-    pub(crate) fn source_column<'b>(&'b self, logical: &'b str) -> &'b str {
-        self.name_in(logical, &self.link.source)
-    }
-
-    /// Whether two names are one column at the source: MySQL and MariaDB do not tell them by case.
-    pub(crate) fn is_same(&self, one: &str, other: &str) -> bool {
-        match self.dialects.0 {
-            Dialect::Postgres => one == other,
-            Dialect::Mysql | Dialect::Mariadb => one.to_lowercase() == other.to_lowercase(),
-        }
-    }
-
-    /// The logical name of a column of `database`; `None` where that name belongs to a column that
-    /// is called otherwise there.
-    fn logical_name<'b>(&'b self, name: &'b str, database: &str) -> Option<&'b str> {
-        let Some(mapping) = self.chosen.mapping else { return Some(name) };
-        let mut renamed = mapping.columns.iter();
-        let found =
-            renamed.find(|(_, names)| names.get(database).is_some_and(|other| other == name));
-        match found {
-            Some((logical, _)) => Some(logical),
-            None => (self.name_in(name, database) == name).then_some(name),
-        }
-    }
-
-    /// The name in `database` of a logical column.
-    fn name_in<'b>(&'b self, logical: &'b str, database: &str) -> &'b str {
-        self.chosen
-            .mapping
-            .and_then(|mapping| mapping.columns.get(logical)?.get(database))
-            .map_or(logical, String::as_str)
-    }
-
-    /// What a source column is called at the target.
-    pub(crate) fn target_name<'b>(&'b self, source: &'b str) -> Option<&'b str> {
-        let logical = self.logical_name(source, &self.link.source)?;
-        Some(self.name_in(logical, &self.link.target))
-    }
-
-    /// What a target column is called at the source.
-    fn source_name<'b>(&'b self, target: &'b str) -> Option<&'b str> {
-        let logical = self.logical_name(target, &self.link.target)?;
-        Some(self.name_in(logical, &self.link.source))
     }
 
     /// The match key as indexes into `columns`, which get their way back; empty with findings.
@@ -342,6 +278,15 @@ impl Draft<'_> {
                 "choose a `key` without floats, JSON and types whose texts are not unique",
             );
             return;
+        }
+        if column.sensitive {
+            refuse(
+                format!(
+                    "match key column {} is sensitive: weir.missed and weir.dead_letter name rows by it",
+                    from.name
+                ),
+                "take it out of `sensitive`, or choose another `key`",
+            );
         }
         if from.nullable {
             refuse(

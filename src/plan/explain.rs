@@ -8,7 +8,7 @@ use std::hash::Hasher;
 
 use serde::Serialize;
 
-use crate::config::{Deletes, Dialect, DroppedPartitions, Truncates};
+use crate::config::{Deletes, Dialect, DroppedPartitions, OnPoison, Truncates};
 use crate::model::{Column, ForeignKey, Table, Type, Unique};
 use crate::plan::rank::cycle_of;
 use crate::plan::{LinkPlan, TablePlan, UpsertStrategy};
@@ -45,6 +45,8 @@ pub struct ExplainedTable {
     pub deletes: String,
     /// What TRUNCATE does.
     pub truncate: String,
+    /// What a change does that the target refuses.
+    pub on_poison: String,
     /// Order among tables tied by foreign keys.
     pub rank: u32,
     /// Columns that are written.
@@ -68,6 +70,8 @@ pub struct ExplainedColumn {
     pub loss: String,
     /// What is refused, in words; nothing unless it is `range-checked`.
     pub refused: Vec<String>,
+    /// Whether its values are kept out of records.
+    pub sensitive: bool,
 }
 
 /// Explains a plan.
@@ -144,6 +148,7 @@ fn explain_table(
             target_type: to.native.clone(),
             loss: loss(from, plan.source_dialect, &column.conversion).to_string(),
             refused: refused(from, plan.source_dialect, &column.conversion),
+            sensitive: column.sensitive,
         });
     }
     let key = table.key.iter().filter_map(|index| columns.get(*index));
@@ -163,6 +168,10 @@ fn explain_table(
         truncate: match table.truncate {
             Truncates::Halt => "halt".to_owned(),
             Truncates::Apply => "apply".to_owned(),
+        },
+        on_poison: match table.on_poison {
+            OnPoison::Park => "park".to_owned(),
+            OnPoison::Halt => "halt".to_owned(),
         },
         rank: table.rank,
         notes: notes(plan, table, targets, index),
@@ -266,6 +275,9 @@ impl fmt::Display for ExplainedTable {
         writeln!(f, "  inserts    {}", self.upsert)?;
         writeln!(f, "  deletes    {}", self.deletes)?;
         writeln!(f, "  truncate   {}", self.truncate)?;
+        if self.on_poison != "park" {
+            writeln!(f, "  on_poison  {}", self.on_poison)?;
+        }
         let cells: Vec<[String; 3]> = self.columns.iter().map(ExplainedColumn::cells).collect();
         let width = |place: usize| {
             cells.iter().filter_map(|row| row.get(place)).map(|cell| cell.chars().count()).max()
@@ -285,10 +297,13 @@ impl fmt::Display for ExplainedTable {
 
 impl ExplainedColumn {
     fn cells(&self) -> [String; 3] {
-        let loss = match self.refused.as_slice() {
-            [] => self.loss.clone(),
-            refused => format!("{}, refuses {}", self.loss, refused.join("; ")),
-        };
+        let mut loss = self.loss.clone();
+        if self.sensitive {
+            loss.push_str(", sensitive");
+        }
+        if !self.refused.is_empty() {
+            loss.push_str(&format!(", refuses {}", self.refused.join("; ")));
+        }
         [
             format!("{} {}", self.source, self.source_type),
             format!("{} {}", self.target, self.target_type),

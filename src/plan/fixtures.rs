@@ -103,6 +103,8 @@ pub(crate) fn replicate(from: &str, to: &str, tables: &[&str]) -> Replicate {
         deletes: Deletes::Apply,
         truncate: Truncates::Halt,
         dropped_partitions: DroppedPartitions::Halt,
+        on_poison: None,
+        sensitive: Vec::new(),
         at: "weir.toml:1".into(),
     }
 }
@@ -123,6 +125,9 @@ pub(crate) fn mapping(name: &str, owner: Option<&str>, addresses: &[(&str, &str)
         deletes: None,
         truncate: None,
         dropped_partitions: None,
+        on_poison: None,
+        sensitive: Vec::new(),
+        sensitive_columns: BTreeMap::new(),
         at: "tables/x.toml:1".into(),
     }
 }

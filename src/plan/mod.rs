@@ -4,6 +4,7 @@
 
 pub mod blueprint;
 mod cascades;
+mod column_names;
 mod columns;
 pub mod explain;
 pub mod finding;

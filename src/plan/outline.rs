@@ -10,7 +10,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Deletes, Truncates};
+use crate::config::{Deletes, OnPoison, Truncates};
 use crate::plan::{LinkPlan, TablePlan};
 
 /// What a link carries and how.
@@ -33,8 +33,19 @@ pub struct TableOutline {
     pub deletes: String,
     /// What TRUNCATE does.
     pub truncate: String,
+    /// What a change does that the target refuses.
+    #[serde(default = "parked")]
+    pub on_poison: String,
     /// The columns that are written: the source's name and the target's.
     pub columns: BTreeMap<String, String>,
+    /// Source columns whose values are kept out of records.
+    #[serde(default)]
+    pub sensitive: BTreeSet<String>,
+}
+
+/// What [`TableOutline::on_poison`] is where nothing is written.
+fn parked() -> String {
+    "park".to_owned()
 }
 
 /// Whether a change may be made.
@@ -174,6 +185,7 @@ impl TableOutline {
             Some((source, table.target.columns.get(column.target)?.name.clone()))
         };
         let key = table.key.iter().filter_map(|index| name(table.columns.get(*index)?));
+        let sensitive = table.columns.iter().filter(|column| column.sensitive).filter_map(name);
         TableOutline {
             target: table.target.name.to_string(),
             key: key.map(|(source, _)| source).collect(),
@@ -187,7 +199,12 @@ impl TableOutline {
                 Truncates::Apply => "apply",
             }
             .to_owned(),
+            on_poison: match table.on_poison {
+                OnPoison::Park => parked(),
+                OnPoison::Halt => "halt".to_owned(),
+            },
             columns: table.columns.iter().filter_map(name).collect(),
+            sensitive: sensitive.map(|(source, _)| source).collect(),
         }
     }
 
@@ -217,13 +234,24 @@ impl TableOutline {
         for (what, old, new) in [
             ("deletes", &before.deletes, &self.deletes),
             ("truncate", &before.truncate, &self.truncate),
+            ("on_poison", &before.on_poison, &self.on_poison),
         ] {
             if old != new {
                 differences.push(from_now(format!("{what} was \"{old}\", is \"{new}\"")));
             }
         }
         differences.extend(self.columns_moved(before, filled));
+        let otherwise = before.sensitive.symmetric_difference(&self.sensitive);
+        differences.extend(otherwise.filter(|name| before.is_written(name, self)).map(|name| {
+            let now = if self.sensitive.contains(name) { "is" } else { "is no longer" };
+            from_now(format!("column {name} {now} sensitive"))
+        }));
         differences
+    }
+
+    /// Whether a column is carried before and after.
+    fn is_written(&self, column: &str, after: &TableOutline) -> bool {
+        self.columns.contains_key(column) && after.columns.contains_key(column)
     }
 
     /// The match key: what finds a row, here and there.
@@ -302,7 +330,9 @@ mod tests {
             key: vec![key.to_owned()],
             deletes: "apply".to_owned(),
             truncate: "halt".to_owned(),
+            on_poison: "park".to_owned(),
             columns: columns.iter().map(|name| ((*name).to_owned(), (*name).to_owned())).collect(),
+            sensitive: BTreeSet::new(),
         }
     }
 
@@ -360,6 +390,17 @@ mod tests {
             let filled: &[&str] = if filled && asked { &["s.a"] } else { &[] };
             let found = verdicts(&before, &after, filled);
             assert_eq!(found.into_iter().map(|(_, verdict)| verdict).collect::<Vec<_>>(), expected);
+        }
+        for otherwise in [
+            TableOutline { on_poison: "halt".to_owned(), ..table("t.a", "id", &["id", "n"]) },
+            TableOutline {
+                sensitive: BTreeSet::from(["n".to_owned()]),
+                ..table("t.a", "id", &["id", "n"])
+            },
+        ] {
+            let after = of("s.a", otherwise);
+            assert_eq!(verdicts(&before, &after, &[]), [("s.a".to_owned(), FromNow)]);
+            assert_eq!(verdicts(&after, &before, &[]), [("s.a".to_owned(), FromNow)]);
         }
         let mut optioned = before.clone();
         optioned.settings.insert("batch_rows_max".to_owned(), "7".to_owned());

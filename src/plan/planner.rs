@@ -47,8 +47,9 @@ pub fn plan(
         );
         if let (Some(source), Some(target)) = found {
             let dialects = (source_dialect, target_dialect);
-            tables
-                .push(table_plan(&Draft { link, dialects, chosen, source, target }, &mut findings));
+            let draft = Draft { link, dialects, chosen, source, target };
+            let on_poison = chosen.on_poison().unwrap_or(config.options(link).on_poison);
+            tables.push(TablePlan { on_poison, ..table_plan(&draft, &mut findings) });
         } else {
             if found.0.is_none() {
                 findings.push(missing_at_source(link, chosen));

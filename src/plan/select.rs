@@ -8,8 +8,8 @@
 use std::collections::BTreeSet;
 
 use crate::config::{
-    Config, Database, Deletes, Dialect, DroppedPartitions, LinkName, Replicate, TableMapping,
-    Truncates,
+    Config, Database, Deletes, Dialect, DroppedPartitions, LinkName, OnPoison, Replicate,
+    TableMapping, Truncates,
 };
 use crate::error::Kind;
 use crate::model::{Table, TableName};
@@ -46,6 +46,12 @@ impl Chosen<'_> {
         let own = self.mapping.and_then(|mapping| mapping.dropped_partitions);
         own.or(self.replicate.map(|replicate| replicate.dropped_partitions))
             .unwrap_or(DroppedPartitions::Halt)
+    }
+
+    /// What a change does that the target refuses, where something nearer than the link says it.
+    pub(crate) fn on_poison(&self) -> Option<OnPoison> {
+        let own = self.mapping.and_then(|mapping| mapping.on_poison);
+        own.or(self.replicate.and_then(|replicate| replicate.on_poison))
     }
 
     /// Where the configuration asks for the table.

@@ -1,9 +1,10 @@
 //! What is refused, with the line it is about and the hint that helps.
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::{HEAD, parsed, problems};
-use crate::config::TlsMode;
+use crate::config::{OnPoison, Rate, TlsMode};
 
 /// A text after [`HEAD`]: each expected part must be told.
 fn refused(text: &str, expected: &[&str]) {
@@ -142,7 +143,7 @@ fn later_keys_are_refused_by_name() {
         &format!(
             "{SHOP}new_tables = 'copy'\n[table.c]\nin.crm = 'a.b'\nin.dwh = 'p.c'\nowner = 'crm'\n\
              on_flagged = 'revert'\nwhere.crm = 'x'\n[table.c.column]\n\
-             a = {{ owner = 'dwh', to.dwh = [{{ trim = 'both' }}], references = 'd', absent = ['x'], sensitive = true }}\n"
+             a = {{ owner = 'dwh', to.dwh = [{{ trim = 'both' }}], references = 'd', absent = ['x'] }}\n"
         ),
         &[
             "`new_tables`",
@@ -151,8 +152,7 @@ fn later_keys_are_refused_by_name() {
             "`owner` is not",
             "`to`",
             "`references`",
-            "`absent`",
-            "`sensitive` is not supported by this version",
+            "`absent` is not supported by this version",
         ],
     );
     refused("[apply]\nstart = { gtid = 'x' }\n", &["a start at a given position"]);
@@ -250,6 +250,50 @@ fn limits_have_ranges() {
     );
     refused("[link.dwh.sohp]\n", &["there is no [database.sohp]"]);
     refused("", &["nothing is replicated"]);
+}
+
+/// Broken if a limit of dead letters, or a secret, were read as something else than is written.
+#[test]
+fn settings_of_dead_letters_are_checked() {
+    refused(
+        &format!(
+            "{SHOP}on_poison = 'skip'\nsensitive = ['phone', 'phone', '']\n[apply]\n\
+             dead_letters_max = 0\ndead_letters_rate_max = '100/m'\n[link.shop.dwh]\n\
+             dead_letters_max = 1_000_001\ndead_letters_rate_max = 100\non_poison = true\n\
+             [table.c]\nin.shop = 'shop.c'\n[table.c.column]\nphone = {{ sensitive = 'yes' }}\n"
+        ),
+        &[
+            "weir.toml:12:13: not one of the known words",
+            "write one of: \"park\", \"halt\"",
+            "`phone` is written twice",
+            "a column's name is empty",
+            "`dead_letters_max` is out of range",
+            "write a number from 1 to 1000000",
+            "weir.toml:16:25: not a rate",
+            "as in \"100/min\"",
+            "weir.toml:18:20: `dead_letters_max` is out of range",
+            "expected a rate, found a whole number",
+            "expected a word, found true or false",
+            "expected true or false, found a string",
+        ],
+    );
+    let text = format!(
+        "{HEAD}{SHOP}sensitive = ['*_no']\n[apply]\non_poison = 'halt'\ndead_letters_max = 7\n\
+         [link.shop.dwh]\ndead_letters_rate_max = '5/s'\n[table.c]\nin.shop = 'shop.c'\n\
+         on_poison = 'park'\nsensitive = ['phone']\n[table.c.column]\nphone = {{ sensitive = false }}\n"
+    );
+    let config = parsed(&text).unwrap();
+    let options = config.links.values().next().unwrap();
+    assert_eq!((options.on_poison, options.dead_letters_max), (OnPoison::Halt, 7));
+    assert_eq!(options.dead_letters_rate_max, Rate { count: 5, period: Duration::from_secs(1) });
+    assert_eq!(config.apply.dead_letters_rate_max.period, Duration::from_secs(60));
+    let (rule, table) = (&config.replicates[0], &config.tables[0]);
+    assert_eq!((rule.on_poison, table.on_poison), (None, Some(OnPoison::Park)));
+    assert_eq!(
+        (rule.sensitive.join(""), table.sensitive.join("")),
+        ("*_no".into(), "phone".into())
+    );
+    assert_eq!(table.sensitive_columns.get("phone"), Some(&false));
 }
 
 /// Broken if a replication could take other tables than the ones meant.

@@ -40,13 +40,8 @@ pub(super) fn options(
     base: &ApplyOptions,
     report: &mut Report<'_>,
 ) -> ApplyOptions {
-    let rows = raw.batch_rows_max.as_ref().and_then(|rows| {
-        if !ROWS.contains(&rows.value) {
-            let range = format!("write a number from {} to {}", ROWS.start(), ROWS.end());
-            report.add(rows.place, "`batch_rows_max` is out of range", range);
-        }
-        usize::try_from(rows.value).ok()
-    });
+    let rows = count(&raw.batch_rows_max, "batch_rows_max", report);
+    let rows = rows.and_then(|rows| usize::try_from(rows).ok());
     let options = ApplyOptions {
         start: raw.start.as_ref().map(|start| start.value).or(base.start),
         batch_rows_max: rows.unwrap_or(base.batch_rows_max),
@@ -64,9 +59,13 @@ pub(super) fn options(
         retry_max: wait(&raw.retry_max, "retry_max", WAIT, report).unwrap_or(base.retry_max),
         idle_witness_every: wait(&raw.idle_witness_every, "idle_witness_every", WAIT, report)
             .unwrap_or(base.idle_witness_every),
-        on_poison: base.on_poison,
-        dead_letters_max: base.dead_letters_max,
-        dead_letters_rate_max: base.dead_letters_rate_max,
+        on_poison: raw.on_poison.as_ref().map_or(base.on_poison, |poison| poison.value),
+        dead_letters_max: count(&raw.dead_letters_max, "dead_letters_max", report)
+            .unwrap_or(base.dead_letters_max),
+        dead_letters_rate_max: raw
+            .dead_letters_rate_max
+            .as_ref()
+            .map_or(base.dead_letters_rate_max, |rate| rate.value),
     };
     let waits = raw.retry_max.as_ref().or(raw.retry_initial.as_ref());
     if let Some(at) = waits
@@ -77,6 +76,16 @@ pub(super) fn options(
         report.add(at.place, message, "");
     }
     options
+}
+
+/// A number of rows within [`ROWS`]; `None` where none is written.
+fn count(value: &Option<At<u64>>, key: &str, report: &mut Report<'_>) -> Option<u64> {
+    let value = value.as_ref()?;
+    if !ROWS.contains(&value.value) {
+        let range = format!("write a number from {} to {}", ROWS.start(), ROWS.end());
+        report.add(value.place, format!("`{key}` is out of range"), range);
+    }
+    Some(value.value)
 }
 
 fn size(

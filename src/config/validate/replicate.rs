@@ -46,6 +46,8 @@ pub(super) fn replicate(
             .dropped_partitions
             .as_ref()
             .map_or(DroppedPartitions::Halt, |dropped| dropped.value),
+        on_poison: raw.on_poison.as_ref().map(|poison| poison.value),
+        sensitive: columns(raw.sensitive.as_ref(), true, report),
         at: report.at(raw.place),
     };
     let rename = renames(raw, &replicate, report);

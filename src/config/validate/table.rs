@@ -54,6 +54,9 @@ pub(super) fn table(
         deletes: raw.deletes.as_ref().map(|deletes| deletes.value),
         truncate: raw.truncate.as_ref().map(|truncate| truncate.value),
         dropped_partitions: raw.dropped_partitions.as_ref().map(|dropped| dropped.value),
+        on_poison: raw.on_poison.as_ref().map(|poison| poison.value),
+        sensitive: columns(raw.sensitive.as_ref(), true, report),
+        sensitive_columns: sensitive_columns(raw),
         at: report.at(name.place),
         addresses,
     };
@@ -157,6 +160,13 @@ fn held_by(
         _ => {}
     }
     None
+}
+
+/// The columns that say themselves whether they are sensitive.
+fn sensitive_columns(raw: &raw::Table) -> BTreeMap<String, bool> {
+    let columns = raw.column.iter().flat_map(|columns| &columns.value.0);
+    let said = columns.filter_map(|(name, column)| Some((name, column.sensitive.as_ref()?)));
+    said.map(|(name, sensitive)| (name.value.clone(), sensitive.value)).collect()
 }
 
 fn column_names(

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::config::{Deletes, Truncates};
+use crate::config::{ApplyOptions, Deletes, OnPoison, Truncates};
 use crate::model::schema::{Partition, Rule};
 use crate::model::{Column, ForeignKey, Identity, Type, Unique};
 use crate::plan::fixtures::{
@@ -111,6 +111,74 @@ fn a_named_table_comes_before_a_pattern() {
     assert_eq!(only.columns.len(), 2);
     let text = explain(&plan).to_string();
     assert!(text.contains("name text  -> title text") && text.contains("note"), "{text}");
+}
+
+/// Broken if a change were set aside where the configuration wants the link to halt, or the other way
+/// round.
+#[test]
+fn the_nearest_word_decides_about_poison() {
+    use OnPoison::{Halt, Park};
+    let (source, target) = pair_of_tables();
+    for (link_s, rule_s, table_s, expected) in [
+        (Park, None, None, Park),
+        (Halt, None, None, Halt),
+        (Halt, Some(Park), None, Park),
+        (Park, Some(Halt), None, Halt),
+        (Park, Some(Halt), Some(Park), Park),
+        (Halt, Some(Park), Some(Halt), Halt),
+    ] {
+        let mut rule = replicate("pg", "my", &["public.*"]);
+        rule.on_poison = rule_s;
+        let mut named = mapping("order", None, &[("pg", "public.orders")]);
+        named.on_poison = table_s;
+        let mut config = config(vec![rule], vec![named]);
+        let link = link("pg", "my");
+        let options = ApplyOptions { on_poison: link_s, ..config.apply.clone() };
+        config.links.insert(link.clone(), options);
+        let plan = plan(&config, &link, &source, &target).unwrap();
+        assert_eq!(plan.tables[0].on_poison, expected, "{link_s:?} {rule_s:?} {table_s:?}");
+        let text = explain(&plan).to_string();
+        assert_eq!(text.contains("  on_poison  halt\n"), expected == Halt, "{text}");
+        assert!(!text.contains("park"), "{text}");
+    }
+}
+
+/// Broken if a secret were recorded because it has another name on the other side, or because another
+/// rule names it; or if a key that cannot be hidden were said to be.
+#[test]
+fn sensitive_columns_are_known_by_each_name() {
+    let (source, mut target) = pair_of_tables();
+    target[0].columns[1].name = "title".to_owned();
+    let planned = |patterns: [&[&str]; 2], own: Option<bool>| {
+        let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let mut rule = replicate("pg", "my", &["public.*"]);
+        rule.sensitive = list(patterns[0]);
+        let mut named = mapping("order", None, &[("pg", "public.orders")]);
+        named.sensitive = list(patterns[1]);
+        named.sensitive_columns.extend(own.map(|own| ("label".to_owned(), own)));
+        let names =
+            [("pg", "name"), ("my", "title")].map(|(at, name)| (at.to_owned(), name.to_owned()));
+        named.columns = BTreeMap::from([("label".to_owned(), BTreeMap::from(names))]);
+        plan(&config(vec![rule], vec![named]), &link("pg", "my"), &source, &target)
+    };
+    for (patterns, own, expected) in [
+        ([&[][..], &[][..]], None, false),
+        ([&["name"], &[]], None, true),
+        ([&["t*"], &[]], None, true),
+        ([&[], &["label"]], None, true),
+        ([&["other"], &["x*"]], None, false),
+        ([&[], &[]], Some(true), true),
+        ([&["name"], &["label"]], Some(false), false),
+    ] {
+        let plan = planned(patterns, own).unwrap();
+        let sensitive: Vec<_> =
+            plan.tables[0].columns.iter().map(|column| column.sensitive).collect();
+        assert_eq!(sensitive, [false, expected], "{patterns:?} {own:?}");
+        assert_eq!(explain(&plan).to_string().contains("exact, sensitive"), expected);
+    }
+    let refused = refusal(planned([&["i*"], &["lable"]], None));
+    assert!(refused.contains("match key column id is sensitive"), "{refused}");
+    assert!(refused.contains("names column lable, which neither table has"), "{refused}");
 }
 
 /// Broken if a column that is to stay where it is were copied because of a typo.

@@ -1,0 +1,99 @@
+//! What one column is called at the source, at the target and in the configuration, and what patterns
+//! of the configuration say of it: whether it is left out, and whether its values are secrets.
+//!
+//! Names meet byte for byte. How the columns that remain are converted is in `columns`.
+
+use crate::config::Dialect;
+use crate::config::pattern::matches_name;
+use crate::plan::columns::Draft;
+
+impl Draft<'_> {
+    /// Whether the column is not replicated, under either of its names.
+    pub(super) fn ignored(&self, source: Option<&str>, target: Option<&str>) -> bool {
+        let local = self.chosen.mapping.map(|mapping| &mapping.local);
+        let logical = source.and_then(|name| self.logical_name(name, &self.link.source));
+        let names = [source, target, logical];
+        let is_local = |local: &String| names.iter().flatten().any(|name| name == local);
+        self.covered(names) || local.into_iter().flatten().any(is_local)
+    }
+
+    /// Whether a pattern of `ignore` matches one of the names of a column.
+    fn covered(&self, names: [Option<&str>; 3]) -> bool {
+        let rules = self.chosen.mapping.map(|mapping| &mapping.ignore);
+        let more = self.chosen.replicate.map(|replicate| &replicate.ignore);
+        rules.into_iter().chain(more).flatten().any(|pattern| matches_any(pattern, names))
+    }
+
+    /// Whether the values of a column are kept out of records: as the column itself says, or by a
+    /// pattern of `sensitive` that matches one of its names.
+    pub(super) fn is_sensitive(&self, source: &str, target: &str) -> bool {
+        let logical = self.logical_name(source, &self.link.source);
+        let mapping = self.chosen.mapping;
+        let own = mapping
+            .zip(logical)
+            .and_then(|(mapping, logical)| mapping.sensitive_columns.get(logical).copied());
+        let rules = mapping.map(|mapping| &mapping.sensitive);
+        let more = self.chosen.replicate.map(|replicate| &replicate.sensitive);
+        let names = [Some(source), Some(target), logical];
+        own.unwrap_or_else(|| {
+            rules.into_iter().chain(more).flatten().any(|pattern| matches_any(pattern, names))
+        })
+    }
+
+    /// Whether `ignore` names a source column. `local` ones are the target's own, not ignored there.
+    pub(crate) fn is_ignored(&self, source: &str) -> bool {
+        let logical = self.logical_name(source, &self.link.source);
+        self.covered([Some(source), self.target_name(source), logical])
+    }
+
+    /// What a logical column is called at the source.
+    pub(crate) fn source_column<'b>(&'b self, logical: &'b str) -> &'b str {
+        self.name_in(logical, &self.link.source)
+    }
+
+    /// Whether two names are one column at the source: MySQL and MariaDB do not tell them by case.
+    pub(crate) fn is_same(&self, one: &str, other: &str) -> bool {
+        match self.dialects.0 {
+            Dialect::Postgres => one == other,
+            Dialect::Mysql | Dialect::Mariadb => one.to_lowercase() == other.to_lowercase(),
+        }
+    }
+
+    /// The logical name of a column of `database`; `None` where that name belongs to a column that
+    /// is called otherwise there.
+    pub(super) fn logical_name<'b>(&'b self, name: &'b str, database: &str) -> Option<&'b str> {
+        let Some(mapping) = self.chosen.mapping else { return Some(name) };
+        let mut renamed = mapping.columns.iter();
+        let found =
+            renamed.find(|(_, names)| names.get(database).is_some_and(|other| other == name));
+        match found {
+            Some((logical, _)) => Some(logical),
+            None => (self.name_in(name, database) == name).then_some(name),
+        }
+    }
+
+    /// The name in `database` of a logical column.
+    pub(super) fn name_in<'b>(&'b self, logical: &'b str, database: &str) -> &'b str {
+        self.chosen
+            .mapping
+            .and_then(|mapping| mapping.columns.get(logical)?.get(database))
+            .map_or(logical, String::as_str)
+    }
+
+    /// What a source column is called at the target.
+    pub(crate) fn target_name<'b>(&'b self, source: &'b str) -> Option<&'b str> {
+        let logical = self.logical_name(source, &self.link.source)?;
+        Some(self.name_in(logical, &self.link.target))
+    }
+
+    /// What a target column is called at the source.
+    pub(super) fn source_name<'b>(&'b self, target: &'b str) -> Option<&'b str> {
+        let logical = self.logical_name(target, &self.link.target)?;
+        Some(self.name_in(logical, &self.link.source))
+    }
+}
+
+/// Whether a pattern matches one of the names of a column.
+fn matches_any(pattern: &str, names: [Option<&str>; 3]) -> bool {
+    names.iter().flatten().any(|name| matches_name(pattern, name))
+}
