@@ -144,7 +144,8 @@ fn read_invalid_date(body: &str) -> Result<InvalidDate> {
     })
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Bytes as hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut text = String::with_capacity(bytes.len() * 2);
     for byte in bytes {
@@ -172,11 +173,12 @@ fn unhex(text: &str) -> Result<Vec<u8>> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn value() -> impl Strategy<Value = Value> {
+    /// Any value.
+    pub(crate) fn value() -> impl Strategy<Value = Value> {
         prop_oneof![
             Just(Value::Null),
             Just(Value::Unchanged),
