@@ -69,6 +69,7 @@ async fn make(ends: &Ends<'_>, creation: &Creation) -> Result<bool> {
             | Kind::Mapping
             | Kind::Value
             | Kind::Constraint
+            | Kind::ForeignKey
             | Kind::Unsupported => {
                 remark!("{} is refused: {}", creation.what, error.chain());
                 return Ok(false);

@@ -48,7 +48,8 @@ impl<'a> Deferral<'a> {
     /// Whether a refused change may pass later: a constraint may be satisfied by others, a value
     /// never fits.
     pub(super) fn may_pass(change: &Prepared, error: &Error) -> bool {
-        error.kind() == Kind::Constraint && !matches!(change.act, Act::Truncate)
+        matches!(error.kind(), Kind::Constraint | Kind::ForeignKey)
+            && !matches!(change.act, Act::Truncate)
     }
 
     /// Whether a change of the same key waits, so that this one must too.
@@ -66,7 +67,7 @@ impl<'a> Deferral<'a> {
 
     /// A delete waits, see [`Deferral::is_held`].
     pub(super) fn hold(&mut self, plan: &LinkPlan, index: usize, change: &'a Prepared) {
-        let error = Error::new(Kind::Constraint, "it waits for rows that refer to its row");
+        let error = Error::new(Kind::ForeignKey, "it waits for rows that refer to its row");
         self.begin(plan, index, change, error);
     }
 

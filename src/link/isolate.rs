@@ -57,7 +57,7 @@ pub(super) enum Replayed {
 
 /// Whether the error speaks of one row, so that looking for the row makes sense.
 pub(super) fn is_about_a_row(error: &Error) -> bool {
-    matches!(error.kind(), Kind::Constraint | Kind::Value)
+    error.is_about_a_row()
 }
 
 /// Repeats a refused slice. `open` is what the slice had: refused with it, the whole transaction
@@ -87,7 +87,7 @@ pub(super) async fn replay(
     for transaction in batch.transactions() {
         if let Some((index, error)) = singly.transaction(transaction).await? {
             let mut error = locate(plan, batch, index, error);
-            if error.kind() == Kind::Constraint
+            if matches!(error.kind(), Kind::Constraint | Kind::ForeignKey)
                 && let Some(hint) = way_on(plan, batch, index, close)
             {
                 error = error.hint(hint);

@@ -112,14 +112,15 @@ const RIVAL_HINT: &str = "another reader came with weir's own server id: most li
 
 fn classify_server(server: ServerError, context: String) -> Error {
     let kind = kind_of(&server);
-    if matches!(kind, Kind::Constraint | Kind::Value) {
+    let error = Error::new(kind, context);
+    if error.is_about_a_row() {
         tracing::debug!(code = server.code, message = %server.message, "the server refused a row");
         let refused =
             Refused { code: server.code, object: object_of(&server), state: server.state };
-        return Error::new(kind, context).caused_by(refused);
+        return error.caused_by(refused);
     }
     let hint = hint_of(&server);
-    let error = Error::new(kind, context).caused_by(server);
+    let error = error.caused_by(server);
     match hint {
         Some(hint) => error.hint(hint),
         None => error,
@@ -169,8 +170,9 @@ fn kind_of(error: &ServerError) -> Kind {
         1036 | 1792 | 1836 | 1874 | 3989 => Kind::ReadOnly,
         1153 | 1197 | 1705 => Kind::TooLarge,
         // the row
-        1022 | 1048 | 1062 | 1169 | 1216 | 1217 | 1263 | 1364 | 1451 | 1452 | 1557 | 1569
-        | 1586 | 1644 | 1761 | 1762 | 3819 | 4025 => Kind::Constraint,
+        1216 | 1217 | 1451 | 1452 => Kind::ForeignKey,
+        1022 | 1048 | 1062 | 1169 | 1263 | 1364 | 1557 | 1569 | 1586 | 1644 | 1761 | 1762
+        | 3819 | 4025 => Kind::Constraint,
         1118 | 1264 | 1265 | 1292 | 1300 | 1366 | 1367 | 1406 | 1411 | 1416 | 1426 | 1441
         | 1525 | 1690 | 3140 | 3141 | 3156 | 3751 | 3903 | 4038 => Kind::Value,
         // what the plan relied on is not there
@@ -282,6 +284,8 @@ mod tests {
         assert_eq!(kind(3101, "Plugin instructed the server to rollback"), Kind::Contention);
         assert_eq!(kind(1461, "max_prepared_stmt_count"), Kind::TooManyConnections);
         assert_eq!(kind(1118, "Row size too large (> 8126)"), Kind::Value);
+        assert_eq!(kind(1451, "Cannot delete or update a parent row"), Kind::ForeignKey);
+        assert_eq!(kind(1062, "Duplicate entry"), Kind::Constraint);
         assert_eq!(kind(1290, "running with the --read-only option"), Kind::ReadOnly);
         assert_eq!(kind(1290, "running with the --secure-file-priv option"), Kind::Statement);
         assert_eq!(kind(1053, "Server shutdown in progress"), Kind::Unavailable);

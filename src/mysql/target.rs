@@ -200,7 +200,7 @@ impl MysqlTarget {
 
     /// Undoes a slice as the port says; gives back the error to report.
     async fn undo(&mut self, error: Error, opened: bool) -> Error {
-        let refused = matches!(error.kind(), Kind::Constraint | Kind::Value);
+        let refused = error.is_about_a_row();
         if refused && !opened {
             return match self.writer.control("undo a slice", own::ROLLBACK_TO).await {
                 Ok(()) => {

@@ -208,7 +208,7 @@ impl Undone {
                  replica on PostgreSQL), else delete them too"
             }
         };
-        Error::new(Kind::Constraint, what)
+        Error::new(Kind::ForeignKey, what)
             .hint(format!("{by_hand}, then start weir again; for good, {}", self.mend()))
     }
 }

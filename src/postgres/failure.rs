@@ -127,7 +127,7 @@ impl StdError for ServerError {}
 fn reason(code: &str) -> Option<&'static str> {
     match code {
         "23505" | "23P01" => Some("unique_collision"),
-        "23503" => Some("fk_violation"),
+        "23001" | "23503" => Some("fk_violation"),
         "23502" => Some("null_not_allowed"),
         "23514" => Some("check_violation"),
         _ => None,
@@ -172,6 +172,8 @@ pub fn kind_of_io(error: &io::Error) -> Kind {
 /// The kind of an SQLSTATE in an ordinary session.
 pub fn kind_of(code: &str) -> Kind {
     match code {
+        // RESTRICT has a code of its own from version 18 on.
+        "23001" | "23503" => Kind::ForeignKey,
         "25006" => Kind::ReadOnly,
         "25P03" | "25P04" | "57014" | "57P05" => Kind::Timeout,
         "25P02" | "21000" => Kind::Internal,
@@ -223,6 +225,8 @@ mod tests {
             ("08006", Kind::Connection),
             ("0A000", Kind::Statement),
             ("22003", Kind::Value),
+            ("23001", Kind::ForeignKey),
+            ("23503", Kind::ForeignKey),
             ("23505", Kind::Constraint),
             ("25006", Kind::ReadOnly),
             ("25P03", Kind::Timeout),

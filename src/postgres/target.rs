@@ -224,8 +224,8 @@ impl PostgresTarget {
         };
         match failed.kind() {
             Kind::Witness => self.roll_back().await?,
-            Kind::Constraint | Kind::Value if slice.open.is_some() => self.roll_back().await?,
-            Kind::Constraint | Kind::Value => {
+            _ if failed.is_about_a_row() && slice.open.is_some() => self.roll_back().await?,
+            _ if failed.is_about_a_row() => {
                 self.command("ROLLBACK TO SAVEPOINT weir_slice").await?;
             }
             _ => {}

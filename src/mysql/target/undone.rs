@@ -16,7 +16,7 @@ use crate::plan::ActingKey;
 
 impl Writer {
     /// # Errors
-    /// `Constraint` where a row is referred to, and as the server says.
+    /// `ForeignKey` where a row is referred to, and as the server says.
     pub(super) async fn delete(
         &mut self,
         context: &str,

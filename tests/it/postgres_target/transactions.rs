@@ -121,7 +121,7 @@ async fn deferred_constraints_are_checked_before_the_commit() {
     let parent = step(1, Verb::Upsert, &[0], vec![vec![Value::Int(5)]]);
     let error =
         apply(&mut target, &mut known, std::slice::from_ref(&child)).await.expect_err("no parent");
-    assert_eq!(error.kind(), Kind::Constraint);
+    assert_eq!(error.kind(), Kind::ForeignKey);
     assert!(error.chain().contains("constraint to_p"), "{}", error.chain());
     slice(&mut target, Some(&known), &[child], None).await.expect("the parent may follow");
     let close = Position::Postgres(Lsn(777));
