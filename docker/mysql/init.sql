@@ -48,6 +48,30 @@ CREATE TABLE weir.missed (
   PRIMARY KEY (id),
   KEY name_link (name, link)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+CREATE TABLE weir.dead_letter (
+  id bigint unsigned NOT NULL AUTO_INCREMENT,
+  name varchar(24) NOT NULL,
+  link varchar(40) NOT NULL,
+  source_table varchar(255) NOT NULL,
+  table_name varchar(255) NOT NULL,
+  row_name longtext NOT NULL,
+  old_row_name longtext NULL,
+  operation varchar(16) NOT NULL,
+  position longtext NOT NULL,
+  ordinal bigint unsigned NOT NULL,
+  kind varchar(40) NOT NULL,
+  error longtext NOT NULL,
+  hint longtext NOT NULL,
+  change_values longtext NOT NULL,
+  changes bigint unsigned NOT NULL DEFAULT 1,
+  attempts int unsigned NOT NULL,
+  made_at datetime(6) NOT NULL,
+  tried_at datetime(6) NULL,
+  asked_at datetime(6) NULL,
+  PRIMARY KEY (id),
+  KEY row_name (name, link, table_name, row_name(255))
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin ROW_FORMAT=DYNAMIC;
 GRANT SELECT, INSERT, UPDATE, DELETE ON weir.witness TO weir@'%';
 GRANT SELECT, INSERT, UPDATE, DELETE ON weir.missed TO weir@'%';
+GRANT SELECT, INSERT, UPDATE, DELETE ON weir.dead_letter TO weir@'%';
 GRANT SELECT, INSERT, UPDATE, DELETE ON billing.invoice TO weir@'%';

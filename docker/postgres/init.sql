@@ -47,5 +47,27 @@ CREATE TABLE weir.missed (
   noted_at timestamp(6) NOT NULL
 );
 CREATE INDEX missed_name_link ON weir.missed (name, link);
+CREATE TABLE weir.dead_letter (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  name varchar(24) NOT NULL,
+  link varchar(40) NOT NULL,
+  source_table varchar(255) NOT NULL,
+  table_name varchar(255) NOT NULL,
+  row_name text NOT NULL,
+  old_row_name text,
+  operation varchar(16) NOT NULL,
+  position text NOT NULL,
+  ordinal bigint NOT NULL,
+  kind varchar(40) NOT NULL,
+  error text NOT NULL,
+  hint text NOT NULL,
+  change_values text NOT NULL,
+  changes bigint NOT NULL DEFAULT 1,
+  attempts integer NOT NULL,
+  made_at timestamp(6) NOT NULL,
+  tried_at timestamp(6),
+  asked_at timestamp(6)
+);
+CREATE INDEX dead_letter_row ON weir.dead_letter (name, link, table_name, hashtextextended(row_name, 0));
 GRANT USAGE ON SCHEMA weir, shop TO weir;
-GRANT SELECT, INSERT, UPDATE, DELETE ON weir.witness, weir.missed, shop.orders TO weir;
+GRANT SELECT, INSERT, UPDATE, DELETE ON weir.witness, weir.missed, weir.dead_letter, shop.orders TO weir;

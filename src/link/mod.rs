@@ -12,6 +12,7 @@ mod claims;
 mod creation;
 mod deferral;
 pub mod ends;
+pub mod entry;
 pub mod hosts;
 mod isolate;
 pub mod joining;

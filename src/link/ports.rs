@@ -239,12 +239,7 @@ pub trait Room: Send + Sync {
         &'a self,
         context: &'a LinkContext,
         database: &'a Database,
-    ) -> Pending<'a, Box<dyn Letters>> {
-        let (_, _) = (context, database);
-        Box::pin(async {
-            Err(crate::error::Error::new(crate::error::Kind::Internal, "no letters yet"))
-        })
-    }
+    ) -> Pending<'a, Box<dyn Letters>>;
 }
 
 /// The capture of one link.

@@ -15,6 +15,7 @@ pub mod encode;
 pub mod failure;
 mod history;
 pub mod identity;
+mod letters;
 mod login;
 pub mod preflight;
 mod room;

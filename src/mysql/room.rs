@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{catalog, ddl, duplicates, preflight, scan, setup, source, target};
+use super::{catalog, ddl, duplicates, letters, preflight, scan, setup, source, target};
 use crate::config::{Database, Dialect};
 use crate::link::ports::{
-    Creation, Finding, KeyLook, LinkContext, Pending, Preflight, Repeated, Room, Scan, Selection,
-    Source, Target,
+    Creation, Finding, KeyLook, Letters, LinkContext, Pending, Preflight, Repeated, Room, Scan,
+    Selection, Source, Target,
 };
 use crate::model::{Table, TableName};
 use crate::plan::{Blueprint, LinkPlan, Unfilled};
@@ -158,5 +158,13 @@ impl Room for Mysql {
         lock_timeout: Duration,
     ) -> Pending<'a, Box<dyn Target>> {
         Box::pin(target::open(context, database, plan, lock_timeout))
+    }
+
+    fn open_letters<'a>(
+        &'a self,
+        context: &'a LinkContext,
+        database: &'a Database,
+    ) -> Pending<'a, Box<dyn Letters>> {
+        Box::pin(letters::open(context, database))
     }
 }

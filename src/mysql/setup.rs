@@ -77,7 +77,7 @@ pub(super) fn server_rights(dialect: Dialect) -> &'static [&'static str] {
 /// which MariaDB asks for be the column filled or not; last, a look at what fires by itself.
 pub fn target(account: &str, tables: &[&Table], _: &[Unfilled<'_>]) -> Vec<String> {
     let mut statements: Vec<String> = WEIR_TABLES.iter().map(|sql| (*sql).to_owned()).collect();
-    for table in ["`weir`.`witness`", "`weir`.`missed`"] {
+    for table in ["`weir`.`witness`", "`weir`.`missed`", "`weir`.`dead_letter`"] {
         statements.push(format!("GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {account}"));
     }
     statements.extend(grants("SELECT, INSERT, UPDATE, DELETE", account, tables));
@@ -132,7 +132,7 @@ pub fn teardown_target(context: &LinkContext, installation: Option<&str>) -> Vec
         ),
         None => (String::new(), String::new()),
     };
-    [("missed", none_foreign), ("witness", own)]
+    [("dead_letter", &none_foreign), ("missed", &none_foreign), ("witness", &own)]
         .iter()
         .map(|(table, only)| format!("{DELETE_OWN}`{table}` WHERE {of_link}{only}"))
         .collect()
@@ -196,6 +196,29 @@ const WEIR_TABLES: &[&str] = &[
        PRIMARY KEY (`id`),\n  \
        KEY `name_link` (`name`, `link`)\n\
      ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin",
+    "CREATE TABLE IF NOT EXISTS `weir`.`dead_letter` (\n  \
+       `id` bigint unsigned NOT NULL AUTO_INCREMENT,\n  \
+       `name` varchar(24) NOT NULL,\n  \
+       `link` varchar(40) NOT NULL,\n  \
+       `source_table` varchar(255) NOT NULL,\n  \
+       `table_name` varchar(255) NOT NULL,\n  \
+       `row_name` longtext NOT NULL,\n  \
+       `old_row_name` longtext NULL,\n  \
+       `operation` varchar(16) NOT NULL,\n  \
+       `position` longtext NOT NULL,\n  \
+       `ordinal` bigint unsigned NOT NULL,\n  \
+       `kind` varchar(40) NOT NULL,\n  \
+       `error` longtext NOT NULL,\n  \
+       `hint` longtext NOT NULL,\n  \
+       `change_values` longtext NOT NULL,\n  \
+       `changes` bigint unsigned NOT NULL DEFAULT 1,\n  \
+       `attempts` int unsigned NOT NULL,\n  \
+       `made_at` datetime(6) NOT NULL,\n  \
+       `tried_at` datetime(6) NULL,\n  \
+       `asked_at` datetime(6) NULL,\n  \
+       PRIMARY KEY (`id`),\n  \
+       KEY `row_name` (`name`, `link`, `table_name`, `row_name`(255))\n\
+     ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin ROW_FORMAT=DYNAMIC",
 ];
 
 /// The account of a user who is logged in as `current` (`user@host`), as grants name it.

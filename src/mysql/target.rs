@@ -2,11 +2,12 @@
 //!
 //! A transaction opens with the compare-and-swap of the witness and is READ COMMITTED. A slice that
 //! the server refuses for a row (or answers with a warning) is undone to its savepoint, or wholly
-//! where it opened the transaction; after any other error the transaction is rolled back and the
-//! connection is not used again. Updates never create rows: what they do not find is noted in
+//! where it opened the transaction; after any other error the transaction is rolled back and, unless it
+//! only met another session's, the connection is not used again. Updates never create rows: what they do not find is noted in
 //! `weir.missed` in the same transaction. No statement here commits implicitly. How rows become
 //! statements is in `target/writer.rs`, the witness in `target/witness.rs`.
 
+mod letters;
 mod notes;
 mod steps;
 mod undone;
@@ -17,16 +18,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::identity::{self, identity};
-use super::session::{self, Flavor, Role};
+use super::session::{self, Flavor, Role, Session};
 use super::sql::own;
 use crate::config::Database;
 use crate::error::{Error, Kind, Result};
-use crate::link::ports::{Applied, LinkContext, MissedKey, Note, Notes, Pending, Slice, Target};
+use crate::link::ports::{
+    Applied, LetterCount, LetterHead, LinkContext, MissedKey, Note, Notes, Pending, Slice, Target,
+};
 use crate::model::Witness;
 use crate::plan::{LinkPlan, key_text, parse_key};
+pub(super) use letters::OwnLetters;
 use notes::{KeyText, ReadNote};
 use witness::WitnessKey;
 use writer::Writer;
+pub(super) use writer::field;
 
 /// Connects the apply side of a link. Locks are waited for at most `lock_timeout`.
 ///
@@ -43,8 +48,7 @@ pub async fn open(
         session.run("set up the apply session", &statement).await?;
     }
     let identity = identity(&mut session).await?;
-    let packet = session.text("read a setting", "SELECT @@GLOBAL.max_allowed_packet").await?;
-    let packet_bytes_max = packet.and_then(|text| text.parse().ok()).unwrap_or(1 << 20);
+    let packet_bytes_max = packet_bytes_max(&mut session).await?;
     Ok(Box::new(MysqlTarget {
         name: context.name.clone(),
         link: context.link.to_string(),
@@ -55,6 +59,12 @@ pub async fn open(
         looked_until: 0,
         usable: true,
     }))
+}
+
+/// Bytes of a command that the server takes.
+pub(super) async fn packet_bytes_max(session: &mut Session) -> Result<usize> {
+    let packet = session.text("read a setting", "SELECT @@GLOBAL.max_allowed_packet").await?;
+    Ok(packet.and_then(|text| text.parse().ok()).unwrap_or(1 << 20))
 }
 
 /// Settings of apply sessions beyond those of every target session.
@@ -85,12 +95,40 @@ struct MysqlTarget {
     identity: String,
     plan: Arc<LinkPlan>,
     writer: Writer,
-    /// The witness as it is stored in the open transaction.
-    open: Option<WitnessKey>,
+    /// The open transaction, if any.
+    open: Option<OpenTransaction>,
     /// The newest id that a look at the notes has found: none above it is settled.
     looked_until: u64,
     /// False while a call runs and after an error that says nothing of the connection's state.
     usable: bool,
+}
+
+/// What the closing slice needs to know.
+struct OpenTransaction {
+    /// The witness as it is stored in the transaction.
+    witness: WitnessKey,
+    /// Letters that wait for the closing slice's position.
+    unplaced: Unplaced,
+}
+
+/// Letters without a position.
+#[derive(Debug, Default)]
+struct Unplaced {
+    /// New ones have this number or a higher one.
+    from: Option<u64>,
+    /// Those that were there before.
+    folded: Vec<u64>,
+}
+
+impl Unplaced {
+    fn add(&mut self, later: Unplaced) {
+        self.from = self.from.or(later.from);
+        self.folded.extend(later.folded);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.from.is_none() && self.folded.is_empty()
+    }
 }
 
 impl Target for MysqlTarget {
@@ -136,6 +174,14 @@ impl Target for MysqlTarget {
     fn missed(&mut self, limit: usize) -> Pending<'_, Notes> {
         Box::pin(self.read_missed(limit))
     }
+
+    fn letters(&mut self) -> Pending<'_, Vec<LetterHead>> {
+        Box::pin(self.read_letters())
+    }
+
+    fn count_letters(&mut self) -> Pending<'_, LetterCount> {
+        Box::pin(self.count_letters())
+    }
 }
 
 impl MysqlTarget {
@@ -164,7 +210,8 @@ impl MysqlTarget {
             Some(witness) => {
                 self.writer.control("begin a transaction", "START TRANSACTION").await?;
                 let key = WitnessKey::of(witness);
-                self.open = Some(key.swap(&mut self.writer, slice.close).await?);
+                let witness = key.swap(&mut self.writer, slice.close).await?;
+                self.open = Some(OpenTransaction { witness, unplaced: Unplaced::default() });
             }
             None => self.writer.control("set a savepoint", own::SAVEPOINT).await?,
         }
@@ -176,9 +223,24 @@ impl MysqlTarget {
         self.writer.settle(&self.name, &self.link, &settled, self.looked_until).await?;
         let notes = self.texts(&applied.missed)?;
         self.writer.note(&self.name, &self.link, &notes).await?;
-        let Some(position) = slice.close else { return Ok(applied) };
-        if let (None, Some(key)) = (slice.open, &self.open) {
-            key.set_position(&mut self.writer, position).await?;
+        let unplaced = match slice.letters.is_empty() {
+            true => Unplaced::default(),
+            false => {
+                let mut own = self.writer.letters(&self.name, &self.link);
+                own.write(&self.plan, slice.letters, slice.close).await?
+            }
+        };
+        let Some(open) = &mut self.open else { return Ok(applied) };
+        let Some(position) = slice.close else {
+            open.unplaced.add(unplaced);
+            return Ok(applied);
+        };
+        if !open.unplaced.is_empty() {
+            let mut own = self.writer.letters(&self.name, &self.link);
+            own.place(&open.unplaced, position).await?;
+        }
+        if slice.open.is_none() {
+            open.witness.set_position(&mut self.writer, position).await?;
         }
         self.writer.control("commit", "COMMIT").await?;
         self.open = None;
@@ -214,12 +276,13 @@ impl MysqlTarget {
         if matches!(error.kind(), Kind::Connection | Kind::Timeout) {
             return error;
         }
+        let passes = refused || error.kind() == Kind::Contention;
         match self.writer.control("roll back", "ROLLBACK").await {
             Ok(()) => {
-                self.usable = refused;
+                self.usable = passes;
                 error
             }
-            Err(lost) if refused => lost,
+            Err(lost) if passes => lost,
             // The first error says more; the server rolls back when the connection closes.
             Err(lost) => {
                 tracing::debug!(link = %self.link, error = %lost.chain(), "no rollback");

@@ -12,6 +12,7 @@ mod duplicates;
 pub mod encode;
 pub mod failure;
 mod follow;
+mod letters;
 mod login;
 mod members;
 mod origin;

@@ -64,7 +64,8 @@ pub fn target(account: &str, tables: &[&Table], unfilled: &[Unfilled<'_>]) -> Ve
     let mut statements: Vec<String> = WEIR_TABLES.iter().map(|sql| (*sql).to_owned()).collect();
     statements.push(format!("GRANT USAGE ON SCHEMA weir TO {account}"));
     statements.push(format!(
-        "GRANT SELECT, INSERT, UPDATE, DELETE ON weir.witness, weir.missed TO {account}"
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON weir.witness, weir.missed, weir.dead_letter \
+         TO {account}"
     ));
     statements.extend(grants("SELECT, INSERT, UPDATE, DELETE", account, tables));
     let sequences: BTreeSet<_> = unfilled.iter().flat_map(|one| &one.column.sequences).collect();
@@ -103,13 +104,16 @@ pub fn teardown_target(context: &LinkContext, installation: Option<&str>) -> Vec
         ),
         None => (String::new(), String::new()),
     };
-    [("weir.missed", none_foreign), ("weir.witness", own)]
+    [("weir.dead_letter", &none_foreign), ("weir.missed", &none_foreign), ("weir.witness", &own)]
         .iter()
         .map(|(table, only)| {
             block(&format!(
-                "IF pg_catalog.to_regclass('weir.missed') IS NOT NULL \
-                 AND pg_catalog.to_regclass('weir.witness') IS NOT NULL THEN \
-                 DELETE FROM {table} WHERE {of_link}{only}; END IF;"
+                "IF pg_catalog.to_regclass('{table}') IS NOT NULL{witness} THEN \
+                 DELETE FROM {table} WHERE {of_link}{only}; END IF;",
+                witness = match *table {
+                    "weir.witness" => "",
+                    _ => " AND pg_catalog.to_regclass('weir.witness') IS NOT NULL",
+                }
             ))
         })
         .collect()
@@ -173,6 +177,29 @@ const WEIR_TABLES: &[&str] = &[
        reason varchar(16) NOT NULL,\n  \
        noted_at timestamp(6) NOT NULL\n)",
     "CREATE INDEX IF NOT EXISTS missed_name_link ON weir.missed (name, link)",
+    "CREATE TABLE IF NOT EXISTS weir.dead_letter (\n  \
+       id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,\n  \
+       name varchar(24) NOT NULL,\n  \
+       link varchar(40) NOT NULL,\n  \
+       source_table varchar(255) NOT NULL,\n  \
+       table_name varchar(255) NOT NULL,\n  \
+       row_name text NOT NULL,\n  \
+       old_row_name text,\n  \
+       operation varchar(16) NOT NULL,\n  \
+       position text NOT NULL,\n  \
+       ordinal bigint NOT NULL,\n  \
+       kind varchar(40) NOT NULL,\n  \
+       error text NOT NULL,\n  \
+       hint text NOT NULL,\n  \
+       change_values text NOT NULL,\n  \
+       changes bigint NOT NULL DEFAULT 1,\n  \
+       attempts integer NOT NULL,\n  \
+       made_at timestamp(6) NOT NULL,\n  \
+       tried_at timestamp(6),\n  \
+       asked_at timestamp(6)\n)",
+    // The name of a row may be longer than an entry of an index.
+    "CREATE INDEX IF NOT EXISTS dead_letter_row ON weir.dead_letter \
+       (name, link, table_name, hashtextextended(row_name, 0))",
 ];
 
 /// The right to replicate: an attribute of the role, or a role to be a member of (Amazon RDS).

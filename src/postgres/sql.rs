@@ -7,6 +7,7 @@
 //! silence, the assignment to the column refuses. Bytes travel raw. Every name is quoted; no value
 //! is ever part of the text. Pure; nothing here talks to a server.
 
+pub mod letters;
 mod referred;
 
 use crate::model::schema::JsonKind;
@@ -231,6 +232,24 @@ pub(super) fn base_type(column: &Column) -> Option<&str> {
 
 /// Statements on the `weir` schema; see DESIGN §4, invariant 2.
 pub mod witness {
+    /// Columns of `weir.witness`.
+    pub const COLUMNS: [&str; 12] = [
+        "name",
+        "link",
+        "part",
+        "installation",
+        "seq",
+        "position",
+        "restart",
+        "hops",
+        "pending",
+        "source_identity",
+        "target_identity",
+        "updated_at",
+    ];
+    /// Columns of `weir.missed`.
+    pub const MISSED_COLUMNS: [&str; 7] =
+        ["id", "name", "link", "table_name", "key_values", "reason", "noted_at"];
     /// The running server; a copy of its files has another start.
     pub const INSTANCE: &str = "SELECT system_identifier || ' since ' || \
         extract(epoch FROM pg_postmaster_start_time()) || ' ' || current_database() \

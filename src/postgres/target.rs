@@ -7,19 +7,22 @@
 //! `weir.missed` in the same transaction. What happened to a lost COMMIT is not guessed here: the
 //! link reads the witness again on a new connection.
 
+mod letters;
 mod pipeline;
 mod session_settings;
 mod statements;
 mod steps;
+mod witness;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio_postgres::types::{FromSql, ToSql};
+use tokio_postgres::types::FromSql;
 use tokio_postgres::{Row as DbRow, Statement};
 
-use self::pipeline::{Check, Parameter, Pipeline, in_time};
+use self::letters::{Request, Writing};
+use self::pipeline::{Check, Found, Parameter, Pipeline, in_time};
 use self::statements::Statements;
 use super::failure::classify;
 use super::session::{self, Session};
@@ -27,7 +30,8 @@ use super::sql::witness as sql;
 use crate::config::Database;
 use crate::error::{Error, Kind, Result};
 use crate::link::ports::{
-    Applied, LinkContext, MissedKey, Note, Notes, Pending, Slice, Target, Why,
+    Applied, LetterCount, LetterHead, LinkContext, MissedKey, Note, Notes, Pending, Slice, Target,
+    Why,
 };
 use crate::model::{Step, Verb, Witness};
 use crate::plan::{LinkPlan, key_text, parse_key};
@@ -77,6 +81,8 @@ struct OpenTransaction {
     seq: i64,
     /// Whether the last slice's savepoint is still there.
     savepoint: bool,
+    /// Numbers of letters that wait for the closing slice's position.
+    unplaced: Vec<i64>,
 }
 
 impl Target for PostgresTarget {
@@ -123,90 +129,19 @@ impl Target for PostgresTarget {
     fn missed(&mut self, limit: usize) -> Pending<'_, Notes> {
         Box::pin(self.missed(limit))
     }
+
+    fn letters(&mut self) -> Pending<'_, Vec<LetterHead>> {
+        Box::pin(self.read_letters())
+    }
+
+    fn count_letters(&mut self) -> Pending<'_, LetterCount> {
+        Box::pin(self.count_letters())
+    }
 }
 
 impl PostgresTarget {
     fn link(&self) -> String {
         self.context.link.to_string()
-    }
-
-    async fn read_witness(&mut self) -> Result<Option<Witness>> {
-        let (name, link) = (self.context.name.clone(), self.link());
-        let reply = in_time(self.session.query_opt(sql::READ, &[&name, &link])).await?;
-        let row = reply.map_err(|error| without_schema(classify(error, "read the witness")))?;
-        row.map(|row| witness_of(&row, name, link)).transpose()
-    }
-
-    async fn create_witness(&mut self, witness: &Witness) -> Result<()> {
-        let seq = stored_seq(witness.seq)?;
-        let hops = stored_hops(witness.hops);
-        let position = witness.position.to_string();
-        let restart = witness.restart.as_ref().map(Position::to_string);
-        let parameters: [&(dyn ToSql + Sync); 10] = [
-            &witness.name,
-            &witness.link,
-            &witness.installation,
-            &seq,
-            &position,
-            &restart,
-            &hops,
-            &witness.pending,
-            &witness.source_identity,
-            &witness.target_identity,
-        ];
-        match in_time(self.session.execute(sql::CREATE, &parameters)).await? {
-            Ok(_) => Ok(()),
-            Err(error) if error.code().is_some_and(|code| code.code() == "23505") => {
-                let context = format!("link {} already has a witness in the target", witness.link);
-                Err(Error::new(Kind::Witness, context))
-            }
-            Err(error) => Err(without_schema(classify(error, "create the witness"))),
-        }
-    }
-
-    async fn move_witness(&mut self, witness: &Witness) -> Result<()> {
-        let (seq, position) = (stored_seq(witness.seq)?, witness.position.to_string());
-        let restart = witness.restart.as_ref().map(Position::to_string);
-        let parameters: [&(dyn ToSql + Sync); 7] = [
-            &witness.name,
-            &witness.link,
-            &witness.installation,
-            &seq,
-            &position,
-            &restart,
-            &witness.source_identity,
-        ];
-        let reply = in_time(self.session.execute(sql::SUCCEED, &parameters)).await?;
-        match reply.map_err(|error| classify(error, "move the witness"))? {
-            1 => Ok(()),
-            hit => Err(Error::new(
-                Kind::Witness,
-                format!("the witness of link {} is not as it was read: {hit} rows", witness.link),
-            )),
-        }
-    }
-
-    async fn read_accepted(&mut self) -> Result<Option<String>> {
-        let (name, link) = (self.context.name.clone(), self.link());
-        let reply = in_time(self.session.query_opt(sql::ACCEPTED, &[&name, &link])).await?;
-        let row = reply.map_err(|error| classify(error, "read what was accepted of the tables"))?;
-        Ok(row.and_then(|row| row.get(0)))
-    }
-
-    async fn write_accepted(&mut self, witness: &Witness, text: &str) -> Result<()> {
-        let position = witness.position.to_string();
-        let parameters: [&(dyn ToSql + Sync); 7] = [
-            &witness.name,
-            &witness.link,
-            &witness.installation,
-            &position,
-            &text,
-            &witness.source_identity,
-            &witness.target_identity,
-        ];
-        let reply = in_time(self.session.execute(sql::ACCEPT, &parameters)).await?;
-        reply.map_err(|error| classify(error, "write what was accepted of the tables"))?;
-        Ok(())
     }
 
     async fn apply(&mut self, slice: Slice<'_>) -> Result<Applied> {
@@ -222,13 +157,11 @@ impl PostgresTarget {
             Ok(missed) => return Ok(Applied { missed }),
             Err(error) => error,
         };
-        match failed.kind() {
-            Kind::Witness => self.roll_back().await?,
-            _ if failed.is_about_a_row() && slice.open.is_some() => self.roll_back().await?,
-            _ if failed.is_about_a_row() => {
-                self.command("ROLLBACK TO SAVEPOINT weir_slice").await?;
-            }
-            _ => {}
+        let about_a_row = failed.is_about_a_row();
+        if failed.kind() == Kind::Witness || (about_a_row && slice.open.is_some()) {
+            self.roll_back().await?;
+        } else if about_a_row {
+            self.command("ROLLBACK TO SAVEPOINT weir_slice").await?;
         }
         Err(failed)
     }
@@ -254,6 +187,7 @@ impl PostgresTarget {
             }
             _ => None,
         };
+        let letters = self.letter_requests(&slice, &plan).await?;
         let savepoint = self.savepoint();
         let mut pipeline = Pipeline::new(&self.session, &plan);
         match opening {
@@ -261,18 +195,25 @@ impl PostgresTarget {
                 self.open = Some(open);
                 pipeline.command("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE").await;
                 pipeline.send(statement, parameters, Check::Witness).await;
-                if slice.close.is_none() && !slice.steps.is_empty() {
+                if slice.close.is_none() && !slice.steps.is_empty() && !slice.strict {
                     // The parents of a slice's rows may come with a later slice.
                     pipeline.command("SET CONSTRAINTS ALL DEFERRED").await;
                 }
             }
             None => pipeline.command(savepoint).await,
         }
+        if slice.strict {
+            pipeline.command("SET CONSTRAINTS ALL IMMEDIATE").await;
+        }
         for (statement, parameters) in settling {
             pipeline.send(statement, parameters, Check::Done("settle notes of weir.missed")).await;
         }
         for (step, statement) in steps.into_iter().zip(statements) {
             steps::send(&mut pipeline, step, &statement).await?;
+        }
+        for Request { statement, parameters, check, bytes } in letters {
+            pipeline.send(statement, parameters, check).await;
+            steps::bound(&mut pipeline, bytes).await?;
         }
         if let Some((statement, parameters)) = moving {
             pipeline.send(statement, parameters, Check::Witness).await;
@@ -281,12 +222,44 @@ impl PostgresTarget {
             // Deferred constraints name themselves now, not in the commit.
             pipeline.command("SET CONSTRAINTS ALL IMMEDIATE").await;
         }
-        let mut missed = pipeline.finish().await?;
+        let Found { mut missed, unplaced } = pipeline.finish().await?;
         let noted = notes.iter().flat_map(|step| step.rows.iter().map(|key| (step.table, key)));
         let noted = noted.map(|(table, key)| (table, key.clone()));
         missed.extend(noted.map(|(table, key)| MissedKey { table, key, why: Why::Partial }));
         self.note(&missed).await?;
+        if let Some(open) = &mut self.open {
+            open.unplaced.extend(unplaced);
+        }
         Ok(missed)
+    }
+
+    /// What a slice does to letters; the closing one also tells those of earlier slices where it closes.
+    async fn letter_requests<'a>(
+        &mut self,
+        slice: &Slice<'a>,
+        plan: &'a LinkPlan,
+    ) -> Result<Vec<Request<'a>>> {
+        let unplaced = match (slice.close, &self.open) {
+            (Some(_), Some(open)) => open.unplaced.clone(),
+            _ => Vec::new(),
+        };
+        if slice.letters.is_empty() && unplaced.is_empty() {
+            return Ok(Vec::new());
+        }
+        let link = self.link();
+        let mut writing = Writing {
+            session: &self.session,
+            statements: &mut self.statements,
+            plan,
+            name: &self.context.name,
+            link: &link,
+            close: slice.close,
+        };
+        let mut requests = writing.requests(slice.letters).await?;
+        if let Some(position) = slice.close.filter(|_| !unplaced.is_empty()) {
+            requests.push(writing.placing(position, unplaced).await?);
+        }
+        Ok(requests)
     }
 
     /// Marks where a later slice begins; the mark of the slice before it is not needed any more.
@@ -319,7 +292,12 @@ impl PostgresTarget {
             Box::new(stored_hops(witness.hops)),
         ];
         let installation = witness.installation.clone();
-        let open = OpenTransaction { installation, seq: expected + 1, savepoint: false };
+        let open = OpenTransaction {
+            installation,
+            seq: expected + 1,
+            savepoint: false,
+            unplaced: Vec::new(),
+        };
         Ok((open, statement, parameters))
     }
 
@@ -432,40 +410,13 @@ impl PostgresTarget {
     }
 }
 
-/// The number of a note, which the server counts from 1.
-fn number(id: i64) -> u64 {
-    u64::try_from(id).unwrap_or_default()
-}
-
-/// A witness as the table holds it.
-fn witness_of(row: &DbRow, name: String, link: String) -> Result<Witness> {
-    let position = |text: String| {
-        text.parse::<Position>().map_err(|error| {
-            Error::new(Kind::Witness, format!("witness of link {link} cannot be read"))
-                .caused_by(error)
-        })
-    };
-    let negative =
-        |_| Error::new(Kind::Witness, format!("witness of link {link} holds a negative count"));
-    let seq = u64::try_from(column::<i64>(row, 1)?).map_err(negative)?;
-    let hops = u32::try_from(column::<i32>(row, 4)?).map_err(negative)?;
-    Ok(Witness {
-        part: 0,
-        installation: column(row, 0)?,
-        seq,
-        position: position(column(row, 2)?)?,
-        restart: column::<Option<String>>(row, 3)?.map(position).transpose()?,
-        hops,
-        pending: column(row, 5)?,
-        source_identity: column(row, 6)?,
-        target_identity: column(row, 7)?,
-        name,
-        link,
-    })
+/// A number of a note or letter, or of how many there are: never below 0.
+pub(super) fn number(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or_default()
 }
 
 /// A column of one of weir's own tables.
-fn column<'a, T: FromSql<'a>>(row: &'a DbRow, at: usize) -> Result<T> {
+pub(super) fn column<'a, T: FromSql<'a>>(row: &'a DbRow, at: usize) -> Result<T> {
     row.try_get(at).map_err(|error| {
         Error::new(Kind::Witness, "a table of schema weir is not as weir made it")
             .caused_by(error)
@@ -485,9 +436,11 @@ fn stored_hops(hops: u32) -> i32 {
 }
 
 /// Says how to make the `weir` tables where they are missing.
-fn without_schema(error: Error) -> Error {
+pub(super) fn without_schema(error: Error) -> Error {
     match error.kind() {
-        Kind::Mapping => error.hint("run `weir setup --apply`, which makes schema weir"),
+        Kind::Mapping => {
+            error.hint("run `weir setup --apply`, which makes the tables of schema weir")
+        }
         _ => error,
     }
 }

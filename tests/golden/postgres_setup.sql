@@ -33,8 +33,30 @@ CREATE TABLE IF NOT EXISTS weir.missed (
   noted_at timestamp(6) NOT NULL
 );
 CREATE INDEX IF NOT EXISTS missed_name_link ON weir.missed (name, link);
+CREATE TABLE IF NOT EXISTS weir.dead_letter (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  name varchar(24) NOT NULL,
+  link varchar(40) NOT NULL,
+  source_table varchar(255) NOT NULL,
+  table_name varchar(255) NOT NULL,
+  row_name text NOT NULL,
+  old_row_name text,
+  operation varchar(16) NOT NULL,
+  position text NOT NULL,
+  ordinal bigint NOT NULL,
+  kind varchar(40) NOT NULL,
+  error text NOT NULL,
+  hint text NOT NULL,
+  change_values text NOT NULL,
+  changes bigint NOT NULL DEFAULT 1,
+  attempts integer NOT NULL,
+  made_at timestamp(6) NOT NULL,
+  tried_at timestamp(6),
+  asked_at timestamp(6)
+);
+CREATE INDEX IF NOT EXISTS dead_letter_row ON weir.dead_letter (name, link, table_name, hashtextextended(row_name, 0));
 GRANT USAGE ON SCHEMA weir TO "o'weir";
-GRANT SELECT, INSERT, UPDATE, DELETE ON weir.witness, weir.missed TO "o'weir";
+GRANT SELECT, INSERT, UPDATE, DELETE ON weir.witness, weir.missed, weir.dead_letter TO "o'weir";
 GRANT USAGE ON SCHEMA "shop" TO "o'weir";
 GRANT SELECT, INSERT, UPDATE, DELETE ON "shop"."orders" TO "o'weir";
 GRANT SELECT, INSERT, UPDATE, DELETE ON "shop"."Odd ""one""" TO "o'weir";
@@ -45,6 +67,7 @@ SELECT pg_catalog.pg_drop_replication_slot(slot_name) FROM pg_catalog.pg_replica
 DROP PUBLICATION IF EXISTS "weir_prod_crm_billing";
 
 -- teardown of the target
+DO $weir$ BEGIN IF pg_catalog.to_regclass('weir.dead_letter') IS NOT NULL AND pg_catalog.to_regclass('weir.witness') IS NOT NULL THEN DELETE FROM weir.dead_letter WHERE name = 'prod' AND link = 'crm:billing' AND NOT EXISTS (SELECT FROM weir.witness WHERE name = 'prod' AND link = 'crm:billing' AND installation <> '0f'); END IF; END $weir$;
 DO $weir$ BEGIN IF pg_catalog.to_regclass('weir.missed') IS NOT NULL AND pg_catalog.to_regclass('weir.witness') IS NOT NULL THEN DELETE FROM weir.missed WHERE name = 'prod' AND link = 'crm:billing' AND NOT EXISTS (SELECT FROM weir.witness WHERE name = 'prod' AND link = 'crm:billing' AND installation <> '0f'); END IF; END $weir$;
-DO $weir$ BEGIN IF pg_catalog.to_regclass('weir.missed') IS NOT NULL AND pg_catalog.to_regclass('weir.witness') IS NOT NULL THEN DELETE FROM weir.witness WHERE name = 'prod' AND link = 'crm:billing' AND installation = '0f'; END IF; END $weir$;
+DO $weir$ BEGIN IF pg_catalog.to_regclass('weir.witness') IS NOT NULL THEN DELETE FROM weir.witness WHERE name = 'prod' AND link = 'crm:billing' AND installation = '0f'; END IF; END $weir$;
 

@@ -67,3 +67,30 @@ DELETE FROM weir.missed WHERE name = $1::text AND link = $2::text AND table_name
 -- missed: list
 SELECT id, table_name::text, key_values, reason::text, (SELECT max(id) FROM weir.missed) FROM weir.missed WHERE name = $1::text AND link = $2::text AND table_name = ANY ($3::text[]) ORDER BY id LIMIT $4::int8;
 
+-- dead letters: end those of tables
+DELETE FROM weir.dead_letter WHERE name = $1::text AND link = $2::text AND table_name = ANY ($3::text[]);
+
+-- dead letters: end those of rows
+DELETE FROM weir.dead_letter WHERE id = ANY (ARRAY(SELECT x.id FROM unnest($3::text[], $4::text[]) AS s(table_name, row_name) CROSS JOIN LATERAL (SELECT d.id FROM weir.dead_letter AS d WHERE d.name = $1::text AND d.link = $2::text AND d.table_name = s.table_name AND hashtextextended(d.row_name, 0) = hashtextextended(s.row_name, 0) AND d.row_name = s.row_name OFFSET 0) AS x));
+
+-- dead letters: tried
+WITH mine AS MATERIALIZED (SELECT x.id, s.kind, s.error, s.hint, row_number() OVER (PARTITION BY s.i ORDER BY x.id) AS place FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[]) WITH ORDINALITY AS s(table_name, row_name, kind, error, hint, i) CROSS JOIN LATERAL (SELECT d.id FROM weir.dead_letter AS d WHERE d.name = $1::text AND d.link = $2::text AND d.table_name = s.table_name AND hashtextextended(d.row_name, 0) = hashtextextended(s.row_name, 0) AND d.row_name = s.row_name OFFSET 0) AS x) UPDATE weir.dead_letter AS d SET attempts = d.attempts + 1, tried_at = clock_timestamp(), asked_at = NULL, kind = CASE m.place WHEN 1 THEN m.kind ELSE d.kind END, error = CASE m.place WHEN 1 THEN m.error ELSE d.error END, hint = CASE m.place WHEN 1 THEN m.hint ELSE d.hint END FROM mine AS m WHERE d.id = ANY (ARRAY[m.id]);
+
+-- dead letters: new
+WITH s AS MATERIALIZED (SELECT * FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::int8[], $10::text[], $11::text[], $12::text[], $13::text[], $14::int8[], $15::int4[], $16::bool[]) WITH ORDINALITY AS s(source_table, table_name, row_name, old_row_name, operation, position, ordinal, kind, error, hint, change_values, changes, attempts, folds, i)), newest AS MATERIALIZED (SELECT s.i, max(x.id) AS id FROM s CROSS JOIN LATERAL (SELECT d.id FROM weir.dead_letter AS d WHERE d.name = $1::text AND d.link = $2::text AND d.table_name = s.table_name AND hashtextextended(d.row_name, 0) = hashtextextended(s.row_name, 0) AND d.row_name = s.row_name OFFSET 0) AS x WHERE s.folds GROUP BY s.i), folded AS (UPDATE weir.dead_letter AS d SET changes = d.changes + s.changes, position = s.position, ordinal = s.ordinal, operation = s.operation, change_values = s.change_values FROM newest AS n JOIN s USING (i) WHERE d.id = ANY (ARRAY[n.id]) RETURNING s.i, d.id, d.position), made AS (INSERT INTO weir.dead_letter (name, link, source_table, table_name, row_name, old_row_name, operation, position, ordinal, kind, error, hint, change_values, changes, attempts, made_at) SELECT $1::text, $2::text, s.source_table, s.table_name, s.row_name, s.old_row_name, s.operation, s.position, s.ordinal, s.kind, s.error, s.hint, s.change_values, s.changes, s.attempts, clock_timestamp() FROM s WHERE NOT EXISTS (SELECT FROM folded AS f WHERE f.i = s.i) ORDER BY s.i RETURNING id, position) SELECT f.id FROM folded AS f WHERE f.position = '' UNION ALL SELECT m.id FROM made AS m WHERE m.position = '';
+
+-- dead letters: their position
+UPDATE weir.dead_letter SET position = $1::text WHERE id = ANY ($2::int8[]);
+
+-- dead letters: what is open
+SELECT id, table_name::text, row_name, old_row_name, kind::text, attempts, asked_at IS NOT NULL, (extract(epoch FROM made_at) * 1000000)::int8 FROM weir.dead_letter WHERE name = $1::text AND link = $2::text ORDER BY id;
+
+-- dead letters: count
+SELECT table_name::text, count(*), count(asked_at) FROM weir.dead_letter WHERE name = $1::text AND link = $2::text GROUP BY table_name;
+
+-- dead letters: list
+SELECT id, table_name::text, source_table::text, row_name, old_row_name, operation::text, position, ordinal, kind::text, error, hint, change_values, changes, attempts, (extract(epoch FROM made_at) * 1000000)::int8, (extract(epoch FROM tried_at) * 1000000)::int8, asked_at IS NOT NULL FROM weir.dead_letter WHERE name = $1::text AND link = $2::text AND id > $3::int8 ORDER BY id LIMIT $4::int8;
+
+-- dead letters: ask
+UPDATE weir.dead_letter SET asked_at = clock_timestamp() WHERE id = ANY (ARRAY(SELECT x.id FROM unnest($3::text[], $4::text[]) AS s(table_name, row_name) CROSS JOIN LATERAL (SELECT d.id FROM weir.dead_letter AS d WHERE d.name = $1::text AND d.link = $2::text AND d.table_name = s.table_name AND hashtextextended(d.row_name, 0) = hashtextextended(s.row_name, 0) AND d.row_name = s.row_name OFFSET 0) AS x));
+

@@ -26,6 +26,7 @@ mod harness;
 mod hosts;
 mod identities;
 mod init;
+mod letters;
 mod load;
 mod metrics;
 mod mysql_source;

@@ -17,6 +17,7 @@ use super::super::encode::Form;
 use super::super::failure::classify;
 use super::super::session::{Session, within};
 use super::super::sql::{Batch, Statement, TableSql, unlink};
+use super::letters::OwnLetters;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Row, Type};
 use crate::plan::{LinkPlan, TablePlan};
@@ -33,12 +34,12 @@ pub(super) const BULK_ROWS_MAX: usize = 2000;
 const PARAMETERS_MAX: usize = 65_535;
 /// Bytes of one command at most, unless a single row is larger. The library keeps up to 128 send
 /// buffers for good, each as large as the largest command it has carried.
-const COMMAND_BYTES_MAX: usize = 256 << 10;
+pub(super) const COMMAND_BYTES_MAX: usize = 256 << 10;
 /// Bytes of one value in a derived table at most: its parameters are typed as text of up to 65535
 /// bytes, and what is longer is cut in silence (MySQL 9.7).
 const JOINED_BYTES_MAX: usize = 16_000;
 /// Room for the command's header in a packet, in bytes.
-const HEADER_BYTES: usize = 4096;
+pub(super) const HEADER_BYTES: usize = 4096;
 /// Statement texts kept.
 const TEXTS_MAX: usize = 256;
 /// Warnings about the statement's spelling, not about a value: deprecations.
@@ -111,6 +112,12 @@ impl Writer {
         &mut self.session
     }
 
+    /// The link's letters.
+    pub(super) fn letters<'s>(&'s mut self, name: &'s str, link: &'s str) -> OwnLetters<'s> {
+        let packet_bytes_max = self.packet_bytes_max;
+        OwnLetters { session: &mut self.session, name, link, packet_bytes_max }
+    }
+
     /// One statement that handles transactions.
     pub(super) async fn control(&mut self, context: &str, sql: &str) -> Result<()> {
         within(CALL_TIMEOUT, context, self.session.conn().query_drop(sql)).await
@@ -123,10 +130,7 @@ impl Writer {
         sql: &str,
         parameters: Vec<Parameter>,
     ) -> Result<u64> {
-        let call = self.session.conn().exec_drop(sql, parameters);
-        within(CALL_TIMEOUT, context, call).await?;
-        self.refuse_warnings(context).await?;
-        Ok(self.session.conn().affected_rows())
+        execute(&mut self.session, context, sql, parameters).await
     }
 
     /// Removes all rows of a table.
@@ -308,7 +312,7 @@ impl Writer {
         }
         let call = self.session.conn().exec_batch(statement.text.as_str(), parameters);
         within(CALL_TIMEOUT, context, call).await?;
-        self.refuse_warnings(context).await?;
+        refuse_warnings(&mut self.session, context).await?;
         Ok(self.session.conn().affected_rows())
     }
 
@@ -340,31 +344,43 @@ impl Writer {
         self.texts.insert(name, Arc::clone(&statement));
         Ok(statement)
     }
+}
 
-    /// A warning of the last statement says that the server changed a value: an error of kind
-    /// `Value`, with the warning's number and column but not its words.
-    async fn refuse_warnings(&mut self, context: &str) -> Result<()> {
-        let count = self.session.conn().get_warnings();
-        if count == 0 {
-            return Ok(());
-        }
-        let call = self.session.conn().query::<ServerRow, _>("SHOW WARNINGS");
-        for row in within(CALL_TIMEOUT, context, call).await? {
-            let (code, message): (u16, String) =
-                (field(context, &row, 1)?, field(context, &row, 2)?);
-            if HARMLESS.contains(&code) {
-                continue;
-            }
-            let warned = format!("{context}: the server altered a value (warning {code})");
-            let server = ServerError { code, message, state: "01000".to_owned() };
-            let error = classify(mysql_async::Error::Server(server), warned.clone());
-            return Err(match error.kind() {
-                Kind::Value => error,
-                _ => Error::new(Kind::Value, warned),
-            });
-        }
-        Ok(())
+/// One prepared statement; gives the rows it matched.
+pub(super) async fn execute(
+    session: &mut Session,
+    context: &str,
+    sql: &str,
+    parameters: Vec<Parameter>,
+) -> Result<u64> {
+    let call = session.conn().exec_drop(sql, parameters);
+    within(CALL_TIMEOUT, context, call).await?;
+    refuse_warnings(session, context).await?;
+    Ok(session.conn().affected_rows())
+}
+
+/// A warning of the last statement says that the server changed a value: an error of kind
+/// `Value`, with the warning's number and column but not its words.
+async fn refuse_warnings(session: &mut Session, context: &str) -> Result<()> {
+    let count = session.conn().get_warnings();
+    if count == 0 {
+        return Ok(());
     }
+    let call = session.conn().query::<ServerRow, _>("SHOW WARNINGS");
+    for row in within(CALL_TIMEOUT, context, call).await? {
+        let (code, message): (u16, String) = (field(context, &row, 1)?, field(context, &row, 2)?);
+        if HARMLESS.contains(&code) {
+            continue;
+        }
+        let warned = format!("{context}: the server altered a value (warning {code})");
+        let server = ServerError { code, message, state: "01000".to_owned() };
+        let error = classify(mysql_async::Error::Server(server), warned.clone());
+        return Err(match error.kind() {
+            Kind::Value => error,
+            _ => Error::new(Kind::Value, warned),
+        });
+    }
+    Ok(())
 }
 
 /// Whether a value is too long for a parameter of a derived table.
@@ -373,12 +389,16 @@ fn is_wide(row: &Row) -> bool {
 }
 
 /// The largest size of [`SIZES`] up to `rows`, which is not 0.
-fn size_for(rows: usize) -> usize {
+pub(super) fn size_for(rows: usize) -> usize {
     SIZES.into_iter().find(|size| *size <= rows).unwrap_or(1)
 }
 
 /// One field of a server's answer.
-pub(super) fn field<T: FromValue>(context: &str, row: &ServerRow, at: usize) -> Result<T> {
+pub(in crate::mysql) fn field<T: FromValue>(
+    context: &str,
+    row: &ServerRow,
+    at: usize,
+) -> Result<T> {
     row.get_opt(at).and_then(std::result::Result::ok).ok_or_else(|| {
         Error::new(Kind::Internal, format!("{context}: an answer without field {at}"))
     })

@@ -7,6 +7,7 @@ use crate::link::ports::Finding;
 use crate::model::TableName;
 use crate::plan::{OuterKey, outer_key_warnings};
 use crate::postgres::catalog::rule;
+use crate::postgres::sql::{letters, witness};
 
 const SETTINGS: &str = "
 SELECT pg_is_in_recovery() AS standby,
@@ -64,22 +65,32 @@ pub(super) async fn settings(probe: &Probe<'_>) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
+const OTHER_VERSION: &str = "go on with the weir that made it; or, where nothing is lost with what it \
+    holds, drop it and run `weir setup --apply`";
+
 const WEIR: &str = "
 SELECT t.name, c.oid IS NOT NULL AS there, quote_ident(current_user) AS role,
        CASE WHEN n.oid IS NULL THEN true ELSE has_schema_privilege(n.oid, 'USAGE') END AS usage,
        CASE WHEN c.oid IS NULL THEN '{}'::text[] ELSE
          ARRAY(SELECT r FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS r
-               WHERE NOT has_table_privilege(c.oid, r)) END AS missing
-FROM unnest(ARRAY['witness', 'missed']) AS t(name)
+               WHERE NOT has_table_privilege(c.oid, r)) END AS missing,
+       ARRAY(SELECT k FROM unnest(string_to_array(t.columns, ' ')) AS k
+             WHERE NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid
+                               AND a.attname = k AND NOT a.attisdropped)) AS lacking
+FROM unnest($1::text[], $2::text[]) AS t(name, columns)
 LEFT JOIN pg_namespace n ON n.nspname = 'weir'
 LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = t.name";
 
 /// weir's own tables.
 pub(super) async fn weir_schema(probe: &Probe<'_>) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
-    for row in probe.rows(WEIR, &[]).await? {
+    let names = ["witness", "missed", "dead_letter"];
+    let columns = [&witness::COLUMNS[..], &witness::MISSED_COLUMNS, &letters::COLUMNS];
+    let columns = columns.map(|columns| columns.join(" "));
+    for row in probe.rows(WEIR, &[&names.as_slice(), &columns.as_slice()]).await? {
         let (name, role): (&str, &str) = (row.get("name"), row.get("role"));
-        let missing: Vec<String> = row.get("missing");
+        let (missing, lacking): (Vec<String>, Vec<String>) =
+            (row.get("missing"), row.get("lacking"));
         let mut find = |message: String, hint: &str, mend: Vec<String>| {
             let (subject, hint) = (format!("table weir.{name}"), hint.to_owned());
             let kind = Kind::Privilege;
@@ -87,6 +98,9 @@ pub(super) async fn weir_schema(probe: &Probe<'_>) -> Result<Vec<Finding>> {
         };
         if !row.get::<_, bool>("there") {
             find("it does not exist".to_owned(), "run `weir setup --apply`", Vec::new());
+        } else if !lacking.is_empty() {
+            let message = format!("it is of another version: it has no {}", lacking.join(", "));
+            find(message, OTHER_VERSION, Vec::new());
         } else if !row.get::<_, bool>("usage") {
             let grant = format!("GRANT USAGE ON SCHEMA weir TO {role}");
             find(format!("role {role} has no USAGE on schema weir"), "", vec![grant]);

@@ -96,6 +96,15 @@ fn statements() -> String {
         ("missed: note", witness::NOTE.to_owned()),
         ("missed: settle", witness::SETTLE.to_owned()),
         ("missed: list", witness::MISSED.to_owned()),
+        ("dead letters: end those of tables", letters::EMPTY.to_owned()),
+        ("dead letters: end those of rows", letters::CLOSE.to_owned()),
+        ("dead letters: tried", letters::TRY.to_owned()),
+        ("dead letters: new", letters::NEW.to_owned()),
+        ("dead letters: their position", letters::PLACE.to_owned()),
+        ("dead letters: what is open", letters::HEADS.to_owned()),
+        ("dead letters: count", letters::COUNT.to_owned()),
+        ("dead letters: list", letters::LIST.to_owned()),
+        ("dead letters: ask", letters::ASK.to_owned()),
     ];
     parts.iter().map(|(title, sql)| format!("-- {title}\n{sql};\n\n")).collect()
 }

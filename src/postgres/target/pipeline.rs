@@ -57,6 +57,10 @@ pub(super) enum Check<'a> {
         /// What is done to it.
         verb: &'static str,
     },
+    /// Any number of letters.
+    Letters,
+    /// Letters; the numbers of those that have no position yet.
+    Placed,
     /// No other row refers to the row that was deleted, or the ordinal number of the key.
     Unreferred {
         /// Index of the table.
@@ -93,13 +97,22 @@ pub(super) struct Pipeline<'a> {
     plan: &'a LinkPlan,
     sent: Vec<(Progress<'a>, Check<'a>)>,
     bytes: usize,
-    missed: Vec<MissedKey>,
+    found: Found,
+}
+
+/// What the answers told.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// The misses.
+    pub(super) missed: Vec<MissedKey>,
+    /// Numbers of letters that were written without a position.
+    pub(super) unplaced: Vec<i64>,
 }
 
 impl<'a> Pipeline<'a> {
     /// Nothing in flight.
     pub(super) fn new(client: &'a Client, plan: &'a LinkPlan) -> Self {
-        Pipeline { client, plan, sent: Vec::new(), bytes: 0, missed: Vec::new() }
+        Pipeline { client, plan, sent: Vec::new(), bytes: 0, found: Found::default() }
     }
 
     /// The table at an index of the plan.
@@ -171,16 +184,16 @@ impl<'a> Pipeline<'a> {
                 Progress::Answered(reply) => reply,
                 Progress::Waiting(request) => within(limit, request).await?,
             };
-            let reply = reply.map_err(|error| refused(error, check.what(self.plan)))?;
-            check.judge(self.plan, &reply, &mut self.missed)?;
+            let reply = reply.map_err(|error| check.refused(error, self.plan))?;
+            check.judge(self.plan, &reply, &mut self.found)?;
         }
         Ok(())
     }
 
-    /// Waits for every answer; returns the misses.
-    pub(super) async fn finish(mut self) -> Result<Vec<MissedKey>> {
+    /// Waits for every answer.
+    pub(super) async fn finish(mut self) -> Result<Found> {
         self.settle().await?;
-        Ok(self.missed)
+        Ok(self.found)
     }
 }
 
@@ -190,6 +203,7 @@ impl Check<'_> {
         let (verb, table) = match self {
             Check::Done(what) => return (*what).to_owned(),
             Check::Witness => return "write the witness".to_owned(),
+            Check::Letters | Check::Placed => return "write weir.dead_letter".to_owned(),
             Check::Written { table, .. } => ("write", *table),
             Check::Table { table, verb } => (*verb, *table),
             Check::Unreferred { table } => ("delete from", *table),
@@ -202,9 +216,24 @@ impl Check<'_> {
         }
     }
 
-    fn judge(self, plan: &LinkPlan, reply: &Reply, missed: &mut Vec<MissedKey>) -> Result<()> {
+    /// The server's refusal. That of a letter speaks of no row of a table.
+    fn refused(&self, error: DbError, plan: &LinkPlan) -> Error {
+        let error = refused(error, self.what(plan));
         match self {
-            Check::Done(_) | Check::Table { .. } => Ok(()),
+            Check::Letters | Check::Placed if error.is_about_a_row() => {
+                error.turned(Kind::Statement)
+            }
+            _ => error,
+        }
+    }
+
+    fn judge(self, plan: &LinkPlan, reply: &Reply, found: &mut Found) -> Result<()> {
+        match self {
+            Check::Done(_) | Check::Table { .. } | Check::Letters => Ok(()),
+            Check::Placed => {
+                found.unplaced.extend(&reply.ordinals);
+                Ok(())
+            }
             Check::Witness if reply.rows == 1 => Ok(()),
             Check::Witness => {
                 let context = "the witness in the target is not as it was left";
@@ -224,13 +253,15 @@ impl Check<'_> {
                     let row = at.and_then(|at| rows.get(at)).ok_or_else(|| {
                         Error::new(Kind::Internal, "the target named a row that was not sent")
                     })?;
-                    missed.push(MissedKey { table, key: pick(row, &key)?, why: Why::NoRow });
+                    let key = pick(row, &key)?;
+                    found.missed.push(MissedKey { table, key, why: Why::NoRow });
                 }
                 Ok(())
             }
             Check::Hit { .. } if reply.rows > 0 => Ok(()),
             Check::Hit { table, row, key } => {
-                missed.push(MissedKey { table, key: pick(row, &key)?, why: Why::NoRow });
+                let key = pick(row, &key)?;
+                found.missed.push(MissedKey { table, key, why: Why::NoRow });
                 Ok(())
             }
         }

@@ -70,7 +70,7 @@ pub(super) async fn send<'a>(
 }
 
 /// Waits for answers when enough is in flight. A large request ends its flight at once.
-async fn bound(pipeline: &mut Pipeline<'_>, bytes: usize) -> Result<()> {
+pub(super) async fn bound(pipeline: &mut Pipeline<'_>, bytes: usize) -> Result<()> {
     if pipeline.add_bytes(bytes) > FLIGHT_BYTES_MAX || pipeline.len() >= REQUESTS_MAX {
         pipeline.settle().await?;
     }
@@ -144,12 +144,20 @@ fn singles<'a>(row: &'a Row, layout: &[Place<'a>]) -> Vec<Parameter<'a>> {
 
 /// Rows in chunks that fit a statement.
 fn chunks(rows: &[Row]) -> impl Iterator<Item = &[Row]> {
-    let mut rest = rows;
+    chunks_of(rows, row_bytes)
+}
+
+/// What a statement has a parameter's element each for, in chunks that fit one.
+pub(super) fn chunks_of<T>(
+    all: &[T],
+    bytes_of: impl Fn(&T) -> usize,
+) -> impl Iterator<Item = &[T]> {
+    let mut rest = all;
     std::iter::from_fn(move || {
         let mut bytes = 0;
         let mut count = 0;
-        for row in rest.iter().take(CHUNK_ROWS_MAX) {
-            bytes += row_bytes(row);
+        for one in rest.iter().take(CHUNK_ROWS_MAX) {
+            bytes += bytes_of(one);
             if count > 0 && bytes > CHUNK_BYTES_MAX {
                 break;
             }

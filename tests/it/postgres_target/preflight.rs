@@ -64,7 +64,7 @@ async fn what_is_missing_is_named_and_setup_mends_it() {
             site.execute(statement).await;
         }
         let found = Postgres.check_target(preflight).await.expect("target");
-        assert_eq!(lines(&found, true).len(), 2 + 4, "{:?}", lines(&found, true));
+        assert_eq!(lines(&found, true).len(), 3 + 4, "{:?}", lines(&found, true));
 
         let account = Postgres.account(&weir).await.expect("account");
         for _ in 0..2 {

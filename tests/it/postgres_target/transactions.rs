@@ -129,6 +129,60 @@ async fn deferred_constraints_are_checked_before_the_commit() {
     assert_eq!(site.query("SELECT count(*) FROM c").await, ["1"]);
 }
 
+fn strict<'a>(
+    open: Option<&'a Witness>,
+    steps: &'a [Step],
+    close: Option<&'a Position>,
+) -> Slice<'a> {
+    Slice { open, steps, close, strict: true, ..Slice::default() }
+}
+
+/// Broken if a change that a deferred constraint refuses were not told from those after it where that is
+/// asked for, or were refused before its parent could come where it is not.
+#[tokio::test]
+async fn a_strict_slice_judges_at_once() {
+    for server in SERVERS {
+        let Some(site) = Site::start(server).await else { return };
+        site.execute(
+            "CREATE TABLE p (id int PRIMARY KEY);
+             CREATE TABLE c (id int PRIMARY KEY, pid int CONSTRAINT to_p REFERENCES p DEFERRABLE INITIALLY DEFERRED)",
+        )
+        .await;
+        let (mut target, mut known) = site.fresh_target("public.*").await;
+        let child =
+            |id| [step(0, Verb::Upsert, &[0, 1], vec![vec![Value::Int(id), Value::Int(5)]])];
+        let (one, two) = (child(1), child(2));
+        let parent = [step(1, Verb::Upsert, &[0], vec![vec![Value::Int(5)]])];
+        let refused = |error: weir::error::Error| {
+            assert_eq!(error.kind(), Kind::ForeignKey);
+            assert!(error.chain().starts_with("write public.c: fk_violation"), "{}", error.chain());
+        };
+        let close = Position::Postgres(Lsn(777));
+        refused(target.apply(strict(Some(&known), &one, None)).await.expect_err("at once"));
+
+        slice(&mut target, Some(&known), &one, None).await.expect("the parent may follow");
+        slice(&mut target, None, &parent, None).await.expect("and did");
+        slice(&mut target, None, &[step(1, Verb::Truncate, &[], vec![])], None)
+            .await
+            .expect("gone");
+        let error = target.apply(strict(None, &[], None)).await.expect_err("a child is left alone");
+        assert_eq!(error.kind(), Kind::ForeignKey);
+        slice(&mut target, None, &parent, None).await.expect("it is there again");
+        target.apply(strict(None, &[], None)).await.expect("nothing is wrong now");
+        target.rollback().await.expect("rolls back");
+
+        target.apply(strict(Some(&known), &[], None)).await.expect("opens");
+        refused(target.apply(strict(None, &one, None)).await.expect_err("at once"));
+        let later = slice(&mut target, None, &one, None).await;
+        refused(later.expect_err("from there on"));
+        slice(&mut target, None, &parent, None).await.expect("the parent");
+        target.apply(strict(None, &one, Some(&close))).await.expect("the child");
+        assert_eq!(site.query("SELECT id FROM c").await, ["1"]);
+        (known.seq, known.position) = (known.seq + 1, close);
+        slice(&mut target, Some(&known), &two, None).await.expect("the next transaction is not");
+    }
+}
+
 /// Broken if memory grew with the length of a source transaction.
 #[tokio::test]
 async fn a_long_transaction_needs_no_more_memory() {
