@@ -79,6 +79,8 @@ kinds! {
     ReadOnly, "read_only", Retry, "make the target writable, or point the database at its primary";
     /// A disk is full.
     DiskFull, "disk_full", Retry, "free space on the server; weir tries again by itself";
+    /// The state directory's file system has less free space than weir wants; found before it is full.
+    DiskLow, "disk_low", Halt, "free space on the file system of the state directory, then `weir resume LINK`; `state_free_min` is the bound";
     /// The slot or dump position is still held by an older connection of ours.
     SourceBusy, "source_busy", Retry, "weir tries again; if it lasts, another process reads with the same slot or server id";
     /// The password was refused that a file or a command yields: it may be on its way to being another.

@@ -6,7 +6,7 @@
 
 use std::error::Error as StdError;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio_rustls::rustls::client::danger::{
@@ -64,27 +64,63 @@ pub(crate) async fn load(database: &Database) -> Result<Option<Material>> {
     })?
 }
 
+/// A client's configuration for what is no database, `whose` in messages: it checks names, and trusts
+/// the authorities in `ca`, or else those of this machine.
+///
+/// # Errors
+/// As for a database.
+pub(crate) async fn trusting(ca: Option<PathBuf>, whose: &'static str) -> Result<ClientConfig> {
+    let reading = tokio::task::spawn_blocking(move || match ca {
+        Some(path) => certificates(&file(whose, "tls_ca", &path)?, whose, "tls_ca"),
+        None => authorities_of_this_machine(whose),
+    });
+    let trusted = reading.await.map_err(|error| {
+        Error::new(Kind::Internal, "certificates could not be read").caused_by(error)
+    })??;
+    trusting_roots(roots(&trusted))
+}
+
+/// A client's configuration where no TLS is spoken, for a library that wants one all the same. It
+/// trusts nobody.
+///
+/// # Errors
+/// `Internal`, never.
+pub(crate) fn unused() -> Result<ClientConfig> {
+    trusting_roots(RootCertStore::empty())
+}
+
+fn trusting_roots(roots: RootCertStore) -> Result<ClientConfig> {
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Error::new(Kind::Internal, "TLS cannot be used").caused_by(error))?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+fn whose(database: &Database) -> String {
+    format!("database {}", database.name)
+}
+
 fn read(database: &Database) -> Result<Material> {
-    let tls = &database.tls;
+    let (tls, whose) = (&database.tls, &whose(database));
     let roots = match (tls.mode, &tls.ca) {
         (TlsMode::Off | TlsMode::Require, _) => Vec::new(),
-        (_, Some(path)) => certificates(&file(database, "tls_ca", path)?, database, "tls_ca")?,
-        (_, None) => authorities_of_this_machine(database)?,
+        (_, Some(path)) => certificates(&file(whose, "tls_ca", path)?, whose, "tls_ca")?,
+        (_, None) => authorities_of_this_machine(whose)?,
     };
     let identity = match &tls.identity {
         None => None,
         Some((cert, key)) => {
-            let chain = file(database, "tls_cert", cert)?;
-            certificates(&chain, database, "tls_cert")?;
+            let chain = file(whose, "tls_cert", cert)?;
+            certificates(&chain, whose, "tls_cert")?;
             let place = key;
-            let key = file(database, "tls_key", place)?;
+            let key = file(whose, "tls_key", place)?;
             let metadata = std::fs::metadata(place).map_err(|cause| {
-                wrong_file(database, "tls_key", "cannot be examined").caused_by(cause)
+                wrong_file(whose, "tls_key", "cannot be examined").caused_by(cause)
             })?;
             refuse_open(place, &metadata)
-                .map_err(|open| open.within(format!("`tls_key` of database {}", database.name)))?;
+                .map_err(|open| open.within(format!("`tls_key` of {whose}")))?;
             PrivateKeyDer::from_pem_slice(&key).map_err(|error| {
-                wrong_file(database, "tls_key", "holds no private key").caused_by(error)
+                wrong_file(whose, "tls_key", "holds no private key").caused_by(error)
             })?;
             Some(Identity { chain, key })
         }
@@ -92,10 +128,10 @@ fn read(database: &Database) -> Result<Material> {
     Ok(Material { mode: tls.mode, roots, identity })
 }
 
-fn file(database: &Database, key: &str, path: &Path) -> Result<Vec<u8>> {
+fn file(whose: &str, key: &str, path: &Path) -> Result<Vec<u8>> {
     use std::io::Read;
     let cannot = |error: io::Error| {
-        wrong_file(database, key, &format!("cannot be read: {}", path.display())).caused_by(error)
+        wrong_file(whose, key, &format!("cannot be read: {}", path.display())).caused_by(error)
     };
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(cannot)?;
@@ -103,29 +139,25 @@ fn file(database: &Database, key: &str, path: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn wrong_file(database: &Database, key: &str, what: &str) -> Error {
-    Error::new(Kind::Configuration, format!("`{key}` of database {} {what}", database.name))
-        .hint(format!("correct `{key}` of database {}: it names a PEM file", database.name))
+fn wrong_file(whose: &str, key: &str, what: &str) -> Error {
+    Error::new(Kind::Configuration, format!("`{key}` of {whose} {what}"))
+        .hint(format!("correct `{key}` of {whose}: it names a PEM file"))
 }
 
 /// All certificates of a PEM file; there is at least one.
-fn certificates(
-    pem: &[u8],
-    database: &Database,
-    key: &str,
-) -> Result<Vec<CertificateDer<'static>>> {
+fn certificates(pem: &[u8], whose: &str, key: &str) -> Result<Vec<CertificateDer<'static>>> {
     let found = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
     let found = found.map_err(|error| {
-        wrong_file(database, key, "holds a certificate that cannot be read").caused_by(error)
+        wrong_file(whose, key, "holds a certificate that cannot be read").caused_by(error)
     })?;
     match roots(&found).is_empty() {
-        true => Err(wrong_file(database, key, "holds no certificate")),
+        true => Err(wrong_file(whose, key, "holds no certificate")),
         false => Ok(found),
     }
 }
 
 /// Those of the operating system, without the ones that cannot be used.
-fn authorities_of_this_machine(database: &Database) -> Result<Vec<CertificateDer<'static>>> {
+fn authorities_of_this_machine(whose: &str) -> Result<Vec<CertificateDer<'static>>> {
     let loaded = rustls_native_certs::load_native_certs();
     for error in &loaded.errors {
         tracing::debug!(error = %error, "certificates of this machine");
@@ -134,10 +166,8 @@ fn authorities_of_this_machine(database: &Database) -> Result<Vec<CertificateDer
     found.retain(|certificate| !roots(std::slice::from_ref(certificate)).is_empty());
     if found.is_empty() {
         let context = "this machine has no certificates of trusted authorities";
-        return Err(Error::new(Kind::Transport, context).hint(format!(
-            "install the package ca-certificates, or write `tls_ca` of database {}",
-            database.name
-        )));
+        return Err(Error::new(Kind::Transport, context)
+            .hint(format!("install the package ca-certificates, or write `tls_ca` of {whose}")));
     }
     Ok(found)
 }
@@ -154,12 +184,13 @@ impl Material {
     /// # Errors
     /// `Configuration` for a key that does not belong to the certificate.
     pub(crate) fn client_config(&self, database: &Database) -> Result<ClientConfig> {
+        let whose = &whose(database);
         let unusable = |error: TlsError| {
-            wrong_file(database, "tls_cert", "does not fit `tls_key`").caused_by(error)
+            wrong_file(whose, "tls_cert", "does not fit `tls_key`").caused_by(error)
         };
         let provider = Arc::new(ring::default_provider());
         let verifier = self.verifier(&provider).map_err(|error| {
-            wrong_file(database, "tls_ca", "holds no certificate").caused_by(error)
+            wrong_file(whose, "tls_ca", "holds no certificate").caused_by(error)
         })?;
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -167,9 +198,9 @@ impl Material {
             .dangerous()
             .with_custom_certificate_verifier(verifier);
         let Some(identity) = &self.identity else { return Ok(builder.with_no_client_auth()) };
-        let chain = certificates(&identity.chain, database, "tls_cert")?;
+        let chain = certificates(&identity.chain, whose, "tls_cert")?;
         let key = PrivateKeyDer::from_pem_slice(&identity.key).map_err(|error| {
-            wrong_file(database, "tls_key", "holds no private key").caused_by(error)
+            wrong_file(whose, "tls_key", "holds no private key").caused_by(error)
         })?;
         builder.with_client_auth_cert(chain, key).map_err(unusable)
     }

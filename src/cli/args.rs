@@ -84,6 +84,8 @@ pub enum Verb {
     Checkpoint(CheckpointArgs),
     /// Return once everything committed on the source before the call is applied on the target
     Wait(WaitArgs),
+    /// Try whether alerts arrive
+    Alert(AlertArgs),
     /// Print the completion script of a shell
     Completions(CompletionsArgs),
     /// Print the manual page, or write one page for each verb
@@ -346,6 +348,25 @@ pub enum CheckpointVerb {
         /// It may be older than the witness: no table was taken out of the files and put back since
         #[arg(long)]
         accept: bool,
+    },
+}
+
+/// `weir alert`.
+#[derive(Debug, Args)]
+pub struct AlertArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub verb: AlertVerb,
+}
+
+/// What is done with alerts.
+#[derive(Debug, Subcommand)]
+pub enum AlertVerb {
+    /// Send a test alert to the webhook and the command of [alerts], and print what came back
+    Test {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
 }
 

@@ -11,10 +11,11 @@ use crate::cli::exit;
 use crate::cli::hint;
 use crate::cli::output::say;
 use crate::cli::setup;
-use crate::config::{Database, Start, TlsMode, is_loopback};
+use crate::config::{Config, Database, Start, TlsMode, is_loopback};
 use crate::error::{Error, Kind, Result};
 use crate::link::ports::{LinkContext, Preflight, Room, Whole};
 use crate::model::{Table, TableName};
+use crate::observe::alert::channel::Channel;
 use crate::plan::{self, Finding, LinkPlan, Route, Unfilled};
 
 /// What was found about one link.
@@ -71,19 +72,24 @@ pub(super) async fn run(global: &Global, args: &CheckArgs) -> Result<ExitCode> {
     for (report, findings) in reports.iter_mut().zip(collisions) {
         report.findings.extend(findings.into_iter().map(Line::from));
     }
+    let alerts = undeliverable(&config).await;
+    let found = || reports.iter().flat_map(|report| &report.findings).chain(&alerts);
     let count = |severity: &str| {
-        let lines = reports.iter().flat_map(|report| &report.findings);
+        let lines = found();
         lines.filter(|line| line.severity == severity).count()
     };
     let (errors, warnings) = (count("error"), count("warning"));
     if args.json {
-        crate::cli::print_json(&serde_json::json!({ "links": reports }))?;
+        crate::cli::print_json(&serde_json::json!({ "links": reports, "alerts": alerts }))?;
     } else {
         reports.iter().for_each(print);
+        if !alerts.is_empty() {
+            say!("alerts");
+            alerts.iter().for_each(print_line);
+        }
         say!("{}, {}", counted(errors, "error"), counted(warnings, "warning"));
     }
-    let failing = reports.iter().flat_map(|report| &report.findings);
-    let failing = failing.filter(|line| args.strict || line.severity == "error");
+    let failing = found().filter(|line| args.strict || line.severity == "error");
     Ok(ExitCode::from(exit::after(failing.map(|line| line.kind), exit::FAILED)))
 }
 
@@ -100,17 +106,32 @@ fn print(report: &Report) {
     say!("  source  {}", report.source);
     say!("  target  {}", report.target);
     say!("  tables  {}", report.tables.len());
-    for line in &report.findings {
-        let mark = if line.severity == "error" { "FAIL" } else { "warn" };
-        say!("  {mark}  {}: {}", line.subject, line.message);
-        line.mend.iter().for_each(|statement| say!("        run:  {statement};"));
-        if !line.hint.is_empty() {
-            say!("        hint: {}", line.hint);
-        }
-    }
+    report.findings.iter().for_each(print_line);
     if report.findings.is_empty() {
         say!("  ok");
     }
+}
+
+fn print_line(line: &Line) {
+    let mark = if line.severity == "error" { "FAIL" } else { "warn" };
+    say!("  {mark}  {}: {}", line.subject, line.message);
+    line.mend.iter().for_each(|statement| say!("        run:  {statement};"));
+    if !line.hint.is_empty() {
+        say!("        hint: {}", line.hint);
+    }
+}
+
+/// What keeps alerts from being sent, as far as it shows without sending one.
+async fn undeliverable(config: &Config) -> Vec<Line> {
+    let Some(alerts) = &config.alerts else { return Vec::new() };
+    let mut lines = Vec::new();
+    for channel in Channel::ALL {
+        if let Err(error) = channel.prepare(alerts).await {
+            let finding = Finding { fatal: false, ..met(channel.name(), &error) };
+            lines.push(Line::from(finding));
+        }
+    }
+    lines
 }
 
 /// An error met while looking, as a finding about `subject`.

@@ -1,6 +1,7 @@
 //! The command line: one file per verb. Everything printed for people goes to standard output,
 //! logs and errors to standard error.
 
+mod alert;
 mod args;
 mod check;
 mod checkpoint;
@@ -72,6 +73,7 @@ async fn dispatch(cli: &Cli) -> Result<ExitCode> {
         Verb::Pause(args) => resume::pause(global, args).await,
         Verb::Resume(args) => resume::resume(global, args).await,
         Verb::Checkpoint(args) => checkpoint::run(global, args).await,
+        Verb::Alert(args) => alert::run(global, args).await,
         Verb::Wait(args) => wait::run(global, args).await,
         Verb::Completions(args) => completions::run(args),
         Verb::Man(args) => man::run(args),

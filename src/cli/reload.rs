@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, join_all};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::cli::args::Global;
 use crate::cli::context::load;
@@ -20,8 +20,10 @@ use crate::cli::spec::spec;
 use crate::config::{Config, LinkName};
 use crate::error::{Error, Kind, Result};
 use crate::link::ledger::Ledger;
+use crate::link::space::Room;
 use crate::link::status::LinkState;
 use crate::link::supervisor::{LinkHandle, LinkSpec, Supervisor};
+use crate::observe::alert::watch::Settings;
 use crate::observe::metrics::{Metrics, Watched};
 use crate::plan::Verdict;
 use crate::state::Store;
@@ -58,6 +60,10 @@ pub(super) struct Reloader {
     pub(super) config: Arc<Config>,
     pub(super) store: Arc<Store>,
     pub(super) metrics: Arc<Metrics>,
+    /// Free space of the state directory, and how much is wanted.
+    pub(super) room: watch::Sender<Room>,
+    /// Whom to tell of what needs a person.
+    pub(super) alerts: watch::Sender<Arc<Settings>>,
     pub(super) until_caught_up: bool,
 }
 
@@ -138,6 +144,8 @@ impl Reloader {
         }
         // From here on nothing is refused.
         self.config = Arc::clone(&config);
+        self.room.send_modify(|room| room.min = config.state_free_min);
+        self.alerts.send_replace(Settings::of(&config));
         let handles = supervisor.links().borrow().clone();
         let of = |link: &LinkName| handles.iter().find(|handle| handle.link == *link);
         let mut touched = Vec::new();

@@ -24,10 +24,13 @@ use crate::cli::spec::{clear_spool, spec};
 use crate::config::{Config, LinkName};
 use crate::error::{Kind, Result};
 use crate::link::ledger::Ledger;
+use crate::link::space::Space;
 use crate::link::status::LinkState;
 use crate::link::supervisor::{LinkHandle, Links, Shared, Supervisor};
+use crate::observe::alert::watch::{Settings, Watch};
 use crate::observe::http;
 use crate::observe::metrics::Metrics;
+use crate::observe::space;
 use crate::state::Store;
 
 /// How often the links are looked at, to end when none can go on.
@@ -66,13 +69,19 @@ async fn replicate(
     let specs =
         names.iter().map(|link| spec(config, link, &installation)).collect::<Result<_>>()?;
     let metrics = Arc::new(Metrics::new(config.table_series));
+    let (room, space) = Space::new();
+    room.send_modify(|room| room.min = config.state_free_min);
+    space::measure(&config.state_dir, &room).await;
+    metrics.watch_space(space.clone());
     let shared = Shared {
         ledger: Arc::clone(store) as Arc<dyn Ledger>,
         observer: Arc::clone(&metrics) as _,
+        space: space.clone(),
         until_caught_up: args.until_caught_up,
     };
     let stop = CancellationToken::new();
     let mut services = JoinSet::new();
+    services.spawn(space::watch(config.state_dir.clone(), room.clone(), stop.clone()));
     // Before any link starts: a port that is taken must not leave a slot behind.
     serve_http(config, &metrics, &stop, &mut services).await?;
     let socket = control::bind(&config.state_dir)?;
@@ -86,6 +95,10 @@ async fn replicate(
     );
     let links = supervisor.links();
     watch(&metrics, &links.borrow());
+    let (alerts, settings) = tokio::sync::watch::channel(Settings::of(config));
+    let (counts, space) = (metrics.alerts(), space.clone());
+    let watching = Watch { links: links.clone(), space, settings, counts };
+    services.spawn(watching.run(stop.clone()));
     let (reloads, asked) = mpsc::channel(1);
     let responder = Responder { links: links.clone(), store: Arc::clone(store), reloads };
     let responder = Arc::new(responder);
@@ -94,6 +107,8 @@ async fn replicate(
         config: Arc::clone(config),
         store: Arc::clone(store),
         metrics,
+        room,
+        alerts,
         until_caught_up: args.until_caught_up,
     };
     services.spawn(socket.serve(responder, stop.clone()));
@@ -200,7 +215,7 @@ async fn prepared(preparing: &mut Option<BoxFuture<'static, Prepared>>) -> Prepa
 /// Halted for a reason that takes a change elsewhere and a new start.
 fn is_hopeless(handle: &LinkHandle) -> bool {
     let status = handle.status();
-    let decidable = [Some(Kind::SchemaChanged), Some(Kind::TableGap)];
+    let decidable = [Some(Kind::SchemaChanged), Some(Kind::TableGap), Some(Kind::DiskLow)];
     status.state == LinkState::Halted && !decidable.contains(&status.error_kind())
 }
 

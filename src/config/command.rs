@@ -1,16 +1,17 @@
-//! Running the command that prints a secret.
+//! Running the commands of the configuration: those that print a secret, and those that are told.
 //!
-//! It runs without a shell, in a process group of its own that is ended as a whole, when the command
-//! has ended and when it takes too long: nothing that it started is left behind, try after try. Its
-//! standard output is the secret and is never repeated. Its standard error is for the operator: the
+//! A command runs without a shell, in a process group of its own that is ended as a whole, when the command
+//! has ended and when it takes too long: nothing that it started is left behind, try after try. The
+//! standard output of the first is the secret and is never repeated, that of the others is nobody's. Its standard error is for the operator: the
 //! first 4 KiB in one line, without the lines that were printed as the secret.
 
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
+use tokio::time::error::Elapsed;
 
 use crate::error::{Error, Kind, Result};
 
@@ -18,6 +19,9 @@ use crate::error::{Error, Kind, Result};
 const SAID_BYTES_MAX: u64 = 4 * 1024;
 /// Shorter lines of the output are no secret, and would be found everywhere.
 const MASKED_BYTES_MIN: usize = 4;
+/// Advice about a command that prints a secret.
+const MUST_PRINT: &str =
+    "run the command by hand as weir's user: it must print the password at once and end";
 
 /// What `program` prints, at most one byte more than `bytes_max`, so that the caller sees that there
 /// was more.
@@ -31,10 +35,55 @@ pub(super) async fn output(
     limit: Duration,
     bytes_max: u64,
 ) -> Result<Vec<u8>> {
-    let child = Command::new(program)
+    let child = spawn(program, arguments, [Stdio::null(), Stdio::piped()])?;
+    let (mut printed, mut said) = (Vec::new(), Vec::new());
+    let running = run(child, &mut printed, bytes_max, &mut said);
+    let ended = tokio::time::timeout(limit, running).await;
+    // That it is ended for printing too much is not what is wrong with it.
+    if printed.len() as u64 > bytes_max && matches!(ended, Ok(Ok(_))) {
+        return Ok(printed);
+    }
+    judge(program, limit, ended, &said, &printed)
+        .map_err(|error| error.hint(MUST_PRINT))
+        .map(|()| printed)
+}
+
+/// Runs `program` and writes `input` to its standard input, as much of it as it reads.
+///
+/// # Errors
+/// As for a command that prints a secret.
+pub(crate) async fn feed(
+    program: &str,
+    arguments: &[String],
+    input: &[u8],
+    limit: Duration,
+) -> Result<()> {
+    let mut child = spawn(program, arguments, [Stdio::piped(), Stdio::null()])?;
+    let (mut printed, mut said) = (Vec::new(), Vec::new());
+    let stdin = child.stdin.take();
+    let feeding = async {
+        if let Some(mut stdin) = stdin {
+            // Who does not want to read it all need not.
+            let _unread = stdin.write_all(input).await;
+        }
+    };
+    let running = async {
+        let run = run(child, &mut printed, 0, &mut said);
+        let mut run = std::pin::pin!(run);
+        tokio::select! {
+            ended = &mut run => ended,
+            () = feeding => run.await,
+        }
+    };
+    let ended = tokio::time::timeout(limit, running).await;
+    judge(program, limit, ended, &said, &[])
+}
+
+fn spawn(program: &str, arguments: &[String], [stdin, stdout]: [Stdio; 2]) -> Result<Child> {
+    Command::new(program)
         .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
+        .stdin(stdin)
+        .stdout(stdout)
         .stderr(Stdio::piped())
         .process_group(0)
         .kill_on_drop(true)
@@ -42,14 +91,19 @@ pub(super) async fn output(
         .map_err(|cause| {
             let context = format!("cannot start command `{program}`");
             Error::new(Kind::Configuration, context).caused_by(cause)
-        })?;
-    let (mut printed, mut said) = (Vec::new(), Vec::new());
-    let running = run(child, &mut printed, bytes_max, &mut said);
-    let (kind, what) = match tokio::time::timeout(limit, running).await {
-        // That it is ended for printing too much is not what is wrong with it.
-        Ok(Ok(status)) if status.success() || printed.len() as u64 > bytes_max => {
-            return Ok(printed);
-        }
+        })
+}
+
+/// Whether a command ended well, and what it said where not.
+fn judge(
+    program: &str,
+    limit: Duration,
+    ended: Result<std::io::Result<ExitStatus>, Elapsed>,
+    said: &[u8],
+    printed: &[u8],
+) -> Result<()> {
+    let (kind, what) = match ended {
+        Ok(Ok(status)) if status.success() => return Ok(()),
         Ok(Ok(status)) => (Kind::Unavailable, format!("failed: {status}")),
         Ok(Err(cause)) => {
             let context = format!("cannot read from command `{program}`");
@@ -57,12 +111,12 @@ pub(super) async fn output(
         }
         Err(_) => (Kind::Timeout, format!("did not end within {} s", limit.as_secs_f32())),
     };
-    let said = match told(&said, &printed) {
+    let said = match told(said, printed) {
         words if words.is_empty() => "it said nothing on its standard error".to_owned(),
         words => format!("it said: {words}"),
     };
     Err(Error::new(kind, format!("command `{program}` {what}; {said}"))
-        .hint("run the command by hand as weir's user: it must print the password at once and end"))
+        .hint("run the command by hand as weir's user: it must end well, and at once"))
 }
 
 /// Reads both streams side by side until the command has ended.
@@ -166,6 +220,28 @@ mod tests {
         let script = format!("{script}; exit 1");
         let error = of_shell(&script, Duration::from_secs(10)).await.unwrap_err().to_string();
         assert!(error.len() < 4300, "{}", error.len());
+    }
+
+    /// Broken if a command that is told something did not get all of it, were held up by not reading
+    /// it, or failed in silence.
+    #[tokio::test]
+    async fn a_command_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("told");
+        let long = vec![b'x'; 300_000];
+        let told = async |script: &str| {
+            let words = ["-c".to_owned(), script.to_owned()];
+            feed("sh", &words, &long, Duration::from_secs(10)).await
+        };
+        told(&format!("cat > {}; seq 100000", file.display())).await.unwrap();
+        assert_eq!(std::fs::read(&file).unwrap(), long);
+        told("exit 0").await.unwrap();
+        let error = told("echo no pager >&2; exit 3").await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Unavailable);
+        assert!(error.to_string().ends_with("exit status: 3; it said: no pager"), "{error}");
+        let words = ["60".to_owned()];
+        let hangs = feed("sleep", &words, &long, Duration::from_millis(100)).await.unwrap_err();
+        assert_eq!(hangs.kind(), Kind::Timeout);
     }
 
     /// Broken if what a command starts outlived it: each try would leave one more behind.

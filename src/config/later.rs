@@ -4,7 +4,6 @@
 
 /// Keys of later versions: section as in `raw`, key, purpose.
 const LATER: &[(&str, &str, &str)] = &[
-    ("", "alerts", "alerts by webhook or command"),
     ("", "conversion", "default conversions of values"),
     ("", "flagged", "records of writes by a database that is not the owner"),
     ("", "memory_max", "one memory limit shared by all links"),

@@ -5,6 +5,7 @@
 //! has a file, a line and a hint. `secret` reads passwords at each connect, `url` reads addresses,
 //! `pattern` matches names. Nothing here connects anywhere.
 
+mod alerts;
 mod columns;
 mod command;
 mod later;
@@ -25,6 +26,8 @@ mod units;
 mod url;
 mod validate;
 
+pub use alerts::{AlertBounds, Alerts, Webhook, WebhookFormat, WebhookUrl};
+pub(crate) use command::feed;
 pub use load::{load, parse};
 pub use problem::{Problem, Problems};
 pub use schema::json_schema;

@@ -10,8 +10,9 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use toml::de::DeValue;
 
+use super::alerts::WebhookFormat;
 use super::columns::Columns;
-use super::read::{At, Named, Node, Period, Read, Reader, Size};
+use super::read::{At, Named, Node, OrOff, Period, Read, Reader, Size};
 use super::settings::{
     Deletes, DroppedPartitions, OnPoison, Rate, Start, Streaming, TableSeries, TlsMode, Truncates,
 };
@@ -103,10 +104,15 @@ section! {
         required name: String,
         /// Directory of checkpoints and the control socket; by default `weir-state` beside this file.
         optional state_dir: String,
+        /// Free space below which every link halts, so that its file system does not fill up; "off"
+        /// lets it.
+        optional state_free_min: OrOff<Size>,
         /// The HTTP endpoint for metrics and health; none without this section.
         optional http: Http,
         /// Which metrics there are.
         optional metrics: Metrics,
+        /// Whom weir tells of what needs a person; nobody without this section.
+        optional alerts: Alerts,
         /// The databases, each under a name `[a-z][a-z0-9_]{0,15}`.
         required database: Named<Database>,
         /// Options of every link.
@@ -133,6 +139,76 @@ section! {
     Metrics as "metrics" {
         /// Which tables have series of their own; the rows of all others count together.
         optional tables: TableSeries,
+    }
+}
+
+section! {
+    /// Whom weir tells of what needs a person, and from when on.
+    Alerts as "alerts" {
+        /// An HTTP endpoint that is sent every alert.
+        optional webhook: Webhook,
+        /// Program and arguments, run without a shell, at most 10 s; it reads the alerts as JSON.
+        optional command: Vec<At<String>>,
+        /// Lag above which a link is told of.
+        optional lag_max: OrOff<Period>,
+        /// How long a link may try again before it is told of.
+        optional retrying_max: OrOff<Period>,
+        /// PostgreSQL sources: told of once less than this may be written before the slot is lost.
+        optional wal_left_min: OrOff<Size>,
+        /// MySQL and MariaDB sources: told of once the file that is read next may be purged sooner.
+        optional binlog_left_min: OrOff<Period>,
+        /// Told of once the state directory's file system has less free space.
+        optional disk_free_min: OrOff<Size>,
+    }
+}
+
+section! {
+    /// An HTTP endpoint that is sent every alert.
+    Webhook as "webhook" {
+        /// https://… or http://…; where it is a secret itself: { env }, { file } or { command }.
+        required url: WebhookUrl,
+        /// What is sent: weir's JSON, or what Slack and its like take.
+        optional format: WebhookFormat,
+        /// Shortest time between two messages about the same of one link; of the command too.
+        optional min_interval: Period,
+        /// A secret that is sent along, as `Authorization: Bearer …`; read at each try.
+        optional token: Password,
+        /// Another header that carries the token, as it is.
+        optional token_header: String,
+        /// File with the certificates (PEM) of the authorities that sign the endpoint's; by default
+        /// those that this machine trusts.
+        optional tls_ca: String,
+    }
+}
+
+/// A webhook's url, or where it is found.
+#[derive(Clone, Debug)]
+pub(crate) enum WebhookUrl {
+    Plain(String),
+    Secret(Password),
+}
+
+impl Read for WebhookUrl {
+    fn read(node: &Node<'_>, reader: &mut Reader<'_, '_>) -> Option<Self> {
+        match node.get_ref() {
+            DeValue::Table(_) => Password::read(node, reader).map(WebhookUrl::Secret),
+            _ => String::read(node, reader).map(WebhookUrl::Plain),
+        }
+    }
+}
+
+impl JsonSchema for WebhookUrl {
+    fn schema_name() -> Cow<'static, str> {
+        "WebhookUrl".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let secret = generator.subschema_for::<Password>();
+        json_schema!({ "anyOf": [{ "type": "string" }, secret] })
     }
 }
 
@@ -303,6 +379,7 @@ macro_rules! words {
     };
 }
 
+words!(WebhookFormat: "json" => WebhookFormat::Json, "slack" => WebhookFormat::Slack; later);
 words!(Deletes: "apply" => Deletes::Apply, "ignore" => Deletes::Ignore; later "flag");
 words!(Truncates: "halt" => Truncates::Halt, "apply" => Truncates::Apply; later);
 words!(OnPoison: "park" => OnPoison::Park, "halt" => OnPoison::Halt; later);

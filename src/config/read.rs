@@ -270,6 +270,22 @@ impl Read for Rate {
     }
 }
 
+/// A bound, or the word `off`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum OrOff<T> {
+    Bound(T),
+    Off,
+}
+
+impl<T: Read> Read for OrOff<T> {
+    fn read(node: &Node<'_>, reader: &mut Reader<'_, '_>) -> Option<Self> {
+        match node.get_ref() {
+            DeValue::String(text) if text == "off" => Some(OrOff::Off),
+            _ => T::read(node, reader).map(OrOff::Bound),
+        }
+    }
+}
+
 impl<T: Read> Read for Vec<At<T>> {
     fn read(node: &Node<'_>, reader: &mut Reader<'_, '_>) -> Option<Self> {
         let DeValue::Array(items) = node.get_ref() else {

@@ -9,7 +9,7 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::raw::File;
-use super::read::{At, Named, Period, Size};
+use super::read::{At, Named, OrOff, Period, Size};
 use super::settings::Rate;
 
 /// The JSON Schema of the configuration file, with a final line break.
@@ -86,5 +86,20 @@ impl JsonSchema for Rate {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": "string", "pattern": "^[0-9]+/(s|min|h)$" })
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for OrOff<T> {
+    fn schema_name() -> Cow<'static, str> {
+        format!("{}OrOff", T::schema_name()).into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let bound = generator.subschema_for::<T>();
+        json_schema!({ "anyOf": [bound, { "const": "off" }] })
     }
 }

@@ -37,9 +37,15 @@ impl Secret {
     /// every user of the machine can read; `Timeout` and `Unavailable` when a command did not
     /// finish, failed or printed nothing, which may pass.
     pub async fn read(&self, database: &str) -> Result<SecretString> {
-        self.read_within(READ_TIMEOUT)
-            .await
-            .map_err(|error| error.within(format_args!("password of database `{database}`")))
+        self.read_as(&format!("password of database `{database}`")).await
+    }
+
+    /// Reads the secret, which is `what`; at most 10 s.
+    ///
+    /// # Errors
+    /// The same.
+    pub(crate) async fn read_as(&self, what: &str) -> Result<SecretString> {
+        self.read_within(READ_TIMEOUT).await.map_err(|error| error.within(what))
     }
 
     async fn read_within(&self, limit: Duration) -> Result<SecretString> {

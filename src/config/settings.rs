@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::alerts::Alerts;
 use super::url::is_socket;
 use crate::model::TableName;
 
@@ -19,10 +20,14 @@ pub struct Config {
     pub name: String,
     /// Directory of checkpoints and the control socket.
     pub state_dir: PathBuf,
+    /// Bytes free on its file system below which every link halts; never when absent.
+    pub state_free_min: Option<u64>,
     /// The HTTP endpoint, if any.
     pub http: Option<Http>,
     /// Which tables have metrics of their own.
     pub table_series: TableSeries,
+    /// Whom weir tells of what needs a person, if anybody.
+    pub alerts: Option<Alerts>,
     /// Databases by name.
     pub databases: BTreeMap<String, Database>,
     /// Plain one-way replications, in file order.

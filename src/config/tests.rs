@@ -1,5 +1,6 @@
 //! Whole configurations: what is accepted, what is refused, and that all of it is told at once.
 
+mod alerts;
 mod files;
 mod random;
 mod refused;

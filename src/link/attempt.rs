@@ -24,6 +24,7 @@ use crate::link::resume::{Decision, Facts, Note, decide, differs, explain_gap};
 use crate::link::review;
 use crate::link::shutdown::Shutdown;
 use crate::link::side::is_promotion;
+use crate::link::space::Space;
 use crate::link::status::Board;
 use crate::link::stream::{self, Streaming};
 use crate::model::{TableName, Witness};
@@ -56,6 +57,8 @@ pub(super) struct Link {
     pub(super) shutdown: Shutdown,
     /// How many times somebody has asked for the source's head.
     pub(super) marks: watch::Receiver<u64>,
+    /// Of the state directory.
+    pub(super) space: Space,
 }
 
 impl Link {

@@ -36,6 +36,7 @@ pub mod shutdown;
 mod side;
 #[cfg(test)]
 mod simulation;
+pub mod space;
 pub mod status;
 mod steps;
 mod stream;

@@ -105,7 +105,10 @@ impl Life {
         let tries_again = known.state == LinkState::Retrying;
         let state = if tries_again { LinkState::Retrying } else { LinkState::Starting };
         self.link.board.enter(state, known.error);
-        let (ended, asked) = self.attempt().await;
+        let (ended, asked) = match self.link.space.require() {
+            Ok(()) => self.attempt().await,
+            Err(low) => (Err(low), None),
+        };
         if let Some(asked) = asked
             && !self.link.shutdown.has_started()
             && !matches!(ended, Ok(Finish::CaughtUp))
@@ -155,13 +158,14 @@ impl Life {
     }
 
     /// One attempt. What is asked meanwhile ends it at a commit; what makes no sense is answered. What
-    /// is asked while it drains waits its turn: draining is bounded.
+    /// is asked while it drains waits its turn: draining is bounded. A disk that is about to fill up
+    /// ends it at a commit too, with an error.
     async fn attempt(&mut self) -> Ended {
         let stop = self.link.shutdown.child();
         let (link, commands) = (&self.link, &mut self.commands);
         let streaming = attempt::run(link, &mut self.orders, &stop);
         let mut attempt = std::pin::pin!(streaming);
-        let mut asked = None;
+        let (mut asked, mut space, mut low) = (None, link.space.clone(), None);
         let finish = loop {
             tokio::select! {
                 biased;
@@ -174,6 +178,10 @@ impl Life {
                     break Ok(Finish::Drained);
                 }
                 () = connecting_is_useless(link, &stop) => break Ok(Finish::Drained),
+                refusal = space.low(), if low.is_none() => {
+                    low = Some(refusal);
+                    stop.start();
+                }
                 Some(command) = commands.recv(), if asked.is_none() => match command {
                     Command::Resume { answer, .. } => {
                         let _gone = answer.send(Err(nothing_to_resume(link)));
@@ -184,6 +192,10 @@ impl Life {
                     }
                 },
             }
+        };
+        let finish = match (finish, low) {
+            (Ok(Finish::Drained), Some(low)) => Err(low),
+            (finish, _) => finish,
         };
         (finish, asked)
     }

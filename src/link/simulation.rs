@@ -32,6 +32,7 @@ use crate::link::observer::Unobserved;
 use crate::link::ports::{LinkContext, Pending};
 use crate::link::runner;
 use crate::link::shutdown::Shutdown;
+use crate::link::space::Space;
 use crate::link::status::{Board, LinkState, LinkStatus};
 
 use ends::FakeEnds;
@@ -187,6 +188,7 @@ async fn live(world: &Shared, ledger: Arc<Memory>) -> End {
         board,
         shutdown: shutdown.clone(),
         marks: watch::channel(0).1,
+        space: Space::new().1,
     };
     let (_commands, received) = mpsc::channel(1);
     let (crash, stop) = {

@@ -16,6 +16,7 @@ use crate::link::ledger::{HaltRecord, Ledger};
 use crate::link::observer::Observer;
 use crate::link::runner::{self, Command};
 use crate::link::shutdown::Shutdown;
+use crate::link::space::Space;
 use crate::link::status::{Board, LinkState, LinkStatus, now_us};
 
 /// What all links share.
@@ -24,6 +25,8 @@ pub struct Shared {
     pub ledger: Arc<dyn Ledger>,
     /// Who counts.
     pub observer: Arc<dyn Observer>,
+    /// Free space of the state directory.
+    pub space: Space,
     /// Stop each link once it has applied what was in the log at its start.
     pub until_caught_up: bool,
 }
@@ -150,6 +153,7 @@ impl Supervisor {
             board: board.clone(),
             shutdown: stop.clone(),
             marks: asked,
+            space: self.shared.space.clone(),
         };
         link.recall();
         let task = self.tasks.spawn(runner::run(link, received, self.shared.until_caught_up));

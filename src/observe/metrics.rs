@@ -9,6 +9,7 @@
 //! machine's clock, the lag only while there is something to apply; where the source's clock is ahead
 //! they show less, never below zero. MariaDB tells commit times in whole seconds.
 
+mod alerts;
 mod counts;
 
 use std::collections::BTreeMap;
@@ -28,10 +29,12 @@ use crate::config::{LinkName, TableSeries};
 use crate::error::{Disposition, Kind};
 use crate::link::lag::lag_seconds;
 use crate::link::observer::{BatchReport, Observer};
+use crate::link::space::Space;
 use crate::link::status::{LinkState, LinkStatus, now_us};
 use crate::observe::http::Exposition;
 use crate::observe::readiness::Readiness;
 
+pub use alerts::AlertCounts;
 use counts::{Counts, Distribution};
 
 /// Tables with series of their own at most, over all links, unless all are to have some.
@@ -42,6 +45,7 @@ const TABLES_NAMED_MAX: usize = 200;
 pub struct Metrics {
     registry: Registry,
     links: Links,
+    alerts: AlertCounts,
 }
 
 /// A link and where its status is seen.
@@ -63,6 +67,7 @@ struct Links {
 #[derive(Debug, Default)]
 struct Shown {
     watched: Vec<Watched>,
+    space: Option<Space>,
     counts: BTreeMap<LinkName, Counts>,
 }
 
@@ -89,7 +94,14 @@ impl Metrics {
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("weir_build", "Version of weir", build);
         registry.register_collector(Box::new(links.clone()));
-        Metrics { registry, links }
+        let alerts = AlertCounts::default();
+        registry.register_collector(Box::new(alerts.clone()));
+        Metrics { registry, links, alerts }
+    }
+
+    /// By what alerts are counted.
+    pub fn alerts(&self) -> AlertCounts {
+        self.alerts.clone()
     }
 
     /// Shows these links from now on, and no others: the series of those that are gone end.
@@ -101,6 +113,11 @@ impl Metrics {
             shown.counts.entry(watched.link.clone()).or_default();
         }
         shown.watched = links;
+    }
+
+    /// Shows this free space from now on.
+    pub fn watch_space(&self, space: Space) {
+        self.links.lock().space = Some(space);
     }
 }
 
@@ -239,6 +256,7 @@ impl Collector for Links {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let shown = self.lock();
         let encoder = &mut encoder;
+        shown.space(encoder)?;
         shown.states(encoder)?;
         let now = now_us();
         for (name, help, value) in GAUGES {
@@ -265,6 +283,16 @@ fn labels(link: &LinkName) -> [(&str, &str); 2] {
 }
 
 impl Shown {
+    fn space(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let (name, help) =
+            ("weir_state_free_bytes", "Free space of the state directory's file system");
+        let gauge = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        match self.space.as_ref().and_then(|space| space.now().free) {
+            Some(free) => ConstGauge::new(free as f64).encode(gauge),
+            None => Ok(()),
+        }
+    }
+
     fn states(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let (name, help) = ("weir_link_state", "1 for the state that the link is in");
         let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;

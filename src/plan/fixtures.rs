@@ -139,6 +139,8 @@ pub(crate) fn config(replicates: Vec<Replicate>, tables: Vec<TableMapping>) -> C
         name: "test".into(),
         state_dir: "/nonexistent".into(),
         http: None,
+        alerts: None,
+        state_free_min: None,
         table_series: TableSeries::Top,
         databases: [("pg", Dialect::Postgres), ("my", Dialect::Mysql), ("ma", Dialect::Mariadb)]
             .map(|(name, dialect)| (name.into(), database(name, dialect)))

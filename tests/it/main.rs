@@ -9,6 +9,7 @@
     reason = "a test fails by panicking; some modules are shared with the acceptance tier"
 )]
 
+mod alerts;
 mod busy_elsewhere;
 mod busy_rows;
 mod cases;
@@ -19,6 +20,7 @@ mod defaults;
 mod docker;
 mod duplicates;
 mod emptied;
+mod endpoint;
 mod failover;
 mod faults;
 mod foreign_keys;

@@ -11,7 +11,8 @@ use crate::harness::{Pair, Weir, execute_in, until};
 use crate::load::{Mixed, Session, tables, until_equal};
 use crate::operation::{SOON, insert, terminate, until_status};
 
-async fn http_get(port: u16, path: &str) -> String {
+/// What `path` is answered.
+pub async fn http_get(port: u16, path: &str) -> String {
     let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.expect("http");
     let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.expect("request");
@@ -26,7 +27,8 @@ fn now() -> f64 {
     since.expect("a time").as_secs_f64()
 }
 
-fn free_port() -> u16 {
+/// A port that nobody listens on.
+pub fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.local_addr().expect("address").port()
 }

@@ -7,7 +7,10 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::parsed;
-use crate::config::{ApplyOptions, Secret, Start, TableSeries, TlsMode, json_schema};
+use crate::config::{
+    AlertBounds, ApplyOptions, Secret, Start, TableSeries, TlsMode, WebhookFormat, WebhookUrl,
+    json_schema,
+};
 
 fn shipped(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("config").join(path)
@@ -49,6 +52,8 @@ fn reference_has_every_key() {
     // [link.*.*] has the keys of [apply], which are written there.
     compare(&schema, &schema, &[&toml::Value::Table(file)], "", &mut missing, &mut seen);
     missing.retain(|key| !key.starts_with(".link."));
+    // A token comes from where a password may come from.
+    missing.retain(|key| !key.starts_with(".alerts.webhook.token."));
     assert!(missing.is_empty(), "not in config/reference.toml: {missing:?}");
     assert!(seen > 40, "the schema has only {seen} keys");
 }
@@ -97,6 +102,14 @@ fn reference_means_what_it_says() {
     assert_eq!(format!("{:?}", config.apply), format!("{defaults:?}"));
     assert_eq!(config.http.as_ref().unwrap().listen.to_string(), "127.0.0.1:7171");
     assert_eq!(config.table_series, TableSeries::Top);
+    assert_eq!(config.state_free_min, Some(128 << 20));
+    let alerts = config.alerts.as_ref().unwrap();
+    assert_eq!(alerts.bounds, AlertBounds::default());
+    assert_eq!(alerts.min_interval, Duration::from_secs(300));
+    assert_eq!(alerts.command.as_ref().unwrap(), &["/usr/local/bin/page"]);
+    let webhook = alerts.webhook.as_ref().unwrap();
+    assert_eq!((webhook.format, &webhook.url), (WebhookFormat::Json, &reference_url()));
+    assert_eq!(webhook.token, Some(Secret::Env("ALERT_TOKEN".to_owned())));
     let link = "shop:dwh".split_once(':').unwrap();
     let link = crate::config::LinkName { source: link.0.into(), target: link.1.into() };
     assert_eq!(config.options(&link).batch_rows_max, 2000);
@@ -116,6 +129,10 @@ fn reference_means_what_it_says() {
     assert_eq!((config.tables[1].name.as_str(), &config.tables[1].owner), ("user", &None));
 }
 
+fn reference_url() -> WebhookUrl {
+    WebhookUrl::Plain("https://alerts.example.com/weir".to_owned())
+}
+
 /// Broken if printing a configuration for support showed a secret: it holds none.
 #[test]
 fn debug_shows_where_secrets_are_only() {
@@ -128,5 +145,12 @@ fn debug_shows_where_secrets_are_only() {
     ))
     .unwrap();
     let shown = format!("{config:?}");
+    let hook = "[alerts]\nwebhook = { url = 'https://hooks.example.com/hunter2' }\n";
+    let hook = format!(
+        "{}{hook}[[replicate]]\nfrom = 'shop'\nto = 'dwh'\ntables = ['shop.*']\n",
+        super::HEAD
+    );
+    let url = format!("{:?}", parsed(&hook).unwrap());
+    assert!(url.contains("Webhook") && !url.contains("hunter2"), "{url}");
     assert!(shown.contains(variable) && !shown.contains(env!("CARGO_MANIFEST_DIR")));
 }

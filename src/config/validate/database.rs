@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::apply::wait;
 use super::names::well_formed;
-use crate::config::problem::Report;
+use crate::config::problem::{Place, Report};
 use crate::config::raw;
 use crate::config::read::{At, Period};
 use crate::config::settings::{Database, Dialect, RETENTION_MIN, Secret, Tls, TlsMode};
@@ -29,7 +29,10 @@ pub(super) fn database(
     report: &mut Report<'_>,
 ) -> Option<Database> {
     well_formed(name, "a database", NAME_CHARS_MAX, report);
-    let password = raw.password.as_ref().and_then(|raw| secret(raw, directory, report));
+    let password = raw
+        .password
+        .as_ref()
+        .and_then(|raw| secret(&raw.value, raw.place, "password", directory, report));
     let url = raw.url.as_ref()?;
     let address = match url::parse(url) {
         Ok(address) => Some(address),
@@ -140,7 +143,14 @@ fn transport(
     Tls { mode, ca, identity: cert.zip(key) }
 }
 
-fn secret(raw: &At<raw::Password>, directory: &Path, report: &mut Report<'_>) -> Option<Secret> {
+/// Where `what`, which never stands in the file, is found.
+pub(super) fn secret(
+    raw: &raw::Password,
+    place: Place,
+    what: &str,
+    directory: &Path,
+    report: &mut Report<'_>,
+) -> Option<Secret> {
     const HINT: &str =
         "write one of { env = \"NAME\" }, { file = \"path\" } or { command = [\"program\"] }";
     let mut found = Vec::new();
@@ -163,7 +173,7 @@ fn secret(raw: &At<raw::Password>, directory: &Path, report: &mut Report<'_>) ->
         found.push(Secret::Command(words.iter().map(|word| word.value.clone()).collect()));
     }
     if found.len() != 1 {
-        report.add(raw.place, "a password comes from exactly one place", HINT);
+        report.add(place, format!("a {what} comes from exactly one place"), HINT);
     }
     found.pop()
 }

@@ -3,6 +3,7 @@
 //! Each file here checks one section and notes every problem it finds; `whole` puts the sections
 //! together and `conflicts` checks what several of them say about the same table.
 
+mod alerts;
 mod apply;
 mod conflicts;
 mod database;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use super::names::{Databases, well_formed};
-use super::{apply, conflicts, database, replicate, table};
+use super::{alerts, apply, conflicts, database, replicate, table};
 use crate::config::problem::{Place, Report};
 use crate::config::raw::{File, Table};
 use crate::config::read::{At, Named};
@@ -67,7 +67,9 @@ pub(crate) fn config(
     Some(Config {
         http: http(file, report),
         table_series: table_series(file),
+        alerts: file.alerts.as_ref().and_then(|raw| alerts::alerts(raw, directory, report)),
         state_dir: state_dir(file, directory, report),
+        state_free_min: alerts::state_free_min(&file.state_free_min, report),
         name: file.name.as_ref()?.value.clone(),
         databases: databases
             .into_iter()

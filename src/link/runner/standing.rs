@@ -116,7 +116,13 @@ impl Life {
     pub(super) async fn execute(&mut self, command: Command) -> bool {
         match command {
             Command::Resume { schema_reviewed, answer } => {
-                let resumed = self.mark_paused(None).await;
+                let resumed = match self.link.space.require() {
+                    Ok(()) => self.mark_paused(None).await,
+                    Err(low) => {
+                        let hint = low.hint_for(self.link.name());
+                        Err(low.hint(hint))
+                    }
+                };
                 let done = resumed.is_ok();
                 if done {
                     self.orders.schema_reviewed |= schema_reviewed;

@@ -15,6 +15,7 @@ use crate::error::Kind;
 use crate::link::ledger::{Checkpoint, Progress};
 use crate::link::observer::Unobserved;
 use crate::link::ports::LinkContext;
+use crate::link::space::{Room, Space};
 use crate::link::status::{LinkState, LinkStatus};
 use crate::link::supervisor::{LinkSpec, Shared as Common, Supervisor};
 
@@ -37,6 +38,7 @@ fn common(world: &Shared) -> Common {
     Common {
         ledger: Arc::new(Memory::new(world, 1, None)),
         observer: Arc::new(Unobserved),
+        space: Space::new().1,
         until_caught_up: false,
     }
 }
@@ -254,4 +256,34 @@ async fn the_log_of_a_link_that_was_paused_before_is_watched() {
     assert_eq!((status.state, status.lag_bytes), (LinkState::Paused, Some(end - 50)));
     assert_eq!((status.lag.last_applied_us, status.lag.caught_up_at_us), (Some(9), None));
     assert!(status.refetching, "nobody has read the notes");
+}
+
+/// Broken if a link filled up the disk that its state is on, halted for it anywhere but at a commit,
+/// could be resumed while there is no space, or not once there is.
+#[tokio::test]
+async fn a_disk_that_fills_up_halts_a_link() {
+    let world = World::shared(11);
+    world.lock().expect("lock").calm_down();
+    let (room, space) = Space::new();
+    room.send_replace(Room { free: Some(100), min: Some(100) });
+    let common = Common { space, ..common(&world) };
+    let supervisor = Supervisor::start(vec![spec(&world, options())], common);
+    until(&supervisor, |status| status.state == LinkState::Running).await;
+    room.send_replace(Room { free: Some(99), min: Some(100) });
+    let is_halted = |status: &LinkStatus| {
+        (status.state, status.error_kind()) == (LinkState::Halted, Some(Kind::DiskLow))
+    };
+    let status = until(&supervisor, is_halted).await;
+    assert!(status.error.expect("why").hint.contains("`weir resume a:b`"));
+    let handle = supervisor.links().borrow()[0].clone();
+    let refused = handle.resume(false).await.expect_err("there is no space");
+    assert_eq!(refused.kind(), Kind::DiskLow);
+    assert_eq!(handle.status().state, LinkState::Halted);
+    room.send_replace(Room { free: Some(99), min: None });
+    handle.resume(false).await.expect("there is space");
+    until(&supervisor, |status| status.state == LinkState::Running).await;
+    let end = world.lock().expect("lock").log.last().expect("a log").end;
+    let all = lsn(end);
+    until(&supervisor, |status| status.has_reached(&all)).await;
+    world.lock().expect("lock").check(11);
 }
