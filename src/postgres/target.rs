@@ -193,7 +193,8 @@ impl PostgresTarget {
         match opening {
             Some((open, statement, parameters)) => {
                 self.open = Some(open);
-                pipeline.command("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE").await;
+                // Not READ WRITE: `default_transaction_read_only` is how a server is kept from writes.
+                pipeline.command("BEGIN ISOLATION LEVEL READ COMMITTED").await;
                 pipeline.send(statement, parameters, Check::Witness).await;
                 if slice.close.is_none() && !slice.steps.is_empty() && !slice.strict {
                     // The parents of a slice's rows may come with a later slice.

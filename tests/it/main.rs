@@ -55,5 +55,6 @@ mod tables;
 mod teardown;
 mod tidy;
 mod tls;
+mod transient;
 mod unseen_cascades;
 mod vectors;
