@@ -1,5 +1,7 @@
 //! The command line, as clap reads it. Only verbs that work are listed.
 
+mod dead_letters;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -7,6 +9,11 @@ use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::config::{LinkName, parse_duration};
 use crate::observe::logging::LogFormat;
+
+pub(super) use dead_letters::{
+    Choice, DeadLettersArgs, DeadLettersVerb, DiscardArgs, ExportArgs, Filter, LetterName,
+    ListArgs, RetryArgs, ShowArgs, Word,
+};
 
 /// Change data capture between PostgreSQL, MySQL and MariaDB, with one master per column.
 #[derive(Debug, Parser)]
@@ -80,6 +87,9 @@ pub enum Verb {
     Pause(PauseArgs),
     /// Let halted or paused links go on
     Resume(ResumeArgs),
+    /// List, show, try again, drop or export the changes that were set aside
+    #[command(visible_alias = "dead-letter")]
+    DeadLetters(DeadLettersArgs),
     /// Show, export or import what is remembered of each link
     Checkpoint(CheckpointArgs),
     /// Return once everything committed on the source before the call is applied on the target

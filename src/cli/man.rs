@@ -1,4 +1,5 @@
-//! `weir man`: the manual page weir(1) on standard output, or one page per verb in a directory.
+//! `weir man`: the manual page weir(1) on standard output, or one page per verb, and for each part of
+//! one that has parts, in a directory.
 //!
 //! The pages say what `--help` says: they come from the same definitions.
 
@@ -23,9 +24,9 @@ pub(super) fn run(args: &ManArgs) -> Result<ExitCode> {
         say!("{}", String::from_utf8_lossy(&page).trim_end());
         return Ok(ExitCode::from(exit::GOOD));
     };
-    let mut commands: Vec<Command> = weir.get_subcommands().cloned().collect();
-    commands.insert(0, weir);
-    for command in commands {
+    let mut commands = vec![weir];
+    while let Some(command) = commands.pop() {
+        commands.extend(command.get_subcommands().cloned());
         // `weir-check`, as weir(1) refers to it.
         let name = command.get_display_name().unwrap_or_else(|| command.get_name());
         let path = directory.join(format!("{name}.1"));

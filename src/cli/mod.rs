@@ -9,6 +9,7 @@ mod completions;
 mod context;
 pub mod control;
 mod ddl;
+mod dead_letters;
 mod demo;
 mod duplicates;
 pub mod exit;
@@ -72,6 +73,7 @@ async fn dispatch(cli: &Cli) -> Result<ExitCode> {
         Verb::Reload(args) => plan::reload(global, args).await,
         Verb::Pause(args) => resume::pause(global, args).await,
         Verb::Resume(args) => resume::resume(global, args).await,
+        Verb::DeadLetters(args) => Box::pin(dead_letters::run(global, args)).await,
         Verb::Checkpoint(args) => checkpoint::run(global, args).await,
         Verb::Alert(args) => alert::run(global, args).await,
         Verb::Wait(args) => wait::run(global, args).await,

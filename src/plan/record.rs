@@ -64,6 +64,12 @@ pub fn recorded_act(table: &TablePlan, act: &Act, salt: &str) -> String {
     record.finish()
 }
 
+/// A key as a list of values.
+pub fn recorded_key(key: &[Value]) -> String {
+    let values: Vec<String> = key.iter().map(shown).collect();
+    format!("[{}]", values.join(", "))
+}
+
 /// One value of a row under its name.
 struct Member<'a> {
     name: &'a str,

@@ -107,9 +107,13 @@ fn shells_and_man_know_every_verb() {
     let page = run(&["man"]);
     run(&["man", "--dir", "."]);
     for verb in verbs.iter().filter(|verb| **verb != "help") {
-        assert!(page.contains(&format!("weir\\-{verb}(1)")), "{verb}: {page}");
+        let name = verb.replace('-', "\\-");
+        assert!(page.contains(&format!("weir\\-{name}(1)")), "{verb}: {page}");
         let own = dir.path().join(format!("weir-{verb}.1"));
         assert!(std::fs::read_to_string(own).expect("page").contains("weir"), "{verb}");
+    }
+    for part in ["dead-letters-retry", "checkpoint-export"] {
+        assert!(dir.path().join(format!("weir-{part}.1")).exists(), "{part} has no page");
     }
 }
 

@@ -16,6 +16,7 @@ mod cases;
 mod command_line;
 mod control;
 mod crash;
+mod dead_letters;
 mod defaults;
 mod docker;
 mod duplicates;
