@@ -30,6 +30,7 @@ mod spec;
 mod state;
 mod status;
 mod teardown;
+mod telling;
 mod wait;
 mod watch;
 

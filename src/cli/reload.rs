@@ -173,7 +173,7 @@ impl Reloader {
         configured(joining).await;
         new.into_iter().for_each(|spec| supervisor.add(spec));
         let links = supervisor.links().borrow().clone();
-        watch(&self.metrics, &links);
+        show(&self.metrics, &links);
         touched.extend(links.iter().filter(|link| of(&link.link).is_none()).cloned());
         Ok(touched)
     }
@@ -211,7 +211,7 @@ fn with_standing(answer: Answer, halted: Vec<String>) -> Answer {
 }
 
 /// Shows these links, and no others, in the metrics.
-pub(super) fn watch(metrics: &Metrics, links: &[LinkHandle]) {
+pub(super) fn show(metrics: &Metrics, links: &[LinkHandle]) {
     let watched =
         |handle: &LinkHandle| Watched { link: handle.link.clone(), status: handle.watch() };
     metrics.watch(links.iter().map(watched).collect());

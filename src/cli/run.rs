@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -17,17 +17,17 @@ use crate::cli::control;
 use crate::cli::exit;
 use crate::cli::notify::Notify;
 use crate::cli::output::complain;
-use crate::cli::reload::{Asked, Prepared, Reloader, retire, watch};
+use crate::cli::reload::{Asked, Prepared, Reloader, retire, show};
 use crate::cli::responder::Responder;
 use crate::cli::signals::Signals;
 use crate::cli::spec::{clear_spool, spec};
+use crate::cli::telling::Telling;
 use crate::config::{Config, LinkName};
 use crate::error::{Kind, Result};
 use crate::link::ledger::Ledger;
-use crate::link::space::Space;
+use crate::link::space::{Room, Space};
 use crate::link::status::LinkState;
 use crate::link::supervisor::{LinkHandle, Links, Shared, Supervisor};
-use crate::observe::alert::watch::{Settings, Watch};
 use crate::observe::http;
 use crate::observe::metrics::Metrics;
 use crate::observe::space;
@@ -61,7 +61,7 @@ async fn replicate(
     config: &Arc<Config>,
     names: &[LinkName],
     store: &Arc<Store>,
-    signals: [Signals; 2],
+    mut signals: [Signals; 2],
     args: &RunArgs,
 ) -> Result<ExitCode> {
     clear_spool(&config.state_dir);
@@ -69,10 +69,7 @@ async fn replicate(
     let specs =
         names.iter().map(|link| spec(config, link, &installation)).collect::<Result<_>>()?;
     let metrics = Arc::new(Metrics::new(config.table_series));
-    let (room, space) = Space::new();
-    room.send_modify(|room| room.min = config.state_free_min);
-    space::measure(&config.state_dir, &room).await;
-    metrics.watch_space(space.clone());
+    let (room, space) = measured(config, &metrics).await;
     let shared = Shared {
         ledger: Arc::clone(store) as Arc<dyn Ledger>,
         observer: Arc::clone(&metrics) as _,
@@ -94,14 +91,10 @@ async fn replicate(
         "weir is up"
     );
     let links = supervisor.links();
-    watch(&metrics, &links.borrow());
-    let (alerts, settings) = tokio::sync::watch::channel(Settings::of(config));
-    let (counts, space) = (metrics.alerts(), space.clone());
-    let watching = Watch { links: links.clone(), space, settings, counts };
-    services.spawn(watching.run(stop.clone()));
+    show(&metrics, &links.borrow());
+    let (telling, alerts) = Telling::start(config, links.clone(), space, &metrics, stop.clone());
     let (reloads, asked) = mpsc::channel(1);
     let responder = Responder { links: links.clone(), store: Arc::clone(store), reloads };
-    let responder = Arc::new(responder);
     let mut reloader = Reloader {
         global: global.clone(),
         config: Arc::clone(config),
@@ -111,15 +104,20 @@ async fn replicate(
         alerts,
         until_caught_up: args.until_caught_up,
     };
-    services.spawn(socket.serve(responder, stop.clone()));
+    services.spawn(socket.serve(Arc::new(responder), stop.clone()));
     let mut notify = Notify::from_environment();
     notify.ready();
-    let signal = until_ended(&mut supervisor, &mut reloader, asked, signals, &mut notify).await;
+    let signal =
+        until_ended(&mut supervisor, &mut reloader, asked, &mut signals, &mut notify).await;
     stop.cancel();
+    if signal.is_some() {
+        telling.hurry();
+    }
     let answered = async { while services.join_next().await.is_some() {} };
     if tokio::time::timeout(ANSWERS_MAX, answered).await.is_err() {
         services.shutdown().await;
     }
+    telling.ended(&mut signals[0]).await;
     supervisor.shutdown().start();
     supervisor.finished().await;
     Ok(signal.map_or_else(|| verdict(&links), |signal| stopped(signal, args)))
@@ -134,6 +132,15 @@ fn stopped(signal: &str, args: &RunArgs) -> ExitCode {
     complain!("weir: stopped by {signal} before every link had caught up");
     complain!("  hint: run it again; each link goes on from where it was");
     ExitCode::from(exit::FAILED)
+}
+
+/// The free space of the state directory, measured before anything is written there.
+async fn measured(config: &Config, metrics: &Metrics) -> (watch::Sender<Room>, Space) {
+    let (room, space) = Space::new();
+    room.send_modify(|room| room.min = config.state_free_min);
+    space::measure(&config.state_dir, &room).await;
+    metrics.watch_space(space.clone());
+    (room, space)
 }
 
 /// Starts the http endpoint, if there is one.
@@ -160,7 +167,7 @@ async fn until_ended(
     supervisor: &mut Supervisor,
     reloader: &mut Reloader,
     mut reloads: mpsc::Receiver<Asked>,
-    [mut signals, mut hangups]: [Signals; 2],
+    [signals, hangups]: &mut [Signals; 2],
     notify: &mut Notify,
 ) -> Option<&'static str> {
     let mut look = tokio::time::interval(LOOK_EVERY);

@@ -182,20 +182,49 @@ async fn a_state_disk_that_is_nearly_full_halts_links() {
     assert_eq!(terminate(child).await, Some(0), "{}", weir.log());
 }
 
+/// Broken if nobody were told when every link has halted and weir ends for it: that is when nothing runs
+/// any more; or if whoever stops it then had to wait for an endpoint that says nothing.
+#[tokio::test]
+async fn the_last_halt_is_told_too() {
+    let Some(pair) = Pair::start(Server::Postgres15, Server::MariaDb1011).await else { return };
+    let weir = prepare(&pair, "last").await;
+    let endpoint = Endpoint::start(Mood::TakesLate(3), None).await;
+    let rest = format!("[alerts]\nwebhook = {{ url = \"http://127.0.0.1:{}/\" }}\n", endpoint.port);
+    configure(&weir, "off", &rest);
+    let drop = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots";
+    pair.source.query(drop).await.expect("the slot is lost");
+    weir.run(&["run"]).await.expect_code(4).expect_phrase("alerts are delivered");
+    assert_eq!(endpoint.told("link_halted", "open"), 1);
+
+    endpoint.set(Mood::Silent);
+    let child = weir.spawn(&["run"]);
+    until("it is told", SOON, async || endpoint.told("link_halted", "open") == 2).await;
+    let started = Instant::now();
+    assert_eq!(terminate(child).await, Some(4), "{}", weir.log());
+    assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
+    assert!(weir.log().contains("alert not delivered: link left:right has halted"));
+}
+
 /// `weir alert test` with this `[alerts]`; exit code and everything printed.
 async fn try_alerts(alerts: &str, files: &[(&str, &str)], json: bool) -> (Option<i32>, String) {
+    let verb: &[&str] = if json { &["alert", "test", "--json"] } else { &["alert", "test"] };
+    run(verb, alerts, files).await
+}
+
+/// A verb with this `[alerts]` and databases that are not there; exit code and everything printed.
+async fn run(verb: &[&str], alerts: &str, files: &[(&str, &str)]) -> (Option<i32>, String) {
     let dir = tempfile::tempdir().expect("directory");
     for (name, text) in files {
         std::fs::write(dir.path().join(name), text).expect("file");
     }
     let config = format!(
-        "name = \"tried\"\n[database.a]\nurl = \"mysql://u@127.0.0.1/a\"\n[database.b]\n\
-         url = \"postgres://u@127.0.0.1/b\"\n[[replicate]]\nfrom = \"a\"\nto = \"b\"\n\
+        "name = \"tried\"\n[database.a]\nurl = \"mysql://u@127.0.0.1:1/a\"\n[database.b]\n\
+         url = \"postgres://u@127.0.0.1:1/b\"\n[[replicate]]\nfrom = \"a\"\nto = \"b\"\n\
          tables = [\"a.*\"]\n{alerts}"
     );
     std::fs::write(dir.path().join("weir.toml"), config).expect("weir.toml");
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_weir"));
-    command.args(["alert", "test"]).args(json.then_some("--json")).current_dir(dir.path());
+    command.args(verb).current_dir(dir.path());
     command.env("HOOK_TOKEN", "hunter2").stdin(Stdio::null()).kill_on_drop(true);
     let output = tokio::time::timeout(SOON, command.output()).await.expect("it hangs");
     let output = output.expect("weir starts");
@@ -239,6 +268,7 @@ async fn alerts_can_be_tried() {
     };
     let (code, printed) = try_alerts(&webhook(""), &[], false).await;
     assert_eq!((code, secure.seen().len()), (Some(1), 0), "{printed}");
+    assert!(printed.contains("check `tls_ca` of the webhook"), "{printed}");
     let trusted = webhook("tls_ca = \"ca.pem\"\n");
     let (code, printed) = try_alerts(&trusted, &[("ca.pem", &pem)], true).await;
     assert_eq!(code, Some(1), "the command fails: {printed}");
@@ -263,4 +293,34 @@ async fn alerts_can_be_tried() {
         assert_eq!(exit, code, "{mood:?}: {printed}");
         assert!(printed.contains(expected), "{mood:?}: {printed}");
     }
+}
+
+/// Broken if `weir check` passed over alerts that cannot be sent, or sent one.
+#[tokio::test]
+async fn what_cannot_be_sent_is_found_by_check() {
+    let endpoint = Endpoint::start(Mood::Answers(200), None).await;
+    let url = format!("http://127.0.0.1:{}/", endpoint.port);
+    for (alerts, expected) in [
+        (format!("webhook = {{ url = \"{url}\" }}\ncommand = [\"true\"]"), None),
+        ("command = [\"no-such-program\"]".to_owned(), Some("`no-such-program` is not there")),
+        ("webhook = { url = { env = \"NO_SUCH_HOOK\" } }".to_owned(), Some("`NO_SUCH_HOOK`")),
+        (
+            "webhook = { url = \"http://192.0.2.1/\", token = { env = \"HOOK_TOKEN\" } }"
+                .to_owned(),
+            Some("plain text"),
+        ),
+    ] {
+        let (_, printed) = run(&["check", "--json"], &format!("[alerts]\n{alerts}\n"), &[]).await;
+        let told: serde_json::Value = serde_json::from_str(&printed).expect("JSON");
+        let found = told["alerts"].as_array().expect("findings");
+        match expected {
+            None => assert!(found.is_empty(), "{printed}"),
+            Some(expected) => {
+                let message = found[0]["message"].as_str().expect("a message");
+                assert!(message.contains(expected), "{printed}");
+                assert_eq!(found[0]["severity"], "warning");
+            }
+        }
+    }
+    assert!(endpoint.seen().is_empty(), "nothing is sent");
 }

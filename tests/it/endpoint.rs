@@ -14,6 +14,8 @@ use tokio_rustls::TlsAcceptor;
 pub enum Mood {
     /// Answers with this status.
     Answers(u16),
+    /// Takes it after so many seconds.
+    TakesLate(u64),
     /// Reads it, and says nothing.
     Silent,
 }
@@ -103,7 +105,15 @@ impl Endpoint {
         self.seen.lock().expect("lock").push(Request { head, body });
         match mood {
             Mood::Silent => tokio::time::sleep(Duration::from_secs(600)).await,
-            Mood::Answers(status) => {
+            Mood::Answers(_) | Mood::TakesLate(_) => {
+                let mut status = 200;
+                match mood {
+                    Mood::Answers(other) => status = other,
+                    Mood::TakesLate(seconds) => {
+                        tokio::time::sleep(Duration::from_secs(seconds)).await
+                    }
+                    Mood::Silent => {}
+                }
                 let answer = format!(
                     "HTTP/1.1 {status} X\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"
                 );

@@ -259,9 +259,13 @@ fn unanswered(host: &str, cause: reqwest::Error) -> Error {
         _ if cause.is_connect() => (Kind::Connection, "could not be reached"),
         _ => (Kind::Connection, "did not answer"),
     };
-    Error::new(kind, format!("the webhook at {host} {what}"))
-        .hint("look at the endpoint, and whether weir's machine reaches it")
-        .caused_by(cause)
+    let hint = match tls::cause(&cause) {
+        Some(_) => {
+            "its certificate is not accepted: check `tls_ca` of the webhook, and the name in its url"
+        }
+        None => "look at the endpoint, and whether weir's machine reaches it",
+    };
+    Error::new(kind, format!("the webhook at {host} {what}")).hint(hint).caused_by(cause)
 }
 
 async fn run(words: &[String], message: &Message) -> Result<String, Failure> {

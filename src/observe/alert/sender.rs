@@ -1,5 +1,6 @@
 //! Hands on what waits for one channel: at most one message at a time and one in a while, again and
-//! again until it is taken. When weir stops, what waits is sent at once, or logged as lost.
+//! again until it is taken. When weir stops, what waits is sent at once, or logged as lost; how long that may
+//! take is not decided here.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -23,8 +24,6 @@ const GATHER: Duration = Duration::from_secs(2);
 pub(super) const BETWEEN: Duration = Duration::from_secs(10);
 /// Waits between tries.
 const TRY_AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
-/// How long the last messages may take when weir stops.
-pub(super) const LAST_MAX: Duration = Duration::from_millis(1_500);
 /// Lost alerts that are logged one by one, at most.
 const LOGGED_MAX: usize = 10;
 
@@ -55,27 +54,14 @@ impl Lane {
         self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends until `stop`, and then in bounded time what waits.
+    /// Sends what comes; after `stop`, at once, what waits. Ends when nothing waits any more.
     pub(super) async fn run(
         self: Arc<Self>,
         settings: watch::Receiver<Arc<Settings>>,
         stop: CancellationToken,
     ) {
-        let overdue = async {
-            stop.cancelled().await;
-            tokio::time::sleep(LAST_MAX).await;
-        };
-        tokio::select! {
-            () = self.send(&settings, &stop) => {}
-            () = overdue => {}
-        }
-        let left = self.outbox().clear();
-        self.mourn(&left, "weir stops");
-    }
-
-    async fn send(&self, settings: &watch::Receiver<Arc<Settings>>, stop: &CancellationToken) {
         let mut backoff = Backoff::new(TRY_AGAIN.0, TRY_AGAIN.1, fastrand::u64(..));
-        let mut not_before = Instant::now();
+        let (mut next_at, mut again_at) = (Instant::now(), Instant::now());
         loop {
             while self.outbox().is_empty() {
                 tokio::select! {
@@ -83,22 +69,31 @@ impl Lane {
                     () = stop.cancelled() => if self.outbox().is_empty() { return },
                 }
             }
-            let due = not_before.max(Instant::now() + GATHER);
-            tokio::select! {
-                () = sleep_until(due) => {}
-                () = stop.cancelled() => {}
+            if stop.is_cancelled() {
+                sleep_until(again_at).await;
+            } else {
+                tokio::select! {
+                    () = sleep_until(next_at.max(Instant::now() + GATHER)) => {}
+                    () = stop.cancelled() => {}
+                }
             }
-            let wait = match self.once(settings).await {
+            match self.once(&settings).await {
                 Ok(()) => {
                     backoff.reset();
-                    BETWEEN
+                    next_at = Instant::now() + BETWEEN;
                 }
-                // There is no time for another try.
-                Err(_) if stop.is_cancelled() => return,
-                Err(asked) => backoff.next_wait().max(asked.unwrap_or_default()),
-            };
-            not_before = Instant::now() + wait;
+                Err(asked) => {
+                    again_at = Instant::now() + backoff.next_wait().max(asked.unwrap_or_default());
+                    next_at = again_at;
+                }
+            }
         }
+    }
+
+    /// Nobody is told of what waits still.
+    pub(super) fn give_up(&self) {
+        let left = self.outbox().clear();
+        self.mourn(&left, "weir stops");
     }
 
     /// One try to send the oldest alerts. An error says how long to wait at least.

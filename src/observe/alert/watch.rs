@@ -23,6 +23,12 @@ use crate::observe::metrics::AlertCounts;
 /// How often the links are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// How long the last messages may take when weir ends by itself, because every link has halted: nobody
+/// may hear of it otherwise.
+const LAST_MAX: Duration = Duration::from_secs(10);
+/// The same when somebody waits for weir to end.
+const LAST_HURRIED_MAX: Duration = Duration::from_millis(1_500);
+
 /// What the configuration says of alerts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -53,8 +59,9 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Looks until `stop`, once more then, and ends when everything is told or given up, in bounded time.
-    pub async fn run(self, stop: CancellationToken) {
+    /// Looks until `stop`, once more then, and ends when everything is told or given up, in bounded time;
+    /// from `hurry` on, a short one.
+    pub async fn run(self, stop: CancellationToken, hurry: CancellationToken) {
         let lanes = Channel::ALL.map(|channel| Arc::new(Lane::new(channel, self.counts.clone())));
         let (last, mut senders) = (CancellationToken::new(), JoinSet::new());
         for lane in &lanes {
@@ -75,7 +82,17 @@ impl Watch {
             }
         }
         last.cancel();
-        while senders.join_next().await.is_some() {}
+        let overdue = async {
+            let hurried = tokio::time::timeout(LAST_MAX, hurry.cancelled()).await;
+            if hurried.is_ok() {
+                tokio::time::sleep(LAST_HURRIED_MAX).await;
+            }
+        };
+        tokio::select! {
+            () = async { while senders.join_next().await.is_some() {} } => {}
+            () = overdue => senders.shutdown().await,
+        }
+        lanes.iter().for_each(|lane| lane.give_up());
     }
 
     fn look(&self, judge: &mut Judge, lanes: &[Arc<Lane>]) {
