@@ -65,7 +65,7 @@ impl MysqlLetters {
         let limit = u64::try_from(limit).unwrap_or(u64::MAX);
         let parameters: Vec<Parameter> =
             vec![self.name.as_str().into(), self.link.as_str().into(), after.into(), limit.into()];
-        let rows = self.own().read::<ServerRow>(sql::LIST, parameters).await?;
+        let rows = self.own().read(sql::LIST, parameters).await?;
         rows.iter().map(stored).collect()
     }
 

@@ -196,15 +196,14 @@ impl PostgresTarget {
                 // Not READ WRITE: `default_transaction_read_only` is how a server is kept from writes.
                 pipeline.command("BEGIN ISOLATION LEVEL READ COMMITTED").await;
                 pipeline.send(statement, parameters, Check::Witness).await;
-                if slice.close.is_none() && !slice.steps.is_empty() && !slice.strict {
-                    // The parents of a slice's rows may come with a later slice.
-                    pipeline.command("SET CONSTRAINTS ALL DEFERRED").await;
-                }
             }
             None => pipeline.command(savepoint).await,
         }
         if slice.strict {
             pipeline.command("SET CONSTRAINTS ALL IMMEDIATE").await;
+        } else if slice.open.is_some() && slice.close.is_none() && !slice.steps.is_empty() {
+            // The parents of a slice's rows may come with a later slice.
+            pipeline.command("SET CONSTRAINTS ALL DEFERRED").await;
         }
         for (statement, parameters) in settling {
             pipeline.send(statement, parameters, Check::Done("settle notes of weir.missed")).await;

@@ -1,5 +1,5 @@
 -- numbers of a table's
-SELECT 0,`id` FROM `weir`.`dead_letter` WHERE `name`=? AND `link`=? AND `table_name`=?;
+SELECT `id` FROM `weir`.`dead_letter` WHERE `name`=? AND `link`=? AND `table_name`=?;
 
 -- numbers of those of rows
 SELECT 0,`id` FROM `weir`.`dead_letter` WHERE `name`=? AND `link`=? AND `table_name`=? AND `row_name`=? UNION ALL SELECT 1,`id` FROM `weir`.`dead_letter` WHERE `name`=? AND `link`=? AND `table_name`=? AND `row_name`=?;

@@ -18,6 +18,7 @@ async fn everything(server: Server) {
     writing::folded_changes_are_counted(&stage).await;
     writing::work_is_done_in_its_order(&stage).await;
     writing::any_text_is_a_name(&stage).await;
+    writing::a_refused_letter_speaks_of_no_row(&stage).await;
     people::letters_are_listed_asked_for_and_dropped(&stage).await;
     people::links_are_told_apart(&stage).await;
     locks::contention_leaves_a_good_connection(&stage).await;

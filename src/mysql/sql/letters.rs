@@ -30,7 +30,7 @@ macro_rules! us {
 }
 
 /// The numbers of a table's letters.
-pub(crate) const OF_TABLE: &str = "SELECT 0,`id` FROM `weir`.`dead_letter` \
+pub(crate) const OF_TABLE: &str = "SELECT `id` FROM `weir`.`dead_letter` \
     WHERE `name`=? AND `link`=? AND `table_name`=?";
 
 /// Ends letters. Parameters: numbers.

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use mysql_async::prelude::{FromRow, Queryable};
+use mysql_async::prelude::Queryable;
 use mysql_async::{Row as ServerRow, Value as Parameter};
 
 use super::super::session::{Session, within};
@@ -18,6 +18,10 @@ use crate::link::ports::{LetterCount, LetterHead, LetterWork, Reason};
 use crate::plan::LinkPlan;
 use crate::position::Position;
 
+/// What a question is for.
+const WHAT: &str = "read weir.dead_letter";
+/// New letters of one statement at most.
+const LETTERS_MAX: usize = 1000;
 /// Rows of one look at most.
 const ROWS_MAX: usize = 100;
 /// Numbers of one statement at most.
@@ -47,8 +51,7 @@ impl OwnLetters<'_> {
             for table in work.emptied {
                 let of_table =
                     vec![self.name.into(), self.link.into(), target(plan, *table)?.into()];
-                let found = self.read::<(u64, u64)>(sql::OF_TABLE, of_table).await?;
-                ids.extend(found.into_iter().map(|(_, id)| id));
+                ids.extend(numbers(&self.read(sql::OF_TABLE, of_table).await?, 0)?);
             }
             self.each_number(sql::END, &ids, &[]).await?;
         }
@@ -162,7 +165,8 @@ impl OwnLetters<'_> {
             for entry in rest {
                 let size = bytes_of(entry);
                 self.room_for(size)?;
-                if !rows.is_empty() && bytes + size > self.bytes_max() || rows.len() == 1000 {
+                if !rows.is_empty() && bytes + size > self.bytes_max() || rows.len() == LETTERS_MAX
+                {
                     break;
                 }
                 bytes += size;
@@ -212,7 +216,7 @@ impl OwnLetters<'_> {
         let mut ids = unplaced.folded.clone();
         if let Some(from) = unplaced.from {
             let parameters = vec![self.name.into(), self.link.into(), from.into()];
-            ids.extend(self.read::<u64>(sql::UNPLACED, parameters).await?);
+            ids.extend(numbers(&self.read(sql::UNPLACED, parameters).await?, 0)?);
         }
         self.each_number(sql::PLACE, &ids, &[&position.to_string()]).await.map(drop)
     }
@@ -241,8 +245,10 @@ impl OwnLetters<'_> {
                 let of = [self.name, self.link, table.as_ref(), row.as_ref()];
                 parameters.extend(of.map(Parameter::from));
             }
-            let numbers = self.read::<(usize, u64)>(&sql::of_rows(size), parameters).await?;
-            found.extend(numbers.into_iter().map(|(row, id)| (start + row, id)));
+            let answer = self.read(&sql::of_rows(size), parameters).await?;
+            for (row, id) in answer.iter().zip(numbers(&answer, 1)?) {
+                found.push((start + field::<usize>(WHAT, row, 0)?, id));
+            }
             start += size;
         }
         Ok(found)
@@ -266,13 +272,13 @@ impl OwnLetters<'_> {
     }
 
     /// Runs a question and gives its rows.
-    pub(in crate::mysql) async fn read<T: FromRow + Send + 'static>(
+    pub(in crate::mysql) async fn read(
         &mut self,
         sql: &str,
         parameters: Vec<Parameter>,
-    ) -> Result<Vec<T>> {
+    ) -> Result<Vec<ServerRow>> {
         let context = format!("read the dead letters of {}", self.link);
-        let call = self.session.conn().exec::<T, _, _>(sql, parameters);
+        let call = self.session.conn().exec::<ServerRow, _, _>(sql, parameters);
         within(CALL_TIMEOUT, &context, call).await.map_err(of_a_letter)
     }
 
@@ -309,6 +315,11 @@ fn of_a_letter(error: Error) -> Error {
     }
 }
 
+/// The numbers of letters in one field of an answer.
+fn numbers(answer: &[ServerRow], at: usize) -> Result<Vec<u64>> {
+    answer.iter().map(|row| field(WHAT, row, at)).collect()
+}
+
 fn bytes_of(entry: &Entry<'_>) -> usize {
     const OTHERS: usize = 1024;
     let Entry { first, newest, .. } = entry;
@@ -330,21 +341,20 @@ impl MysqlTarget {
     pub(super) async fn read_letters(&mut self) -> Result<Vec<LetterHead>> {
         let planned = self.planned();
         let rows = self.writer.letters(&self.name, &self.link).read_all(sql::HEADS).await?;
-        let context = "read weir.dead_letter";
         let mut heads = Vec::new();
         for row in rows {
-            let Some(table) = planned.get(&field::<String>(context, &row, 1)?).copied() else {
+            let Some(table) = planned.get(&field::<String>(WHAT, &row, 1)?).copied() else {
                 continue;
             };
             heads.push(LetterHead {
-                id: field(context, &row, 0)?,
+                id: field(WHAT, &row, 0)?,
                 table,
-                row: field(context, &row, 2)?,
-                old_row: field(context, &row, 3)?,
-                kind: field(context, &row, 4)?,
-                attempts: field(context, &row, 5)?,
-                asked: field(context, &row, 6)?,
-                made_us: field(context, &row, 7)?,
+                row: field(WHAT, &row, 2)?,
+                old_row: field(WHAT, &row, 3)?,
+                kind: field(WHAT, &row, 4)?,
+                attempts: field(WHAT, &row, 5)?,
+                asked: field(WHAT, &row, 6)?,
+                made_us: field(WHAT, &row, 7)?,
             });
         }
         Ok(heads)
@@ -354,12 +364,11 @@ impl MysqlTarget {
     pub(super) async fn count_letters(&mut self) -> Result<LetterCount> {
         let planned = self.planned();
         let rows = self.writer.letters(&self.name, &self.link).read_all(sql::COUNT).await?;
-        let context = "count dead letters";
         let mut count = LetterCount::default();
         for row in rows {
-            if planned.contains_key(&field::<String>(context, &row, 0)?) {
-                count.letters += field::<u64>(context, &row, 1)?;
-                count.asked += field::<u64>(context, &row, 2)?;
+            if planned.contains_key(&field::<String>(WHAT, &row, 0)?) {
+                count.letters += field::<u64>(WHAT, &row, 1)?;
+                count.asked += field::<u64>(WHAT, &row, 2)?;
             }
         }
         Ok(count)

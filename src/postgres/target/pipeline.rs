@@ -223,6 +223,7 @@ impl Check<'_> {
             Check::Letters | Check::Placed if error.is_about_a_row() => {
                 error.turned(Kind::Statement)
             }
+            Check::Letters | Check::Placed => super::without_schema(error),
             _ => error,
         }
     }

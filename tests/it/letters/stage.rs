@@ -16,11 +16,11 @@ use weir::transform;
 
 use crate::rights::{self, WRITER};
 
-/// `kid` refers to `one`; `other` is not planned.
-const TABLES: [&str; 3] = [
+/// `kid` refers to `one`, on PostgreSQL by the end of the transaction.
+const TABLES: [&str; 2] = [
     "one (id int PRIMARY KEY, v varchar(20) NOT NULL)",
-    "kid (id int PRIMARY KEY, one int CONSTRAINT to_one REFERENCES one)",
-    "other (id int PRIMARY KEY)",
+    "kid (id int PRIMARY KEY, one int, CONSTRAINT to_one FOREIGN KEY (one) REFERENCES one (id) \
+     ON DELETE RESTRICT DEFERRABLE INITIALLY DEFERRED)",
 ];
 
 /// Place of table `kid` in the plan.
@@ -44,13 +44,9 @@ impl Stage {
         let is_postgres = server.kind().is_postgres();
         let space = if is_postgres { "public" } else { "app" };
         for table in TABLES {
-            // MySQL's parser passes over a reference that stands with its column.
             let table = match is_postgres {
                 true => table.to_owned(),
-                false => table.replace(
-                    "int CONSTRAINT to_one REFERENCES one",
-                    "int, CONSTRAINT to_one FOREIGN KEY (one) REFERENCES one (id)",
-                ),
+                false => table.replace("DEFERRABLE INITIALLY DEFERRED", ""),
             };
             server.execute(&format!("CREATE TABLE {table}")).await.expect("table");
         }
