@@ -203,6 +203,22 @@ async fn the_last_halt_is_told_too() {
     assert_eq!(terminate(child).await, Some(4), "{}", weir.log());
     assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
     assert!(weir.log().contains("alert not delivered: link left:right has halted"));
+    lost_while_paused(&weir, &endpoint).await;
+}
+
+/// Broken if nobody were told that log is lost while a person has paused the link, or were told again
+/// of what he did himself.
+async fn lost_while_paused(weir: &Weir, endpoint: &Endpoint) {
+    endpoint.set(Mood::Answers(200));
+    weir.run(&["pause", "left:right"]).await.expect_code(0);
+    let before = endpoint.alerts().len();
+    let child = weir.spawn(&["run"]);
+    until("it is told", SOON, async || endpoint.told("log_retention", "open") == 1).await;
+    let told = endpoint.alerts().split_off(before);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(told[0].2["figures"]["left_bytes"], 0, "{told:?}");
+    assert!(told[0].2["text"].as_str().is_some_and(|text| text.contains("its slot is lost")));
+    assert_eq!(terminate(child).await, Some(0), "{}", weir.log());
 }
 
 /// `weir alert test` with this `[alerts]`; exit code and everything printed.
