@@ -39,6 +39,11 @@ pub trait Ends: Send + Sync {
     /// Connects a side reader that is asked about the log only, for which no catalog is read.
     fn log(&self) -> Pending<'_, Box<dyn Scan>>;
 
+    /// Connects to the target and ends that again: an error says why it cannot be done.
+    fn greet_target(&self) -> Pending<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
     /// Connects the apply side.
     fn target(&self, plan: Arc<LinkPlan>) -> Pending<'_, Box<dyn Target>>;
 }
@@ -138,6 +143,11 @@ impl Ends for RoomEnds {
             };
             self.source_room.open_scan(&self.context, &source.used, plan).await
         })
+    }
+
+    fn greet_target(&self) -> Pending<'_, ()> {
+        let [_, target] = self.used();
+        Box::pin(async move { self.target_room.version(&target).await.map(drop) })
     }
 
     fn target(&self, plan: Arc<LinkPlan>) -> Pending<'_, Box<dyn Target>> {

@@ -4,6 +4,7 @@
 mod accepted;
 mod apply;
 mod attempt;
+mod attend;
 pub mod backoff;
 mod batch;
 mod capture;

@@ -24,7 +24,7 @@ use crate::link::report::Report;
 use crate::link::shutdown::Shutdown;
 use crate::link::side::Side;
 use crate::link::status::LinkState;
-use crate::link::{queue, settle};
+use crate::link::{attend, queue, settle};
 use crate::model::Witness;
 use crate::plan::LinkPlan;
 use crate::position::Position;
@@ -59,6 +59,7 @@ enum Task {
     Capture,
     Settle,
     Side,
+    Attend,
 }
 
 type Tasks = JoinSet<(Task, Result<()>)>;
@@ -68,12 +69,14 @@ pub(super) async fn run(link: &Link, streaming: Streaming, ordered: &Shutdown) -
     let mut tasks = Tasks::new();
     let stop = CancellationToken::new();
     let (mut applier, side) = start(link, streaming, ordered, &mut tasks, &stop);
+    let attend = attend(link, &mut tasks);
     link.board.enter(LinkState::Running, None);
     let outcome = drive(&mut applier, &mut tasks).await;
     // The apply task's end of the progress channel goes with it: settling then comes to its end.
     // The queue stays open until then, or the capture would leave before the last acknowledgement.
     let parts = applier.into_queue();
     side.abort();
+    attend.abort();
     let finish = match outcome {
         Ok(finish) => leave(&mut tasks, &stop).await.map(|()| finish),
         Err(error) => {
@@ -84,6 +87,16 @@ pub(super) async fn run(link: &Link, streaming: Streaming, ordered: &Shutdown) -
     };
     drop(parts);
     finish
+}
+
+/// Looks after the target while something is applied.
+fn attend(link: &Link, tasks: &mut Tasks) -> AbortHandle {
+    let (ends, board) = (Arc::clone(&link.spec.ends), link.board.clone());
+    let greet = move || {
+        let ends = Arc::clone(&ends);
+        async move { ends.greet_target().await }
+    };
+    tasks.spawn(async move { (Task::Attend, Err(attend::attend(greet, board).await)) })
 }
 
 fn start(
@@ -149,7 +162,9 @@ async fn drive(applier: &mut Applier, tasks: &mut Tasks) -> Result<Finish> {
             finish = &mut apply => break finish,
             ended = tasks.join_next(), if !tasks.is_empty() => match ended {
                 Some(Ok((Task::Capture, result))) => captured = Some(result),
-                Some(Ok((Task::Settle | Task::Side, Err(error)))) => return Err(error),
+                Some(Ok((Task::Settle | Task::Side | Task::Attend, Err(error)))) => {
+                    return Err(error);
+                }
                 Some(Ok((task, Ok(())))) => tracing::debug!(?task, "ended"),
                 Some(Err(cause)) => {
                     return Err(Error::new(Kind::Internal, "a task of the link failed")
@@ -175,7 +190,7 @@ async fn capture_result(tasks: &mut Tasks) -> Option<Result<()>> {
     while let Some(ended) = tasks.join_next().await {
         match ended {
             Ok((Task::Capture, result)) => return Some(result),
-            Ok((Task::Settle | Task::Side, Err(error))) => return Some(Err(error)),
+            Ok((Task::Settle | Task::Side | Task::Attend, Err(error))) => return Some(Err(error)),
             Ok(_) => {}
             Err(cause) => {
                 let error = Error::new(Kind::Internal, "a task of the link failed");

@@ -23,7 +23,7 @@ pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest time for one of the small statements of [`Session::rows`] and [`Session::run`].
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(60);
 /// Idle time before TCP keep-alive probes start.
-const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
+pub(super) const KEEPALIVE_IDLE: Duration = Duration::from_secs(15);
 /// Prepared statements kept per connection.
 const STATEMENTS_MAX: usize = 256;
 /// `sql_mode` of targets (type-mapping §0.7): nothing is bent in silence. Dates that are none are

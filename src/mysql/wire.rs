@@ -29,6 +29,10 @@ const PART_BYTES_MAX: usize = 0xFF_FFFF;
 const HEAD_BYTES: usize = 4;
 /// Room made in the buffer at a time, in bytes.
 const READ_BYTES: usize = 256 << 10;
+/// Time between two TCP keep-alive probes.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+/// A connection is dead after this many probes without an answer.
+const KEEPALIVE_PROBES: u32 = 3;
 /// Longest time for one of the small statements.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -81,7 +85,7 @@ async fn open(database: &Database, application_name: &str) -> Result<Connection>
     } else {
         let stream = TcpStream::connect((host, database.port)).await.map_err(lost)?;
         stream.set_nodelay(true).map_err(lost)?;
-        sockopt::set_socket_keepalive(&stream, true).map_err(|error| lost(error.into()))?;
+        probe(&stream).map_err(lost)?;
         Box::new(stream)
     };
     let mut connection = Connection {
@@ -95,6 +99,15 @@ async fn open(database: &Database, application_name: &str) -> Result<Connection>
     };
     connection.flavor = login::log_in(&mut connection, database, application_name).await?;
     Ok(connection)
+}
+
+/// A connection whose other end is gone without a word is dead after half a minute.
+fn probe(stream: &TcpStream) -> std::io::Result<()> {
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, session::KEEPALIVE_IDLE)?;
+    sockopt::set_tcp_keepintvl(stream, KEEPALIVE_INTERVAL)?;
+    sockopt::set_tcp_keepcnt(stream, KEEPALIVE_PROBES)?;
+    Ok(())
 }
 
 impl Connection {

@@ -36,9 +36,9 @@ const REPORT_EVERY: Duration = Duration::from_secs(10);
 /// A new frontier is reported, and a blocked server is spoken to, at most this often.
 const REPORT_SOON: Duration = Duration::from_secs(1);
 /// After this much silence the server is asked for an answer.
-const SILENCE_ASK: Duration = Duration::from_secs(60);
+const SILENCE_ASK: Duration = Duration::from_secs(30);
 /// After this much silence the connection is dead, unless the attempts before ended the same way.
-const SILENCE_MAX: Duration = Duration::from_secs(90);
+const SILENCE_MAX: Duration = Duration::from_secs(60);
 /// However many did.
 const SILENCE_LONGEST: Duration = Duration::from_secs(3600);
 /// A server that asks again this soon, by its own clock, is shutting down: it waits until the slot

@@ -20,13 +20,13 @@ use crate::error::{Error, Kind, Result};
 /// Connecting and logging in take at most this long.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A connection is probed after this much silence.
-pub(crate) const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
+pub(crate) const KEEPALIVE_IDLE: Duration = Duration::from_secs(15);
 /// Time between two probes.
-pub(crate) const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+pub(crate) const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 /// A connection is dead after this many probes without an answer.
 pub(crate) const KEEPALIVE_PROBES: u32 = 3;
 /// A connection is dead when sent bytes stay unacknowledged this long.
-pub(crate) const USER_TIMEOUT: Duration = Duration::from_secs(60);
+pub(crate) const USER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Settings of every session, of the replication connection too.
 const SETTINGS: &[(&str, &str)] = &[
@@ -48,6 +48,12 @@ const SETTINGS: &[(&str, &str)] = &[
     ("statement_timeout", "0"),
     ("idle_session_timeout", "0"),
     ("idle_in_transaction_session_timeout", "0"),
+    // What the server holds for a weir that is gone without a word, it holds for half a minute: a
+    // slot, and the locks of a transaction. Of no effect on Unix sockets.
+    ("tcp_keepalives_idle", "15"),
+    ("tcp_keepalives_interval", "5"),
+    ("tcp_keepalives_count", "3"),
+    ("tcp_user_timeout", "30000"),
     // A table with row security is refused rather than read in part.
     ("row_security", "off"),
     ("default_transaction_isolation", "read committed"),

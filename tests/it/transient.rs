@@ -2,11 +2,13 @@
 //! dialect: the link says `retrying`, since when, of which kind and what to do; the retry is counted
 //! under that kind; once the trouble is over the link goes on by itself, and both sides are equal.
 //!
-//! The troubles are data: `transient/postgres` and `transient/mysql`. What no server can be brought to
+//! The troubles are data: `transient/postgres` and `transient/mysql`; connections that lead nowhere any
+//! more are in `transient/half_open`. What no server can be brought to
 //! here (a Galera node that is not ready, a blocked host, an error during COMMIT, a MariaDB whose disk is
 //! full) is in the tests of the rooms' tables of errors.
 
 mod by_hand;
+mod half_open;
 mod mysql;
 mod postgres;
 mod stage;
