@@ -212,12 +212,20 @@ async fn dropped(pair: &Pair, weir: &Weir) {
     let whole = weir.run(&["dead-letters", "discard", "--yes", "right:left"]).await.expect_code(2);
     whole.expect_phrase("no letter is chosen");
     assert_eq!((count(&pair.target).await, count(&pair.source).await), ("5".into(), "1".into()));
+    for (answer, code, left) in [("n", 1, "5"), ("", 1, "5"), ("y", 0, "4")] {
+        let typed = format!("echo {answer} | script -qec \"$0 $*\" /dev/null");
+        let mut asked = weir.spawn_by(&["sh", "-c", &typed], &["dead-letters", "discard", "5"]);
+        let ended = tokio::time::timeout(SOON, asked.wait()).await.expect("waits for ever");
+        assert_eq!(ended.expect("ends").code(), Some(code), "{answer:?}: {}", weir.log());
+        assert_eq!(count(&pair.target).await, left, "{answer:?}: {}", weir.log());
+    }
+    assert!(weir.log().contains("drop 1 letter of 1 row of left:right?"), "{}", weir.log());
     let family = weir.run(&["dead-letters", "discard", "--yes", "4"]).await.expect_code(0);
     family.expect_phrase("left:right: 2 letters of 2 rows are dropped; what the target holds");
     let all = ["dead-letters", "discard", "--all", "-y", "right:left", "--json"];
     let told = json(&weir.run(&all).await.expect_code(0));
     assert_eq!((&told["links"][0]["letters"], &told["links"][0]["rows"]), (&1.into(), &1.into()));
-    assert_eq!((count(&pair.target).await, count(&pair.source).await), ("3".into(), "0".into()));
+    assert_eq!((count(&pair.target).await, count(&pair.source).await), ("2".into(), "0".into()));
 }
 
 /// Broken if what a running link made of a row that was asked for was not told, if a link that tries

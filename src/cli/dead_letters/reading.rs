@@ -7,8 +7,11 @@ use crate::config::{Config, LinkName};
 use crate::error::{Error, Kind, Result};
 use crate::link::ports::{Letters, StoredLetter};
 
-/// Letters of a page at most; one of them may hold 256 KiB of a change.
+/// Letters of a page: one of them may hold 256 KiB of a change, and most hold little.
 const PAGE: usize = 100;
+const PAGE_OF_SMALL: usize = 500;
+/// Bytes of a page of small letters at most, for the next one to be of such too.
+const SMALL_BYTES_MAX: usize = 2 << 20;
 
 /// Connects to the letters of a link.
 pub(super) async fn open(config: &Config, link: &LinkName) -> Result<Box<dyn Letters>> {
@@ -21,6 +24,7 @@ pub(super) async fn open(config: &Config, link: &LinkName) -> Result<Box<dyn Let
 pub(super) struct Pages<'a> {
     letters: &'a mut dyn Letters,
     after: u64,
+    limit: usize,
     ended: bool,
 }
 
@@ -32,7 +36,7 @@ impl<'a> Pages<'a> {
 
     /// Those with this number and higher ones.
     pub(super) fn from(letters: &'a mut dyn Letters, first: u64) -> Pages<'a> {
-        Pages { letters, after: first.saturating_sub(1), ended: false }
+        Pages { letters, after: first.saturating_sub(1), limit: PAGE, ended: false }
     }
 
     /// The next page, of one letter at least.
@@ -40,8 +44,10 @@ impl<'a> Pages<'a> {
         if self.ended {
             return Ok(None);
         }
-        let page = self.letters.list(self.after, PAGE).await?;
-        self.ended = page.len() < PAGE;
+        let page = self.letters.list(self.after, self.limit).await?;
+        self.ended = page.len() < self.limit;
+        let bytes: usize = page.iter().map(|letter| letter.change.len() + letter.row.len()).sum();
+        self.limit = if bytes < SMALL_BYTES_MAX { PAGE_OF_SMALL } else { PAGE };
         let Some(last) = page.last() else { return Ok(None) };
         if last.id <= self.after {
             let context = format!("letters after {} end with {}", self.after, last.id);
