@@ -2,7 +2,7 @@
 //!
 //! Twin of the `mysql` room, file by file. `session` and `failure` serve both halves; `stream`,
 //! `pgoutput`, `decode`, `assemble`, `source` and `scan` are the capture side; `catalog`, `encode`,
-//! `sql`, `target`, `preflight`, `setup` and `ddl` the apply side. `room` is its only door.
+//! `sql`, `target`, `letters`, `preflight`, `setup` and `ddl` the apply side. `room` is its only door.
 
 mod assemble;
 pub mod catalog;
