@@ -259,3 +259,27 @@ pub(super) fn duration(seconds: i64) -> String {
         _ => format!("{} h", seconds / 3_600),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Broken if rows that are set aside were not told of a link that runs, or not since when.
+    #[test]
+    fn rows_set_aside_are_told() {
+        let link = LinkName { source: "shop".to_owned(), target: "dwh".to_owned() };
+        let since_us = Some(1_709_210_096_000_000);
+        let set_aside = SetAside { rows: 1, letters: 4, since_us };
+        let line = Line::of(&link, &LinkStatus { set_aside, ..LinkStatus::default() });
+        let told = serde_json::to_value(&line).expect("told");
+        let line: Line = serde_json::from_value(told.clone()).expect("understood");
+        assert_eq!(
+            line.set_aside.expect("some").to_string(),
+            "  set aside 1 row, 4 changes, since 2024-02-29T12:34:56Z\n  \
+             hint: see `weir dead-letters list shop:dwh`"
+        );
+        assert_eq!(told["set_aside"]["letters"], 4);
+        let line = Line::of(&link, &LinkStatus::default());
+        assert!(line.set_aside.is_none());
+    }
+}

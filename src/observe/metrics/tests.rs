@@ -77,6 +77,9 @@ fn a_link_that_is_gone_has_no_series() {
     metrics.watch(vec![watched(&first, LinkStatus::default())]);
     metrics.failed(&first, Kind::Connection);
     metrics.missed(&first, 1);
+    metrics.set_aside(&first, 2);
+    let aside = "weir_set_aside_changes_total{source=\"shop\",target=\"dwh\"} 2\n";
+    assert!(metrics.metrics().contains(aside));
     assert!(metrics.metrics().contains("target=\"dwh\",kind=\"connection\"} 1"));
     metrics.watch(vec![watched(&second, LinkStatus::default())]);
     let text = metrics.metrics();
