@@ -67,6 +67,25 @@ impl Reader<'_, '_> {
         self.report.add(self.place(node), message, hint);
     }
 
+    /// What a string in `node` is by its units; notes where it is none.
+    fn written<T>(
+        &mut self,
+        node: &Node<'_>,
+        what: &str,
+        hint: &str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Option<T> {
+        let DeValue::String(text) = node.get_ref() else {
+            self.mismatch(node, what, hint);
+            return None;
+        };
+        let read = parse(text);
+        if read.is_none() {
+            self.report.add(self.place(node), format!("not {what}"), hint);
+        }
+        read
+    }
+
     /// The table in `node`, which is a section of the file.
     pub(crate) fn table<'n, 'd>(
         &mut self,
@@ -212,19 +231,7 @@ pub(crate) struct Size(pub(crate) usize);
 impl Read for Size {
     fn read(node: &Node<'_>, reader: &mut Reader<'_, '_>) -> Option<Self> {
         const HINT: &str = "write a whole number and B, KiB, MiB or GiB, as in \"8MiB\"";
-        match node.get_ref() {
-            DeValue::String(text) => {
-                let size = units::parse_size(text).map(Size);
-                if size.is_none() {
-                    reader.report.add(reader.place(node), "not a size", HINT);
-                }
-                size
-            }
-            _ => {
-                reader.mismatch(node, "a size", HINT);
-                None
-            }
-        }
+        reader.written(node, "a size", HINT, units::parse_size).map(Size)
     }
 }
 
@@ -235,38 +242,14 @@ pub(crate) struct Period(pub(crate) std::time::Duration);
 impl Read for Period {
     fn read(node: &Node<'_>, reader: &mut Reader<'_, '_>) -> Option<Self> {
         const HINT: &str = "write a whole number and ms, s, m, h or d, as in \"30s\"";
-        match node.get_ref() {
-            DeValue::String(text) => {
-                let period = units::parse_duration(text).map(Period);
-                if period.is_none() {
-                    reader.report.add(reader.place(node), "not a duration", HINT);
-                }
-                period
-            }
-            _ => {
-                reader.mismatch(node, "a duration", HINT);
-                None
-            }
-        }
+        reader.written(node, "a duration", HINT, units::parse_duration).map(Period)
     }
 }
 
 impl Read for Rate {
     fn read(node: &Node<'_>, reader: &mut Reader<'_, '_>) -> Option<Self> {
         const HINT: &str = "write a whole number, `/` and s, min or h, as in \"100/min\"";
-        match node.get_ref() {
-            DeValue::String(text) => {
-                let rate = units::parse_rate(text);
-                if rate.is_none() {
-                    reader.report.add(reader.place(node), "not a rate", HINT);
-                }
-                rate
-            }
-            _ => {
-                reader.mismatch(node, "a rate", HINT);
-                None
-            }
-        }
+        reader.written(node, "a rate", HINT, units::parse_rate)
     }
 }
 

@@ -5,6 +5,8 @@
 //! Equality of values is canonical only after [`crate::transform`] has normalised them for a
 //! column; spelling differences such as `1.10` and `1.1` are visible here.
 
+use std::fmt;
+
 use bytes::Bytes;
 use bytestring::ByteString;
 
@@ -72,6 +74,28 @@ pub enum Special {
     Infinity,
     /// Negative infinity.
     NegativeInfinity,
+}
+
+impl Special {
+    /// What a float is that is no finite number.
+    pub fn of(number: f64) -> Option<Special> {
+        match number {
+            number if number.is_finite() => None,
+            number if number.is_nan() => Some(Special::NaN),
+            number if number > 0.0 => Some(Special::Infinity),
+            _ => Some(Special::NegativeInfinity),
+        }
+    }
+}
+
+impl fmt::Display for Special {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Special::NaN => "NaN",
+            Special::Infinity => "Infinity",
+            Special::NegativeInfinity => "-Infinity",
+        })
+    }
 }
 
 /// The fields of a date that is not in the calendar, as the binlog holds them.

@@ -242,13 +242,9 @@ impl fmt::Display for Plain<'_> {
             Value::Decimal(text) | Value::Text(text) | Value::Json(text) | Value::Enum(text) => {
                 f.write_str(text)
             }
-            Value::DecimalSpecial(Special::NaN) => f.write_str("NaN"),
-            Value::DecimalSpecial(Special::Infinity) => f.write_str("Infinity"),
-            Value::DecimalSpecial(Special::NegativeInfinity) => f.write_str("-Infinity"),
-            Value::F32(number) if number.is_finite() => write!(f, "{number}"),
-            Value::F64(number) if number.is_finite() => write!(f, "{number}"),
-            Value::F32(number) => write_infinite(f, f64::from(*number)),
-            Value::F64(number) => write_infinite(f, *number),
+            Value::DecimalSpecial(special) => write!(f, "{special}"),
+            Value::F32(number) => write_float(f, f64::from(*number), number),
+            Value::F64(number) => write_float(f, *number, number),
             Value::Bytes(bytes) => {
                 f.write_str("\\x")?;
                 bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
@@ -275,13 +271,16 @@ impl fmt::Display for Plain<'_> {
     }
 }
 
-/// A float that is no number, or infinite.
-fn write_infinite(f: &mut fmt::Formatter<'_>, number: f64) -> fmt::Result {
-    f.write_str(match number {
-        number if number.is_nan() => "NaN",
-        number if number > 0.0 => "Infinity",
-        _ => "-Infinity",
-    })
+/// A float by its shortest text, or what it is instead of a number.
+fn write_float(
+    f: &mut fmt::Formatter<'_>,
+    number: f64,
+    shortest: &dyn fmt::Display,
+) -> fmt::Result {
+    match Special::of(number) {
+        Some(special) => write!(f, "{special}"),
+        None => write!(f, "{shortest}"),
+    }
 }
 
 #[cfg(test)]

@@ -178,14 +178,16 @@ impl fmt::Display for Plain<'_> {
             Value::Bool(false) => f.write_str("f"),
             Value::Int(number) => write!(f, "{number}"),
             Value::UInt(number) => write!(f, "{number}"),
-            Value::DecimalSpecial(Special::NaN) => f.write_str("NaN"),
-            Value::DecimalSpecial(Special::Infinity) => f.write_str("Infinity"),
-            Value::DecimalSpecial(Special::NegativeInfinity) => f.write_str("-Infinity"),
+            Value::DecimalSpecial(special) => write!(f, "{special}"),
             // Shortest text that reads back as the same bits.
-            Value::F32(number) if number.is_finite() => write!(f, "{number:e}"),
-            Value::F64(number) if number.is_finite() => write!(f, "{number:e}"),
-            Value::F32(number) => write_special(f, f64::from(*number)),
-            Value::F64(number) => write_special(f, *number),
+            Value::F32(number) => match Special::of(f64::from(*number)) {
+                Some(special) => write!(f, "{special}"),
+                None => write!(f, "{number:e}"),
+            },
+            Value::F64(number) => match Special::of(*number) {
+                Some(special) => write!(f, "{special}"),
+                None => write!(f, "{number:e}"),
+            },
             Value::Date(days) => {
                 let before = write_date(f, i64::from(*days))?;
                 f.write_str(before)
@@ -208,14 +210,6 @@ impl fmt::Display for Plain<'_> {
             | Value::EnumInvalid => Ok(()),
         }
     }
-}
-
-fn write_special(f: &mut fmt::Formatter<'_>, number: f64) -> fmt::Result {
-    f.write_str(match number {
-        number if number.is_nan() => "NaN",
-        number if number > 0.0 => "Infinity",
-        _ => "-Infinity",
-    })
 }
 
 fn write_uuid(f: &mut fmt::Formatter<'_>, bytes: &[u8; 16]) -> fmt::Result {
