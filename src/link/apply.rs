@@ -15,15 +15,17 @@ use tokio_util::sync::CancellationToken;
 use crate::config::ApplyOptions;
 use crate::error::{Error, Kind, Result};
 use crate::link::batch::Batch;
-use crate::link::isolate;
+use crate::link::breaker::Breaker;
+use crate::link::isolate::{Isolation, Replayed};
+use crate::link::letter::LetterWork;
 use crate::link::notes::OpenNotes;
 use crate::link::ports::{MissedKey, Slice, Target};
 use crate::link::queue::{PartReceiver, Queued};
 use crate::link::refetch::Refetch;
-use crate::link::refetched::RefetchedRow;
 use crate::link::report::Report;
+use crate::link::set_aside::Rows;
 use crate::link::steps;
-use crate::model::{Part, Witness};
+use crate::model::Witness;
 use crate::plan::LinkPlan;
 use crate::position::Position;
 
@@ -59,6 +61,9 @@ pub(super) struct Applier {
     /// Everything up to here is applied; beyond the witness only without changes.
     pub(super) seen: Position,
     pub(super) refetch: Refetch,
+    /// What is set aside, changes that are taken and not yet applied included.
+    pub(super) rows: Rows,
+    pub(super) breaker: Breaker,
     pub(super) report: Report,
     /// Stop when this is reached.
     pub(super) until: Option<Position>,
@@ -78,7 +83,7 @@ impl Applier {
     pub(super) async fn run(&mut self) -> Result<Finish> {
         let mut draining: Option<usize> = None;
         loop {
-            self.refetch_between_batches().await?;
+            self.reread_between_batches().await?;
             self.report.settled(self.refetch.settled(&self.seen), self.refetch.is_done());
             if let Some(finish) = self.finished(draining) {
                 self.write_progress().await?;
@@ -153,6 +158,7 @@ impl Applier {
                     // A large transaction begins: it does not hold up those before it.
                     Some(whole) => {
                         self.close(whole).await?;
+                        self.sift(&mut batch)?;
                         self.report.begin(None);
                     }
                     None => self.slice(&mut batch, None).await?,
@@ -171,44 +177,13 @@ impl Applier {
         batch.last_commit().is_some_and(|commit| self.refetch.awaits(&commit.position))
     }
 
-    /// Puts one part into the batch.
-    fn take(&mut self, batch: &mut Batch, part: Part) -> Result<()> {
-        if batch.is_untouched() && !part.changes.is_empty() {
-            self.report.begin(part.commit.as_ref().map(|commit| commit.time_us));
-        }
-        batch.bytes += part.bytes;
-        for change in &part.changes {
-            let prepared = steps::prepare(&self.plan, change);
-            let note = steps::note(&self.plan, change);
-            let (prepared, note) = prepared.and_then(|one| Ok((one, note?))).map_err(|error| {
-                let after = batch.last_commit().map_or(&self.seen, |commit| &commit.position);
-                let number = batch.next_ordinal();
-                let table = self.plan.tables.get(change.table);
-                let table = table.map(|table| isolate::describe(table)).unwrap_or_default();
-                error.within(format!("{table}, change {number} of the transaction after {after}"))
-            })?;
-            let note = note.or_else(|| {
-                let open = || !self.refetch.is_done() || batch.has_notes();
-                steps::follow(&self.plan, prepared.as_ref()).filter(|_| open())
-            });
-            batch.push_beside(note);
-            batch.push(prepared);
-        }
-        match part.commit {
-            Some(commit) if part.idle => batch.pass_idle(commit),
-            Some(commit) => batch.end_transaction(commit),
-            None => {}
-        }
-        Ok(())
-    }
-
     /// Applies the last slice and commits, or only notes the progress if nothing is to be written.
     async fn close(&mut self, mut batch: Batch) -> Result<()> {
         let Some(commit) = batch.last_commit().cloned() else {
             return Err(Error::new(Kind::Internal, "a batch ended without a commit"));
         };
         let newest_us = batch.newest_us();
-        if batch.prepared().is_empty() && !batch.sliced {
+        if batch.is_empty() && !batch.sliced {
             self.refetch.handed_on(batch.xids());
             if commit.position.reaches(&self.seen) {
                 self.seen = commit.position;
@@ -237,10 +212,12 @@ impl Applier {
         self.refetch.changing(&self.plan, batch);
         let steps = steps::merge(&self.plan, batch.prepared());
         let open = (!batch.sliced).then_some(&self.witness);
-        let slice = Slice { open, steps: &steps, settled: &[], close, ..Slice::default() };
+        let (letters, emptied) = (batch.letters(Vec::new()), batch.emptied());
+        let work = LetterWork { emptied: &emptied, new: &letters, ..LetterWork::default() };
+        let slice = Slice { open, steps: &steps, letters: work, close, ..Slice::default() };
         let applied = match self.target.apply(slice).await {
             Ok(applied) => applied,
-            Err(error) if isolate::is_about_a_row(&error) => {
+            Err(error) if error.is_about_a_row() => {
                 self.report.refused(&error);
                 drop(steps);
                 return self.replay(batch, close).await;
@@ -249,6 +226,7 @@ impl Applier {
         };
         self.report.steps(&self.plan, &steps);
         self.noted(&applied.missed);
+        self.report.set_aside(&self.plan, &letters, self.rows.status());
         batch.slice_applied();
         Ok(())
     }
@@ -256,16 +234,16 @@ impl Applier {
     /// The merged slice was refused and undone: unmerged in source order it may pass; if not, the
     /// refused row is found, whole transactions before it are committed, and it is named.
     async fn replay(&mut self, batch: &mut Batch, close: Option<&Position>) -> Result<()> {
-        let open = (!batch.sliced).then_some(&self.witness);
-        let target = self.target.as_mut();
-        match isolate::replay(&self.plan, target, batch, open, close).await? {
-            isolate::Replayed::Applied { missed, steps } => {
+        let open = (!batch.sliced).then_some(self.witness.clone());
+        match self.isolation(batch).replay(open.as_ref(), close).await? {
+            Replayed::Applied { missed, steps, letters } => {
                 self.report.steps(&self.plan, &steps);
                 self.noted(&missed);
+                self.report.set_aside(&self.plan, &letters, self.rows.status());
                 batch.slice_applied();
                 Ok(())
             }
-            isolate::Replayed::Refused { index, error } => {
+            Replayed::Refused { index, error } => {
                 self.target.rollback().await?;
                 let whole = std::mem::take(batch).whole_before(index);
                 if let Some(whole) = whole {
@@ -273,6 +251,17 @@ impl Applier {
                 }
                 Err(error)
             }
+        }
+    }
+
+    fn isolation<'a>(&'a mut self, batch: &'a Batch) -> Isolation<'a> {
+        Isolation {
+            plan: &self.plan,
+            target: self.target.as_mut(),
+            batch,
+            rows: &mut self.rows,
+            breaker: &mut self.breaker,
+            salt: &self.witness.installation,
         }
     }
 
@@ -298,14 +287,14 @@ impl Applier {
     async fn close_quietly(&mut self, batch: Batch) -> Result<()> {
         let Some(commit) = batch.last_commit().cloned() else { return Ok(()) };
         self.refetch.changing(&self.plan, &batch);
-        let (open, close) = (Some(&self.witness), Some(&commit.position));
-        let target = self.target.as_mut();
-        match isolate::replay(&self.plan, target, &batch, open, close).await? {
-            isolate::Replayed::Applied { missed, steps } => {
+        let open = self.witness.clone();
+        match self.isolation(&batch).replay(Some(&open), Some(&commit.position)).await? {
+            Replayed::Applied { missed, steps, letters } => {
                 self.noted(&missed);
                 self.report.steps(&self.plan, &steps);
+                self.report.set_aside(&self.plan, &letters, self.rows.status());
             }
-            isolate::Replayed::Refused { error, .. } => {
+            Replayed::Refused { error, .. } => {
                 self.target.rollback().await?;
                 return Err(error);
             }
@@ -334,60 +323,14 @@ impl Applier {
         Ok(())
     }
 
-    /// Opens a refetch window, or writes what one has brought.
-    async fn refetch_between_batches(&mut self) -> Result<()> {
-        let target = self.target.as_mut();
-        let rows = self.refetch.between_batches(&self.plan, target, &self.seen).await?;
-        if let Some((notes, all)) = self.refetch.take_found() {
-            self.report.open_notes(notes, all);
-        }
-        let Some(rows) = rows else { return Ok(()) };
-        let written = self.write_refetched(&rows.rows).await;
-        let written = match written {
-            // Together they are refused; one by one the others go in and the row is found.
-            Err(error) if isolate::is_about_a_row(&error) && rows.rows.len() > 1 => {
-                self.target.rollback().await?;
-                self.write_refetched_singly(&rows.rows).await
-            }
-            written => written,
-        };
-        written.map_err(|error| rows.locate(&self.plan, error))
-    }
-
-    async fn write_refetched_singly(&mut self, rows: &[RefetchedRow]) -> Result<()> {
-        for row in rows.chunks(1) {
-            self.write_refetched(row).await?;
-        }
-        Ok(())
-    }
-
-    /// Writes rows and settles their notes in one transaction, at the position as it is.
-    async fn write_refetched(&mut self, rows: &[RefetchedRow]) -> Result<()> {
-        let prepared: Vec<_> = rows.iter().filter_map(|(row, _)| row.clone()).collect();
-        let settled: Vec<_> = rows.iter().map(|(_, note)| note.clone()).collect();
-        let steps = steps::unmerged(&self.plan, &prepared);
-        let seen = self.seen.clone();
-        let slice = Slice {
-            open: Some(&self.witness),
-            steps: &steps,
-            settled: &settled,
-            close: Some(&seen),
-            ..Slice::default()
-        };
-        self.target.apply(slice).await?;
-        self.committed(seen);
-        self.report.refetched(OpenNotes::of(settled.iter()), &self.witness);
-        Ok(())
-    }
-
-    fn committed(&mut self, position: Position) {
+    pub(super) fn committed(&mut self, position: Position) {
         self.witness.seq += 1;
         self.witness.position = position.clone();
         self.seen = position;
         self.written_at = Instant::now();
     }
 
-    fn noted(&mut self, missed: &[MissedKey]) {
+    pub(super) fn noted(&mut self, missed: &[MissedKey]) {
         if !missed.is_empty() {
             self.refetch.notes_were_made();
             self.report.noted(OpenNotes::of(missed.iter()));

@@ -22,6 +22,7 @@ use crate::link::observer::Observer;
 use crate::link::ports::{LinkContext, Origin, Scan, Source, Target};
 use crate::link::resume::{Decision, Facts, Note, decide, differs, explain_gap};
 use crate::link::review;
+use crate::link::set_aside::Rows;
 use crate::link::shutdown::Shutdown;
 use crate::link::side::is_promotion;
 use crate::link::space::Space;
@@ -168,6 +169,12 @@ async fn go(link: &Link, orders: &mut Orders, stop: &Shutdown) -> Result<Finish>
     checkpoint.retired = false;
     checkpoint.halt = None;
     link.record(&checkpoint).await?;
+    let letters = answered("read the dead letters", ends.target.letters()).await?;
+    let rows = Rows::of(&letters);
+    if !rows.is_empty() {
+        let rows = rows.count();
+        tracing::warn!(link = %link.name(), rows, "rows are set aside: see `weir dead-letters list`");
+    }
     let unfinished = answered("tell open transactions", ends.scan.unfinished()).await?;
     orders.streamed = true;
     let Connected { plan, mut source, scan, target, origins } = ends;
@@ -176,8 +183,18 @@ async fn go(link: &Link, orders: &mut Orders, stop: &Shutdown) -> Result<Finish>
     source.settle(checkpoint.reviewed_halts.clone());
     let head = orders.head.clone();
     tracing::info!(link = %link.name(), position = %witness.position, "streaming");
-    let streaming =
-        Streaming { plan, source, scan, target, origins, unfinished, witness, checkpoint, head };
+    let streaming = Streaming {
+        plan,
+        source,
+        scan,
+        target,
+        origins,
+        unfinished,
+        witness,
+        rows,
+        checkpoint,
+        head,
+    };
     let identity = streaming.witness.source_identity.clone();
     let ended = stream::run(link, streaming, stop).await;
     orders.promoted_from =

@@ -1,10 +1,13 @@
 //! The batch that is being formed: prepared changes with the borders of their transactions. Pure.
 //!
 //! It knows where whole transactions end, so that what is committed always ends at one, and which
-//! change of which transaction each prepared change is, so that a refused row can be named.
+//! change of which transaction each prepared change is, so that a refused row can be named. Changes that
+//! are set aside are in it too, as letters, each at its place among the others.
 
 use std::ops::Range;
 
+use crate::error::Result;
+use crate::link::letter::Letter;
 use crate::link::steps::Prepared;
 use crate::model::{Commit, Verb};
 use crate::position::Position;
@@ -14,6 +17,8 @@ use crate::position::Position;
 struct Border {
     /// Prepared changes up to here.
     end: usize,
+    /// Letters up to here.
+    letters: usize,
     commit: Commit,
     what: Ended,
 }
@@ -29,12 +34,45 @@ enum Ended {
     Idle,
 }
 
+/// A change that is set aside.
+#[derive(Clone, Debug)]
+pub(super) struct Aside {
+    pub(super) letter: Letter,
+    /// It comes before the prepared change of this index.
+    pub(super) at: usize,
+    /// The change itself, where it could be prepared.
+    pub(super) change: Option<Prepared>,
+    /// The prepared change of this index removes its row, and all others of its table.
+    emptied_by: Option<usize>,
+}
+
+impl Aside {
+    /// A letter that comes before the prepared change `at`.
+    pub(super) fn new(letter: Letter, at: usize, change: Option<Prepared>) -> Aside {
+        Aside { letter, at, change, emptied_by: None }
+    }
+}
+
+/// What becomes of a prepared change that is judged once more.
+pub(super) enum Sifted {
+    /// It stays.
+    Kept,
+    /// It stays, and removes all rows of a table that has letters.
+    Empties,
+    /// It is set aside, or dropped where there is no letter of it.
+    Aside(Option<Box<Letter>>),
+}
+
 /// Changes on their way into one target transaction.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     prepared: Vec<Prepared>,
     /// Per prepared change its number within its source transaction, from 0.
     ordinals: Vec<u64>,
+    /// In source order.
+    letters: Vec<Aside>,
+    /// Tables with letters in the target of which a prepared change removes all rows, with its index.
+    emptied: Vec<(usize, usize)>,
     borders: Vec<Border>,
     /// Changes so far of the transaction that has not ended yet.
     open_changes: u64,
@@ -72,6 +110,23 @@ impl Batch {
         }
     }
 
+    /// Sets a change of the open transaction aside, in place of adding it.
+    pub(super) fn set_aside(&mut self, letter: Letter, change: Option<Prepared>) {
+        let ordinal = self.open_changes;
+        let letter = Letter { ordinal, ..letter };
+        self.letters.push(Aside::new(letter, self.prepared.len(), change));
+        self.open_changes += 1;
+        self.changes += 1;
+    }
+
+    /// The change that is added next removes all rows of a table that has letters.
+    pub(super) fn empty(&mut self, table: usize) {
+        let by = self.prepared.len();
+        self.emptied.push((by, table));
+        let letters = self.letters.iter_mut().filter(|aside| aside.letter.table == table);
+        letters.for_each(|aside| aside.emptied_by = aside.emptied_by.or(Some(by)));
+    }
+
     /// The open transaction ends here.
     pub(super) fn end_transaction(&mut self, commit: Commit) {
         let what = if self.open_changes > 0 { Ended::Changed } else { Ended::Unchanged };
@@ -79,12 +134,17 @@ impl Batch {
             self.committed_us.push(commit.time_us);
         }
         self.open_changes = 0;
-        self.borders.push(Border { end: self.prepared.len(), commit, what });
+        self.push_border(commit, what);
     }
 
     /// Between transactions: the source has come to this position without one.
     pub(super) fn pass_idle(&mut self, commit: Commit) {
-        self.borders.push(Border { end: self.prepared.len(), commit, what: Ended::Idle });
+        self.push_border(commit, Ended::Idle);
+    }
+
+    fn push_border(&mut self, commit: Commit, what: Ended) {
+        let (end, letters) = (self.prepared.len(), self.letters.len());
+        self.borders.push(Border { end, letters, commit, what });
     }
 
     /// The number of the next change within its transaction.
@@ -95,17 +155,24 @@ impl Batch {
     /// Whether it ends with a whole transaction.
     pub(super) fn at_commit(&self) -> bool {
         self.open_changes == 0
-            && self.borders.last().is_some_and(|border| border.end == self.prepared.len())
+            && self.borders.last().is_some_and(|border| {
+                border.end == self.prepared.len() && border.letters == self.letters.len()
+            })
     }
 
     /// Whether nothing of any transaction is in it.
     pub(super) fn is_untouched(&self) -> bool {
-        self.prepared.is_empty() && self.open_changes == 0 && !self.sliced
+        self.is_empty() && self.open_changes == 0 && !self.sliced
+    }
+
+    /// Whether nothing is to be written.
+    pub(super) fn is_empty(&self) -> bool {
+        self.prepared.is_empty() && self.letters.is_empty()
     }
 
     /// Whether a limit is reached.
     pub(super) fn is_full(&self, rows_max: usize, bytes_max: usize) -> bool {
-        self.prepared.len() >= rows_max || self.bytes >= bytes_max
+        self.prepared.len() + self.letters.len() >= rows_max || self.bytes >= bytes_max
     }
 
     /// The prepared changes, in source order.
@@ -120,6 +187,36 @@ impl Batch {
             while borders.next_if(|border| border.end <= index).is_some() {}
             (change, borders.peek().map(|border| &border.commit.position))
         })
+    }
+
+    /// What is set aside, each with the end of its transaction where that is in the batch.
+    pub(super) fn asides_placed(&self) -> impl Iterator<Item = (&Aside, Option<&Position>)> {
+        let mut borders = self.borders.iter().peekable();
+        self.letters.iter().enumerate().map(move |(index, aside)| {
+            while borders.next_if(|border| border.letters <= index).is_some() {}
+            (aside, borders.peek().map(|border| &border.commit.position))
+        })
+    }
+
+    /// The letters to write, in source order with `more` that were found since: each with the end of
+    /// its transaction where that is in the batch.
+    pub(super) fn letters(&self, more: Vec<Aside>) -> Vec<Letter> {
+        let mut found: Vec<(usize, bool, Letter)> = Vec::new();
+        for (aside, at) in self.asides_placed().filter(|(aside, _)| aside.emptied_by.is_none()) {
+            let position = at.cloned();
+            found.push((aside.at, false, Letter { position, ..aside.letter.clone() }));
+        }
+        found.extend(more.into_iter().map(|aside| (aside.at, true, aside.letter)));
+        found.sort_by_key(|(at, found, _)| (*at, *found));
+        found.into_iter().map(|(_, _, letter)| letter).collect()
+    }
+
+    /// The tables with letters of which all rows go.
+    pub(super) fn emptied(&self) -> Vec<usize> {
+        let mut tables: Vec<usize> = self.emptied.iter().map(|(_, table)| *table).collect();
+        tables.sort_unstable();
+        tables.dedup();
+        tables
     }
 
     /// Whether rows of it are to be read again.
@@ -169,6 +266,8 @@ impl Batch {
     pub(super) fn slice_applied(&mut self) {
         self.prepared.clear();
         self.ordinals.clear();
+        self.letters.clear();
+        self.emptied.clear();
         self.borders.clear();
         self.bytes = 0;
         self.sliced = true;
@@ -177,13 +276,21 @@ impl Batch {
     /// Takes the whole transactions out, leaving the one that is open; `None` where there are none,
     /// or where slices are in an open target transaction already.
     pub(super) fn split_whole(&mut self) -> Option<Batch> {
-        let end = self.borders.last()?.end;
-        if self.sliced || end == 0 {
+        let (end, letters) = self.borders.last().map(|border| (border.end, border.letters))?;
+        if self.sliced || (end == 0 && letters == 0) {
             return None;
         }
+        let mut open_letters = self.letters.split_off(letters);
+        for aside in &mut open_letters {
+            aside.at -= end;
+            aside.emptied_by = aside.emptied_by.map(|by| by - end);
+        }
+        let emptied = self.emptied.iter().filter(|(by, _)| *by >= end);
         let open = Batch {
             prepared: self.prepared.split_off(end),
             ordinals: self.ordinals.split_off(end),
+            letters: open_letters,
+            emptied: emptied.map(|(by, table)| (by - end, *table)).collect(),
             open_changes: self.open_changes,
             changes: self.open_changes,
             bytes: self.bytes,
@@ -192,7 +299,51 @@ impl Batch {
         let mut whole = std::mem::replace(self, open);
         whole.changes = whole.changes.saturating_sub(whole.open_changes);
         whole.open_changes = 0;
+        whole.forget_emptied_from(end);
         Some(whole)
+    }
+
+    /// Judges once more what was taken of the open transaction, in order; only of a batch that holds
+    /// nothing else.
+    pub(super) fn sift(
+        &mut self,
+        mut judge: impl FnMut(&Prepared) -> Result<Sifted>,
+    ) -> Result<()> {
+        let prepared = std::mem::take(&mut self.prepared);
+        let ordinals = std::mem::take(&mut self.ordinals);
+        let mut letters = std::mem::take(&mut self.letters).into_iter().peekable();
+        let emptied = std::mem::take(&mut self.emptied);
+        for (index, (change, ordinal)) in prepared.into_iter().zip(ordinals).enumerate() {
+            while let Some(aside) = letters.next_if(|aside| aside.at <= index) {
+                self.letters.push(Aside::new(aside.letter, self.prepared.len(), aside.change));
+            }
+            match judge(&change)? {
+                Sifted::Aside(letter) => {
+                    let letter = letter.map(|letter| Letter { ordinal, ..*letter });
+                    let at = self.prepared.len();
+                    self.letters.extend(letter.map(|one| Aside::new(one, at, Some(change))));
+                    continue;
+                }
+                Sifted::Empties => self.empty(change.table),
+                Sifted::Kept if emptied.iter().any(|(by, _)| *by == index) => {
+                    self.empty(change.table);
+                }
+                Sifted::Kept => {}
+            }
+            self.prepared.push(change);
+            self.ordinals.push(ordinal);
+        }
+        let at = self.prepared.len();
+        self.letters.extend(letters.map(|aside| Aside::new(aside.letter, at, aside.change)));
+        Ok(())
+    }
+
+    /// The changes from this index on, which emptied tables, are not in the batch any more.
+    fn forget_emptied_from(&mut self, end: usize) {
+        self.emptied.retain(|(by, _)| *by < end);
+        for aside in &mut self.letters {
+            aside.emptied_by = aside.emptied_by.filter(|by| *by < end);
+        }
     }
 
     /// Only the whole transactions before prepared change `index`; `None` where there are none, or
@@ -202,14 +353,16 @@ impl Batch {
             return None;
         }
         self.borders.retain(|border| border.end <= index);
-        let end = self.borders.last()?.end;
+        let (end, letters) = self.borders.last().map(|border| (border.end, border.letters))?;
         self.prepared.truncate(end);
         self.ordinals.truncate(end);
+        self.letters.truncate(letters);
+        self.forget_emptied_from(end);
         self.open_changes = 0;
         let changed = self.borders.iter().filter(|border| border.what == Ended::Changed);
         self.committed_us = changed.map(|border| border.commit.time_us).collect();
-        self.changes = end as u64;
-        (end > 0).then_some(self)
+        self.changes = (end + letters) as u64;
+        (!self.is_empty()).then_some(self)
     }
 }
 

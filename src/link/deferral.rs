@@ -33,6 +33,17 @@ struct Line<'a> {
     error: Error,
 }
 
+/// A change that waits in vain.
+#[derive(Debug)]
+pub(super) struct Refused {
+    /// Its index.
+    pub(super) index: usize,
+    /// Why it was refused last.
+    pub(super) error: Error,
+    /// The later changes of its row.
+    pub(super) behind: Vec<usize>,
+}
+
 /// What waits within one transaction.
 #[derive(Debug, Default)]
 pub(super) struct Deferral<'a> {
@@ -55,6 +66,12 @@ impl<'a> Deferral<'a> {
     /// Whether a change of the same key waits, so that this one must too.
     pub(super) fn must_wait(&self, plan: &LinkPlan, change: &Prepared) -> bool {
         self.line_of(plan, change).is_some()
+    }
+
+    /// All rows of a table go, and with them what waits there.
+    pub(super) fn forget(&mut self, table: usize) {
+        let of_table = |line: &Line<'_>| line.changes.iter().any(|(_, one)| one.table == table);
+        self.lines.retain(|line| !of_table(line));
     }
 
     /// Whether a delete must wait because rows wait that may hang on its row until they are in: the
@@ -161,13 +178,21 @@ impl<'a> Deferral<'a> {
         }
     }
 
-    /// The first of the changes that wait in vain, with its last refusal.
-    pub(super) fn into_refusal(self) -> Option<(usize, Error)> {
+    /// Whether nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lines.iter().all(|line| line.changes.is_empty())
+    }
+
+    /// What waits in vain, in source order.
+    pub(super) fn into_refusals(self) -> Vec<Refused> {
         let refused = self.lines.into_iter().filter_map(|line| {
-            let (index, _) = *line.changes.front()?;
-            Some((index, line.error))
+            let mut changes = line.changes.into_iter().map(|(index, _)| index);
+            let index = changes.next()?;
+            Some(Refused { index, error: line.error, behind: changes.collect() })
         });
-        refused.min_by_key(|(index, _)| *index)
+        let mut refused: Vec<Refused> = refused.collect();
+        refused.sort_by_key(|one| one.index);
+        refused
     }
 
     fn line_of(&self, plan: &LinkPlan, change: &Prepared) -> Option<usize> {
@@ -267,7 +292,7 @@ mod tests {
             }
         }
         assert_eq!(waiting.front(0), None);
-        assert!(!waiting.may_move() && waiting.into_refusal().is_none());
+        assert!(!waiting.may_move() && waiting.into_refusals().is_empty());
     }
 
     /// Broken if a chain were not tried from its far end, or what never passes were tried for ever
@@ -288,8 +313,9 @@ mod tests {
         assert!(waiting.may_move());
         assert_eq!(waiting.next_round(&plan, Round::AtEnd), [0, 1]);
         assert!(!waiting.may_move(), "a round that brought nothing is the last");
-        let (index, error) = waiting.into_refusal().expect("two are left");
-        assert_eq!((index, error.to_string().as_str()), (0, "a parent is missing"));
+        let left = waiting.into_refusals();
+        let left: Vec<_> = left.iter().map(|one| (one.index, one.error.to_string())).collect();
+        assert_eq!(left, [(0, "a parent is missing".to_owned()), (1, "still".to_owned())]);
         let mut moving = Deferral::default();
         for (index, change) in changes.iter().enumerate() {
             moving.begin(&plan, index, change, refused());

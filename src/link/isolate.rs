@@ -9,13 +9,27 @@
 //! the others of its transaction, in order per key (`link/deferral.rs`); only what is refused
 //! after them is poison. A transaction of more than one slice is looked at slice by slice.
 //! Errors that end the whole transaction never come here.
+//!
+//! Poison is set aside with what follows it in its row, and the others go on; where the table's
+//! `on_poison` does not let it, or the circuit breaker does not, the refused change is named. Changes
+//! are tried in runs that halve where one is refused, so that one bad row among thousands is found in a
+//! few steps. All of it happens within one target transaction.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use crate::error::{Error, Kind, Result};
-use crate::link::batch::Batch;
-use crate::link::deferral::{Deferral, Round};
+use tokio::time::Instant;
+
+use crate::config::OnPoison;
+use crate::link::batch::{Aside, Batch};
+use crate::link::breaker::Breaker;
+use crate::link::deferral::{Deferral, Refused, Round};
+use crate::link::letter::{Letter, LetterWork, Reason};
+use crate::link::poison;
 use crate::link::ports::{MissedKey, Slice, Target};
+use crate::link::set_aside::Rows;
+use crate::link::status::now_us;
 use crate::link::steps;
 use crate::model::{Step, Verb, Witness};
 use crate::plan::LinkPlan;
@@ -37,6 +51,9 @@ const ORPHAN: &str = "correct the row on the target, then start weir again; wher
     foreign_key_checks = 0 (MySQL, MariaDB) or session_replication_role = replica (PostgreSQL): bring \
     that row to the target, or drop the foreign key there";
 
+/// Changes of one run at most.
+const RUN_MAX: usize = 1024;
+
 /// How a repetition ended.
 pub(super) enum Replayed {
     /// It passed (and is committed, if `close` was given).
@@ -45,6 +62,8 @@ pub(super) enum Replayed {
         missed: Vec<MissedKey>,
         /// What was done.
         steps: Vec<Step>,
+        /// Every letter that was written.
+        letters: Vec<Letter>,
     },
     /// This change is refused in the source's own order too.
     Refused {
@@ -55,114 +74,202 @@ pub(super) enum Replayed {
     },
 }
 
-/// Whether the error speaks of one row, so that looking for the row makes sense.
-pub(super) fn is_about_a_row(error: &Error) -> bool {
-    error.is_about_a_row()
+/// A slice that was refused, and what it takes to repeat it.
+pub(super) struct Isolation<'a> {
+    pub(super) plan: &'a LinkPlan,
+    pub(super) target: &'a mut dyn Target,
+    pub(super) batch: &'a Batch,
+    /// What is set aside, with what the batch sets aside already.
+    pub(super) rows: &'a mut Rows,
+    pub(super) breaker: &'a mut Breaker,
+    /// For the hashes of secret values.
+    pub(super) salt: &'a str,
 }
 
-/// Repeats a refused slice. `open` is what the slice had: refused with it, the whole transaction
-/// is undone and is opened again here.
-pub(super) async fn replay(
-    plan: &LinkPlan,
-    target: &mut dyn Target,
-    batch: &Batch,
-    open: Option<&Witness>,
-    close: Option<&Position>,
-) -> Result<Replayed> {
-    let all = steps::unmerged(plan, batch.prepared());
-    match target.apply(Slice { open, steps: &all, settled: &[], close, ..Slice::default() }).await {
-        Ok(applied) => {
-            return Ok(Replayed::Applied { missed: applied.missed, steps: all });
-        }
-        Err(error) if is_about_a_row(&error) => {}
-        Err(error) => return Err(error),
-    }
-    if open.is_some() {
-        target
-            .apply(Slice { open, steps: &[], settled: &[], close: None, ..Slice::default() })
-            .await?;
-    }
-    let mut singly =
-        Singly { plan, target, batch, missed: Vec::new(), waiting: Deferral::default() };
-    for transaction in batch.transactions() {
-        if let Some((index, error)) = singly.transaction(transaction).await? {
-            let mut error = locate(plan, batch, index, error);
-            if matches!(error.kind(), Kind::Constraint | Kind::ForeignKey)
-                && let Some(hint) = way_on(plan, batch, index, close)
-            {
-                error = error.hint(hint);
+impl Isolation<'_> {
+    /// Repeats the slice. `open` is what it had: refused with it, the whole transaction is undone and
+    /// is opened again here.
+    pub(super) async fn replay(
+        self,
+        open: Option<&Witness>,
+        close: Option<&Position>,
+    ) -> Result<Replayed> {
+        let batch = self.batch;
+        let (all, emptied) = (steps::unmerged(self.plan, batch.prepared()), batch.emptied());
+        let letters = batch.letters(Vec::new());
+        let work = LetterWork { emptied: &emptied, new: &letters, ..LetterWork::default() };
+        let whole = Slice { open, steps: &all, letters: work, close, ..Slice::default() };
+        match self.target.apply(whole).await {
+            Ok(applied) => {
+                return Ok(Replayed::Applied { missed: applied.missed, steps: all, letters });
             }
+            Err(error) if error.is_about_a_row() => drop(all),
+            Err(error) => return Err(error),
+        }
+        // What is put off to the end of the transaction would name no row. Earlier slices may wait for
+        // rows that are yet to come: then nothing can be judged at once.
+        let strict = Slice { open, strict: true, ..Slice::default() };
+        match self.target.apply(strict).await {
+            Err(error) if error.is_about_a_row() && open.is_none() => {}
+            strict => drop(strict?),
+        }
+        let mut singly = Singly::new(self);
+        if let Some((index, error)) = singly.all(close).await? {
             return Ok(Replayed::Refused { index, error });
         }
-    }
-    let mut missed = singly.missed;
-    match target
-        .apply(Slice { open: None, steps: &[], settled: &[], close, ..Slice::default() })
-        .await
-    {
-        Ok(applied) => {
-            missed.extend(applied.missed);
-            Ok(Replayed::Applied { missed, steps: all })
-        }
-        Err(error) if is_about_a_row(&error) => Ok(Replayed::Refused {
-            index: 0,
-            error: error.within(format!(
-                "changes {} together, at their commit",
-                places(batch, 0..batch.prepared().len())
-            )),
-        }),
-        Err(error) => Err(error),
+        singly.close(close, &emptied).await
     }
 }
 
-/// Applies changes one by one, each under a savepoint of the open transaction.
+/// Applies changes in runs, each under a savepoint of the open transaction.
 struct Singly<'a> {
-    plan: &'a LinkPlan,
-    target: &'a mut dyn Target,
-    batch: &'a Batch,
+    isolation: Isolation<'a>,
     missed: Vec<MissedKey>,
+    steps: Vec<Step>,
     /// Changes that wait for later ones of their transaction.
     waiting: Deferral<'a>,
+    /// Changes of the next run at most.
+    run: usize,
+    /// What is set aside here.
+    asides: Vec<Aside>,
+    /// Its rows.
+    fresh: HashSet<(usize, String)>,
 }
 
-impl Singly<'_> {
-    /// Applies the changes of one transaction; gives the change that is refused whatever the
-    /// others did, with its refusal.
-    async fn transaction(&mut self, changes: Range<usize>) -> Result<Option<(usize, Error)>> {
-        for index in changes {
-            let Some(change) = self.batch.prepared().get(index) else { continue };
-            if self.waiting.must_wait(self.plan, change) {
-                self.waiting.queue(self.plan, index, change);
-                continue;
+impl<'a> Singly<'a> {
+    fn new(isolation: Isolation<'a>) -> Self {
+        let run = isolation.batch.prepared().len().div_ceil(2).clamp(1, RUN_MAX);
+        Singly {
+            isolation,
+            missed: Vec::new(),
+            steps: Vec::new(),
+            waiting: Deferral::default(),
+            run,
+            asides: Vec::new(),
+            fresh: HashSet::new(),
+        }
+    }
+
+    /// Applies every change, or sets it aside; gives one that is refused whatever the others did and
+    /// cannot be set aside, with its refusal.
+    async fn all(&mut self, close: Option<&Position>) -> Result<Option<(usize, Error)>> {
+        let batch = self.isolation.batch;
+        let ends: Vec<usize> = batch.transactions().map(|range| range.end).collect();
+        let mut next = 0;
+        for end in ends {
+            while next < end {
+                match self.onwards(next, end).await? {
+                    Ok(done) => next = done,
+                    Err(error) => return Ok(Some(self.locate(next, error, close))),
+                }
             }
-            if self.waiting.is_held(self.plan, change) {
-                self.waiting.hold(self.plan, index, change);
-                continue;
+            while self.waiting.may_move() {
+                self.round(Round::AtEnd).await?;
             }
-            match self.one(index).await? {
-                None if change.verb() == Verb::Rekey => {
+            for refused in std::mem::take(&mut self.waiting).into_refusals() {
+                let Refused { index, error, behind } = refused;
+                if let Err(error) = self.set_aside(index, error)? {
+                    return Ok(Some(self.locate(index, error, close)));
+                }
+                for index in behind {
+                    if let Err(error) = self.follow(index)? {
+                        return Ok(Some(self.locate(index, error, close)));
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Brings the change at `next`, and perhaps some after it, to where it goes. `end` is that of its
+    /// transaction. Gives the next index, or why the link halts.
+    async fn onwards(&mut self, next: usize, end: usize) -> Result<Result<usize, Error>> {
+        let (plan, batch) = (self.isolation.plan, self.isolation.batch);
+        let Some(change) = batch.prepared().get(next) else { return Ok(Ok(end)) };
+        if self.is_behind(next) {
+            return Ok(self.follow(next)?.map(|()| next + 1));
+        }
+        if change.verb() == Verb::Truncate {
+            // What waits in its table would go with all other rows.
+            self.waiting.forget(change.table);
+        }
+        if self.waiting.must_wait(plan, change) {
+            self.waiting.queue(plan, next, change);
+            return Ok(Ok(next + 1));
+        }
+        if self.waiting.is_held(plan, change) {
+            self.waiting.hold(plan, next, change);
+            return Ok(Ok(next + 1));
+        }
+        let run = self.run_from(next, end);
+        match self.apply(run.clone()).await? {
+            None => {
+                self.run = self.run.saturating_mul(2).min(RUN_MAX);
+                self.passed(run.clone()).await?;
+                Ok(Ok(run.end))
+            }
+            Some(_) if run.len() > 1 => {
+                self.run = run.len() / 2;
+                Ok(Ok(next))
+            }
+            Some(error) if Deferral::may_pass(change, &error) => {
+                self.waiting.begin(plan, next, change, error);
+                Ok(Ok(next + 1))
+            }
+            Some(error) => Ok(self.set_aside(next, error)?.map(|()| next + 1)),
+        }
+    }
+
+    /// The changes from `next` on that are tried together: beyond the transaction only where nothing
+    /// of it waits.
+    fn run_from(&self, next: usize, end: usize) -> Range<usize> {
+        let (plan, prepared) = (self.isolation.plan, self.isolation.batch.prepared());
+        let waits = !self.waiting.is_empty();
+        let limit = if waits { end } else { prepared.len() };
+        let mut last = next + 1;
+        while last < limit.min(next + self.run) {
+            let Some(change) = prepared.get(last) else { break };
+            let after_rekey =
+                waits && prepared.get(last - 1).is_some_and(|one| one.verb() == Verb::Rekey);
+            if after_rekey
+                || self.is_behind(last)
+                || self.waiting.must_wait(plan, change)
+                || self.waiting.is_held(plan, change)
+                || waits && change.verb() == Verb::Truncate
+            {
+                break;
+            }
+            last += 1;
+        }
+        next..last
+    }
+
+    /// After a run: its key changes may let rows in that wait, and its truncates end letters.
+    async fn passed(&mut self, run: Range<usize>) -> Result<()> {
+        let batch = self.isolation.batch;
+        for (index, change) in batch.prepared().iter().enumerate().take(run.end).skip(run.start) {
+            match change.verb() {
+                Verb::Truncate => {
+                    self.asides
+                        .retain(|aside| aside.letter.table != change.table || aside.at > index);
+                    self.fresh.retain(|(table, _)| *table != change.table);
+                }
+                Verb::Rekey if !self.waiting.is_empty() => {
                     self.round(Round::After(change.table)).await?;
                 }
-                None => {}
-                Some(error) if Deferral::may_pass(change, &error) => {
-                    self.waiting.begin(self.plan, index, change, error);
-                }
-                Some(error) => return Ok(Some((index, error))),
+                _ => {}
             }
         }
-        while self.waiting.may_move() {
-            self.round(Round::AtEnd).await?;
-        }
-        Ok(std::mem::take(&mut self.waiting).into_refusal())
+        Ok(())
     }
 
     /// Tries what waits once: at the end of the transaction, and after a key change, whose cascades
     /// may stand before it in the log and must be in before the key changes again.
     async fn round(&mut self, round: Round) -> Result<()> {
-        for place in self.waiting.next_round(self.plan, round) {
+        for place in self.waiting.next_round(self.isolation.plan, round) {
             let mut next = self.waiting.front(place);
             while let Some(index) = next.take() {
-                match self.one(index).await? {
+                match self.apply(index..index + 1).await? {
                     None => next = self.waiting.passed(place),
                     Some(error) => self.waiting.refused(place, error),
                 }
@@ -171,26 +278,108 @@ impl Singly<'_> {
         Ok(())
     }
 
-    /// Applies one change; gives the refusal, if it is about the row.
-    async fn one(&mut self, index: usize) -> Result<Option<Error>> {
-        let prepared = self.batch.prepared();
-        let one = steps::unmerged(self.plan, prepared.get(index..=index).unwrap_or_default());
-        if one.is_empty() {
+    /// Applies a run of changes; gives the refusal, if it is about a row.
+    async fn apply(&mut self, run: Range<usize>) -> Result<Option<Error>> {
+        let prepared = self.isolation.batch.prepared();
+        let run = steps::unmerged(self.isolation.plan, prepared.get(run).unwrap_or_default());
+        if run.is_empty() {
             return Ok(None);
         }
-        let slice =
-            Slice { open: None, steps: &one, settled: &[], close: None, ..Slice::default() };
-        match self.target.apply(slice).await {
+        match self.isolation.target.apply(Slice { steps: &run, ..Slice::default() }).await {
             Ok(applied) => {
                 self.missed.extend(applied.missed);
+                self.steps.extend(run);
                 Ok(None)
             }
-            Err(error) if is_about_a_row(&error) => {
-                tracing::debug!(?one, "a refused change");
+            Err(error) if error.is_about_a_row() => {
+                tracing::debug!(?run, "refused changes");
                 Ok(Some(error))
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether a change comes after one of its row that is set aside here.
+    fn is_behind(&self, index: usize) -> bool {
+        if self.fresh.is_empty() {
+            return false;
+        }
+        let plan = self.isolation.plan;
+        let Some(change) = self.isolation.batch.prepared().get(index) else { return false };
+        let names = poison::names(plan, change);
+        names.into_iter().any(|row| self.fresh.contains(&(change.table, row)))
+    }
+
+    /// Sets a change aside that follows another one of its row.
+    fn follow(&mut self, index: usize) -> Result<Result<(), Error>> {
+        self.put(index, poison::behind(), Reason::behind())
+    }
+
+    /// Sets a refused change aside; gives the refusal back where the link is to halt instead.
+    fn set_aside(&mut self, index: usize, error: Error) -> Result<Result<(), Error>> {
+        let Isolation { plan, batch, .. } = self.isolation;
+        let change = batch.prepared().get(index);
+        let table = change.and_then(|change| plan.tables.get(change.table));
+        let parks = table.is_some_and(|table| table.on_poison == OnPoison::Park)
+            && change.is_some_and(|change| change.verb() != Verb::Truncate);
+        if !parks {
+            return Ok(Err(error));
+        }
+        let reason = Reason::of(&error);
+        self.put(index, error, reason)
+    }
+
+    fn put(&mut self, index: usize, error: Error, reason: Reason) -> Result<Result<(), Error>> {
+        let Isolation { plan, batch, salt, .. } = self.isolation;
+        let Some(change) = batch.prepared().get(index) else { return Ok(Ok(())) };
+        let Some(mut letter) = poison::letter(plan, change, reason, salt) else {
+            // The row of a note is read again when its letters end.
+            return Ok(if change.verb() == Verb::Note { Ok(()) } else { Err(error) });
+        };
+        let origin = batch.origin(index);
+        (letter.position, letter.ordinal) = (origin.position, origin.ordinal);
+        let (rows, breaker) = (&mut *self.isolation.rows, &mut *self.isolation.breaker);
+        if let Err(tripped) = poison::admit(rows, breaker, &letter, error, Instant::now()) {
+            return Ok(Err(tripped));
+        }
+        letter.folded = rows.put(&letter, now_us());
+        let names = [Some(letter.row.clone()), letter.old_row.clone()].into_iter().flatten();
+        self.fresh.extend(names.map(|row| (letter.table, row)));
+        self.asides.push(Aside::new(letter, index, None));
+        Ok(Ok(()))
+    }
+
+    /// Writes the letters, and commits if `close` is given.
+    async fn close(mut self, close: Option<&Position>, emptied: &[usize]) -> Result<Replayed> {
+        let batch = self.isolation.batch;
+        let letters = batch.letters(self.asides);
+        let work = LetterWork { emptied, new: &letters, ..LetterWork::default() };
+        let slice = Slice { letters: work, close, ..Slice::default() };
+        match self.isolation.target.apply(slice).await {
+            Ok(applied) => {
+                self.missed.extend(applied.missed);
+                Ok(Replayed::Applied { missed: self.missed, steps: self.steps, letters })
+            }
+            Err(error) if error.is_about_a_row() => Ok(Replayed::Refused {
+                index: 0,
+                error: error.within(format!(
+                    "changes {} together, at their commit",
+                    places(batch, 0..batch.prepared().len())
+                )),
+            }),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A refusal with its place in the log and the way on.
+    fn locate(&self, index: usize, error: Error, close: Option<&Position>) -> (usize, Error) {
+        let Isolation { plan, batch, .. } = self.isolation;
+        let mut error = locate(plan, batch, index, error);
+        let constraint = matches!(error.kind(), Kind::Constraint | Kind::ForeignKey);
+        if constraint && let Some(hint) = way_on(plan, batch, index, close) {
+            error = error.hint(hint);
+        }
+        (index, error)
     }
 }
 

@@ -58,7 +58,7 @@ impl Reason {
         Reason {
             kind: error.kind().name().to_owned(),
             text: error.chain(),
-            hint: error.operator_hint().to_owned(),
+            hint: way_on(error.kind()).to_owned(),
         }
     }
 
@@ -69,6 +69,21 @@ impl Reason {
             text: "an earlier change of this row is set aside".to_owned(),
             hint: String::new(),
         }
+    }
+}
+
+/// The next step for a row that is set aside for an error of this kind.
+const fn way_on(kind: Kind) -> &'static str {
+    match kind {
+        Kind::ForeignKey => {
+            "weir tries it again by itself; if it stays, bring the row that it refers to to the target, \
+             or take away there what refers to it"
+        }
+        Kind::Value => {
+            "let the target's column hold the value, or correct the row at the source; then \
+             `weir dead-letters retry`"
+        }
+        _ => "correct what is in its way on the target, then `weir dead-letters retry`",
     }
 }
 

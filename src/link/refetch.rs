@@ -1,5 +1,5 @@
 //! Misses: rows that updates did not find are read again at the source and written by the link's
-//! own applier, under the window rule.
+//! own applier, under the window rule. Rows that are set aside are tried again by the same way.
 //!
 //! The notes in `weir.missed` are the queue: they survive a restart, and a note is settled in the
 //! transaction that writes its row (or finds it gone). One window at a time, over at most
@@ -18,12 +18,16 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
 use crate::error::{Disposition, Error, Kind, Result};
+use crate::link::again::Again;
 use crate::link::backoff::Backoff;
 use crate::link::batch::Batch;
 use crate::link::care::{Care, KEYS_MAX};
+use crate::link::letter::Letter;
 use crate::link::notes::OpenNotes;
-use crate::link::ports::{Notes, Scanned, Target};
+use crate::link::ports::{MissedKey, Notes, Scanned, Target};
 use crate::link::refetched::Refetched;
+use crate::link::retry::Retry;
+use crate::link::set_aside::{Group, Rows};
 use crate::link::side::{Answer, Request};
 use crate::link::steps;
 use crate::link::window::{HandedOn, Reading, Window};
@@ -55,6 +59,19 @@ pub(super) struct Refetch {
     mark: Option<Mark>,
     /// Up to here no note is open, as far as marks tell.
     reached: Option<Position>,
+    retry: Retry,
+    /// The groups of rows that are set aside that the open window is about; none of one over notes.
+    tried: Vec<u64>,
+    /// The last window was about such rows.
+    was_retry: bool,
+}
+
+/// What a window has brought.
+pub(super) enum Brought {
+    /// Rows of notes.
+    Missed(Refetched),
+    /// Rows that are set aside, of these groups.
+    SetAside(Again, Vec<u64>),
 }
 
 /// A position, and the newest note of then.
@@ -114,12 +131,21 @@ impl Refetch {
             found: None,
             mark: None,
             reached: None,
+            retry: Retry::new(),
+            tried: Vec::new(),
+            was_retry: false,
         }
     }
 
     /// An apply transaction noted misses.
     pub(super) fn notes_were_made(&mut self) {
         self.notes = true;
+    }
+
+    /// A row that was set aside was missed: its note is about a change before every mark.
+    pub(super) fn older_notes_were_made(&mut self) {
+        self.notes = true;
+        (self.mark, self.reached) = (None, None);
     }
 
     /// Which notes the last look found and whether these were all, told once.
@@ -135,7 +161,25 @@ impl Refetch {
 
     /// Whether no note is known to be open.
     pub(super) fn is_done(&self) -> bool {
-        !self.notes && matches!(self.state, State::Idle)
+        !self.notes && (matches!(self.state, State::Idle) || !self.tried.is_empty())
+    }
+
+    /// When rows that are set aside are tried again.
+    pub(super) fn retry(&mut self) -> &mut Retry {
+        &mut self.retry
+    }
+
+    /// Takes up what somebody else has done to the letters, as [`Retry::look`]; not while a window is
+    /// open.
+    pub(super) async fn look_at_letters(
+        &mut self,
+        target: &mut dyn Target,
+        rows: &mut Rows,
+    ) -> Result<bool> {
+        match self.state {
+            State::Idle => self.retry.look(target, rows).await,
+            State::Reading { .. } | State::Waiting(_) => Ok(false),
+        }
     }
 
     /// Whether nothing is to be applied now. Not for longer than [`HOLD_MAX`] in a row, of which
@@ -159,8 +203,17 @@ impl Refetch {
 
     /// Changes that go into the target now: while a window is open its rows must know.
     pub(super) fn changing(&mut self, plan: &LinkPlan, batch: &Batch) {
-        if let Some(window) = self.state.window() {
-            batch.placed().for_each(|(change, at)| window.change(plan, change, at));
+        let Some(window) = self.state.window() else { return };
+        batch.placed().for_each(|(change, at)| window.change(plan, change, at));
+        for (aside, at) in batch.asides_placed() {
+            let Letter { table, row, old_row, .. } = &aside.letter;
+            match &aside.change {
+                Some(change) => window.change(plan, change, at),
+                None => [Some(row), old_row.as_ref()]
+                    .into_iter()
+                    .flatten()
+                    .for_each(|row| window.touch(*table, row)),
+            }
         }
     }
 
@@ -168,7 +221,11 @@ impl Refetch {
     /// will bring about. Cancel-safe.
     pub(super) async fn wake(&mut self) -> Result<()> {
         match &mut self.state {
-            State::Idle if self.notes => tokio::time::sleep_until(self.due).await,
+            State::Idle if self.notes => tokio::select! {
+                () = tokio::time::sleep_until(self.due) => {}
+                () = self.retry.wake() => {}
+            },
+            State::Idle => self.retry.wake().await,
             State::Reading { arrived: None, held_until, .. } => {
                 let answer = match held_until {
                     Some(until) => timeout_at(*until, self.answers.recv()).await,
@@ -181,7 +238,7 @@ impl Refetch {
                 }
             }
             State::Waiting(read) => tokio::time::sleep_until(read.give_up_at).await,
-            State::Idle | State::Reading { .. } => std::future::pending().await,
+            State::Reading { .. } => std::future::pending().await,
         }
         Ok(())
     }
@@ -193,9 +250,14 @@ impl Refetch {
         plan: &LinkPlan,
         target: &mut dyn Target,
         applied: &Position,
-    ) -> Result<Option<Refetched>> {
-        if matches!(self.state, State::Idle) && self.notes && Instant::now() >= self.due {
-            self.open(plan, target, applied).await?;
+        rows: &Rows,
+    ) -> Result<Option<Brought>> {
+        if matches!(self.state, State::Idle) {
+            let due = self.notes && Instant::now() >= self.due;
+            let retry = !due || !self.was_retry;
+            if !(retry && self.open_retry(plan, applied, rows).await?) && due {
+                self.open(plan, target, applied).await?;
+            }
         }
         if let State::Reading { arrived: None, .. } = &self.state
             && let Ok(answer) = self.answers.try_recv()
@@ -232,7 +294,7 @@ impl Refetch {
         plan: &LinkPlan,
         read: Read,
         applied: &Position,
-    ) -> Result<Option<Refetched>> {
+    ) -> Result<Option<Brought>> {
         match read.window.judge(&read.scanned, &self.handed_on, applied) {
             Reading::Ready => return self.finish(plan, read),
             Reading::TooEarly | Reading::Ahead if Instant::now() < read.give_up_at => {
@@ -250,7 +312,7 @@ impl Refetch {
         Ok(None)
     }
 
-    /// The notes are for another window, at once and with more care, or later after many of them.
+    /// The rows are for another window, at once and with more care, or later after many of them.
     fn lose(&mut self, plan: &LinkPlan, window: &Window, why: &str) -> Result<()> {
         if self.care.lose() {
             return self.put_off(plan, window, why);
@@ -258,6 +320,7 @@ impl Refetch {
         let table = &steps::table(plan, window.table)?.source.name;
         tracing::debug!(%table, rows = window.notes.len(), why, "rows are to be read once more");
         self.due = Instant::now();
+        self.end_retry(Retry::soon);
         Ok(())
     }
 
@@ -267,6 +330,7 @@ impl Refetch {
         let rows = window.notes.len();
         tracing::warn!(%table, rows, why, "rows cannot be read again now; trying later");
         self.due = Instant::now() + self.backoff.next_wait();
+        self.end_retry(Retry::later);
         Ok(())
     }
 
@@ -283,10 +347,35 @@ impl Refetch {
                 );
                 self.due = Instant::now() + self.backoff.next_wait();
                 self.state = State::Idle;
+                self.end_retry(Retry::later);
             }
             (answer, _) => drop(answer?),
         }
         Ok(())
+    }
+
+    /// The open window came to nothing: the groups that it was about wait.
+    fn end_retry(&mut self, wait: fn(&mut Retry, u64)) {
+        std::mem::take(&mut self.tried).into_iter().for_each(|place| wait(&mut self.retry, place));
+    }
+
+    /// Opens a window over rows that are set aside, if some are due.
+    async fn open_retry(
+        &mut self,
+        plan: &LinkPlan,
+        applied: &Position,
+        rows: &Rows,
+    ) -> Result<bool> {
+        let groups = self.retry.choose(plan, rows, self.care.keys_max());
+        let chosen = groups.iter().filter_map(|place| rows.group(*place));
+        let keys =
+            chosen.flat_map(Group::names).map(|name| MissedKey::set_aside(name.table, &name.row));
+        let keys: Vec<MissedKey> = keys.collect::<Result<_>>()?;
+        let Some(first) = keys.first() else { return Ok(false) };
+        self.tried = groups;
+        self.was_retry = true;
+        self.read(plan, first.table, keys, applied).await?;
+        Ok(true)
     }
 
     async fn open(
@@ -315,7 +404,19 @@ impl Refetch {
             .map(|note| note.missed)
             .filter(|note| note.table == table && known.insert(steps::key_text(&note.key)))
             .take(self.care.keys_max());
-        let window = Window::open(table, notes.collect(), applied.clone(), self.handed_on.mark());
+        self.was_retry = false;
+        self.read(plan, table, notes.collect(), applied).await
+    }
+
+    /// Opens a window and asks for its rows.
+    async fn read(
+        &mut self,
+        plan: &LinkPlan,
+        table: usize,
+        keys: Vec<MissedKey>,
+        applied: &Position,
+    ) -> Result<()> {
+        let window = Window::open(table, keys, applied.clone(), self.handed_on.mark());
         let holds = self.care.holds() && steps::changes_unseen(plan, table);
         let held_until = holds.then(|| Instant::now() + HOLD_MAX);
         self.request(plan, &window, Duration::ZERO).await?;
@@ -324,8 +425,7 @@ impl Refetch {
     }
 
     async fn request(&self, plan: &LinkPlan, window: &Window, delay: Duration) -> Result<()> {
-        let notes = window.notes.iter();
-        let keys = notes.map(|note| steps::source_key(plan, window.table, &note.key));
+        let keys = window.notes.iter().map(|note| note.source_key(plan));
         let request = Request { table: window.table, keys: keys.collect::<Result<_>>()?, delay };
         self.requests.send(request).await.map_err(|_| no_side_reader())
     }
@@ -345,13 +445,16 @@ impl Refetch {
         Ok(State::Reading { window, scans: scans + 1, held_until, arrived: None })
     }
 
-    fn finish(&mut self, plan: &LinkPlan, read: Read) -> Result<Option<Refetched>> {
+    fn finish(&mut self, plan: &LinkPlan, read: Read) -> Result<Option<Brought>> {
         let Read { window, scanned, .. } = read;
-        let found = Refetched::of(plan, &window, scanned)?;
+        let brought = match std::mem::take(&mut self.tried) {
+            groups if groups.is_empty() => Brought::Missed(Refetched::of(plan, &window, scanned)?),
+            groups => Brought::SetAside(Again::of(plan, &window, scanned)?, groups),
+        };
         self.care.win(window.is_calm());
         self.backoff.reset();
         self.due = Instant::now();
-        Ok((!found.rows.is_empty()).then_some(found))
+        Ok(Some(brought))
     }
 }
 

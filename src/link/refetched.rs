@@ -20,6 +20,8 @@ pub(super) type RefetchedRow = (Option<Prepared>, MissedKey);
 #[derive(Debug)]
 pub(super) struct Refetched {
     pub(super) rows: Vec<RefetchedRow>,
+    /// Rows that have no form at the target, and why.
+    pub(super) unfit: Vec<(MissedKey, Error)>,
     table: usize,
 }
 
@@ -31,11 +33,18 @@ impl Refetched {
         }
         let table = window.table;
         let mut rows = Vec::with_capacity(window.notes.len());
-        let mut absent = 0;
+        let (mut unfit, mut absent) = (Vec::new(), 0);
         for (note, row) in window.notes.iter().zip(scanned.rows) {
-            let prepared = match (window.since(&note.key), row) {
+            let prepared = match (window.since(&note.text()), row) {
                 (Some(Since::Laid(values)), Some(row)) => {
-                    Some(laid_over(plan, table, row, values)?)
+                    match laid_over(plan, table, row, values) {
+                        Ok(row) => Some(row),
+                        Err(error) if error.is_about_a_row() => {
+                            unfit.push((note.clone(), error));
+                            continue;
+                        }
+                        Err(error) => return Err(error),
+                    }
                 }
                 (Some(Since::Laid(_)), None) => {
                     absent += 1;
@@ -60,13 +69,13 @@ impl Refetched {
                  compare them with the target"
             );
         }
-        Ok(Refetched { rows, table })
+        Ok(Refetched { rows, unfit, table })
     }
 
     /// Says which table's rows could not be written.
     pub(super) fn locate(&self, plan: &LinkPlan, error: Error) -> Error {
         match plan.tables.get(self.table) {
-            Some(table) if isolate::is_about_a_row(&error) => {
+            Some(table) if error.is_about_a_row() => {
                 error.within(format!("{}, rows read again at the source", isolate::describe(table)))
             }
             _ => error,
@@ -75,7 +84,7 @@ impl Refetched {
 }
 
 /// A row as it was read, under what has changed since.
-fn laid_over(
+pub(super) fn laid_over(
     plan: &LinkPlan,
     table: usize,
     read: Row,

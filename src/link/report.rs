@@ -10,9 +10,10 @@ use crate::config::LinkName;
 use crate::error::Error;
 use crate::link::batch::Batch;
 use crate::link::ledger::Progress;
+use crate::link::letter::{BEHIND, Letter};
 use crate::link::notes::OpenNotes;
 use crate::link::observer::{BatchReport, Observer, RowCount};
-use crate::link::status::{Board, now_us};
+use crate::link::status::{Board, SetAside, now_us};
 use crate::model::{Step, Verb, Witness};
 use crate::plan::LinkPlan;
 use crate::position::Position;
@@ -153,6 +154,46 @@ impl Report {
             error = error.chain(),
             "the target refused a merged batch; repeating it in the source's order"
         );
+    }
+
+    /// Changes were set aside, and so many rows are now.
+    pub(super) fn set_aside(&self, plan: &LinkPlan, letters: &[Letter], now: SetAside) {
+        if letters.is_empty() {
+            return;
+        }
+        self.observer.set_aside(&self.link, letters.len() as u64);
+        self.board.update(|status| status.counters.dead_letters += letters.len() as u64);
+        for letter in letters.iter().filter(|letter| letter.reason.kind != BEHIND) {
+            let table = plan.tables.get(letter.table);
+            tracing::warn!(
+                link = %self.link,
+                table = table.map(|table| table.source.name.to_string()).unwrap_or_default(),
+                operation = letter.operation.name(),
+                kind = letter.reason.kind,
+                error = letter.reason.text,
+                hint = letter.reason.hint,
+                rows = now.rows,
+                "a change is set aside; others go on"
+            );
+        }
+        self.rows_set_aside(now);
+    }
+
+    /// So many rows are set aside.
+    pub(super) fn rows_set_aside(&self, now: SetAside) {
+        self.board.update(|status| status.set_aside = now);
+    }
+
+    /// Rows that were set aside are as they are at the source.
+    pub(super) fn taken_back(&self, rows: u64, now: SetAside, witness: &Witness) {
+        tracing::info!(
+            link = %self.link,
+            rows,
+            left = now.rows,
+            "rows that were set aside are as at the source"
+        );
+        self.rows_set_aside(now);
+        self.moved(witness);
     }
 
     /// Up to where no row is missing; `done`: up to everything that is seen.

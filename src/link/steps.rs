@@ -2,11 +2,12 @@
 //! folders (gate, transform, merge), with the limits it works under.
 
 use crate::error::{Error, Kind, Result};
-use crate::model::{Row, Step, Verb};
+use crate::model::{Step, Verb};
 use crate::plan::{self, LinkPlan, Merger, TablePlan};
 
 pub(super) use crate::plan::{
-    Act, Prepared, acts_unseen, changes_unseen, key_changes_unseen, key_text, note, prepare,
+    Act, Prepared, acts_unseen, changes_unseen, key_changes_unseen, key_text, note, parse_key,
+    prepare,
 };
 
 /// Rows of one step at most; the target's room cuts statements further where it must.
@@ -22,11 +23,6 @@ pub(super) fn merge(plan: &LinkPlan, prepared: &[Prepared]) -> Vec<Step> {
 /// The same without reordering, in source order.
 pub(super) fn unmerged(plan: &LinkPlan, prepared: &[Prepared]) -> Vec<Step> {
     plan::unmerged(plan, prepared, STEP_ROWS_MAX)
-}
-
-/// The match key of a missed row as the source holds it.
-pub(super) fn source_key(plan: &LinkPlan, index: usize, key: &Row) -> Result<Row> {
-    plan::source_key(table(plan, index)?, key)
 }
 
 /// The table of that index.

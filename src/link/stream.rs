@@ -16,11 +16,13 @@ use crate::error::{Error, Kind, Result};
 use crate::link::apply::{Applier, Finish};
 use crate::link::attempt::Link;
 use crate::link::backoff::Backoff;
+use crate::link::breaker::Breaker;
 use crate::link::capture::{self, Capture};
 use crate::link::ledger::{Checkpoint, Progress};
 use crate::link::ports::{Origin, Scan, Source, Target};
 use crate::link::refetch::Refetch;
 use crate::link::report::Report;
+use crate::link::set_aside::Rows;
 use crate::link::shutdown::Shutdown;
 use crate::link::side::Side;
 use crate::link::status::LinkState;
@@ -49,6 +51,8 @@ pub(super) struct Streaming {
     /// Transactions that may be applied already although the source does not show them yet.
     pub(super) unfinished: Vec<u32>,
     pub(super) witness: Witness,
+    /// What is set aside.
+    pub(super) rows: Rows,
     pub(super) checkpoint: Checkpoint,
     pub(super) head: Option<Position>,
 }
@@ -107,7 +111,7 @@ fn start(
     stop: &CancellationToken,
 ) -> (Applier, AbortHandle) {
     let Streaming { plan, source, scan, target, origins, unfinished, .. } = streaming;
-    let Streaming { witness, checkpoint, head, .. } = streaming;
+    let Streaming { witness, rows, checkpoint, head, .. } = streaming;
     let (sender, parts) = queue::channel(link.spec.options.queue_bytes_max);
     let (frontier, durable) = watch::channel(witness.position.clone());
     let newest = Progress::of(&witness, link.board.get().lag.last_applied_us);
@@ -115,6 +119,7 @@ fn start(
     let observer = Arc::clone(&link.observer);
     let report = Report::new(link.name().clone(), observer, link.board.clone(), progress);
     report.moved(&witness);
+    report.rows_set_aside(rows.status());
     let (requests, requested) = mpsc::channel(1);
     let (answer, answers) = mpsc::channel(1);
     let fill = sender.fill();
@@ -143,6 +148,8 @@ fn start(
         seen: witness.position.clone(),
         witness,
         refetch: Refetch::new(requests, answers, unfinished, backoff),
+        rows,
+        breaker: Breaker::new(&link.spec.options),
         report,
         until: head,
         drain: ordered.drain(),

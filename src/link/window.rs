@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use crate::link::ports::{MissedKey, Scanned};
 use crate::link::steps::{self, Act, Prepared};
-use crate::model::{Row, Value};
+use crate::model::Value;
 use crate::plan::{LinkPlan, TablePlan};
 use crate::position::Position;
 
@@ -124,7 +124,7 @@ impl Window {
     /// Opens at the applied position `at`, with `mark` of the same moment.
     pub(super) fn open(table: usize, notes: Vec<MissedKey>, at: Position, mark: u64) -> Self {
         let nothing = || Since::Laid(BTreeMap::new());
-        let since = notes.iter().map(|note| (steps::key_text(&note.key), nothing())).collect();
+        let since = notes.iter().map(|note| (note.text(), nothing())).collect();
         Window {
             table,
             notes,
@@ -199,6 +199,13 @@ impl Window {
         }
     }
 
+    /// A change of a row of `table` goes by of which no more is known.
+    pub(super) fn touch(&mut self, table: usize, row: &str) {
+        if table == self.table {
+            self.gone(row);
+        }
+    }
+
     fn gone(&mut self, key: &str) {
         let Some(since) = self.since.get_mut(key) else { return };
         if let Since::Laid(values) = std::mem::replace(since, Since::Gone) {
@@ -207,9 +214,9 @@ impl Window {
         }
     }
 
-    /// What changes have made of the row of this key; `None` for a key that is not in the window.
-    pub(super) fn since(&self, key: &Row) -> Option<&Since> {
-        self.since.get(&steps::key_text(key))
+    /// What changes have made of the row of this name; `None` for one that is not in the window.
+    pub(super) fn since(&self, row: &str) -> Option<&Since> {
+        self.since.get(row)
     }
 
     /// Judges a scan when everything up to `applied` is applied.
@@ -306,6 +313,9 @@ mod tests {
             let columns = Some([0, column].into());
             Act::Update { columns, row: row(&[key, value]) }
         };
+        fn since(key: i64, window: &Window) -> Option<&Since> {
+            window.since(&steps::key_text(&row(&[key])))
+        }
         let laid = |values: &[(usize, i64)]| {
             Since::Laid(values.iter().map(|(at, value)| (*at, Value::Int(*value))).collect())
         };
@@ -323,13 +333,13 @@ mod tests {
         ] {
             window.change(&plan, &Prepared { table: 0, act }, None);
         }
-        assert_eq!(window.since(&row(&[1])), Some(&laid(&[(0, 1), (1, 9), (2, 8)])));
-        assert_eq!(window.since(&row(&[2])), Some(&Since::Gone));
-        assert_eq!(window.since(&row(&[3])), Some(&Since::Gone));
-        assert_eq!(window.since(&row(&[4])), Some(&laid(&[])));
-        assert_eq!(window.since(&row(&[5])), None, "no memory of rows that nobody asked for");
+        assert_eq!(since(1, &window), Some(&laid(&[(0, 1), (1, 9), (2, 8)])));
+        assert_eq!(since(2, &window), Some(&Since::Gone));
+        assert_eq!(since(3, &window), Some(&Since::Gone));
+        assert_eq!(since(4, &window), Some(&laid(&[])));
+        assert_eq!(since(5, &window), None, "no memory of rows that nobody asked for");
         window.change(&plan, &Prepared { table: 0, act: Act::Truncate }, None);
-        assert_eq!(window.since(&row(&[4])), Some(&Since::Gone));
+        assert_eq!(since(4, &window), Some(&Since::Gone));
     }
 
     /// Broken if what is laid over rows grew with the stream for as long as their window is open, if

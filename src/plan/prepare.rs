@@ -239,7 +239,7 @@ pub fn source_key(table: &TablePlan, key: &[Value]) -> Result<Row> {
 }
 
 /// The converted key of a row; `fallback` is the row before, for what the row does not repeat.
-fn key(table: &TablePlan, row: &Row, fallback: Option<&Row>) -> Result<Row> {
+pub(super) fn key(table: &TablePlan, row: &Row, fallback: Option<&Row>) -> Result<Row> {
     let mut values = Vec::with_capacity(table.key.len());
     for index in &table.key {
         let value = convert_column(table, *index, row, fallback)?;
@@ -298,7 +298,7 @@ fn convert_column(
     convert(&column.conversion, value).map_err(|reason| misfit(table, index, reason))
 }
 
-fn lacks_key(table: &TablePlan) -> Error {
+pub(super) fn lacks_key(table: &TablePlan) -> Error {
     Error::new(
         Kind::Malformed,
         format!("a change of {} does not hold its match key", table.source.name),

@@ -113,6 +113,11 @@ impl TablePlan {
         }
     }
 
+    /// Whether rows of the target may hang on its rows there.
+    pub fn is_referred_to(&self) -> bool {
+        self.parent || !self.acting.is_empty()
+    }
+
     /// The keys of the target by which no row may refer to one that is deleted, as far as the target is
     /// to look; none for most tables.
     pub fn looked_at(&self) -> Vec<&ActingKey> {

@@ -114,7 +114,7 @@ async fn what_keys_do_unseen_after_a_read_has_it_repeated() {
         }
         let found = refetch.bring_on(&plan, read, &lsn(5)).expect("good");
         assert_eq!((found.is_some(), refetch.care.holds()), (written, !written));
-        let Some(found) = found else { continue };
+        let Some(Brought::Missed(found)) = found else { continue };
         // The scan saw the delete, and so the update that came before it.
         let last = found.rows[1].0.as_ref().map(|one| one.act.clone());
         assert_eq!(last, Some(Act::Upsert { columns: None, row: row(&[1, 5]) }));

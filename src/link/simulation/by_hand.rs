@@ -14,6 +14,7 @@ use super::world::{Shared, Transaction, World, lsn, row};
 use crate::config::LinkName;
 use crate::link::apply::Applier;
 use crate::link::backoff::Backoff;
+use crate::link::breaker::Breaker;
 use crate::link::ends::Ends;
 use crate::link::ledger::Progress;
 use crate::link::observer::Unobserved;
@@ -21,6 +22,7 @@ use crate::link::ports::Scanned;
 use crate::link::queue::{self, PartReceiver};
 use crate::link::refetch::Refetch;
 use crate::link::report::Report;
+use crate::link::set_aside::Rows;
 use crate::link::status::Board;
 use crate::model::{Before, Change, Commit, Op, Part, Witness};
 
@@ -47,7 +49,8 @@ async fn applier(world: Shared, board: Board, parts: PartReceiver, refetch: Refe
         world.calm_down();
         world.committed.witness = Some(witness());
     }
-    let (plan, link) = (plan(false), LinkName { source: "a".to_owned(), target: "b".to_owned() });
+    let (plan, link) =
+        (plan(false, false), LinkName { source: "a".to_owned(), target: "b".to_owned() });
     let target = FakeEnds(world).target(Arc::clone(&plan)).await.expect("a target");
     let (progress, _) = watch::channel(Progress::of(&witness(), None));
     Applier {
@@ -58,6 +61,8 @@ async fn applier(world: Shared, board: Board, parts: PartReceiver, refetch: Refe
         witness: witness(),
         seen: lsn(50),
         refetch,
+        rows: Rows::default(),
+        breaker: Breaker::new(&options()),
         report: Report::new(link, Arc::new(Unobserved), board, progress),
         until: None,
         drain: CancellationToken::new(),

@@ -1,5 +1,5 @@
-//! The simulated ends: a source that replays the log, a side reader that sees its head, and a
-//! target with transactions, compare-and-swap and commits that may or may not go through.
+//! The simulated ends: a source that replays the log, and a side reader that sees its head. The target is
+//! in `target`.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,16 +9,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Kind, Result};
 use crate::link::ends::Ends;
-use crate::link::ports::{
-    Applied, MissedKey, Note, Notes, Pending, Scan, Scanned, Slice, Source, Target, Why,
-};
+use crate::link::ports::{Pending, Scan, Scanned, Source, Target};
 use crate::link::queue::PartSender;
-use crate::model::{Change, Commit, Op, Part, Row, Step, TableName, Value, Verb, Witness};
+use crate::model::{Change, Commit, Op, Part, Row, TableName, Value};
 use crate::plan::{LinkPlan, TablePlan};
 use crate::position::Position;
 
-use super::tables::{cascade, is_altered, plan};
-use super::world::{Committed, Shared, Transaction, World, at, int, lsn, row};
+use super::tables::{is_altered, plan};
+use super::target::FakeTarget;
+use super::world::{Shared, Transaction, World, at, int, lsn, row};
 
 pub(super) struct FakeEnds(pub(super) Shared);
 
@@ -27,10 +26,11 @@ impl Ends for FakeEnds {
         let world = self.0.lock().expect("lock");
         let altered = world.altered.load(Ordering::Relaxed);
         let unreachable = world.unreachable.load(Ordering::Relaxed);
+        let halts = world.halts;
         Box::pin(async move {
             match unreachable {
                 true => Err(Error::new(Kind::Connection, "the server is down")),
-                false => Ok(plan(altered)),
+                false => Ok(plan(altered, halts)),
             }
         })
     }
@@ -58,9 +58,7 @@ impl Ends for FakeEnds {
 
     fn target(&self, _: Arc<LinkPlan>) -> Pending<'_, Box<dyn Target>> {
         let world = Arc::clone(&self.0);
-        Box::pin(async {
-            Ok(Box::new(FakeTarget { world, open: None, looked_until: 0 }) as Box<dyn Target>)
-        })
+        Box::pin(async { Ok(Box::new(FakeTarget::new(world)) as Box<dyn Target>) })
     }
 }
 
@@ -254,216 +252,4 @@ impl Scan for FakeScan {
             Ok(Scanned { low, high, in_progress, rows })
         })
     }
-}
-
-struct FakeTarget {
-    world: Shared,
-    open: Option<Committed>,
-    looked_until: u64,
-}
-
-impl FakeTarget {
-    fn begin(&mut self, expected: &Witness) -> Result<()> {
-        let mut world = self.world.lock().expect("lock");
-        world.lock_witness();
-        world.foreign_writes();
-        let mut copy = world.committed.clone();
-        match &mut copy.witness {
-            Some(stored)
-                if stored.seq == expected.seq && stored.installation == expected.installation =>
-            {
-                stored.seq += 1;
-            }
-            _ => return Err(Error::new(Kind::Witness, "the witness was moved")),
-        }
-        self.open = Some(copy);
-        Ok(())
-    }
-
-    fn execute(&mut self, slice: Slice<'_>) -> Result<Applied> {
-        let refuses = {
-            let mut world = self.world.lock().expect("lock");
-            world.connection(40)?;
-            let rows: usize = slice.steps.iter().map(|step| step.rows.len()).sum();
-            let mut values =
-                slice.steps.iter().flat_map(|step| &step.rows).flat_map(|row| row.iter());
-            let poison = world.poison.map(Value::Int);
-            values.any(|value| Some(value) == poison.as_ref())
-                || rows > 1 && world.random.u8(..10) == 0 && !world.is_calm()
-        };
-        let undo = self.open.clone();
-        if let Some(witness) = slice.open {
-            self.begin(witness)?;
-        }
-        if refuses {
-            self.world.lock().expect("lock").meet("slice refused");
-            self.open = undo;
-            return Err(Error::new(Kind::Constraint, "the dice refuse a row"));
-        }
-        let open = self.open.as_mut().expect("an open transaction");
-        let mut missed = Vec::new();
-        slice.steps.iter().for_each(|step| apply(open, step, &mut missed));
-        let settled: Vec<i64> = slice.settled.iter().map(|note| int(note.key.first())).collect();
-        let looked_until = self.looked_until;
-        open.missed.retain(|(id, key)| *id > looked_until || !settled.contains(key));
-        for key in &missed {
-            open.notes_made += 1;
-            open.missed.push((open.notes_made, *key));
-        }
-        missed.iter().for_each(|_| self.world.lock().expect("lock").meet("row missed"));
-        if let Some(position) = slice.close {
-            self.commit(position)?;
-        }
-        Ok(Applied { missed: missed.into_iter().map(missed_key).collect() })
-    }
-
-    fn commit(&mut self, position: &Position) -> Result<()> {
-        let mut open = self.open.take().expect("an open transaction");
-        let mut world = self.world.lock().expect("lock");
-        let lost = world.connection(30);
-        let witness = open.witness.as_mut().expect("a witness");
-        assert!(position.reaches(&witness.position), "the witness went back");
-        let ends = |one: &Transaction| lsn(one.end) == *position;
-        assert!(at(position) == 50 || world.log.iter().any(ends), "not at a source commit");
-        witness.position = position.clone();
-        if lost.is_err() {
-            world.delay(open);
-            return lost;
-        }
-        world.commit(open);
-        // Committed, and nobody is told.
-        world.connection(30)
-    }
-}
-
-fn apply(open: &mut Committed, step: &Step, missed: &mut Vec<i64>) {
-    if step.table == 1 {
-        if step.verb == Verb::Delete {
-            step.rows.iter().for_each(|row| cascade(&mut open.rows, int(row.first())));
-        }
-        return;
-    }
-    let values = |row: &[Value], rows: &mut (i64, i64)| {
-        for (column, value) in step.columns.iter().zip(row) {
-            match column {
-                1 => rows.0 = int(Some(value)),
-                2 => rows.1 = int(Some(value)),
-                _ => {}
-            }
-        }
-    };
-    if step.verb == Verb::Truncate {
-        open.rows.clear();
-    }
-    for row in &step.rows {
-        let key = int(row.first());
-        match step.verb {
-            Verb::Upsert => {
-                assert_eq!(step.columns.len(), 3, "an upsert is whole");
-                values(row, open.rows.entry(key).or_default());
-            }
-            Verb::Update => match open.rows.get_mut(&key) {
-                Some(old) => values(row, old),
-                None => missed.push(key),
-            },
-            Verb::Rekey => {
-                let to = int(row.get(1));
-                match open.rows.remove(&key) {
-                    Some(mut old) => {
-                        values(row.get(1..).expect("columns"), &mut old);
-                        assert!(open.rows.insert(to, old).is_none(), "a key twice");
-                    }
-                    None => missed.push(to),
-                }
-            }
-            Verb::Delete => drop(open.rows.remove(&key)),
-            Verb::Note => missed.push(key),
-            Verb::Truncate => {}
-        }
-    }
-}
-
-impl Target for FakeTarget {
-    fn instance(&mut self) -> Pending<'_, String> {
-        Box::pin(async { Ok("target".to_owned()) })
-    }
-
-    fn identity(&self) -> &str {
-        "target"
-    }
-
-    fn read_witness(&mut self) -> Pending<'_, Option<Witness>> {
-        Box::pin(async {
-            World::step(&self.world).await?;
-            Ok(self.world.lock().expect("lock").committed.witness.clone())
-        })
-    }
-
-    fn create_witness<'a>(&'a mut self, witness: &'a Witness) -> Pending<'a, ()> {
-        Box::pin(async move {
-            World::step(&self.world).await?;
-            let mut world = self.world.lock().expect("lock");
-            assert!(world.committed.witness.is_none(), "a witness twice");
-            world.connection(5)?;
-            let witness = Some(witness.clone());
-            let committed = Committed { witness, ..world.committed.clone() };
-            world.commit(committed);
-            world.connection(5)
-        })
-    }
-
-    fn accepted(&mut self) -> Pending<'_, Option<String>> {
-        Box::pin(async {
-            World::step(&self.world).await?;
-            Ok(self.world.lock().expect("lock").committed.accepted.clone())
-        })
-    }
-
-    fn accept<'a>(&'a mut self, _: &'a Witness, text: &'a str) -> Pending<'a, ()> {
-        Box::pin(async move {
-            World::step(&self.world).await?;
-            let mut world = self.world.lock().expect("lock");
-            world.connection(5)?;
-            world.committed.accepted = Some(text.to_owned());
-            world.connection(5)
-        })
-    }
-
-    fn move_witness<'a>(&'a mut self, _: &'a Witness) -> Pending<'a, ()> {
-        Box::pin(async { Err(Error::new(Kind::Internal, "the source has no successor")) })
-    }
-
-    fn apply<'a>(&'a mut self, slice: Slice<'a>) -> Pending<'a, Applied> {
-        Box::pin(async move {
-            World::step(&self.world).await?;
-            let outcome = self.execute(slice);
-            World::step(&self.world).await?;
-            outcome
-        })
-    }
-
-    fn rollback(&mut self) -> Pending<'_, ()> {
-        Box::pin(async {
-            self.open = None;
-            Ok(())
-        })
-    }
-
-    fn missed(&mut self, limit: usize) -> Pending<'_, Notes> {
-        Box::pin(async move {
-            tokio::task::yield_now().await;
-            let world = self.world.lock().expect("lock");
-            let notes = world.committed.missed.iter().take(limit);
-            let oldest: Vec<Note> =
-                notes.map(|(id, key)| Note { id: *id, missed: missed_key(*key) }).collect();
-            let newest = world.committed.notes_made;
-            drop(world);
-            self.looked_until = self.looked_until.max(oldest.last().map_or(0, |note| note.id));
-            Ok(Notes { oldest, newest })
-        })
-    }
-}
-
-fn missed_key(key: i64) -> MissedKey {
-    MissedKey { table: 0, key: [Value::Int(key)].into_iter().collect(), why: Why::NoRow }
 }

@@ -149,7 +149,11 @@ async fn a_refused_row_is_named_and_halts() {
     for seed in 10..40 {
         let world = World::shared(seed);
         let end = world.lock().expect("lock").log.last().expect("a log").end;
-        let (before, position, number) = world.lock().expect("lock").poison_a_change();
+        let (before, position, number) = {
+            let mut world = world.lock().expect("lock");
+            world.halts = true;
+            world.poison_a_change()
+        };
         let supervisor = start(&world, options());
         let is_over = |status: &LinkStatus| {
             status.error.is_some() || status.applied.as_ref().is_some_and(|is| at(is) >= end)

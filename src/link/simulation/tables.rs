@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::world::Rows;
-use crate::config::{Dialect, LinkName};
+use crate::config::{Dialect, LinkName, OnPoison};
 use crate::model::Table;
 use crate::plan::{ColumnPlan, LinkPlan, TablePlan, UnseenKey, Wanted, fixtures};
 use crate::transform;
@@ -34,8 +34,8 @@ pub(super) fn is_altered(plan: &LinkPlan) -> bool {
 }
 
 /// A plan of two tables with a key and two numbers each; `altered` changes a type of the first at the
-/// source.
-pub(super) fn plan(altered: bool) -> Arc<LinkPlan> {
+/// source; `halts`: a row that is refused halts the link.
+pub(super) fn plan(altered: bool, halts: bool) -> Arc<LinkPlan> {
     let columns =
         || ["id", "a", "b"].map(|name| fixtures::column(name, fixtures::BIGINT, "bigint"));
     let table = |schema: &str, name: &str| fixtures::table(schema, name, columns().into());
@@ -47,7 +47,9 @@ pub(super) fn plan(altered: bool) -> Arc<LinkPlan> {
     let below = UnseenKey { on_delete: true, columns: Vec::new(), below: vec![0] };
     let mut parent = crossing(sides("p"));
     parent.unseen.push(below);
-    let tables = [crossing((source, target)), parent];
+    let mut rows = crossing((source, target));
+    rows.on_poison = if halts { OnPoison::Halt } else { OnPoison::Park };
+    let tables = [rows, parent];
     Arc::new(LinkPlan {
         link: LinkName { source: "a".to_owned(), target: "b".to_owned() },
         source_dialect: Dialect::Postgres,

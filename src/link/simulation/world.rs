@@ -9,6 +9,8 @@ use tokio::sync::Notify;
 
 use super::tables::{PARENTS, cascade, refers};
 use crate::error::{Error, Kind, Result};
+use crate::link::letter::Letter;
+use crate::link::notes::MissedKey;
 use crate::model::{Before, Change, Op, Row, Value, Witness};
 use crate::position::{Lsn, Position};
 
@@ -27,6 +29,25 @@ pub(super) struct Transaction {
     pub(super) changes: Vec<Change>,
 }
 
+/// A row of `weir.dead_letter`.
+#[derive(Clone, Debug)]
+pub(super) struct StoredLetter {
+    pub(super) id: u64,
+    pub(super) letter: Letter,
+    pub(super) attempts: u32,
+    pub(super) asked: bool,
+}
+
+impl StoredLetter {
+    /// The keys of the rows that it is about.
+    pub(super) fn keys(&self) -> impl Iterator<Item = i64> + '_ {
+        let rows = [Some(&self.letter.row), self.letter.old_row.as_ref()];
+        rows.into_iter()
+            .flatten()
+            .map(|row| int(MissedKey::set_aside(0, row).expect("a row's name").key.first()))
+    }
+}
+
 /// What the target has committed.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Committed {
@@ -37,6 +58,19 @@ pub(super) struct Committed {
     /// Notes, by their numbers: later ones have higher numbers.
     pub(super) missed: Vec<(u64, i64)>,
     pub(super) notes_made: u64,
+    /// Oldest first.
+    pub(super) letters: Vec<StoredLetter>,
+    pub(super) letters_made: u64,
+    /// All letters up to this one are of rows that the open transaction has removed.
+    pub(super) emptied_until: u64,
+}
+
+impl Committed {
+    /// Whether a row is set aside.
+    pub(super) fn sets_aside(&self, key: i64) -> bool {
+        let mut letters = self.letters.iter().filter(|letter| letter.id > self.emptied_until);
+        letters.any(|letter| letter.keys().any(|other| other == key))
+    }
 }
 
 #[derive(Debug)]
@@ -62,6 +96,11 @@ pub(super) struct World {
     pub(super) second_writer: u32,
     /// The target refuses rows with this value.
     pub(super) poison: Option<i64>,
+    /// The target refuses to write the row of this key, for a reason of this kind.
+    pub(super) stuck: Option<(i64, Kind)>,
+    steps_to_repair: u32,
+    /// A refused row halts the link.
+    pub(super) halts: bool,
     /// Ends streams once.
     pub(super) cut: Arc<Notify>,
     /// The process is asked to stop.
@@ -132,6 +171,13 @@ impl World {
             slow_disk: false,
             second_writer: 0,
             poison: None,
+            stuck: match random.u8(..4) {
+                0 => Some((random.i64(0..KEYS), Kind::Constraint)),
+                1 => Some((random.i64(0..KEYS), Kind::ForeignKey)),
+                _ => None,
+            },
+            steps_to_repair: random.u32(1..800),
+            halts: false,
             cut: Arc::default(),
             stop: Arc::default(),
             altered_at: u64::MAX,
@@ -159,6 +205,7 @@ impl World {
         self.calm = true;
         self.crashes_left = 0;
         (self.steps_to_stop, self.steps_to_alter) = (0, 0);
+        self.repair();
         self.finished = self.models.len() - 1;
     }
 
@@ -187,6 +234,13 @@ impl World {
         let full = |transaction: &&Transaction| !transaction.changes.is_empty();
         let before = self.log[..index].iter().rev().find(full).map_or(50, |one| one.end);
         (before, self.log[index].end, number)
+    }
+
+    /// Nothing on the target stands in the way any more, and a person asks for what is set aside.
+    pub(super) fn repair(&mut self) {
+        self.steps_to_repair = 0;
+        self.stuck = None;
+        self.committed.letters.iter_mut().for_each(|letter| letter.asked = true);
     }
 
     /// Ends the stream.
@@ -253,14 +307,15 @@ impl World {
         self.committed = committed;
     }
 
-    /// Every row is as it was at the source at the witness's position; but for those that are noted, and
-    /// those that somebody else has deleted.
+    /// Every row is as it was at the source at the witness's position; but for those that are noted or
+    /// set aside, and those that somebody else has deleted.
     fn check_rows(&self, committed: &Committed) {
         let witness = committed.witness.as_ref().expect("a witness");
         let end = at(&witness.position);
         let Some(moment) = self.log.iter().position(|one| one.end == end) else { return };
         for (key, values) in &committed.rows {
-            if committed.missed.iter().all(|(_, noted)| noted != key) {
+            let noted = committed.missed.iter().any(|(_, noted)| noted == key);
+            if !noted && !committed.sets_aside(*key) {
                 assert_eq!(self.models[moment].get(key), Some(values), "row {key} at {end}");
             }
         }
@@ -272,6 +327,7 @@ impl World {
         let witness = self.committed.witness.as_ref();
         witness.is_some_and(|witness| witness.position.reaches(&last))
             && self.committed.missed.is_empty()
+            && self.committed.letters.is_empty()
     }
 
     /// Transactions whose commit a stream has brought, and that are not visible yet.
@@ -295,6 +351,11 @@ impl World {
             world.meet("step");
             if World::due(&mut world.steps_to_stop) {
                 world.stop.notify_one();
+            }
+            if World::due(&mut world.steps_to_repair) {
+                world.repair();
+            } else if world.stuck.is_some() && world.random.u8(..) == 0 {
+                world.committed.letters.iter_mut().for_each(|letter| letter.asked = true);
             }
             if World::due(&mut world.steps_to_alter) {
                 world.altered_at = world.brought;
@@ -443,6 +504,8 @@ impl World {
         assert_eq!(&self.committed.rows, model, "seed {seed}");
         let missed: BTreeSet<_> = self.committed.missed.iter().collect();
         assert!(missed.is_empty(), "seed {seed}: {missed:?}");
+        let letters = &self.committed.letters;
+        assert!(letters.is_empty(), "seed {seed}: {letters:?}");
         let last = self.log.last().expect("a log").end;
         let witness = self.committed.witness.as_ref().expect("a witness");
         assert!(witness.position.reaches(&lsn(last)), "seed {seed}");
