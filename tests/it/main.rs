@@ -48,6 +48,7 @@ mod rights;
 mod rotation;
 mod sandbox;
 mod service;
+mod set_aside;
 mod settings;
 mod standby;
 mod stopping;

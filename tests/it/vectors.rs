@@ -210,7 +210,7 @@ async fn halting(pair: &Pair, vectors: &[&Vector]) -> Vec<String> {
             execute_at(server, &space, &format!("{prelude}; {table}")).await;
         }
         config += &format!(
-            "[[replicate]]\nfrom = \"left{number}\"\nto = \"right{number}\"\ntables = [\"{place}.*\"]\n"
+            "[[replicate]]\nfrom = \"left{number}\"\nto = \"right{number}\"\ntables = [\"{place}.*\"]\non_poison = \"halt\"\n"
         );
     }
     let weir = Weir::with_tables(pair, "halting", &format!("{config}{NOW}"));
