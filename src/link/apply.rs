@@ -23,6 +23,7 @@ use crate::link::ports::{MissedKey, Slice, Target};
 use crate::link::queue::{PartReceiver, Queued};
 use crate::link::refetch::Refetch;
 use crate::link::report::Report;
+use crate::link::retry::Look;
 use crate::link::set_aside::Rows;
 use crate::link::steps;
 use crate::model::Witness;
@@ -40,6 +41,9 @@ pub(super) enum Finish {
     Drained,
     /// The position that was the source's head at the start is applied.
     CaughtUp,
+    /// A person asks for rows that are set aside, and may have altered the target for them: both ends
+    /// are to be connected anew.
+    Anew,
 }
 
 /// How a target transaction came to its end.
@@ -83,7 +87,10 @@ impl Applier {
     pub(super) async fn run(&mut self) -> Result<Finish> {
         let mut draining: Option<usize> = None;
         loop {
-            self.reread_between_batches().await?;
+            if self.reread_between_batches().await? == Look::Asked {
+                self.write_progress().await?;
+                return Ok(Finish::Anew);
+            }
             self.report.settled(self.refetch.settled(&self.seen), self.refetch.is_done());
             if let Some(finish) = self.finished(draining) {
                 self.write_progress().await?;

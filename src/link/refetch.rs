@@ -26,7 +26,7 @@ use crate::link::letter::Letter;
 use crate::link::notes::OpenNotes;
 use crate::link::ports::{MissedKey, Notes, Scanned, Target};
 use crate::link::refetched::Refetched;
-use crate::link::retry::Retry;
+use crate::link::retry::{Look, Retry};
 use crate::link::set_aside::{Group, Rows};
 use crate::link::side::{Answer, Request};
 use crate::link::steps;
@@ -175,10 +175,10 @@ impl Refetch {
         &mut self,
         target: &mut dyn Target,
         rows: &mut Rows,
-    ) -> Result<bool> {
+    ) -> Result<Look> {
         match self.state {
             State::Idle => self.retry.look(target, rows).await,
-            State::Reading { .. } | State::Waiting(_) => Ok(false),
+            State::Reading { .. } | State::Waiting(_) => Ok(Look::Same),
         }
     }
 

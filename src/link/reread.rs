@@ -13,15 +13,21 @@ use crate::link::poison;
 use crate::link::ports::{MissedKey, Slice};
 use crate::link::refetch::Brought;
 use crate::link::refetched::{Refetched, RefetchedRow};
+use crate::link::retry::Look;
 use crate::link::status::now_us;
 use crate::link::steps::{self, Prepared};
 
 impl Applier {
-    /// Opens a window over rows that are to be read again, or writes what one has brought.
-    pub(super) async fn reread_between_batches(&mut self) -> Result<()> {
+    /// Opens a window over rows that are to be read again, or writes what one has brought. Gives
+    /// [`Look::Asked`] where both ends are to be connected anew first.
+    pub(super) async fn reread_between_batches(&mut self) -> Result<Look> {
         let target = self.target.as_mut();
-        if self.refetch.look_at_letters(target, &mut self.rows).await? {
+        let look = self.refetch.look_at_letters(target, &mut self.rows).await?;
+        if look != Look::Same {
             self.report.rows_set_aside(self.rows.status());
+        }
+        if look == Look::Asked {
+            return Ok(look);
         }
         let brought =
             self.refetch.between_batches(&self.plan, target, &self.seen, &self.rows).await?;
@@ -29,10 +35,11 @@ impl Applier {
             self.report.open_notes(notes, all);
         }
         match brought {
-            Some(Brought::Missed(found)) => self.write_missed(found).await,
-            Some(Brought::SetAside(again, groups)) => self.try_again(again, &groups).await,
-            None => Ok(()),
+            Some(Brought::Missed(found)) => self.write_missed(found).await?,
+            Some(Brought::SetAside(again, groups)) => self.try_again(again, &groups).await?,
+            None => {}
         }
+        Ok(look)
     }
 
     /// Writes missed rows and settles their notes.

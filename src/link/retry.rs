@@ -21,6 +21,17 @@ const WAIT_MAX: Duration = Duration::from_secs(300);
 const AGAIN: Duration = Duration::from_millis(250);
 const LOCKED: Duration = Duration::from_secs(5);
 
+/// What a look at the letters finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    /// They are as the link knows them.
+    Same,
+    /// Somebody has changed them.
+    Other,
+    /// A person asks for tries, who may have altered the target before: it is to be read anew.
+    Asked,
+}
+
 /// The times of the next tries.
 #[derive(Debug)]
 pub(super) struct Retry {
@@ -44,23 +55,23 @@ impl Retry {
         }
     }
 
-    /// Takes up what somebody else has done to the letters; whether anything has changed. To be
-    /// called with no transaction open.
-    pub(super) async fn look(&mut self, target: &mut dyn Target, rows: &mut Rows) -> Result<bool> {
+    /// Takes up what somebody else has done to the letters. To be called with no transaction open.
+    pub(super) async fn look(&mut self, target: &mut dyn Target, rows: &mut Rows) -> Result<Look> {
         let now = Instant::now();
         if rows.is_empty() || now < self.look_at {
-            return Ok(false);
+            return Ok(Look::Same);
         }
         self.look_at = now + LOOK_EVERY;
-        if target.count_letters().await? == rows.letters() {
-            return Ok(false);
+        let known = rows.letters();
+        if target.count_letters().await? == known {
+            return Ok(Look::Same);
         }
         *rows = Rows::of(&target.letters().await?);
         self.due.clear();
         let may_pass = rows.groups().filter(|(_, group)| group.may_pass && group.asked == 0);
         let due = may_pass.map(|(place, group)| (place, now + wait(group)));
         self.due.extend(due);
-        Ok(true)
+        Ok(if rows.letters().asked > known.asked { Look::Asked } else { Look::Other })
     }
 
     /// The groups of one table to try now, older ones first, with at most about `rows_max` rows: of

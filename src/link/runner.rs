@@ -119,6 +119,13 @@ impl Life {
             return true;
         }
         let error = match ended {
+            Ok(Finish::Anew) if !self.link.shutdown.has_started() => {
+                tracing::info!(
+                    link = %self.link.name(),
+                    "connecting anew to try rows that are set aside"
+                );
+                return true;
+            }
             Ok(finish) => {
                 tracing::info!(link = %self.link.name(), ?finish, "the link has stopped");
                 return false;

@@ -354,7 +354,7 @@ impl World {
             }
             if World::due(&mut world.steps_to_repair) {
                 world.repair();
-            } else if world.stuck.is_some() && world.random.u8(..) == 0 {
+            } else if world.stuck.is_some() && world.random.u8(..) < 4 {
                 world.committed.letters.iter_mut().for_each(|letter| letter.asked = true);
             }
             if World::due(&mut world.steps_to_alter) {
