@@ -222,7 +222,8 @@ async fn prepared(preparing: &mut Option<BoxFuture<'static, Prepared>>) -> Prepa
 /// Halted for a reason that takes a change elsewhere and a new start.
 fn is_hopeless(handle: &LinkHandle) -> bool {
     let status = handle.status();
-    let decidable = [Some(Kind::SchemaChanged), Some(Kind::TableGap), Some(Kind::DiskLow)];
+    let decidable =
+        [Kind::SchemaChanged, Kind::TableGap, Kind::DiskLow, Kind::TooManyDeadLetters].map(Some);
     status.state == LinkState::Halted && !decidable.contains(&status.error_kind())
 }
 

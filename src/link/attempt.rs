@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::config::{ApplyOptions, LinkName, Start};
+use crate::config::{ApplyOptions, LinkName};
 use crate::error::{Error, Kind, Result};
 use crate::link::accepted;
 use crate::link::apply::Finish;
+use crate::link::begin;
 use crate::link::claims::Claims;
 use crate::link::ends::Ends;
 use crate::link::joining;
@@ -28,7 +29,7 @@ use crate::link::side::is_promotion;
 use crate::link::space::Space;
 use crate::link::status::Board;
 use crate::link::stream::{self, Streaming};
-use crate::model::{TableName, Witness};
+use crate::model::Witness;
 use crate::plan::{Difference, LinkPlan, Outline};
 use crate::position::Position;
 
@@ -109,12 +110,12 @@ pub(super) struct Orders {
 }
 
 /// Both ends, connected.
-struct Connected {
-    plan: Arc<LinkPlan>,
-    source: Box<dyn Source>,
-    scan: Box<dyn Scan>,
-    target: Box<dyn Target>,
-    origins: Vec<Origin>,
+pub(super) struct Connected {
+    pub(super) plan: Arc<LinkPlan>,
+    pub(super) source: Box<dyn Source>,
+    pub(super) scan: Box<dyn Scan>,
+    pub(super) target: Box<dyn Target>,
+    pub(super) origins: Vec<Origin>,
 }
 
 /// One attempt, from connecting to its end; `stop` ends it at a commit.
@@ -149,7 +150,7 @@ async fn go(link: &Link, orders: &mut Orders, stop: &Shutdown) -> Result<Finish>
             witness
         }
         None => match decide(facts(link, &ends, None, &checkpoint, "")) {
-            Decision::Begin => begin(link, &mut ends, &mut checkpoint).await?,
+            Decision::Begin => begin::begin(link, &mut ends, &mut checkpoint).await?,
             Decision::Halt(error) => return Err(error),
             Decision::Resume(_) => {
                 return Err(Error::new(Kind::Internal, "a link without a witness cannot resume"));
@@ -169,12 +170,7 @@ async fn go(link: &Link, orders: &mut Orders, stop: &Shutdown) -> Result<Finish>
     checkpoint.retired = false;
     checkpoint.halt = None;
     link.record(&checkpoint).await?;
-    let letters = answered("read the dead letters", ends.target.letters()).await?;
-    let rows = Rows::of(&letters);
-    if !rows.is_empty() {
-        let rows = rows.count();
-        tracing::warn!(link = %link.name(), rows, "rows are set aside: see `weir dead-letters list`");
-    }
+    let rows = set_aside(link, &mut ends).await?;
     let unfinished = answered("tell open transactions", ends.scan.unfinished()).await?;
     orders.streamed = true;
     let Connected { plan, mut source, scan, target, origins } = ends;
@@ -200,6 +196,17 @@ async fn go(link: &Link, orders: &mut Orders, stop: &Shutdown) -> Result<Finish>
     orders.promoted_from =
         ended.as_ref().err().filter(|error| is_promotion(error)).map(|_| identity);
     ended
+}
+
+/// What is set aside; a lost state directory changes nothing of it.
+async fn set_aside(link: &Link, ends: &mut Connected) -> Result<Rows> {
+    let letters = answered("read the dead letters", ends.target.letters()).await?;
+    let rows = Rows::of(&letters);
+    if !rows.is_empty() {
+        let rows = rows.count();
+        tracing::warn!(link = %link.name(), rows, "rows are set aside: see `weir dead-letters list`");
+    }
+    Ok(rows)
 }
 
 async fn connect(link: &Link) -> Result<Connected> {
@@ -304,7 +311,7 @@ async fn differences(
     ran: &Outline,
 ) -> Result<Vec<Difference>> {
     let in_question = outline.in_question(ran);
-    let ask = async |names| filled(link, names).await;
+    let ask = async |names| begin::filled(link, names).await;
     let filled = joining::filled(&ends.plan, &in_question, Some(&mut ends.scan), ask).await?;
     Ok(outline.differences(ran, &filled))
 }
@@ -433,85 +440,4 @@ async fn follow_successor(
         "another server answers as the source, and holds all that was applied: going on with its log"
     );
     Ok(Witness { seq: witness.seq + 1, ..moved })
-}
-
-/// The first start: intent in the ledger, slot at the source, witness in the target, in this order.
-async fn begin(link: &Link, ends: &mut Connected, checkpoint: &mut Checkpoint) -> Result<Witness> {
-    let empty = link.spec.options.start != Some(Start::Now);
-    if empty {
-        refuse_rows(link, filled(link, planned(&ends.plan)).await?)?;
-    }
-    if !checkpoint.starting {
-        ends.source.check_untouched().await?;
-    }
-    checkpoint.installation = link.ledger.installation();
-    checkpoint.starting = true;
-    checkpoint.halt = None;
-    link.record(checkpoint).await?;
-    let position = ends.source.begin().await?;
-    if empty && let Err(refused) = refuse_rows_before(link, ends).await {
-        if let Err(error) = answered("undo the start", ends.source.abandon()).await {
-            let (error, hint) = (error.chain(), format!("`weir teardown {} --apply`", link.name()));
-            tracing::warn!(link = %link.name(), error, hint, "the start is not undone");
-        }
-        return Err(refused);
-    }
-    let witness = Witness {
-        name: link.spec.context.name.clone(),
-        link: link.name().to_string(),
-        part: 0,
-        installation: checkpoint.installation.clone(),
-        seq: 1,
-        position,
-        restart: None,
-        hops: 0,
-        pending: None,
-        source_identity: ends.source.identity().to_owned(),
-        target_identity: ends.target.identity().to_owned(),
-    };
-    accepted::keep(ends.target.as_mut(), &witness, checkpoint).await?;
-    ends.target.create_witness(&witness).await?;
-    tracing::info!(link = %link.name(), position = %witness.position, "the link starts from now");
-    Ok(witness)
-}
-
-fn planned(plan: &LinkPlan) -> Vec<TableName> {
-    plan.tables.iter().map(|table| table.source.name.clone()).collect()
-}
-
-/// Which of these source tables hold rows.
-async fn filled(link: &Link, names: Vec<TableName>) -> Result<Vec<TableName>> {
-    if names.is_empty() {
-        return Ok(names);
-    }
-    answered("look for rows", link.spec.ends.non_empty(&names)).await
-}
-
-/// Looks once more: rows of transactions that ended before the position was fixed are not in the log
-/// that follows it.
-async fn refuse_rows_before(link: &Link, ends: &mut Connected) -> Result<()> {
-    let before = answered("look for rows", ends.source.rows_before()).await?;
-    let before = match before {
-        Some(before) => before,
-        None => filled(link, planned(&ends.plan)).await?,
-    };
-    refuse_rows(link, before)
-}
-
-/// Without `start`, only empty tables may begin: rows that are there already would be missing.
-fn refuse_rows(link: &Link, filled: Vec<TableName>) -> Result<()> {
-    if filled.is_empty() {
-        return Ok(());
-    }
-    let names: Vec<_> = filled.iter().map(ToString::to_string).collect();
-    let LinkName { source, target } = link.name();
-    Err(Error::new(
-        Kind::Configuration,
-        format!("it is not said how to start, and tables hold rows already: {}", names.join(", ")),
-    )
-    .hint(format!(
-        "weir carries what changes from its first start on: write start = \"now\" under \
-         [link.{source}.{target}] or [apply], start it, `weir pause {source}:{target}`, copy their \
-         rows, `weir resume {source}:{target}`"
-    )))
 }

@@ -8,6 +8,7 @@ mod attempt;
 mod attend;
 pub mod backoff;
 mod batch;
+mod begin;
 mod breaker;
 mod capture;
 mod care;

@@ -13,6 +13,7 @@
 
 mod by_hand;
 mod ends;
+mod history;
 mod lives;
 mod tables;
 mod target;

@@ -7,11 +7,10 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
 
-use super::tables::{PARENTS, cascade, refers};
 use crate::error::{Error, Kind, Result};
 use crate::link::letter::Letter;
 use crate::link::notes::MissedKey;
-use crate::model::{Before, Change, Op, Row, Value, Witness};
+use crate::model::{Change, Op, Row, Value, Witness};
 use crate::position::{Lsn, Position};
 
 /// How often what happened.
@@ -20,7 +19,7 @@ pub(super) type Shared = Arc<Mutex<World>>;
 pub(super) type Rows = BTreeMap<i64, (i64, i64)>;
 
 /// Keys are few, so that changes of one key meet in one batch.
-const KEYS: i64 = 12;
+pub(super) const KEYS: i64 = 12;
 
 /// A committed source transaction.
 #[derive(Clone, Debug)]
@@ -381,102 +380,6 @@ impl World {
             0 if !self.calm => Err(Error::new(Kind::Connection, "the dice cut the connection")),
             _ => Ok(()),
         }
-    }
-
-    fn write_log(&mut self) {
-        let (mut rows, mut parents) = (Rows::new(), BTreeSet::new());
-        let mut end = 100;
-        let transactions = self.random.usize(5..40);
-        for _ in 0..transactions {
-            let count = if self.random.u8(..6) == 0 { 30 } else { self.random.usize(0..5) };
-            let changes =
-                (0..count).filter_map(|_| match self.cascades && self.random.u8(..4) == 0 {
-                    true => Some(self.change_parent(&mut parents, &mut rows)),
-                    false => self.change(&mut rows, &parents),
-                });
-            let changes = changes.collect();
-            end += self.random.u64(1..50);
-            self.log.push(Transaction { end, changes });
-            self.models.push(rows.clone());
-        }
-        self.calm_from = end;
-        let changes = rows.iter_mut().map(|(key, values)| {
-            values.0 += 1;
-            let after = row(*key, *values);
-            Change { table: 0, op: Op::Update { before: None, after }, reshaped: false }
-        });
-        self.log.push(Transaction { end: end + 10, changes: changes.collect() });
-        self.models.push(rows);
-    }
-
-    /// A row that others refer to comes, or goes.
-    fn change_parent(&mut self, parents: &mut BTreeSet<i64>, rows: &mut Rows) -> Change {
-        let parent = self.random.i64(0..PARENTS);
-        let op = if parents.insert(parent) {
-            Op::Insert { after: row(parent, (0, 0)) }
-        } else {
-            parents.remove(&parent);
-            cascade(rows, parent);
-            Op::Delete { before: Before::Full(row(parent, (0, 0))) }
-        };
-        Change { table: 1, op, reshaped: false }
-    }
-
-    fn change(&mut self, rows: &mut Rows, parents: &BTreeSet<i64>) -> Option<Change> {
-        let (before, parents) = (rows.clone(), self.cascades.then_some(parents));
-        let change = self.change_row(rows)?;
-        let refused = parents.is_some_and(|parents| {
-            let mut found = rows.iter().filter_map(|(key, values)| refers(*key, *values));
-            found.any(|parent| !parents.contains(&parent))
-        });
-        if refused {
-            *rows = before;
-        }
-        (!refused).then_some(change)
-    }
-
-    fn change_row(&mut self, rows: &mut Rows) -> Option<Change> {
-        let key = self.random.i64(0..KEYS);
-        let version = self.random.i64(0..1_000_000);
-        let op = match (rows.get(&key).copied(), self.random.u8(..20)) {
-            (_, 0) if self.random.u8(..4) == 0 => {
-                rows.clear();
-                Op::Truncate
-            }
-            (None, _) => {
-                rows.insert(key, (version, 0));
-                Op::Insert { after: row(key, (version, 0)) }
-            }
-            (Some(_), 1..5) => {
-                rows.remove(&key);
-                let mut before = row(key, (0, 0));
-                before.0[1] = Value::Unchanged;
-                before.0[2] = Value::Unchanged;
-                Op::Delete { before: Before::Key(before) }
-            }
-            (Some(old), 5..8) => {
-                let to = self.random.i64(0..KEYS);
-                if rows.contains_key(&to) {
-                    return None;
-                }
-                rows.remove(&key);
-                rows.insert(to, (version, old.1));
-                let before = Some(Before::Full(row(key, old)));
-                Op::Update { before, after: row(to, (version, old.1)) }
-            }
-            (Some(old), 8..12) => {
-                // An unchanged column that the log does not carry.
-                rows.insert(key, (version, old.1));
-                let mut after = row(key, (version, 0));
-                after.0[2] = Value::Unchanged;
-                Op::Update { before: None, after }
-            }
-            (Some(old), _) => {
-                rows.insert(key, (old.0, version));
-                Op::Update { before: None, after: row(key, (old.0, version)) }
-            }
-        };
-        Some(Change { table: 0, op, reshaped: false })
     }
 
     /// Someone else writes to the target.
