@@ -277,3 +277,58 @@ async fn what_comes_of_a_retry_is_told() {
     weir.run(&["dead-letters", "retry", "--all"]).await.expect_code(0);
     drop(child);
 }
+
+/// Broken if what a link itself sets aside could not be read by people, told a secret, was not tried when
+/// a person asked for it, or if a link that has too much of it did not go on once that is mended.
+#[tokio::test]
+async fn a_link_and_its_letters() {
+    let Some((pair, mut weir)) = ready(Server::MariaDb1011, Server::Postgres15).await else {
+        return;
+    };
+    let small = "ALTER TABLE t ADD CONSTRAINT small CHECK (id < 1000)";
+    execute_in(&pair.target, SPACE, small).await;
+    weir.append("on_poison = \"park\"\ndead_letters_max = 1\n");
+    let text = std::fs::read_to_string(weir.config()).expect("weir.toml");
+    let text = text.replacen("[\"dead.t\"]\n", "[\"dead.t\"]\nsensitive = [\"a\"]\n", 1);
+    std::fs::write(weir.config(), text).expect("weir.toml");
+    let explained = weir.run(&["explain", "left:right"]).await.expect_code(0);
+    explained.expect_phrase("range-checked, sensitive");
+    let mut child = weir.spawn(&["run"]);
+    let running = async || {
+        weir.run(&["status", "--json"]).await.stdout.matches("\"state\": \"running\"").count()
+    };
+    until("weir runs", SOON, async || running().await == 2).await;
+    for sql in [
+        "INSERT INTO t VALUES (5000, 'hush')",
+        "UPDATE t SET a = 'hush more' WHERE id = 5000",
+        "INSERT INTO t VALUES (1, 'good')",
+    ] {
+        execute_in(&pair.source, SPACE, sql).await;
+    }
+    weir.run(&["wait", "left:right"]).await.expect_code(0);
+    let target =
+        async || query_in(&pair.target, SPACE, "SELECT id, a FROM {space}.t ORDER BY id").await;
+    assert_eq!(target().await, ["1\tgood"]);
+    let list = weir.run(&["dead-letters", "list"]).await.expect_code(0);
+    list.expect_phrase("1 + 1 behind").expect_phrase("waits for 1").expect_phrase("small");
+    let show = weir.run(&["dead-letters", "show", "1"]).await.expect_code(0);
+    assert!(show.stdout.contains("\"id\": 5000") && show.stdout.contains("\"a\": \"sha256:"));
+    let all = weir.run(&["dead-letters", "export"]).await.expect_code(0);
+    assert!(!(show.stdout + &all.stdout + &weir.log()).contains("hush"));
+    let refused = weir.run(&["dead-letters", "retry", "1"]).await.expect_code(1);
+    refused
+        .expect_phrase("dead.t 5000: refused again: constraint: ")
+        .expect_phrase("0 of 1 applied");
+    execute_in(&pair.source, SPACE, "INSERT INTO t VALUES (6000, 'hush')").await;
+    until("one link runs", SOON, async || running().await == 1).await;
+    let halted = weir.run(&["dead-letters", "retry", "left:right"]).await.expect_code(1);
+    halted.expect_phrase("is halted").expect_phrase("then `weir resume left:right`");
+    execute_in(&pair.target, SPACE, "ALTER TABLE t DROP CONSTRAINT small").await;
+    weir.run(&["resume", "left:right"]).await.expect_code(0);
+    until("both sides are equal", SOON, async || {
+        target().await == ["1\tgood", "5000\thush more", "6000\thush"]
+    })
+    .await;
+    weir.run(&["dead-letters", "list", "left:right"]).await.expect_code(0).expect_phrase("none");
+    child.kill().await.expect("ends");
+}
