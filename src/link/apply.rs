@@ -44,6 +44,9 @@ pub(super) enum Finish {
     /// A person asks for rows that are set aside, and may have altered the target for them: both ends
     /// are to be connected anew.
     Anew,
+    /// A large transaction is refused as a whole by a constraint that was put off to its end: it is to
+    /// be applied once more, with every constraint judged at once.
+    Strictly,
 }
 
 /// How a target transaction came to its end.
@@ -69,6 +72,10 @@ pub(super) struct Applier {
     pub(super) rows: Rows,
     pub(super) breaker: Breaker,
     pub(super) report: Report,
+    /// Judge every constraint of the next large transaction at once.
+    pub(super) strict: bool,
+    /// That is needed.
+    pub(super) strictly: bool,
     /// Stop when this is reached.
     pub(super) until: Option<Position>,
     /// Stop when what is queued is applied.
@@ -104,11 +111,13 @@ impl Applier {
                     draining = Some(self.parts.len());
                 }
                 part = self.parts.receive(), if !self.refetch.holds() => match part {
-                    Some(part) => match self.transaction(part).await? {
-                        Taken::Parts(taken) => {
+                    Some(part) => match self.transaction(part).await {
+                        Ok(Taken::Parts(taken)) => {
                             draining = draining.map(|left| left.saturating_sub(taken));
                         }
-                        Taken::CutOff => return Ok(Finish::CutOff),
+                        Ok(Taken::CutOff) => return Ok(Finish::CutOff),
+                        Err(_) if self.strictly => return Ok(Finish::Strictly),
+                        Err(error) => return Err(error),
                     },
                     None => {
                         self.write_progress().await?;
@@ -126,7 +135,7 @@ impl Applier {
     fn finished(&self, draining: Option<usize>) -> Option<Finish> {
         let settled = self.refetch.settled(&self.seen);
         let reached = |until: &Position| settled.is_some_and(|settled| settled.reaches(until));
-        if self.until.as_ref().is_some_and(reached) {
+        if self.until.as_ref().is_some_and(reached) && !self.refetch.is_retrying() {
             return Some(Finish::CaughtUp);
         }
         (draining == Some(0)).then_some(Finish::Drained)
@@ -204,7 +213,9 @@ impl Applier {
                 format!("the log went back: {} after {}", commit.position, self.seen),
             ));
         }
+        let sliced = batch.sliced;
         self.slice(&mut batch, Some(&commit.position)).await?;
+        self.strict &= !sliced;
         self.committed(commit.position);
         self.report.committed(&batch, newest_us, self.parts.is_empty(), &self.witness);
         Ok(())
@@ -221,7 +232,8 @@ impl Applier {
         let open = (!batch.sliced).then_some(&self.witness);
         let (letters, emptied) = (batch.letters(Vec::new()), batch.emptied());
         let work = LetterWork { emptied: &emptied, new: &letters, ..LetterWork::default() };
-        let slice = Slice { open, steps: &steps, letters: work, close, ..Slice::default() };
+        let strict = self.strict && open.is_some();
+        let slice = Slice { open, steps: &steps, letters: work, close, strict, ..Slice::default() };
         let applied = match self.target.apply(slice).await {
             Ok(applied) => applied,
             Err(error) if error.is_about_a_row() => {
@@ -243,11 +255,12 @@ impl Applier {
     async fn replay(&mut self, batch: &mut Batch, close: Option<&Position>) -> Result<()> {
         let open = (!batch.sliced).then_some(self.witness.clone());
         match self.isolation(batch).replay(open.as_ref(), close).await? {
-            Replayed::Applied { missed, steps, letters } => {
+            Replayed::Applied { missed, steps, letters, carried } => {
                 self.report.steps(&self.plan, &steps);
                 self.noted(&missed);
                 self.report.set_aside(&self.plan, &letters, self.rows.status());
                 batch.slice_applied();
+                batch.carry(carried);
                 Ok(())
             }
             Replayed::Refused { index, error } => {
@@ -256,6 +269,11 @@ impl Applier {
                 if let Some(whole) = whole {
                     self.close_quietly(whole).await?;
                 }
+                Err(error)
+            }
+            Replayed::Together(error) => {
+                self.target.rollback().await?;
+                self.strictly = batch.sliced && !self.strict;
                 Err(error)
             }
         }
@@ -269,6 +287,8 @@ impl Applier {
             rows: &mut self.rows,
             breaker: &mut self.breaker,
             salt: &self.witness.installation,
+            strict: self.strict,
+            carried_max: self.options.batch_rows_max / 2,
         }
     }
 
@@ -296,12 +316,12 @@ impl Applier {
         self.refetch.changing(&self.plan, &batch);
         let open = self.witness.clone();
         match self.isolation(&batch).replay(Some(&open), Some(&commit.position)).await? {
-            Replayed::Applied { missed, steps, letters } => {
+            Replayed::Applied { missed, steps, letters, .. } => {
                 self.noted(&missed);
                 self.report.steps(&self.plan, &steps);
                 self.report.set_aside(&self.plan, &letters, self.rows.status());
             }
-            Replayed::Refused { error, .. } => {
+            Replayed::Refused { error, .. } | Replayed::Together(error) => {
                 self.target.rollback().await?;
                 return Err(error);
             }

@@ -107,6 +107,8 @@ pub(super) struct Orders {
     pub(super) promoted_from: Option<String>,
     /// Attempts in a row that a silent source ended in the stream.
     pub(super) silences: u32,
+    /// Judge every constraint of the next large transaction at once; good for one attempt.
+    pub(super) strict: bool,
 }
 
 /// Both ends, connected.
@@ -188,6 +190,7 @@ async fn go(link: &Link, orders: &mut Orders, stop: &Shutdown) -> Result<Finish>
         unfinished,
         witness,
         rows,
+        strict: std::mem::take(&mut orders.strict),
         checkpoint,
         head,
     };

@@ -273,6 +273,12 @@ impl Batch {
         self.sliced = true;
     }
 
+    /// After a slice: changes of it that are left to the next one.
+    pub(super) fn carry(&mut self, carried: Vec<(Prepared, u64)>) {
+        self.bytes += carried.iter().map(|(change, _)| change.size_bytes()).sum::<usize>();
+        (self.prepared, self.ordinals) = carried.into_iter().unzip();
+    }
+
     /// Takes the whole transactions out, leaving the one that is open; `None` where there are none,
     /// or where slices are in an open target transaction already.
     pub(super) fn split_whole(&mut self) -> Option<Batch> {

@@ -7,7 +7,7 @@
 //! the end of a statement or of the transaction (PostgreSQL), or for a cascade that it logs before
 //! the change that caused it (MySQL). So, change by change, one that a constraint refuses waits for
 //! the others of its transaction, in order per key (`link/deferral.rs`); only what is refused
-//! after them is poison. A transaction of more than one slice is looked at slice by slice.
+//! after them is poison. In a transaction of more than one slice it is carried into the next one.
 //! Errors that end the whole transaction never come here.
 //!
 //! Poison is set aside with what follows it in its row, and the others go on; where the table's
@@ -30,7 +30,7 @@ use crate::link::poison;
 use crate::link::ports::{MissedKey, Slice, Target};
 use crate::link::set_aside::Rows;
 use crate::link::status::now_us;
-use crate::link::steps;
+use crate::link::steps::{self, Prepared};
 use crate::model::{Step, Verb, Witness};
 use crate::plan::LinkPlan;
 use crate::position::Position;
@@ -64,6 +64,8 @@ pub(super) enum Replayed {
         steps: Vec<Step>,
         /// Every letter that was written.
         letters: Vec<Letter>,
+        /// Changes that may pass with a later slice of their transaction, in order, with their numbers.
+        carried: Vec<(Prepared, u64)>,
     },
     /// This change is refused in the source's own order too.
     Refused {
@@ -72,6 +74,9 @@ pub(super) enum Replayed {
         /// The refusal, with table, key columns and place in the log.
         error: Error,
     },
+    /// A constraint that is judged at the end refuses what the target transaction did; which change of
+    /// it is not known.
+    Together(Error),
 }
 
 /// A slice that was refused, and what it takes to repeat it.
@@ -84,6 +89,10 @@ pub(super) struct Isolation<'a> {
     pub(super) breaker: &'a mut Breaker,
     /// For the hashes of secret values.
     pub(super) salt: &'a str,
+    /// Whether every constraint of the whole transaction is judged at once.
+    pub(super) strict: bool,
+    /// Changes that may be carried into a later slice, at most.
+    pub(super) carried_max: usize,
 }
 
 impl Isolation<'_> {
@@ -98,10 +107,12 @@ impl Isolation<'_> {
         let (all, emptied) = (steps::unmerged(self.plan, batch.prepared()), batch.emptied());
         let letters = batch.letters(Vec::new());
         let work = LetterWork { emptied: &emptied, new: &letters, ..LetterWork::default() };
-        let whole = Slice { open, steps: &all, letters: work, close, ..Slice::default() };
+        let strict = self.strict;
+        let whole = Slice { open, steps: &all, letters: work, close, strict, ..Slice::default() };
         match self.target.apply(whole).await {
             Ok(applied) => {
-                return Ok(Replayed::Applied { missed: applied.missed, steps: all, letters });
+                let (missed, carried) = (applied.missed, Vec::new());
+                return Ok(Replayed::Applied { missed, steps: all, letters, carried });
             }
             Err(error) if error.is_about_a_row() => drop(all),
             Err(error) => return Err(error),
@@ -134,6 +145,8 @@ struct Singly<'a> {
     asides: Vec<Aside>,
     /// Its rows.
     fresh: HashSet<(usize, String)>,
+    /// What is left to a later slice.
+    carried: Vec<usize>,
 }
 
 impl<'a> Singly<'a> {
@@ -147,6 +160,7 @@ impl<'a> Singly<'a> {
             run,
             asides: Vec::new(),
             fresh: HashSet::new(),
+            carried: Vec::new(),
         }
     }
 
@@ -168,6 +182,11 @@ impl<'a> Singly<'a> {
             }
             for refused in std::mem::take(&mut self.waiting).into_refusals() {
                 let Refused { index, error, behind } = refused;
+                let room = self.isolation.carried_max.saturating_sub(self.carried.len());
+                if close.is_none() && behind.len() < room {
+                    self.carried.extend([index].into_iter().chain(behind));
+                    continue;
+                }
                 if let Err(error) = self.set_aside(index, error)? {
                     return Ok(Some(self.locate(index, error, close)));
                 }
@@ -358,15 +377,20 @@ impl<'a> Singly<'a> {
         match self.isolation.target.apply(slice).await {
             Ok(applied) => {
                 self.missed.extend(applied.missed);
-                Ok(Replayed::Applied { missed: self.missed, steps: self.steps, letters })
+                self.carried.sort_unstable();
+                let carried = self.carried.into_iter().filter_map(|index| {
+                    let change = batch.prepared().get(index)?.clone();
+                    Some((change, batch.origin(index).ordinal))
+                });
+                let carried = carried.collect();
+                let (missed, steps) = (self.missed, self.steps);
+                Ok(Replayed::Applied { missed, steps, letters, carried })
             }
-            Err(error) if error.is_about_a_row() => Ok(Replayed::Refused {
-                index: 0,
-                error: error.within(format!(
-                    "changes {} together, at their commit",
-                    places(batch, 0..batch.prepared().len())
-                )),
-            }),
+            Err(error) if error.is_about_a_row() => {
+                let places = places(batch, 0..batch.prepared().len());
+                let context = format!("changes {places} together, at their commit");
+                Ok(Replayed::Together(error.within(context)))
+            }
             Err(error) => Err(error),
         }
     }

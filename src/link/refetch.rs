@@ -164,6 +164,11 @@ impl Refetch {
         !self.notes && (matches!(self.state, State::Idle) || !self.tried.is_empty())
     }
 
+    /// Whether rows that are set aside are being read.
+    pub(super) fn is_retrying(&self) -> bool {
+        !self.tried.is_empty()
+    }
+
     /// When rows that are set aside are tried again.
     pub(super) fn retry(&mut self) -> &mut Retry {
         &mut self.retry

@@ -119,17 +119,7 @@ impl Life {
             return true;
         }
         let error = match ended {
-            Ok(Finish::Anew) if !self.link.shutdown.has_started() => {
-                tracing::info!(
-                    link = %self.link.name(),
-                    "connecting anew to try rows that are set aside"
-                );
-                return true;
-            }
-            Ok(finish) => {
-                tracing::info!(link = %self.link.name(), ?finish, "the link has stopped");
-                return false;
-            }
+            Ok(finish) => return self.goes_on(finish),
             Err(error) => self.judge(error),
         };
         if self.link.shutdown.has_started() {
@@ -162,6 +152,27 @@ impl Life {
             self.link.board.update(|status| status.counters.retries += 1);
         }
         go_on
+    }
+
+    /// Whether a link whose attempt has ended without an error is to connect anew.
+    fn goes_on(&mut self, finish: Finish) -> bool {
+        let link = self.link.name();
+        let goes_on = matches!(finish, Finish::Strictly | Finish::Anew);
+        if !goes_on || self.link.shutdown.has_started() {
+            tracing::info!(%link, ?finish, "the link has stopped");
+            return false;
+        }
+        self.orders.strict = finish == Finish::Strictly;
+        if self.orders.strict {
+            tracing::warn!(
+                %link,
+                "a constraint refuses a large transaction at its end: it is applied once more, with \
+                 every constraint judged at once"
+            );
+        } else {
+            tracing::info!(%link, "connecting anew to try rows that are set aside");
+        }
+        true
     }
 
     /// One attempt. What is asked meanwhile ends it at a commit; what makes no sense is answered. What

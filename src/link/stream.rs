@@ -53,6 +53,8 @@ pub(super) struct Streaming {
     pub(super) witness: Witness,
     /// What is set aside.
     pub(super) rows: Rows,
+    /// Judge every constraint of the first large transaction at once.
+    pub(super) strict: bool,
     pub(super) checkpoint: Checkpoint,
     pub(super) head: Option<Position>,
 }
@@ -111,7 +113,7 @@ fn start(
     stop: &CancellationToken,
 ) -> (Applier, AbortHandle) {
     let Streaming { plan, source, scan, target, origins, unfinished, .. } = streaming;
-    let Streaming { witness, rows, checkpoint, head, .. } = streaming;
+    let Streaming { witness, rows, strict, checkpoint, head, .. } = streaming;
     let (sender, parts) = queue::channel(link.spec.options.queue_bytes_max);
     let (frontier, durable) = watch::channel(witness.position.clone());
     let newest = Progress::of(&witness, link.board.get().lag.last_applied_us);
@@ -150,6 +152,8 @@ fn start(
         refetch: Refetch::new(requests, answers, unfinished, backoff),
         rows,
         breaker: Breaker::new(&link.spec.options),
+        strict,
+        strictly: false,
         report,
         until: head,
         drain: ordered.drain(),

@@ -157,9 +157,11 @@ async fn walk(pair: &Pair, space: &str, [tables, rows]: [&str; 2], told: &[&str]
     if pair.source.kind().is_mariadb() && pair.target.kind() == Server::MySql97 {
         // A row goes that another one refers to, in a circle of keys of which this server may leave some
         // undone.
-        let halted = weir.run(&["run", "--until-caught-up"]).await.expect_code(4);
-        halted.expect_phrase("rows of app.store refer to a row by manager");
+        weir.run(&["run", "--until-caught-up"]).await.expect_code(0);
+        let letters = weir.run(&["dead-letters", "show", "1"]).await.expect_code(0);
+        letters.expect_phrase("rows of app.store refer to a row by manager");
         execute_in(&pair.target, space, "DELETE FROM store WHERE id = 8").await;
+        weir.run(&["dead-letters", "retry", "--all", "--no-wait"]).await;
     }
     weir.run(&["run", "--until-caught-up"]).await.expect_code(0);
     // What is there now is what is looked for when the next one is written.

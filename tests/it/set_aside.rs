@@ -7,6 +7,7 @@ use weir::sandbox::Server;
 
 use crate::crash::kill;
 use crate::harness::{Pair, Weir, execute_in, query_in, until};
+use crate::load::Session;
 use crate::operation::until_status;
 
 /// The schema or database of these runs.
@@ -185,4 +186,48 @@ async fn one_among_many(source: Server, target: Server) {
 async fn one_bad_row_in_a_large_transaction() {
     one_among_many(Server::MySql97, Server::MariaDb1011).await;
     one_among_many(Server::Postgres15, Server::Postgres18).await;
+}
+
+async fn judged_late(source: Server, target: Server) {
+    let Some(pair) = Pair::start(source, target).await else { return };
+    let weir = prepare(&pair, "batch_rows_max = 500\n").await;
+    if pair.target.kind().is_postgres() {
+        let defer = "ALTER TABLE entry ALTER CONSTRAINT of_account DEFERRABLE INITIALLY DEFERRED";
+        execute_in(&pair.target, SPACE, defer).await;
+    }
+    let mut child = weir.spawn(&["run"]);
+    execute_in(&pair.source, SPACE, "INSERT INTO account VALUES (1, 'x', 1)").await;
+    until_alike(&pair).await;
+    // Ten rows come long before the one that they refer to, and one refers to none.
+    let account = |id: u32| match id {
+        0..10 => 2,
+        1_300 => 99,
+        _ => 1,
+    };
+    let entries: Vec<String> = (0..3_000).map(|id| format!("({id}, {})", account(id))).collect();
+    let mut session = Session::open(&pair.source, SPACE).await;
+    let entries = format!("INSERT INTO entry VALUES {}", entries.join(","));
+    let parent = "INSERT INTO account VALUES (2, 'x', 2)".to_owned();
+    let follows = "UPDATE entry SET account = 1 WHERE id = 5".to_owned();
+    session.transaction(&[entries, follows, parent]).await.expect("a transaction");
+    until("all but one are there", SOON, async || {
+        query_in(&pair.target, SPACE, "SELECT count(*) FROM {space}.entry").await == ["2999"]
+    })
+    .await;
+    assert_eq!(letters(&pair).await, ["insert\tforeign_key"]);
+    let placed = "SELECT count(*) FROM weir.dead_letter WHERE position <> '' AND ordinal = 1300";
+    assert_eq!(query_in(&pair.target, SPACE, placed).await, ["1"]);
+    execute_in(&pair.source, SPACE, "DELETE FROM entry WHERE id = 1300").await;
+    weir.run(&["dead-letters", "retry", "--all"]).await.expect_code(0);
+    until_alike(&pair).await;
+    assert!(!weir.log().contains("halted"), "{}", weir.log());
+    kill(&mut child).await;
+}
+
+/// Broken if one bad row in a transaction of many slices halted the link because the target judges its
+/// constraint at the end, or if rows that come before the one that they refer to were set aside.
+#[tokio::test]
+async fn one_bad_row_that_is_judged_late() {
+    judged_late(Server::MySql97, Server::Postgres18).await;
+    judged_late(Server::Postgres15, Server::MariaDb1011).await;
 }

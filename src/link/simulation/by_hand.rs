@@ -63,6 +63,8 @@ async fn applier(world: Shared, board: Board, parts: PartReceiver, refetch: Refe
         refetch,
         rows: Rows::default(),
         breaker: Breaker::new(&options()),
+        strict: false,
+        strictly: false,
         report: Report::new(link, Arc::new(Unobserved), board, progress),
         until: None,
         drain: CancellationToken::new(),
