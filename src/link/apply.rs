@@ -269,6 +269,7 @@ impl Applier {
                 if let Some(whole) = whole {
                     self.close_quietly(whole).await?;
                 }
+                self.recall_letters().await?;
                 Err(error)
             }
             Replayed::Together(error) => {
@@ -294,20 +295,30 @@ impl Applier {
 
     /// Before a change that cannot be prepared stops the link: whole transactions before it go on.
     async fn stop_before(&mut self, batch: Batch, error: Error) -> Error {
-        if batch.sliced {
-            return match self.target.rollback().await {
-                Ok(()) => error,
-                Err(rollback) => rollback,
-            };
+        match self.go_back(batch).await {
+            Ok(()) => error,
+            Err(other) => other,
         }
+    }
+
+    /// Commits the whole transactions of a batch; the open one is undone.
+    async fn go_back(&mut self, batch: Batch) -> Result<()> {
         let end = batch.prepared().len();
-        match batch.whole_before(end) {
-            Some(whole) => match self.close_quietly(whole).await {
-                Ok(()) => error,
-                Err(other) => other,
-            },
-            None => error,
+        if batch.sliced {
+            self.target.rollback().await?;
+        } else if let Some(whole) = batch.whole_before(end) {
+            self.close_quietly(whole).await?;
         }
+        self.recall_letters().await
+    }
+
+    /// What was to be set aside may have been undone: the target knows what is.
+    async fn recall_letters(&mut self) -> Result<()> {
+        if !self.rows.is_empty() {
+            self.rows = Rows::of(&self.target.letters().await?);
+            self.report.rows_set_aside(self.rows.status());
+        }
+        Ok(())
     }
 
     /// Commits whole transactions in the source's order; a refusal among them is located too.
