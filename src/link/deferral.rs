@@ -2,11 +2,13 @@
 //! are in: which they are, and in which order they are tried again. Pure.
 //!
 //! Order per key is kept: what follows a waiting change of a key waits behind it. The rounds are
-//! bounded, so that a transaction that cannot pass is refused after a bounded time.
+//! bounded, so that a transaction that cannot pass is refused after a bounded time; and waiting changes
+//! are found by their keys, since all changes of a large transaction may wait.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use crate::error::{Error, Kind};
+use crate::link::poison;
 use crate::plan::{Act, KeyRef, LinkPlan, Prepared};
 
 /// Rounds over what waits, at most; a chain of references is settled in two rounds whichever way
@@ -47,7 +49,14 @@ pub(super) struct Refused {
 /// What waits within one transaction.
 #[derive(Debug, Default)]
 pub(super) struct Deferral<'a> {
-    lines: Vec<Line<'a>>,
+    /// By number, older ones first.
+    lines: BTreeMap<usize, Line<'a>>,
+    /// How many there were.
+    made: usize,
+    /// By table and name of a row, the line that it was in last: it may have left it.
+    places: HashMap<usize, HashMap<String, usize>>,
+    /// How many changes wait, by table.
+    tables: BTreeMap<usize, usize>,
     rounds: usize,
     /// Tries after key changes so far.
     early_tries: usize,
@@ -65,21 +74,23 @@ impl<'a> Deferral<'a> {
 
     /// Whether a change of the same key waits, so that this one must too.
     pub(super) fn must_wait(&self, plan: &LinkPlan, change: &Prepared) -> bool {
-        self.line_of(plan, change).is_some()
+        !self.lines_of(plan, change).is_empty()
     }
 
     /// All rows of a table go, and with them what waits there.
     pub(super) fn forget(&mut self, table: usize) {
         let of_table = |line: &Line<'_>| line.changes.iter().any(|(_, one)| one.table == table);
-        self.lines.retain(|line| !of_table(line));
+        let forgotten: Vec<_> = self.lines.extract_if(.., |_, line| of_table(line)).collect();
+        for (_, line) in forgotten {
+            line.changes.iter().for_each(|(_, change)| self.waits_no_more(change.table));
+        }
     }
 
     /// Whether a delete must wait because rows wait that may hang on its row until they are in: the
     /// target could pass the delete on to them.
     pub(super) fn is_held(&self, plan: &LinkPlan, change: &Prepared) -> bool {
-        let hangs = |(_, other): &(usize, &Prepared)| refers_to(plan, other.table, change.table);
         matches!(change.act, Act::Delete { .. })
-            && self.lines.iter().any(|line| line.changes.iter().any(hangs))
+            && self.tables.keys().any(|table| refers_to(plan, *table, change.table))
     }
 
     /// A delete waits, see [`Deferral::is_held`].
@@ -97,23 +108,40 @@ impl<'a> Deferral<'a> {
         error: Error,
     ) {
         debug_assert!(!self.must_wait(plan, change));
-        self.lines.push(Line { changes: VecDeque::from([(index, change)]), error });
+        self.made += 1;
+        self.lines.insert(self.made, Line { changes: VecDeque::from([(index, change)]), error });
+        self.put(plan, change, self.made);
+    }
+
+    /// A change waits in this line from now on.
+    fn put(&mut self, plan: &LinkPlan, change: &Prepared, place: usize) {
+        let names = poison::names(plan, change).into_iter().map(|name| (name, place));
+        self.places.entry(change.table).or_default().extend(names);
+        *self.tables.entry(change.table).or_default() += 1;
+    }
+
+    fn waits_no_more(&mut self, table: usize) {
+        if let Some(count) = self.tables.get_mut(&table) {
+            *count -= 1;
+            if *count == 0 {
+                self.tables.remove(&table);
+            }
+        }
     }
 
     /// Puts a change behind those of its key.
     pub(super) fn queue(&mut self, plan: &LinkPlan, index: usize, change: &'a Prepared) {
-        let Some(first) = self.line_of(plan, change) else { return };
+        let mut places = self.lines_of(plan, change).into_iter();
+        let Some(first) = places.next() else { return };
         // A key change may tie two lines together: they go on as one, in source order.
-        let mut tied = Vec::new();
-        let mut place = first + 1;
-        while place < self.lines.len() {
-            if self.lines.get(place).is_some_and(|line| line.holds(plan, change)) {
-                tied.extend(self.lines.remove(place).changes);
-            } else {
-                place += 1;
-            }
+        let tied = places.filter_map(|place| self.lines.remove(&place));
+        let tied: Vec<_> = tied.flat_map(|line| line.changes).collect();
+        for (_, change) in &tied {
+            let names = poison::names(plan, change).into_iter().map(|name| (name, first));
+            self.places.entry(change.table).or_default().extend(names);
         }
-        if let Some(line) = self.lines.get_mut(first) {
+        self.put(plan, change, first);
+        if let Some(line) = self.lines.get_mut(&first) {
             line.changes.extend(tied);
             line.changes.push_back((index, change));
             line.changes.make_contiguous().sort_unstable_by_key(|(index, _)| *index);
@@ -122,7 +150,7 @@ impl<'a> Deferral<'a> {
 
     /// Whether another round at the end of the transaction may bring something.
     pub(super) fn may_move(&mut self) -> bool {
-        self.lines.retain(|line| !line.changes.is_empty());
+        self.lines.retain(|_, line| !line.changes.is_empty());
         let again = self.rounds == 0 || (self.moved && self.rounds < ROUNDS_MAX);
         again && !self.lines.is_empty()
     }
@@ -131,12 +159,10 @@ impl<'a> Deferral<'a> {
     /// forth: what waits was refused in source order, so the way back comes first. After a key
     /// change only rows that may refer to its row are tried, and a bounded number of times.
     pub(super) fn next_round(&mut self, plan: &LinkPlan, round: Round) -> Vec<usize> {
-        self.lines.retain(|line| !line.changes.is_empty());
-        let places = 0..self.lines.len();
+        self.lines.retain(|_, line| !line.changes.is_empty());
         if let Round::After(table) = round {
-            let lines = self.lines.iter().enumerate();
-            let tried = lines.filter(|(_, line)| line.may_refer_to(plan, table));
-            let tried: Vec<usize> = tried.map(|(place, _)| place).collect();
+            let tried = self.lines.iter().filter(|(_, line)| line.may_refer_to(plan, table));
+            let tried: Vec<usize> = tried.map(|(place, _)| *place).collect();
             let tries = self.early_tries.saturating_add(tried.len());
             if tries > EARLY_TRIES_MAX {
                 return Vec::new();
@@ -147,10 +173,13 @@ impl<'a> Deferral<'a> {
         let back = self.rounds.is_multiple_of(2);
         self.rounds += 1;
         self.moved = false;
-        let mut round: Vec<usize> = if back { places.rev().collect() } else { places.collect() };
+        let mut round: Vec<usize> = self.lines.keys().copied().collect();
+        if back {
+            round.reverse();
+        }
         // What hangs on a row goes first.
         round.sort_by_key(|place| {
-            let first = self.lines.get(*place).and_then(|line| line.changes.front());
+            let first = self.lines.get(place).and_then(|line| line.changes.front());
             first.is_some_and(|(_, change)| matches!(change.act, Act::Delete { .. }))
         });
         round
@@ -158,34 +187,34 @@ impl<'a> Deferral<'a> {
 
     /// The first change of a line.
     pub(super) fn front(&self, place: usize) -> Option<usize> {
-        self.lines.get(place)?.changes.front().map(|(index, _)| *index)
+        self.lines.get(&place)?.changes.front().map(|(index, _)| *index)
     }
 
     /// The first change of a line is in. Gives the next one if it may follow at once: what takes a
     /// row or key away waits for the next round, because others may still hang on to it.
     pub(super) fn passed(&mut self, place: usize) -> Option<usize> {
-        let line = self.lines.get_mut(place)?;
-        line.changes.pop_front();
+        let (_, passed) = self.lines.get_mut(&place)?.changes.pop_front()?;
+        self.waits_no_more(passed.table);
         self.moved = true;
-        let (index, next) = line.changes.front()?;
+        let (index, next) = self.lines.get(&place)?.changes.front()?;
         matches!(next.act, Act::Upsert { .. } | Act::Update { .. }).then_some(*index)
     }
 
     /// The first change of a line is still refused.
     pub(super) fn refused(&mut self, place: usize, error: Error) {
-        if let Some(line) = self.lines.get_mut(place) {
+        if let Some(line) = self.lines.get_mut(&place) {
             line.error = error;
         }
     }
 
     /// Whether nothing waits.
     pub(super) fn is_empty(&self) -> bool {
-        self.lines.iter().all(|line| line.changes.is_empty())
+        self.tables.is_empty()
     }
 
     /// What waits in vain, in source order.
     pub(super) fn into_refusals(self) -> Vec<Refused> {
-        let refused = self.lines.into_iter().filter_map(|line| {
+        let refused = self.lines.into_values().filter_map(|line| {
             let mut changes = line.changes.into_iter().map(|(index, _)| index);
             let index = changes.next()?;
             Some(Refused { index, error: line.error, behind: changes.collect() })
@@ -195,8 +224,13 @@ impl<'a> Deferral<'a> {
         refused
     }
 
-    fn line_of(&self, plan: &LinkPlan, change: &Prepared) -> Option<usize> {
-        self.lines.iter().position(|line| line.holds(plan, change))
+    /// The lines that a change belongs to, older ones first.
+    fn lines_of(&self, plan: &LinkPlan, change: &Prepared) -> BTreeSet<usize> {
+        let Some(places) = self.places.get(&change.table) else { return BTreeSet::new() };
+        let names = poison::names(plan, change).into_iter();
+        let holds =
+            |place: &usize| self.lines.get(place).is_some_and(|line| line.holds(plan, change));
+        names.filter_map(|name| places.get(&name).copied()).filter(holds).collect()
     }
 }
 
@@ -216,17 +250,13 @@ impl Line<'_> {
         !matches!(first.act, Act::Delete { .. }) && refers_to(plan, first.table, parent)
     }
 
-    /// Whether one of its changes has a key in common with `change`; a truncate has all of its
-    /// table.
+    /// Whether one of its changes has a key in common with `change`.
     fn holds(&self, plan: &LinkPlan, change: &Prepared) -> bool {
         self.changes.iter().any(|(_, other)| {
             let Some(table) = plan.tables.get(change.table) else { return false };
-            let all = |change: &Prepared| matches!(change.act, Act::Truncate);
             other.table == change.table
-                && (all(other)
-                    || all(change)
-                    || KeyRef::all(other, table)
-                        .any(|one| KeyRef::all(change, table).any(|key| key == one)))
+                && KeyRef::all(other, table)
+                    .any(|one| KeyRef::all(change, table).any(|key| key == one))
         })
     }
 }
@@ -284,14 +314,15 @@ mod tests {
         }
         assert!(!waiting.must_wait(&plan, &changes[4]));
         for (first, next) in [(0, Some(1)), (2, None), (3, None)] {
-            assert_eq!(waiting.next_round(&plan, Round::AtEnd), [0], "the two lines are one");
-            assert_eq!(waiting.front(0), Some(first));
-            assert_eq!(waiting.passed(0), next);
+            assert_eq!(waiting.next_round(&plan, Round::AtEnd), [1], "the two lines are one");
+            assert_eq!(waiting.front(1), Some(first));
+            assert_eq!(waiting.passed(1), next);
             if next.is_some() {
-                assert_eq!(waiting.passed(0), None, "a key change waits for the next round");
+                assert_eq!(waiting.passed(1), None, "a key change waits for the next round");
             }
         }
-        assert_eq!(waiting.front(0), None);
+        assert_eq!(waiting.front(1), None);
+        assert!(!waiting.must_wait(&plan, &changes[1]), "its key is free");
         assert!(!waiting.may_move() && waiting.into_refusals().is_empty());
     }
 
@@ -307,11 +338,11 @@ mod tests {
         }
         let early = waiting.next_round(&plan, Round::After(0));
         assert!(early.is_empty(), "no row here refers to another");
-        assert_eq!(waiting.next_round(&plan, Round::AtEnd), [2, 1, 0]);
-        waiting.passed(2);
-        waiting.refused(1, Error::new(Kind::Constraint, "still"));
+        assert_eq!(waiting.next_round(&plan, Round::AtEnd), [3, 2, 1]);
+        waiting.passed(3);
+        waiting.refused(2, Error::new(Kind::Constraint, "still"));
         assert!(waiting.may_move());
-        assert_eq!(waiting.next_round(&plan, Round::AtEnd), [0, 1]);
+        assert_eq!(waiting.next_round(&plan, Round::AtEnd), [1, 2]);
         assert!(!waiting.may_move(), "a round that brought nothing is the last");
         let left = waiting.into_refusals();
         let left: Vec<_> = left.iter().map(|one| (one.index, one.error.to_string())).collect();

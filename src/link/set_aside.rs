@@ -222,7 +222,9 @@ impl Rows {
     pub(super) fn close(&mut self, place: u64) {
         let Some(group) = self.groups.remove(&place) else { return };
         if let Some(places) = self.places.get_mut(&group.table) {
-            places.retain(|row, _| !group.rows.contains(row));
+            for row in &group.rows {
+                places.remove(row);
+            }
             if places.is_empty() {
                 self.places.remove(&group.table);
             }
