@@ -59,7 +59,14 @@ pub(super) struct Aside {
     rows: u64,
     letters: u64,
     since_us: Option<i64>,
-    hint: String,
+    pub(super) hint: String,
+}
+
+impl Aside {
+    /// `1 row`, `3 rows`.
+    pub(super) fn count(&self) -> String {
+        SetAside { rows: self.rows, ..SetAside::default() }.count()
+    }
 }
 
 /// Why a link is retrying or halted.
@@ -74,8 +81,7 @@ pub(super) struct Trouble {
 /// `  set aside 3 rows since 2026-11-30T10:43:02Z, 5 changes` and the hint.
 impl fmt::Display for Aside {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rows = SetAside { rows: self.rows, ..SetAside::default() }.count();
-        write!(f, "  set aside {rows}, {} changes", self.letters)?;
+        write!(f, "  set aside {}, {} changes", self.count(), self.letters)?;
         if let Some(at) = self.since_us {
             write!(f, ", since {}", rfc3339(at))?;
         }

@@ -2,7 +2,8 @@
 //! applied on the target.
 //!
 //! The end of the source's log is read after the call began, by the running weir; the link has come
-//! so far when nothing up to there is left to apply. It is asked in short calls, so that many may
+//! so far when nothing up to there is left to apply. Rows that are set aside are not waited for, and are
+//! told of. It is asked in short calls, so that many may
 //! wait without holding the control socket.
 
 use std::process::ExitCode;
@@ -25,8 +26,8 @@ const ASK_EVERY: (Duration, Duration) = (Duration::from_millis(20), Duration::fr
 
 /// How waiting ended.
 enum Outcome {
-    /// Everything up to this position is applied.
-    Reached(String),
+    /// Everything up to this position is applied, or set aside; the link as it is then.
+    Reached(String, Box<Line>),
     /// The link waits for a person.
     Standing(Box<Line>),
     /// The time is up; where it stood, and what it was to reach.
@@ -52,8 +53,12 @@ pub(super) async fn run(global: &Global, args: &WaitArgs) -> Result<ExitCode> {
     let mut code = exit::GOOD;
     for (link, outcome) in names.iter().zip(futures_util::future::join_all(waits).await) {
         code = code.max(match outcome? {
-            Outcome::Reached(position) => {
+            Outcome::Reached(position, line) => {
                 say!("{link} has applied everything up to {position}");
+                if let Some(aside) = &line.set_aside {
+                    complain!("weir: {link} has {} set aside", aside.count());
+                    complain!("  hint: {}", aside.hint);
+                }
                 exit::GOOD
             }
             Outcome::Standing(line) => {
@@ -96,7 +101,7 @@ async fn wait(config: &Config, link: &LinkName, until: Instant) -> Result<Outcom
         if told.reached
             && let Some(position) = head
         {
-            return Ok(Outcome::Reached(position));
+            return Ok(Outcome::Reached(position, Box::new(told.link)));
         }
         if told.link.is_standing() {
             return Ok(Outcome::Standing(Box::new(told.link)));
