@@ -1,6 +1,13 @@
 //! Changes that the target refuses: they are set aside in order per row, others go on, nothing is applied
 //! over them, and their rows come back once what was in the way is gone.
 
+mod breaker;
+mod crashes;
+mod keys;
+mod parents;
+mod people;
+mod secrets;
+
 use std::time::{Duration, Instant};
 
 use weir::sandbox::Server;
@@ -18,6 +25,11 @@ const SOON: Duration = Duration::from_secs(30);
 
 /// A table whose target knows more constraints than the source, and one that refers to it.
 async fn prepare(pair: &Pair, extra: &str) -> Weir {
+    prepare_with(pair, "", extra).await
+}
+
+/// The same with more in `[[replicate]]` and in `[apply]`.
+async fn prepare_with(pair: &Pair, replicate: &str, apply: &str) -> Weir {
     pair.create_space(SPACE).await;
     let account = "CREATE TABLE account (id INT PRIMARY KEY, name VARCHAR(40), n INT NOT NULL)";
     execute_in(&pair.source, SPACE, account).await;
@@ -29,7 +41,7 @@ async fn prepare(pair: &Pair, extra: &str) -> Weir {
     let entry = "CREATE TABLE entry (id INT PRIMARY KEY, account INT NOT NULL,
         CONSTRAINT of_account FOREIGN KEY (account) REFERENCES account (id))";
     execute_in(&pair.target, SPACE, entry).await;
-    let extra = format!("\n[apply]\nstart = \"now\"\n{extra}");
+    let extra = format!("{replicate}\n[apply]\nstart = \"now\"\n{apply}");
     let weir = Weir::parking(pair, "letters", SPACE, &extra);
     weir.let_look().await;
     weir.set_up().await;
