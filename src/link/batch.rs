@@ -211,6 +211,12 @@ impl Batch {
         found.into_iter().map(|(_, _, letter)| letter).collect()
     }
 
+    /// What is set aside of a table after the last of its rows went.
+    pub(super) fn asides_left(&self, table: usize) -> impl Iterator<Item = &Aside> {
+        let left = move |aside: &&Aside| aside.letter.table == table && aside.emptied_by.is_none();
+        self.letters.iter().filter(left)
+    }
+
     /// The tables with letters of which all rows go.
     pub(super) fn emptied(&self) -> Vec<usize> {
         let mut tables: Vec<usize> = self.emptied.iter().map(|(_, table)| *table).collect();

@@ -271,7 +271,7 @@ impl<'a> Singly<'a> {
                 Verb::Truncate => {
                     self.asides
                         .retain(|aside| aside.letter.table != change.table || aside.at > index);
-                    self.fresh.retain(|(table, _)| *table != change.table);
+                    self.forget(change.table);
                 }
                 Verb::Rekey if !self.waiting.is_empty() => {
                     self.round(Round::After(change.table)).await?;
@@ -280,6 +280,16 @@ impl<'a> Singly<'a> {
             }
         }
         Ok(())
+    }
+
+    /// All rows of a table went, and with them what was set aside here.
+    fn forget(&mut self, table: usize) {
+        let known = self.fresh.len();
+        self.fresh.retain(|(other, _)| *other != table);
+        if self.fresh.len() < known {
+            let later = self.isolation.batch.asides_left(table).map(|aside| &aside.letter);
+            self.isolation.rows.empty_before(table, later, now_us());
+        }
     }
 
     /// Tries what waits once: at the end of the transaction, and after a key change, whose cascades

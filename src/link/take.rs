@@ -122,10 +122,12 @@ impl Applier {
             return Ok(());
         }
         let Applier { plan, rows, breaker, witness, .. } = self;
+        let mut emptied = Vec::new();
         batch.sift(|change| {
             let table = change.table;
             if change.verb() == Verb::Truncate && rows.has_table(table) {
                 rows.empty(table);
+                emptied.push(table);
                 return Ok(Sifted::Empties);
             }
             if !poison::names(plan, change).iter().any(|row| rows.holds(table, row)) {
@@ -137,6 +139,11 @@ impl Applier {
             poison::admit(rows, breaker, &letter, poison::behind(), Instant::now())?;
             letter.folded = rows.put(&letter, now_us());
             Ok(Sifted::Aside(Some(Box::new(letter))))
-        })
+        })?;
+        for table in emptied {
+            let later = batch.asides_left(table).map(|aside| &aside.letter);
+            rows.empty_before(table, later, now_us());
+        }
+        Ok(())
     }
 }

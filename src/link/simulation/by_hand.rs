@@ -24,7 +24,7 @@ use crate::link::refetch::Refetch;
 use crate::link::report::Report;
 use crate::link::set_aside::Rows;
 use crate::link::status::Board;
-use crate::model::{Before, Change, Commit, Op, Part, Witness};
+use crate::model::{Before, Change, Commit, Op, Part, Value, Witness};
 
 fn witness() -> Witness {
     Witness {
@@ -188,4 +188,74 @@ async fn the_stream_stands_still_for_a_second_read() {
     assert!(requested.try_recv().is_ok() && requested.try_recv().is_ok());
     assert!(requested.try_recv().is_err(), "they were asked for a third time");
     assert!(world.lock().expect("lock").committed.missed.is_empty());
+}
+
+fn commit(end: u64) -> Option<Commit> {
+    Some(Commit { position: lsn(end), time_us: 5, xid: None })
+}
+
+fn part(ops: Vec<Op>, commit: Option<Commit>) -> Part {
+    let changes: Vec<Change> =
+        ops.into_iter().map(|op| Change { table: 0, op, reshaped: false }).collect();
+    Part { bytes: changes.len(), changes, commit, idle: false }
+}
+
+/// An applier that has all of these parts, and what it tells of rows that are set aside.
+async fn applied(world: &Shared, parts: Vec<Part>, poison: Option<i64>) -> (Applier, u64) {
+    let (sender, queued) = queue::channel(1 << 20);
+    for part in parts {
+        sender.send(part).await.expect("room");
+    }
+    let (requests, _requested) = mpsc::channel(9);
+    let (_answer, answers) = mpsc::channel(1);
+    let refetch = Refetch::new(requests, answers, Vec::new(), backoff());
+    let (board, status) = Board::new();
+    let mut applier = applier(Arc::clone(world), board, queued, refetch).await;
+    world.lock().expect("lock").poison = poison;
+    let ended = timeout(Duration::from_millis(100), applier.run()).await;
+    assert!(ended.is_err(), "the stream goes on: {ended:?}");
+    let rows = status.borrow().set_aside.rows;
+    (applier, rows)
+}
+
+/// Broken if a row were forgotten that a large transaction sets aside after it has emptied the table:
+/// what the transaction does next would be applied over it, and nobody would try it again.
+#[tokio::test(start_paused = true)]
+async fn a_row_set_aside_after_a_truncate_is_known() {
+    let insert = |key| Op::Insert { after: row(key, VALUES) };
+    let unfit = [Value::Int(5), Value::Text("x".into()), Value::Int(0)].into_iter().collect();
+    let mut reload = vec![Op::Truncate, Op::Insert { after: unfit }];
+    reload.extend((11..17).map(insert));
+    let delete = Op::Delete { before: Before::Full(row(5, VALUES)) };
+    let world = scene([(60, vec![1]), (70, vec![5, 11, 12, 13, 14, 15, 16])], 2);
+    world.lock().expect("lock").committed.missed.clear();
+    let parts = vec![
+        part(vec![insert(1)], commit(60)),
+        part(reload, None),
+        part(vec![delete, insert(5)], commit(70)),
+    ];
+    let (applier, rows) = applied(&world, parts, None).await;
+    let world = world.lock().expect("lock");
+    assert_eq!(world.committed.letters.len(), 3, "{:?}", world.committed.letters);
+    assert!(!world.committed.rows.contains_key(&5) && world.committed.rows.len() == 6);
+    assert_eq!((rows, applier.rows.letters().letters), (1, 3));
+}
+
+/// Broken if a row were taken for set aside of which a later change of the batch has emptied the table:
+/// what comes of it next would be set aside behind nothing.
+#[tokio::test(start_paused = true)]
+async fn a_truncate_ends_what_its_batch_sets_aside() {
+    let poisoned = |key| Op::Insert { after: row(key, (77, 0)) };
+    let unfit = [Value::Int(8), Value::Text("x".into()), Value::Int(0)].into_iter().collect();
+    let world = scene([(60, vec![5]), (70, vec![6, 8])], 2);
+    world.lock().expect("lock").committed.missed.clear();
+    let parts = vec![
+        part(vec![poisoned(5)], commit(60)),
+        part(vec![Op::Truncate, poisoned(6), Op::Insert { after: unfit }], commit(70)),
+    ];
+    let (applier, rows) = applied(&world, parts, Some(77)).await;
+    let known: Vec<_> = applier.rows.groups().map(|(_, group)| group.rows.clone()).collect();
+    assert_eq!((known.len(), rows), (2, 2), "{known:?}");
+    let letters = &world.lock().expect("lock").committed.letters;
+    assert_eq!(letters.len() as u64, applier.rows.letters().letters, "{letters:?}");
 }
