@@ -4,7 +4,7 @@
 //! Nothing of the log between the letter and now is needed: the row is read, or found gone, and what
 //! changes since is laid over it. A row that came, went or was renamed meanwhile is read once more.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::config::Deletes;
 use crate::error::{Error, Kind, Result};
@@ -139,25 +139,56 @@ fn acts(
     gone: &[String],
 ) -> Vec<Prepared> {
     let table = group.table;
-    let mut acts = Vec::new();
+    let origins = origins(renames);
     let mut renamed = Vec::new();
-    for (now, first) in origins(renames) {
-        let free = gone.contains(&first) && !renamed.iter().any(|(other, _)| *other == first);
-        if let (true, Some(old), Some(row)) = (free, target_key(&first), written.get(&now)) {
-            let Act::Upsert { columns, row } = row.act.clone() else { continue };
-            let act = Act::Rekey { old, columns, row };
-            renamed.push((first, Prepared { table, act }));
+    for (now, first) in in_order(&origins, &written, gone) {
+        let Some(old) = target_key(&first) else { continue };
+        if let Some(Act::Upsert { columns, row }) = written.get(&now).map(|row| row.act.clone()) {
+            renamed.push((first, Prepared { table, act: Act::Rekey { old, columns, row } }));
             written.remove(&now);
         }
     }
     let deletes = plan.tables.get(table).is_none_or(|table| table.deletes == Deletes::Apply);
+    // One that was renamed and then went stands under its first name still, which may be another's now.
+    let into = |key: &String| origins.iter().any(|(now, first)| now == key && first != key);
+    let left = origins.iter().filter(|(now, first)| gone.contains(now) && !gone.contains(first));
+    let left = left.map(|(_, first)| first).filter(|first| into(first));
     let gone = gone.iter().filter(|row| !renamed.iter().any(|(first, _)| first == *row));
-    let gone = gone.filter(|_| deletes).filter_map(|row| target_key(row));
-    acts.extend(gone.map(|key| Prepared { table, act: Act::Delete { key } }));
+    let gone = left.chain(gone).filter(|_| deletes).filter_map(|row| target_key(row));
+    let mut acts: Vec<Prepared> =
+        gone.map(|key| Prepared { table, act: Act::Delete { key } }).collect();
     acts.extend(renamed.into_iter().map(|(_, rekey)| rekey));
     let rows = group.rows.iter().filter_map(|row| written.remove(row));
     acts.extend(rows);
     acts
+}
+
+/// The renames to be made, each once nothing of the group is under its new name any more. A row whose
+/// first name is another's now is renamed only if that one comes to it by a rename too.
+fn in_order(
+    origins: &[(String, String)],
+    written: &HashMap<String, Prepared>,
+    gone: &[String],
+) -> Vec<(String, String)> {
+    let there =
+        |(now, first): &&(String, String)| written.contains_key(now) && target_key(first).is_some();
+    let mut open: Vec<(String, String)> = origins.iter().filter(there).cloned().collect();
+    loop {
+        let (known, names) = (open.len(), open.iter().map(|(now, _)| now.clone()));
+        let names: HashSet<String> = names.collect();
+        open.retain(|(_, first)| gone.contains(first) || names.contains(first));
+        if open.len() == known {
+            break;
+        }
+    }
+    let mut held: HashSet<String> = open.iter().map(|(_, first)| first.clone()).collect();
+    let mut ordered = Vec::new();
+    while let Some(at) = open.iter().position(|(now, _)| !held.contains(now)) {
+        let rename = open.remove(at);
+        held.remove(&rename.1);
+        ordered.push(rename);
+    }
+    ordered
 }
 
 /// Under which name each row stood before the first of the renames: by its name after the last.
@@ -247,6 +278,17 @@ mod tests {
         assert_eq!(write(&[(2, Some(1)), (1, None)], &[1, 2]), [upsert(2), upsert(1)]);
         let swap = [(9, Some(1)), (1, Some(2)), (2, Some(9))];
         assert_eq!(write(&swap, &[1, 2]).len(), 3, "no rename can be made first");
+    }
+
+    /// Broken if rows that moved up one after the other could never be tried with success where others may
+    /// refer to them: each would stand in the way of the one behind it.
+    #[test]
+    fn renames_are_made_one_after_the_other() {
+        let up = [(4, Some(3)), (3, Some(2)), (2, Some(1))];
+        assert_eq!(write(&up, &[2, 3, 4]), [rekey(3, 4), rekey(2, 3), rekey(1, 2)]);
+        assert_eq!(write(&up, &[2, 3]), [delete(3), delete(4), rekey(2, 3), rekey(1, 2)]);
+        let back = [(2, Some(1)), (1, Some(2))];
+        assert_eq!(write(&back, &[1]), [delete(2), upsert(1)]);
     }
 
     /// Broken if a group were written of which one row is not known.

@@ -158,12 +158,14 @@ impl FakeTarget {
 
 /// Whether a row has the key into which another one is to change.
 fn is_in_the_way(open: &Committed, step: &Step) -> bool {
-    step.table == 0
-        && step.verb == Verb::Rekey
-        && step.rows.iter().any(|row| {
-            let (old, new) = (int(row.first()), int(row.get(1)));
-            open.rows.contains_key(&old) && open.rows.contains_key(&new)
-        })
+    if step.table != 0 || step.verb != Verb::Rekey {
+        return false;
+    }
+    let mut keys: BTreeSet<i64> = open.rows.keys().copied().collect();
+    step.rows.iter().any(|row| {
+        let (old, new) = (int(row.first()), int(row.get(1)));
+        keys.remove(&old) && !keys.insert(new)
+    })
 }
 
 /// Whether a slice writes the row of a key.
