@@ -227,7 +227,7 @@ fn is_hopeless(handle: &LinkHandle) -> bool {
     status.state == LinkState::Halted && !decidable.contains(&status.error_kind())
 }
 
-/// The exit code; what halted or is paused is said once more, for a person.
+/// The exit code; what halted or is paused, and that rows are set aside, is said once more, for a person.
 fn verdict(links: &Links) -> ExitCode {
     let mut kinds = Vec::new();
     let mut paused = false;
@@ -242,6 +242,9 @@ fn verdict(links: &Links) -> ExitCode {
             complain!("weir: link {link} is halted: {}", trouble.text);
             complain!("  hint: {}", trouble.hint);
             kinds.push(trouble.kind);
+        } else if status.set_aside.rows > 0 {
+            complain!("weir: {link} has {} set aside", status.set_aside.count());
+            complain!("  hint: {}", status.set_aside.hint(link));
         }
     }
     if paused { exit::HALTED.into() } else { exit::after(kinds, exit::HALTED).into() }
