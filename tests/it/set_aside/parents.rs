@@ -58,7 +58,7 @@ async fn children_and_parents(source: Server, target: Server) {
     let weir = prepare(&pair).await;
     let mut child = weir.spawn(&["run"]);
     execute_in(&pair.source, SPACE, "INSERT INTO parent VALUES (1, 1)").await;
-    // Before their parents, within one transaction and within one statement's reach.
+    // Before their parents, within one transaction.
     let mut session = Session::open(&pair.source, SPACE).await;
     let before = (100..200).map(|id| format!("INSERT INTO child VALUES ({id}, {id})"));
     let after = (100..200).map(|id| format!("INSERT INTO parent VALUES ({id}, 1)"));
@@ -68,9 +68,16 @@ async fn children_and_parents(source: Server, target: Server) {
 
     execute_in(&pair.source, SPACE, "INSERT INTO child VALUES (1, 99)").await;
     until_letters(&pair, &["insert\tforeign_key"]).await;
-    let one =
-        |id: u32| format!("INSERT INTO child VALUES ({id}, {})", if id == 2_700 { 98 } else { 1 });
-    session.transaction(&(2_000..4_000).map(one).collect::<Vec<_>>()).await.expect("transaction");
+    // One among 2,000, of which the last hundred come before their parents.
+    let parent = |id: u32| match id {
+        2_700 => 98,
+        3_900.. => id,
+        _ => 1,
+    };
+    let children =
+        (2_000..4_000).map(|id| format!("INSERT INTO child VALUES ({id}, {})", parent(id)));
+    let parents = (3_900..4_000).map(|id| format!("INSERT INTO parent VALUES ({id}, 1)"));
+    session.transaction(&children.chain(parents).collect::<Vec<_>>()).await.expect("transaction");
     until_letters(&pair, &["insert\tforeign_key"; 2]).await;
     let count = "SELECT count(*) FROM {space}.child WHERE id >= 2000";
     assert_eq!(query_in(&pair.target, SPACE, count).await, ["1999"]);
