@@ -4,8 +4,8 @@
 //! The servers here are scripts in memory (`world`, `ends`); what is tested is the order of witness,
 //! checkpoint and acknowledgement, and that every change arrives exactly once whatever happens
 //! between: the process dies or is stopped, its memory is lost or its disk full, the target is set
-//! back to a backup, rows are deleted on it, slices are refused, rows are set aside until what is in their
-//! way is gone, the table is altered and reviewed,
+//! back to a backup, rows are deleted on it, slices are refused, values have no form there, rows are set
+//! aside until what is in their way is gone, the table is altered and reviewed,
 //! reads beside the stream are early or do not see what waits, and rows go or change by foreign keys of
 //! which the log holds nothing. The rooms are tested on real servers
 //! elsewhere. Each seed has a clock of its own that runs only while nothing else does, so that a seed
@@ -229,6 +229,7 @@ async fn live(world: &Shared, ledger: Arc<Memory>, clean: bool) -> End {
 /// how often what happened.
 async fn history(seed: u64) -> Met {
     let world = World::shared(seed);
+    world.lock().expect("lock").spoil_some();
     let mut ledger = Arc::new(Memory::new(&world, 1, None));
     for life in 2.. {
         assert!(life < 500, "the link never comes to an end");

@@ -33,6 +33,20 @@ impl World {
         self.models.push(rows);
     }
 
+    /// In some histories, gives some changes a value that has no form at the target.
+    pub(super) fn spoil_some(&mut self) {
+        self.unfit = self.random.u8(..3) == 0;
+        for change in self.log.iter_mut().flat_map(|one| &mut one.changes) {
+            if self.unfit
+                && change.table == 0
+                && let Op::Insert { after } | Op::Update { after, .. } = &mut change.op
+                && self.random.u8(..16) == 0
+            {
+                after.0[1] = Value::Text("no number".into());
+            }
+        }
+    }
+
     /// A row that others refer to comes, or goes.
     fn change_parent(&mut self, parents: &mut BTreeSet<i64>, rows: &mut Rows) -> Change {
         let parent = self.random.i64(0..PARENTS);

@@ -97,6 +97,8 @@ pub(super) struct World {
     pub(super) poison: Option<i64>,
     /// The target refuses to write the row of this key, for a reason of this kind.
     pub(super) stuck: Option<(i64, Kind)>,
+    /// Some changes hold a value that has no form at the target; the rows that they leave do not.
+    pub(super) unfit: bool,
     steps_to_repair: u32,
     /// A refused row halts the link.
     pub(super) halts: bool,
@@ -175,6 +177,7 @@ impl World {
                 1 => Some((random.i64(0..KEYS), Kind::ForeignKey)),
                 _ => None,
             },
+            unfit: false,
             steps_to_repair: random.u32(1..800),
             halts: false,
             cut: Arc::default(),
@@ -353,7 +356,7 @@ impl World {
             }
             if World::due(&mut world.steps_to_repair) {
                 world.repair();
-            } else if world.stuck.is_some() && world.random.u8(..) < 4 {
+            } else if (world.stuck.is_some() || world.unfit) && world.random.u8(..) < 4 {
                 world.committed.letters.iter_mut().for_each(|letter| letter.asked = true);
             }
             if World::due(&mut world.steps_to_alter) {
