@@ -112,11 +112,11 @@ kinds! {
     /// The log's bytes are not what the protocol says.
     Malformed, "malformed", Halt, "the log could not be decoded; keep the position named above for a report";
     /// A value does not fit the target's column.
-    Value, "value", Park, "correct the row on the source or widen the column on the target, then start weir again";
+    Value, "value", Park, "widen the column on the target, or let such rows be set aside (`on_poison = \"park\"`), then start weir again";
     /// The target refused a row because of rows that refer to it, or of the one that it refers to.
     ForeignKey, "foreign_key", Park, "bring the row that it refers to to the target, or take away there what refers to it";
     /// The target refused a row: unique, check or not-null.
-    Constraint, "constraint", Park, "correct the row on the target, then start weir again";
+    Constraint, "constraint", Park, "correct the row on the target, or let such rows be set aside (`on_poison = \"park\"`), then start weir again";
     /// More rows are set aside, or faster, than is allowed: the failure is not one of single rows.
     TooManyDeadLetters, "too_many_dead_letters", Halt, "see `weir dead-letters list LINK`: correct what they have in common, `weir dead-letters retry LINK`, then `weir resume LINK`";
     /// The target refused a statement for another reason.
