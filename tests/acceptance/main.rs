@@ -20,6 +20,7 @@ mod harness;
 #[allow(dead_code)]
 mod load;
 mod million;
+mod poison;
 #[path = "../it/random.rs"]
 #[allow(dead_code)]
 mod random;
@@ -101,6 +102,7 @@ async fn acceptance() {
         let Scale { accounts, kills, away, random } = scale;
         million::million_changes(source, target, accounts).await;
         million::huge_transaction(source, target, 4 * accounts).await;
+        poison::one_among_many(source, target, 100_000.min(accounts), 5).await;
         crash::kill_at_random(source, target, 100 + number as u64, kills).await;
         crash::restart_servers(source, target, 7, Duration::from_secs(away)).await;
         random::random(source, target, 200 + number as u64, Duration::from_secs(random)).await;
