@@ -44,12 +44,14 @@ impl Applier {
 
     /// Writes missed rows and settles their notes.
     async fn write_missed(&mut self, mut found: Refetched) -> Result<()> {
-        for (row, note) in &mut found.rows {
-            // It is read again when its letters end.
-            if self.rows.holds(note.table, &note.text()) {
-                *row = None;
-            }
-        }
+        // What is set aside is read again when its letters end.
+        let held = |note: &MissedKey| self.rows.holds(note.table, &note.text());
+        let (settled, unfit) =
+            std::mem::take(&mut found.unfit).into_iter().partition(|(note, _)| held(note));
+        found.unfit = unfit;
+        let settled: Vec<(MissedKey, Error)> = settled;
+        found.rows.iter_mut().filter(|(_, note)| held(note)).for_each(|(row, _)| *row = None);
+        found.rows.extend(settled.into_iter().map(|(note, _)| (None, note)));
         if !found.rows.is_empty() {
             match self.write_refetched(&found.rows).await {
                 Err(error) if error.is_about_a_row() => {
