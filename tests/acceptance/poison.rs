@@ -36,13 +36,15 @@ pub async fn one_among_many(source: Server, target: Server, rows: u64, kills: u6
     session.transaction(&statements).await.expect("rows");
     let started = Instant::now();
     let letters = "SELECT count(*) FROM weir.dead_letter";
-    let arrived = format!("SELECT count(*) FROM {SPACE}.account WHERE id > 500");
+    let arrived = format!("SELECT count(*) FROM {SPACE}.account WHERE id > 500 AND id <> {bad}");
     until("the others are there", Duration::from_secs(60), async || {
         count(&pair.target, &arrived).await == rows - 1
     })
     .await;
     let (after, noted) = (started.elapsed(), count(&pair.target, letters).await);
     assert_eq!(noted, 1, "letters");
+    let is_bad = format!("SELECT count(*) FROM {SPACE}.account WHERE id = {bad} AND body = 'bad'");
+    assert_eq!(count(&pair.target, &is_bad).await, 0);
     for round in 0..kills {
         let change = format!("UPDATE account SET n = {round} WHERE id IN (1, {bad})");
         session.transaction(&[change]).await.expect("a change");
