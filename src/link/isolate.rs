@@ -19,7 +19,6 @@ use std::collections::HashSet;
 use std::ops::Range;
 
 use crate::error::{Error, Kind, Result};
-use tokio::time::Instant;
 
 use crate::config::OnPoison;
 use crate::link::batch::{Aside, Batch};
@@ -368,10 +367,9 @@ impl<'a> Singly<'a> {
         let origin = batch.origin(index);
         (letter.position, letter.ordinal) = (origin.position, origin.ordinal);
         let (rows, breaker) = (&mut *self.isolation.rows, &mut *self.isolation.breaker);
-        if let Err(tripped) = poison::admit(rows, breaker, &letter, error, Instant::now()) {
+        if let Err(tripped) = poison::admit(rows, breaker, &mut letter, error) {
             return Ok(Err(tripped));
         }
-        letter.folded = rows.put(&letter, now_us());
         let names = [Some(letter.row.clone()), letter.old_row.clone()].into_iter().flatten();
         self.fresh.extend(names.map(|row| (letter.table, row)));
         self.asides.push(Aside::new(letter, index, None));

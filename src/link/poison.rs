@@ -7,6 +7,7 @@ use crate::link::breaker::Breaker;
 use crate::link::letter::{Letter, Operation, Reason};
 use crate::link::ports::{MissedKey, Why};
 use crate::link::set_aside::Rows;
+use crate::link::status::now_us;
 use crate::link::steps::{self, Act, Prepared};
 use crate::model::{Change, Op, Row};
 use crate::plan::{self, LinkPlan, RowKey, TablePlan};
@@ -115,21 +116,22 @@ fn name_of(table: usize, key: RowKey) -> String {
     MissedKey { table, key, why }.text()
 }
 
-/// Asks the breaker where a letter sets a row aside that was not.
+/// Takes a letter in that is about to be written for `error`: the breaker is asked where it sets a row
+/// aside that was not.
 ///
 /// # Errors
 /// As [`Breaker::admit`].
 pub(super) fn admit(
-    rows: &Rows,
+    rows: &mut Rows,
     breaker: &mut Breaker,
-    letter: &Letter,
+    letter: &mut Letter,
     error: Error,
-    now: Instant,
 ) -> Result<()> {
     let new = |row: &str| !rows.holds(letter.table, row);
     if new(&letter.row) || letter.old_row.as_deref().is_some_and(new) {
-        breaker.admit(rows.unasked(), now, error)?;
+        breaker.admit(rows.unasked(), Instant::now(), error)?;
     }
+    letter.folded = rows.put(letter, now_us());
     Ok(())
 }
 

@@ -1,8 +1,6 @@
 //! The apply task's part in reading rows again: what a window has brought is written by the link's own
 //! applier, in transactions of its own at the position as it is.
 
-use tokio::time::Instant;
-
 use crate::config::OnPoison;
 use crate::error::{Error, Kind, Result};
 use crate::link::again::{Again, Try, What};
@@ -14,7 +12,6 @@ use crate::link::ports::{MissedKey, Slice};
 use crate::link::refetch::Brought;
 use crate::link::refetched::{Refetched, RefetchedRow};
 use crate::link::retry::Look;
-use crate::link::status::now_us;
 use crate::link::steps::{self, Prepared};
 
 impl Applier {
@@ -107,8 +104,7 @@ impl Applier {
         let mut letter = poison::letter_of_read(table, note, written, reason, salt);
         letter.position = Some(self.seen.clone());
         let error = found.locate(&self.plan, error);
-        poison::admit(&self.rows, &mut self.breaker, &letter, error, Instant::now())?;
-        letter.folded = self.rows.put(&letter, now_us());
+        poison::admit(&mut self.rows, &mut self.breaker, &mut letter, error)?;
         let (settled, new) = ([note.clone()], [letter]);
         let letters = LetterWork { new: &new, ..LetterWork::default() };
         self.write(Slice { settled: &settled, letters, ..Slice::default() }).await?;

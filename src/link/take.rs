@@ -1,8 +1,6 @@
 //! The apply task's part in taking changes into a batch: each is judged, converted and put in, or set
 //! aside where that is not possible or where its row is.
 
-use tokio::time::Instant;
-
 use crate::config::OnPoison;
 use crate::error::{Error, Result};
 use crate::link::apply::Applier;
@@ -110,8 +108,7 @@ impl Applier {
         if held.into_iter().flatten().any(|row| self.rows.holds(letter.table, row)) {
             letter.reason = Reason::behind();
         }
-        poison::admit(&self.rows, &mut self.breaker, &letter, error, Instant::now())?;
-        letter.folded = self.rows.put(&letter, now_us());
+        poison::admit(&mut self.rows, &mut self.breaker, &mut letter, error)?;
         batch.set_aside(letter, change);
         Ok(())
     }
@@ -136,8 +133,7 @@ impl Applier {
             // The row of a note is read again when its letters end.
             let letter = poison::letter(plan, change, Reason::behind(), &witness.installation);
             let Some(mut letter) = letter else { return Ok(Sifted::Aside(None)) };
-            poison::admit(rows, breaker, &letter, poison::behind(), Instant::now())?;
-            letter.folded = rows.put(&letter, now_us());
+            poison::admit(rows, breaker, &mut letter, poison::behind())?;
             Ok(Sifted::Aside(Some(Box::new(letter))))
         })?;
         for table in emptied {

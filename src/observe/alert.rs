@@ -140,3 +140,22 @@ pub struct Alert {
     /// What is known in numbers and words.
     pub figures: Vec<Figure>,
 }
+
+#[cfg(test)]
+pub(crate) mod fixtures {
+    use super::{Alert, AlertKind, AlertState};
+
+    /// One that is told by its count from others.
+    pub(crate) fn alert(number: u64) -> Alert {
+        Alert {
+            key: (AlertKind::Test, None),
+            state: AlertState::Open,
+            since_us: 0,
+            until_us: None,
+            count: number,
+            text: String::new(),
+            hint: String::new(),
+            figures: Vec::new(),
+        }
+    }
+}

@@ -110,10 +110,7 @@ impl Weir {
     /// Writes `weir.toml` for `left:right` over the tables of `space`; `extra` is appended. A change that
     /// is refused fails the test, unless it says that it is to be set aside ([`Weir::parking`]).
     pub fn new(pair: &Pair, name: &str, space: &str, extra: &str) -> Weir {
-        let replicate = format!(
-            "[[replicate]]\nfrom = \"left\"\nto = \"right\"\ntables = [\"{space}.*\"]\non_poison = \"halt\"\n{extra}"
-        );
-        Weir::with_tables(pair, name, &replicate)
+        Weir::parking(pair, name, space, &format!("on_poison = \"halt\"\n{extra}"))
     }
 
     /// The same, where a change that is refused is set aside, as by default.

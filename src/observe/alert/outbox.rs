@@ -73,20 +73,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::observe::alert::{AlertKind, AlertState};
-
-    fn alert(number: u64) -> Alert {
-        Alert {
-            key: (AlertKind::Test, None),
-            state: AlertState::Open,
-            since_us: 0,
-            until_us: None,
-            count: number,
-            text: String::new(),
-            hint: String::new(),
-            figures: Vec::new(),
-        }
-    }
+    use crate::observe::alert::fixtures::alert;
 
     proptest! {
         /// Broken if an endpoint that is away for long filled the memory, if an alert were lost without

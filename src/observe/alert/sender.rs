@@ -171,22 +171,9 @@ fn message(installation: &str, bundle: &Bundle) -> Message {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{AlertKind, AlertState};
+    use super::super::fixtures::alert;
     use super::*;
     use crate::config::{AlertBounds, Alerts};
-
-    fn alert(number: u64) -> Alert {
-        Alert {
-            key: (AlertKind::Test, None),
-            state: AlertState::Open,
-            since_us: 0,
-            until_us: None,
-            count: number,
-            text: String::new(),
-            hint: String::new(),
-            figures: Vec::new(),
-        }
-    }
 
     /// Broken if forty links that lose one server sent forty messages, if there were more than one
     /// message in a while, or if what waits when weir stops were not sent at once.
