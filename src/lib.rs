@@ -20,6 +20,7 @@ pub mod plan;
 pub mod postgres;
 pub mod rooms;
 pub mod sandbox;
+pub mod snapshot;
 pub mod state;
 pub mod transform;
 

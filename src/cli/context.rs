@@ -186,6 +186,8 @@ pub(super) fn settings(config: &Config, link: &LinkName) -> BTreeMap<String, Str
         on_poison,
         dead_letters_max,
         dead_letters_rate_max,
+        max_rows_per_second,
+        copy_readers,
     } = config.options(link);
     let mut settings = BTreeMap::new();
     let mut set = |key: String, value: String| {
@@ -204,6 +206,11 @@ pub(super) fn settings(config: &Config, link: &LinkName) -> BTreeMap<String, Str
         ("on_poison", format!("{on_poison:?}").to_lowercase()),
         ("dead_letters_max", dead_letters_max.to_string()),
         ("dead_letters_rate_max", show_rate(*dead_letters_rate_max)),
+        ("copy_readers", copy_readers.to_string()),
+        (
+            "max_rows_per_second",
+            max_rows_per_second.map_or("no limit".to_owned(), |rows| rows.to_string()),
+        ),
     ] {
         set(key.to_owned(), value);
     }
@@ -216,15 +223,7 @@ pub(super) fn settings(config: &Config, link: &LinkName) -> BTreeMap<String, Str
         let at = format!("{dialect} {user}@{}/{place} ({digest})", database.listens_at());
         set(format!("database {name}"), at);
         set(format!("tls of {name}"), format!("{} {:?} {:?}", tls.mode, tls.ca, tls.identity));
-        let password = match &database.password {
-            None => "none".to_owned(),
-            Some(Secret::Env(variable)) => format!("variable {variable}"),
-            Some(Secret::File(path)) => format!("file {}", path.display()),
-            // Its arguments may be nobody's business.
-            Some(Secret::Command(words)) => {
-                format!("command {}", digest_of(words.iter().map(String::as_str)))
-            }
-        };
+        let password = found_at(database.password.as_ref());
         set(format!("password of {name}"), password);
     }
     set("rules".to_owned(), rules(config, link));
@@ -233,6 +232,19 @@ pub(super) fn settings(config: &Config, link: &LinkName) -> BTreeMap<String, Str
         set("server_id".to_owned(), id.to_string());
     }
     settings
+}
+
+/// Where a password is found.
+fn found_at(password: Option<&Secret>) -> String {
+    match password {
+        None => "none".to_owned(),
+        Some(Secret::Env(variable)) => format!("variable {variable}"),
+        Some(Secret::File(path)) => format!("file {}", path.display()),
+        // Its arguments may be nobody's business.
+        Some(Secret::Command(words)) => {
+            format!("command {}", digest_of(words.iter().map(String::as_str)))
+        }
+    }
 }
 
 /// A digest of the rules that may concern a link, wherever they stand in the files: one that has no

@@ -401,7 +401,7 @@ impl Read for Start {
             reader.report.add(reader.place(node), message, "write `start = \"now\"`");
             return None;
         }
-        word(node, reader, &[("now", Start::Now)], &["snapshot"])
+        word(node, reader, &[("now", Start::Now), ("snapshot", Start::Snapshot)], &[])
     }
 }
 
@@ -420,7 +420,7 @@ impl JsonSchema for Start {
 }
 
 /// One of a few words; others are refused, those of later versions by name.
-fn word<T: Copy>(
+fn word<T: Clone>(
     node: &Node<'_>,
     reader: &mut Reader<'_, '_>,
     words: &[(&str, T)],
@@ -433,7 +433,7 @@ fn word<T: Copy>(
         return None;
     };
     if let Some((_, value)) = words.iter().find(|(word, _)| word == text) {
-        return Some(*value);
+        return Some(value.clone());
     }
     let message = match later.iter().find(|word| *word == text) {
         Some(word) => format!("\"{word}\" is not supported by this version"),

@@ -12,6 +12,7 @@ use std::time::Duration;
 use super::alerts::Alerts;
 use super::url::is_socket;
 use crate::model::TableName;
+use crate::position::Position;
 
 /// The whole configuration.
 #[derive(Clone, Debug)]
@@ -101,6 +102,8 @@ pub struct Database {
     pub port: u16,
     /// Further hosts with their ports, tried in this order after the first.
     pub others: Vec<(String, u16)>,
+    /// A replica of it that whole tables are read from, if not it itself.
+    pub read: Option<Box<Database>>,
     /// User.
     pub user: String,
     /// Database to connect to.
@@ -337,10 +340,14 @@ pub enum DroppedPartitions {
 }
 
 /// `start`: where a new link begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Start {
-    /// From the log's present end.
+    /// From the log's present end: rows that are there already are not copied.
     Now,
+    /// The same, and what is there already is copied.
+    Snapshot,
+    /// After a given place in the log: somebody else has copied the rows as they were there.
+    At(Position),
 }
 
 /// `streaming`: whether PostgreSQL may send large transactions before their commit.
@@ -381,4 +388,8 @@ pub struct ApplyOptions {
     pub dead_letters_max: u64,
     /// How fast rows may be set aside.
     pub dead_letters_rate_max: Rate,
+    /// Rows that copies write per second at most; as fast as the servers allow when absent.
+    pub max_rows_per_second: Option<u32>,
+    /// Connections that read copies at the same time.
+    pub copy_readers: usize,
 }

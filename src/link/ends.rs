@@ -36,6 +36,14 @@ pub trait Ends: Send + Sync {
     /// Connects the side reader.
     fn scan(&self, plan: Arc<LinkPlan>) -> Pending<'_, Box<dyn Scan>>;
 
+    /// Connects a reader of whole tables: where `read_url` says, else as [`Ends::scan`].
+    fn reader(&self, plan: Arc<LinkPlan>) -> Pending<'_, Box<dyn Scan>> {
+        self.scan(plan)
+    }
+
+    /// Which of the plan's target tables hold rows.
+    fn non_empty_targets<'a>(&'a self, tables: &'a [TableName]) -> Pending<'a, Vec<TableName>>;
+
     /// Connects a side reader that is asked about the log only, for which no catalog is read.
     fn log(&self) -> Pending<'_, Box<dyn Scan>>;
 
@@ -130,6 +138,11 @@ impl Ends for RoomEnds {
     fn scan(&self, plan: Arc<LinkPlan>) -> Pending<'_, Box<dyn Scan>> {
         let [source, _] = self.used();
         Box::pin(async move { self.source_room.open_scan(&self.context, &source, plan).await })
+    }
+
+    fn non_empty_targets<'a>(&'a self, tables: &'a [TableName]) -> Pending<'a, Vec<TableName>> {
+        let [_, target] = self.used();
+        Box::pin(async move { self.target_room.non_empty(&target, tables).await })
     }
 
     fn log(&self) -> Pending<'_, Box<dyn Scan>> {

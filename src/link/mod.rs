@@ -28,6 +28,7 @@ pub mod notes;
 pub mod observer;
 mod poison;
 pub mod ports;
+pub mod question;
 pub mod queue;
 mod refetch;
 mod refetched;

@@ -1,6 +1,7 @@
 //! What a link needs of the two rooms. Each dialect's room implements [`Room`]; `rooms.rs` picks
 //! one. Links, commands and tests speak to databases only through these traits.
 
+mod copy;
 mod target;
 
 use std::future::Future;
@@ -13,7 +14,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Database, Dialect, LinkName};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::link::queue::PartSender;
 use crate::model::{Row, Table, TableName};
 use crate::plan::{Blueprint, LinkPlan, TablePlan, Unfilled};
@@ -26,6 +27,7 @@ pub use crate::link::letter::{
     BEHIND, Letter, LetterCount, LetterHead, LetterWork, Reason, RowName, StoredLetter, Tried,
 };
 pub use crate::link::notes::{MissedKey, Note, Notes, Why};
+pub use copy::{Chunk, Copies, CopyNote, Division, Load, Piece, Reach, StoredCopy};
 pub use target::{Applied, Letters, Slice, Target};
 
 /// A boxed future of a port.
@@ -240,6 +242,15 @@ pub trait Room: Send + Sync {
         context: &'a LinkContext,
         database: &'a Database,
     ) -> Pending<'a, Box<dyn Letters>>;
+
+    /// Connects to the link's copies in the target `database`.
+    fn open_copies<'a>(
+        &'a self,
+        _context: &'a LinkContext,
+        _database: &'a Database,
+    ) -> Pending<'a, Box<dyn Copies>> {
+        Box::pin(async { Err(Error::new(Kind::Internal, "copies are not built yet")) })
+    }
 }
 
 /// The capture of one link.
@@ -255,6 +266,13 @@ pub trait Source: Send {
     /// `start = "now"`: makes the slot (PostgreSQL; an unused one left by an interrupted first
     /// start is replaced) or reads the executed GTIDs, and returns the position to start from.
     fn begin(&mut self) -> Pending<'_, Position>;
+
+    /// `start` at a given place: makes sure that the log can be read from `position` on, and returns it
+    /// as the link's first position. PostgreSQL needs the link's slot, made beforehand by whoever copied
+    /// the rows, not beyond it.
+    fn begin_at<'a>(&'a mut self, _position: &'a Position) -> Pending<'a, Position> {
+        Box::pin(async { Err(Error::new(Kind::Internal, "a given start is not built yet")) })
+    }
 
     /// Which planned tables hold rows that are in no log after the position of [`Source::begin`], just
     /// called; `None` where only a look at the tables as they are now can tell.
@@ -423,4 +441,25 @@ pub trait Scan: Send {
     /// Reads rows by match key in one snapshot with its marks. `keys` hold source values in key
     /// order. Values are exactly those that the stream yields.
     fn read_rows<'a>(&'a mut self, table: &'a TablePlan, keys: &'a [Row]) -> Pending<'a, Scanned>;
+
+    /// How `table` is to be walked, in about `parts` stretches of the same size.
+    fn divide<'a>(&'a mut self, _table: &'a TablePlan, _parts: usize) -> Pending<'a, Division> {
+        Box::pin(async { Err(Error::new(Kind::Internal, "copies are not built yet")) })
+    }
+
+    /// Reads a piece of `table` in one snapshot with its marks. Only one statement's locks, for no longer
+    /// than the piece is read.
+    fn read_chunk<'a>(
+        &'a mut self,
+        _table: &'a TablePlan,
+        _reach: &'a Reach,
+    ) -> Pending<'a, Option<Chunk>> {
+        Box::pin(async { Err(Error::new(Kind::Internal, "copies are not built yet")) })
+    }
+
+    /// An error of kind `Unavailable` or `Configuration` where the server is neither that of the log,
+    /// whose identity this is, nor a replica of it whose positions can be compared with the log's.
+    fn require_copy_of<'a>(&'a mut self, identity: &'a str) -> Pending<'a, ()> {
+        Box::pin(async move { self.require_server(identity) })
+    }
 }

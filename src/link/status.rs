@@ -11,6 +11,7 @@ use crate::link::ledger::HaltRecord;
 use crate::link::notes::OpenNotes;
 use crate::link::ports::Retention;
 use crate::position::Position;
+use crate::snapshot::progress::{Progress, Stage};
 
 /// Where a link stands in its life.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -101,6 +102,28 @@ impl SetAside {
     }
 }
 
+/// The copy of one table, as it is told.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CopyStatus {
+    /// The source table, `schema.table`.
+    pub table: String,
+    /// How far it is.
+    pub progress: Progress,
+    /// Rows written per second lately; zero while nothing is written.
+    pub rows_per_second: f64,
+    /// What it waits for, where it waits.
+    pub waits_for: Option<String>,
+}
+
+impl CopyStatus {
+    /// Seconds until all rows are written at this rate, where that can be told.
+    pub fn seconds_left(&self) -> Option<f64> {
+        let left = self.progress.estimate?.saturating_sub(self.progress.rows);
+        let going = self.progress.stage == Stage::Copying && self.rows_per_second > 0.0;
+        going.then(|| left as f64 / self.rows_per_second)
+    }
+}
+
 /// One link's status.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LinkStatus {
@@ -137,6 +160,8 @@ pub struct LinkStatus {
     pub lag_transactions: Option<u64>,
     /// What the source keeps of its log.
     pub retention: Retention,
+    /// Copies that are under way, wait, or ended since the process started, in the order of the tables.
+    pub copies: Vec<CopyStatus>,
     /// Bytes between reading and applying, while the link runs.
     pub queue_bytes: Option<u64>,
     /// Since when at least the oldest open note is there, microseconds since 1970.

@@ -319,6 +319,7 @@ mod tests {
             server_id: None,
             heartbeat: None,
             others: Vec::new(),
+            read: None,
             retention_min: crate::config::RETENTION_MIN,
         }
     }

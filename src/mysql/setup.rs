@@ -264,6 +264,7 @@ mod tests {
             server_id: None,
             heartbeat: None,
             others: Vec::new(),
+            read: None,
             retention_min: crate::config::RETENTION_MIN,
         };
         assert_eq!(

@@ -87,6 +87,7 @@ pub(crate) fn database(name: &str, dialect: Dialect) -> Database {
         server_id: None,
         heartbeat: None,
         others: Vec::new(),
+        read: None,
         retention_min: crate::config::RETENTION_MIN,
     }
 }

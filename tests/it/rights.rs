@@ -49,6 +49,7 @@ pub fn administrator(server: &Running, name: &str) -> Database {
         server_id: None,
         heartbeat: None,
         others: Vec::new(),
+        read: None,
         retention_min: RETENTION_MIN,
     }
 }

@@ -34,7 +34,7 @@ fn all_problems_are_told_at_once_with_their_lines() {
         [database.dwh]\n\
         [apply]\n\
         batch_bytes_max = '8MB'\n\
-        start = 'snapshot'\n\
+        start = 'sometime'\n\
         [[replicate]]\n\
         from = 'shopp'\n\
         to = 'dwh'\n\
@@ -54,7 +54,7 @@ fn all_problems_are_told_at_once_with_their_lines() {
             (7, "`publish` is not supported by this version"),
             (8, "`url` is missing"),
             (10, "not a size"),
-            (11, "\"snapshot\" is not supported by this version"),
+            (11, "not one of the known words"),
             (13, "there is no [database.shopp]"),
             (15, "`shop` is not a pattern of tables"),
             (16, "\"flag\" is not supported by this version"),

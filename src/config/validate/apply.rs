@@ -30,6 +30,8 @@ impl Default for ApplyOptions {
             on_poison: OnPoison::Park,
             dead_letters_max: 1000,
             dead_letters_rate_max: Rate { count: 100, period: Duration::from_secs(60) },
+            max_rows_per_second: None,
+            copy_readers: 2,
         }
     }
 }
@@ -43,7 +45,7 @@ pub(super) fn options(
     let rows = count(&raw.batch_rows_max, "batch_rows_max", report);
     let rows = rows.and_then(|rows| usize::try_from(rows).ok());
     let options = ApplyOptions {
-        start: raw.start.as_ref().map(|start| start.value).or(base.start),
+        start: raw.start.as_ref().map(|start| start.value.clone()).or_else(|| base.start.clone()),
         batch_rows_max: rows.unwrap_or(base.batch_rows_max),
         batch_bytes_max: size(&raw.batch_bytes_max, "batch_bytes_max", BYTES, report)
             .unwrap_or(base.batch_bytes_max),
@@ -66,6 +68,8 @@ pub(super) fn options(
             .dead_letters_rate_max
             .as_ref()
             .map_or(base.dead_letters_rate_max, |rate| rate.value),
+        max_rows_per_second: base.max_rows_per_second,
+        copy_readers: base.copy_readers,
     };
     let waits = raw.retry_max.as_ref().or(raw.retry_initial.as_ref());
     if let Some(at) = waits

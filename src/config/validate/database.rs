@@ -62,6 +62,7 @@ pub(super) fn database(
         host,
         port,
         others: hosts.collect(),
+        read: None,
         user: address.user,
         database: address.database,
         password,

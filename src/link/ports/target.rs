@@ -1,7 +1,8 @@
 //! The apply side of a link as a port: slices of a target transaction, and what is written down with
 //! them.
 
-use super::{MissedKey, Notes, Pending};
+use super::{CopyNote, Load, MissedKey, Notes, Pending, StoredCopy};
+use crate::error::{Error, Kind};
 use crate::link::letter::{LetterCount, LetterHead, LetterWork, StoredLetter};
 use crate::model::{Step, Witness};
 use crate::position::Position;
@@ -17,6 +18,12 @@ pub struct Slice<'a> {
     /// Notes of `weir.missed` to settle in this transaction (refetched, or gone): those that a
     /// [`Target::missed`] has found, none made since.
     pub settled: &'a [MissedKey],
+    /// Rows of a copy, written after `steps`. An error about one of them undoes the slice.
+    pub load: Option<Load<'a>>,
+    /// How far copies are with this transaction.
+    pub copies: &'a [CopyNote],
+    /// Tables of the plan whose updates that find no row are not noted: a copy reads that row later.
+    pub unnoted: &'a [usize],
     /// What is set aside in this transaction, and what no longer is.
     pub letters: LetterWork<'a>,
     /// From here on every constraint is judged at once, also one that may be put off to the end of the
@@ -79,6 +86,22 @@ pub trait Target: Send {
     /// How many there are. No transaction is open.
     fn count_letters(&mut self) -> Pending<'_, LetterCount> {
         Box::pin(async { Ok(LetterCount::default()) })
+    }
+
+    /// The link's rows of `weir.snapshot`. No transaction is open.
+    fn copies(&mut self) -> Pending<'_, Vec<StoredCopy>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    /// Writes what is to be kept of copies in a transaction of its own, before the link has a witness.
+    fn begin_copies<'a>(&'a mut self, _notes: &'a [CopyNote]) -> Pending<'a, ()> {
+        Box::pin(async { Err(Error::new(Kind::Internal, "copies are not built yet")) })
+    }
+
+    /// Sets the counters that number new rows of the table past the largest value that is in it, where
+    /// the server does not do so by itself. No transaction is open.
+    fn pass_counters<'a>(&'a mut self, _table: usize) -> Pending<'a, ()> {
+        Box::pin(async { Ok(()) })
     }
 }
 
