@@ -8,16 +8,13 @@ const LATER: &[(&str, &str, &str)] = &[
     ("", "flagged", "records of writes by a database that is not the owner"),
     ("", "memory_max", "one memory limit shared by all links"),
     ("", "retention", "how long closed records are kept"),
-    ("", "snapshot", "copying existing rows"),
     ("", "verify", "comparing both sides on a schedule"),
     ("database", "capture", "sharing one capture between links"),
     ("database", "publish", "publications with column lists"),
-    ("database", "read_url", "reading copies from a replica"),
     ("database", "retain_max", "a limit on the log a stopped link retains"),
     ("apply", "capture", "sharing one capture between links"),
     ("apply", "detach_after", "sharing one capture between links"),
     ("apply", "large_transactions", "splitting large transactions"),
-    ("apply", "max_rows_per_second", "slowing down a copy"),
     ("apply", "retain_max", "a limit on the log a stopped link retains"),
     ("apply", "triggers", "switching off triggers on the target"),
     ("replicate", "new_tables", "what happens with tables created later"),
@@ -59,7 +56,7 @@ mod tests {
         keys.sort_unstable();
         keys.dedup();
         assert_eq!(keys.len(), LATER.len());
-        assert_eq!(purpose("", "snapshot"), Some("copying existing rows"));
+        assert_eq!(purpose("", "verify"), Some("comparing both sides on a schedule"));
         assert_eq!(purpose("database", "url"), None);
     }
 }

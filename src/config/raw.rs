@@ -14,7 +14,7 @@ use super::alerts::WebhookFormat;
 use super::columns::Columns;
 use super::read::{At, Named, Node, OrOff, Period, Read, Reader, Size};
 use super::settings::{
-    Deletes, DroppedPartitions, OnPoison, Rate, Start, Streaming, TableSeries, TlsMode, Truncates,
+    self, Deletes, DroppedPartitions, OnPoison, Rate, Streaming, TableSeries, TlsMode, Truncates,
 };
 
 /// Declares a section: a struct of its keys, its reader and its schema.
@@ -217,6 +217,9 @@ section! {
     Database as "database" {
         /// mysql://user@host:port/database, mariadb://… or postgres://…; without a password.
         required url: String,
+        /// A replica that tables are copied from, to spare the server of `url`; with its user, database,
+        /// password and tls where nothing else is written.
+        optional read_url: String,
         /// Where the password comes from; read at each connect.
         optional password: Password,
         /// Transport security; by default off on loopback and verify-full elsewhere.
@@ -256,6 +259,7 @@ section! {
     /// Options of a link.
     Apply as "apply" {
         /// Where a new link begins; must be written when a source table already holds rows.
+        /// "snapshot" copies them first, "now" does not; a place is written in [link.SOURCE.TARGET].
         optional start: Start,
         /// Rows in one batch at most.
         optional batch_rows_max: u64,
@@ -282,6 +286,24 @@ section! {
         optional dead_letters_max: u64,
         /// How fast rows may be set aside; faster halts the link.
         optional dead_letters_rate_max: Rate,
+        /// Rows that copies write per second at most; by default as fast as the servers allow.
+        optional max_rows_per_second: OrOff<u64>,
+        /// Connections that read the source at the same time while tables are copied.
+        optional copy_readers: u64,
+    }
+}
+
+section! {
+    /// A place in the source's log, up to which somebody else has copied the rows.
+    StartAt as "start" {
+        /// MySQL and MariaDB: the GTIDs up to there.
+        optional gtid: String,
+        /// PostgreSQL: the LSN, as 0/16B3748.
+        optional lsn: String,
+        /// MySQL and MariaDB: the file of the binary log; together with `pos`.
+        optional file: String,
+        /// The byte in that file.
+        optional pos: u64,
     }
 }
 
@@ -390,18 +412,22 @@ words!(DroppedPartitions: "halt" => DroppedPartitions::Halt, "keep" => DroppedPa
 words!(TlsMode: "off" => TlsMode::Off, "require" => TlsMode::Require,
     "verify-ca" => TlsMode::VerifyCa, "verify-full" => TlsMode::VerifyFull; later);
 
+/// Where a new link begins.
+#[derive(Clone, Debug)]
+pub(crate) enum Start {
+    /// `now` or `snapshot`.
+    Word(settings::Start),
+    /// A place in the source's log, in the words of its dialect.
+    At(StartAt),
+}
+
 impl Read for Start {
     fn read(node: &Node<'_>, reader: &mut Reader<'_, '_>) -> Option<Self> {
-        if let DeValue::Table(table) = node.get_ref()
-            && table
-                .keys()
-                .all(|key| ["gtid", "lsn", "file", "pos"].contains(&key.get_ref().as_ref()))
-        {
-            let message = "a start at a given position is not supported by this version";
-            reader.report.add(reader.place(node), message, "write `start = \"now\"`");
-            return None;
+        if let DeValue::Table(_) = node.get_ref() {
+            return StartAt::read(node, reader).map(Start::At);
         }
-        word(node, reader, &[("now", Start::Now), ("snapshot", Start::Snapshot)], &[])
+        let (now, snapshot) = (settings::Start::Now, settings::Start::Snapshot);
+        word(node, reader, &[("now", now), ("snapshot", snapshot)], &[]).map(Start::Word)
     }
 }
 
@@ -414,8 +440,9 @@ impl JsonSchema for Start {
         true
     }
 
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "enum": ["now"] })
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let place = generator.subschema_for::<StartAt>();
+        json_schema!({ "anyOf": [{ "type": "string", "enum": ["now", "snapshot"] }, place] })
     }
 }
 

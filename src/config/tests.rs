@@ -1,6 +1,7 @@
 //! Whole configurations: what is accepted, what is refused, and that all of it is told at once.
 
 mod alerts;
+mod copies;
 mod files;
 mod random;
 mod refused;

@@ -43,6 +43,11 @@ const PASSWORD_HINT: &str = "remove it and write `password = { file = \"…\" }`
 
 /// Reads an address.
 pub(crate) fn parse(text: &str) -> Result<Address, Vec<Fault>> {
+    parse_beside(text, None)
+}
+
+/// Reads an address that has user and database of `other` where it names none.
+pub(crate) fn parse_beside(text: &str, other: Option<&Address>) -> Result<Address, Vec<Fault>> {
     let Some((scheme, rest)) = text.split_once("://") else {
         return Err(vec![fault("the url has no scheme", FORM_HINT)]);
     };
@@ -61,11 +66,11 @@ pub(crate) fn parse(text: &str) -> Result<Address, Vec<Fault>> {
     let mut faults = Vec::new();
     let Options { tls, socket } = options(query, &mut faults);
     let hosts = hosts(place, socket, default_port, &mut faults);
-    let user = part(user, "user", &mut faults);
+    let user = part(user, "user", other.map(|other| &other.user), &mut faults);
     if path.contains('/') {
         faults.push(fault("the url's database name holds a `/`", "write it as %2F"));
     }
-    let database = part(path, "database", &mut faults);
+    let database = part(path, "database", other.map(|other| &other.database), &mut faults);
     match faults.is_empty() {
         true => Ok(Address { dialect, hosts, user, database, tls }),
         false => Err(faults),
@@ -176,8 +181,11 @@ fn network_host(bracketed: bool, host: &str, faults: &mut Vec<Fault>) {
     }
 }
 
-/// A percent-decoded part that must not be empty.
-fn part(text: &str, what: &str, faults: &mut Vec<Fault>) -> String {
+/// A percent-decoded part; `default` where it is empty, which it must not be where there is none.
+fn part(text: &str, what: &str, default: Option<&String>, faults: &mut Vec<Fault>) -> String {
+    if let (true, Some(default)) = (text.is_empty(), default) {
+        return default.clone();
+    }
     match percent_decode(text) {
         Some(decoded) if decoded.is_empty() => {
             faults.push(fault(format!("the url names no {what}"), FORM_HINT));

@@ -98,7 +98,7 @@ fn compare(
 #[test]
 fn reference_means_what_it_says() {
     let config = parsed(&text("reference.toml")).unwrap();
-    let defaults = ApplyOptions { start: Some(Start::Now), ..ApplyOptions::default() };
+    let defaults = ApplyOptions { start: Some(Start::Snapshot), ..ApplyOptions::default() };
     assert_eq!(format!("{:?}", config.apply), format!("{defaults:?}"));
     assert_eq!(config.http.as_ref().unwrap().listen.to_string(), "127.0.0.1:7171");
     assert_eq!(config.table_series, TableSeries::Top);
@@ -114,11 +114,14 @@ fn reference_means_what_it_says() {
     let link = crate::config::LinkName { source: link.0.into(), target: link.1.into() };
     assert_eq!(config.options(&link).batch_rows_max, 2000);
     assert_eq!(config.options(&link).lock_timeout, Duration::from_secs(30));
-    assert_eq!(config.options(&link).start, Some(Start::Now));
+    assert_eq!(config.options(&link).start, Some(Start::Snapshot));
     let shop = &config.databases["shop"];
     assert_eq!((shop.port, shop.user.as_str(), shop.database.as_str()), (3306, "weir", "shop"));
     assert_eq!((shop.tls.mode, shop.server_id), (TlsMode::VerifyFull, Some(3_172_001)));
     assert_eq!(shop.password, Some(Secret::Env("SHOP_PASSWORD".to_owned())));
+    let read = shop.read.as_ref().unwrap();
+    assert_eq!((read.port, read.user.as_str(), read.database.as_str()), (3316, "weir", "shop"));
+    assert_eq!((read.tls.mode, &read.password), (TlsMode::VerifyFull, &shop.password));
     let file = Path::new("/etc/weir/secrets/dwh").to_owned();
     assert_eq!(config.databases["dwh"].password, Some(Secret::File(file)));
     let replicate = &config.replicates[0];

@@ -3,13 +3,16 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use super::start::{self, Of};
 use crate::config::problem::Report;
 use crate::config::raw;
-use crate::config::read::{At, Period, Size};
+use crate::config::read::{At, OrOff, Period, Size};
 use crate::config::settings::{ApplyOptions, OnPoison, Rate, Streaming};
 use crate::config::units::{show_duration, show_size};
 
 const ROWS: RangeInclusive<u64> = 1..=1_000_000;
+const ROWS_PER_SECOND: RangeInclusive<u32> = 1..=1_000_000_000;
+const READERS: RangeInclusive<usize> = 1..=16;
 const BYTES: RangeInclusive<usize> = 64 << 10..=1 << 30;
 const SPOOL: RangeInclusive<usize> = 1 << 20..=1 << 44;
 const WAIT: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(3600);
@@ -40,12 +43,14 @@ impl Default for ApplyOptions {
 pub(super) fn options(
     raw: &raw::Apply,
     base: &ApplyOptions,
+    of: Of,
     report: &mut Report<'_>,
 ) -> ApplyOptions {
+    let start = raw.start.as_ref().and_then(|written| start::start(written, of, report));
     let rows = count(&raw.batch_rows_max, "batch_rows_max", report);
     let rows = rows.and_then(|rows| usize::try_from(rows).ok());
     let options = ApplyOptions {
-        start: raw.start.as_ref().map(|start| start.value.clone()).or_else(|| base.start.clone()),
+        start: start.or_else(|| base.start.clone()),
         batch_rows_max: rows.unwrap_or(base.batch_rows_max),
         batch_bytes_max: size(&raw.batch_bytes_max, "batch_bytes_max", BYTES, report)
             .unwrap_or(base.batch_bytes_max),
@@ -68,8 +73,9 @@ pub(super) fn options(
             .dead_letters_rate_max
             .as_ref()
             .map_or(base.dead_letters_rate_max, |rate| rate.value),
-        max_rows_per_second: base.max_rows_per_second,
-        copy_readers: base.copy_readers,
+        max_rows_per_second: rows_per_second(&raw.max_rows_per_second, report)
+            .unwrap_or(base.max_rows_per_second),
+        copy_readers: readers(&raw.copy_readers, report).unwrap_or(base.copy_readers),
     };
     let waits = raw.retry_max.as_ref().or(raw.retry_initial.as_ref());
     if let Some(at) = waits
@@ -80,6 +86,29 @@ pub(super) fn options(
         report.add(at.place, message, "");
     }
     options
+}
+
+/// The inner `None` is no limit, the outer one that nothing is written.
+fn rows_per_second(value: &Option<At<OrOff<u64>>>, report: &mut Report<'_>) -> Option<Option<u32>> {
+    let value = value.as_ref()?;
+    let OrOff::Bound(rows) = value.value else { return Some(None) };
+    let rows = u32::try_from(rows).ok().filter(|rows| ROWS_PER_SECOND.contains(rows));
+    if rows.is_none() {
+        let (from, to) = (ROWS_PER_SECOND.start(), ROWS_PER_SECOND.end());
+        let hint = format!("write a number from {from} to {to}, or \"off\"");
+        report.add(value.place, "`max_rows_per_second` is out of range", hint);
+    }
+    Some(rows)
+}
+
+fn readers(value: &Option<At<u64>>, report: &mut Report<'_>) -> Option<usize> {
+    let value = value.as_ref()?;
+    let readers = usize::try_from(value.value).ok().filter(|count| READERS.contains(count));
+    if readers.is_none() {
+        let hint = format!("write a number from {} to {}", READERS.start(), READERS.end());
+        report.add(value.place, "`copy_readers` is out of range", hint);
+    }
+    readers
 }
 
 /// A number of rows within [`ROWS`]; `None` where none is written.

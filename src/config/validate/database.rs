@@ -53,10 +53,11 @@ pub(super) fn database(
         .map(|period| heartbeat(period, address.as_ref().map(|address| address.dialect), report));
     let address = address?;
     let tls = transport(raw, &address, directory, report);
+    let read = raw.read_url.as_ref().and_then(|url| read_address(url, &address, report));
     let retention_min = wait(&raw.retention_min, "retention_min", RETENTION, report);
     let mut hosts = address.hosts.into_iter();
     let (host, port) = hosts.next()?;
-    Some(Database {
+    let mut database = Database {
         name: name.value.clone(),
         dialect: address.dialect,
         host,
@@ -70,6 +71,58 @@ pub(super) fn database(
         server_id,
         heartbeat,
         retention_min: retention_min.unwrap_or(RETENTION_MIN),
+    };
+    let written = raw.tls.as_ref().map(|tls| tls.value).or(address.tls);
+    database.read = read.and_then(|read| reader(&database, read, written)).map(Box::new);
+    Some(database)
+}
+
+/// The address of `read_url`: one server of the same kind.
+fn read_address(written: &At<String>, main: &Address, report: &mut Report<'_>) -> Option<Address> {
+    let read = match url::parse_beside(written, Some(main)) {
+        Ok(read) => read,
+        Err(faults) => {
+            for fault in faults {
+                report.add(written.place, format!("read_url: {}", fault.message), fault.hint);
+            }
+            return None;
+        }
+    };
+    let (message, hint) = if read.dialect != main.dialect {
+        (format!("`read_url` is of {}, and `url` of {}", read.dialect, main.dialect), "")
+    } else if read.hosts.len() > 1 {
+        let hint = "copies are read from one replica: write that one";
+        ("`read_url` names several hosts".to_owned(), hint)
+    } else if read.hosts == main.hosts {
+        let hint = "remove it, or write the address of a replica";
+        ("`read_url` is the server of `url`".to_owned(), hint)
+    } else {
+        return Some(read);
+    };
+    report.add(written.place, message, hint);
+    None
+}
+
+/// `main` at the address of `read_url`; `written` is the mode of TLS that stands there for `main`.
+fn reader(main: &Database, read: Address, written: Option<TlsMode>) -> Option<Database> {
+    let (host, port) = read.hosts.into_iter().next()?;
+    let default = if url::is_loopback(&host) { TlsMode::Off } else { TlsMode::VerifyFull };
+    let mode = match url::is_socket(&host) {
+        true => TlsMode::Off,
+        false => read.tls.or(written).unwrap_or(default),
+    };
+    Some(Database {
+        name: format!("{} (read_url)", main.name),
+        host,
+        port,
+        others: Vec::new(),
+        read: None,
+        user: read.user,
+        database: read.database,
+        tls: Tls { mode, ..main.tls.clone() },
+        server_id: None,
+        heartbeat: None,
+        ..main.clone()
     })
 }
 

@@ -9,6 +9,7 @@ mod conflicts;
 mod database;
 mod names;
 mod replicate;
+mod start;
 mod table;
 mod whole;
 

@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use super::names::{Databases, well_formed};
+use super::start::Of;
 use super::{alerts, apply, conflicts, database, replicate, table};
 use crate::config::problem::{Place, Report};
 use crate::config::raw::{File, Table};
 use crate::config::read::{At, Named};
 use crate::config::settings::{
-    ApplyOptions, Config, Http, LinkName, Replicate, TableMapping, TableSeries,
+    ApplyOptions, Config, Dialect, Http, LinkName, Replicate, TableMapping, TableSeries,
 };
 
 /// Longest name of an installation.
@@ -54,10 +55,12 @@ pub(crate) fn config(
     conflicts::conflicts(&by_place, &replicates, &tables, report);
     let base = ApplyOptions::default();
     let apply = match &file.apply {
-        Some(raw) => apply::options(raw, &base, report),
+        Some(raw) => apply::options(raw, &base, Of::Every, report),
         None => base,
     };
-    let links = links(file, &apply, &known, &linked(&replicates, &tables), report);
+    let dialects = databases.iter().map(|one| (one.name.as_str(), one.dialect)).collect();
+    let linked = linked(&replicates, &tables);
+    let links = links(file, &apply, (&known, &dialects), &linked, report);
     same_slot(&replicates, &tables, report);
     let nothing = file.replicate.is_none() && tables.is_empty();
     if nothing && report.len() == 0 {
@@ -163,7 +166,7 @@ fn same_slot(replicates: &[At<Replicate>], tables: &[At<TableMapping>], report: 
 fn links(
     file: &File,
     base: &ApplyOptions,
-    databases: &Databases<'_>,
+    (databases, dialects): (&Databases<'_>, &BTreeMap<&str, Dialect>),
     linked: &[LinkName],
     report: &mut Report<'_>,
 ) -> BTreeMap<LinkName, ApplyOptions> {
@@ -187,7 +190,8 @@ fn links(
                 };
                 report.add(target.place, message, hint);
             }
-            links.insert(name, apply::options(raw, base, report));
+            let of = Of::Link(dialects.get(source.as_str()).copied());
+            links.insert(name, apply::options(raw, base, of, report));
         }
     }
     links
