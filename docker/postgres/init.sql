@@ -69,5 +69,13 @@ CREATE TABLE weir.dead_letter (
   asked_at timestamp(6)
 );
 CREATE INDEX dead_letter_row ON weir.dead_letter (name, link, table_name, hashtextextended(row_name, 0));
+CREATE TABLE weir.snapshot (
+  name varchar(24) NOT NULL,
+  link varchar(40) NOT NULL,
+  table_name varchar(255) NOT NULL,
+  progress text,
+  asked text,
+  PRIMARY KEY (name, link, table_name)
+);
 GRANT USAGE ON SCHEMA weir, shop TO weir;
-GRANT SELECT, INSERT, UPDATE, DELETE ON weir.witness, weir.missed, weir.dead_letter, shop.orders TO weir;
+GRANT SELECT, INSERT, UPDATE, DELETE ON weir.witness, weir.missed, weir.dead_letter, weir.snapshot, shop.orders TO weir;

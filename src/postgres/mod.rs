@@ -2,10 +2,11 @@
 //!
 //! Twin of the `mysql` room, file by file. `session` and `failure` serve both halves; `stream`,
 //! `pgoutput`, `decode`, `assemble`, `source` and `scan` are the capture side; `catalog`, `encode`,
-//! `sql`, `target`, `letters`, `preflight`, `setup` and `ddl` the apply side. `room` is its only door.
+//! `sql`, `target`, `letters`, `copies`, `preflight`, `setup` and `ddl` the apply side. `room` is its only door.
 
 mod assemble;
 pub mod catalog;
+mod copies;
 pub mod ddl;
 mod decode;
 mod duplicates;

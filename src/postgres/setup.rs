@@ -64,8 +64,8 @@ pub fn target(account: &str, tables: &[&Table], unfilled: &[Unfilled<'_>]) -> Ve
     let mut statements: Vec<String> = WEIR_TABLES.iter().map(|sql| (*sql).to_owned()).collect();
     statements.push(format!("GRANT USAGE ON SCHEMA weir TO {account}"));
     statements.push(format!(
-        "GRANT SELECT, INSERT, UPDATE, DELETE ON weir.witness, weir.missed, weir.dead_letter \
-         TO {account}"
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON weir.witness, weir.missed, weir.dead_letter, \
+         weir.snapshot TO {account}"
     ));
     statements.extend(grants("SELECT, INSERT, UPDATE, DELETE", account, tables));
     let sequences: BTreeSet<_> = unfilled.iter().flat_map(|one| &one.column.sequences).collect();
@@ -104,16 +104,17 @@ pub fn teardown_target(context: &LinkContext, installation: Option<&str>) -> Vec
         ),
         None => (String::new(), String::new()),
     };
-    [("weir.dead_letter", &none_foreign), ("weir.missed", &none_foreign), ("weir.witness", &own)]
+    let tables = ["weir.snapshot", "weir.dead_letter", "weir.missed", "weir.witness"];
+    tables
         .iter()
-        .map(|(table, only)| {
+        .map(|table| {
+            let (witness, only) = match *table {
+                "weir.witness" => ("", &own),
+                _ => (" AND pg_catalog.to_regclass('weir.witness') IS NOT NULL", &none_foreign),
+            };
             block(&format!(
                 "IF pg_catalog.to_regclass('{table}') IS NOT NULL{witness} THEN \
-                 DELETE FROM {table} WHERE {of_link}{only}; END IF;",
-                witness = match *table {
-                    "weir.witness" => "",
-                    _ => " AND pg_catalog.to_regclass('weir.witness') IS NOT NULL",
-                }
+                 DELETE FROM {table} WHERE {of_link}{only}; END IF;"
             ))
         })
         .collect()
@@ -200,6 +201,13 @@ const WEIR_TABLES: &[&str] = &[
     // The name of a row may be longer than an entry of an index.
     "CREATE INDEX IF NOT EXISTS dead_letter_row ON weir.dead_letter \
        (name, link, table_name, hashtextextended(row_name, 0))",
+    "CREATE TABLE IF NOT EXISTS weir.snapshot (\n  \
+       name varchar(24) NOT NULL,\n  \
+       link varchar(40) NOT NULL,\n  \
+       table_name varchar(255) NOT NULL,\n  \
+       progress text,\n  \
+       asked text,\n  \
+       PRIMARY KEY (name, link, table_name)\n)",
 ];
 
 /// The right to replicate: an attribute of the role, or a role to be a member of (Amazon RDS).

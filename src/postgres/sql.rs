@@ -7,6 +7,7 @@
 //! silence, the assignment to the column refuses. Bytes travel raw. Every name is quoted; no value
 //! is ever part of the text. Pure; nothing here talks to a server.
 
+pub mod copies;
 pub mod letters;
 mod referred;
 

@@ -7,20 +7,22 @@
 //! `weir.missed` in the same transaction. What happened to a lost COMMIT is not guessed here: the
 //! link reads the witness again on a new connection.
 
+mod copies;
 mod letters;
+mod notes;
 mod pipeline;
 mod session_settings;
 mod statements;
 mod steps;
 mod witness;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_postgres::types::FromSql;
 use tokio_postgres::{Row as DbRow, Statement};
 
+pub(super) use self::copies::stored_copy;
 use self::letters::{Request, Writing};
 use self::pipeline::{Check, Found, Parameter, Pipeline, in_time};
 use self::statements::Statements;
@@ -30,11 +32,11 @@ use super::sql::witness as sql;
 use crate::config::Database;
 use crate::error::{Error, Kind, Result};
 use crate::link::ports::{
-    Applied, LetterCount, LetterHead, LinkContext, MissedKey, Note, Notes, Pending, Slice, Target,
-    Why,
+    Applied, CopyNote, LetterCount, LetterHead, LinkContext, MissedKey, Notes, Pending, Slice,
+    StoredCopy, Target, Why,
 };
 use crate::model::{Step, Verb, Witness};
-use crate::plan::{LinkPlan, key_text, parse_key};
+use crate::plan::LinkPlan;
 use crate::position::Position;
 
 /// Connects the apply side of a link and prepares its session.
@@ -137,6 +139,14 @@ impl Target for PostgresTarget {
     fn count_letters(&mut self) -> Pending<'_, LetterCount> {
         Box::pin(self.count_letters())
     }
+
+    fn copies(&mut self) -> Pending<'_, Vec<StoredCopy>> {
+        Box::pin(self.read_copies())
+    }
+
+    fn begin_copies<'a>(&'a mut self, notes: &'a [CopyNote]) -> Pending<'a, ()> {
+        Box::pin(self.begin_copies(notes))
+    }
 }
 
 impl PostgresTarget {
@@ -188,6 +198,7 @@ impl PostgresTarget {
             _ => None,
         };
         let letters = self.letter_requests(&slice, &plan).await?;
+        let keeping = self.keeping(slice.copies).await?;
         let savepoint = self.savepoint();
         let mut pipeline = Pipeline::new(&self.session, &plan);
         match opening {
@@ -209,8 +220,10 @@ impl PostgresTarget {
             pipeline.send(statement, parameters, Check::Done("settle notes of weir.missed")).await;
         }
         for (step, statement) in steps.into_iter().zip(statements) {
-            steps::send(&mut pipeline, step, &statement).await?;
+            let noted = !slice.unnoted.contains(&step.table);
+            steps::send(&mut pipeline, step, &statement, noted).await?;
         }
+        copies::keep(&mut pipeline, keeping).await?;
         for Request { statement, parameters, check, bytes } in letters {
             pipeline.send(statement, parameters, check).await;
             steps::bound(&mut pipeline, bytes).await?;
@@ -312,63 +325,6 @@ impl PostgresTarget {
         ]
     }
 
-    /// The statements that settle notes, one per table.
-    async fn settling(
-        &mut self,
-        settled: &[MissedKey],
-    ) -> Result<Vec<(Statement, Vec<Parameter<'static>>)>> {
-        let mut statements = Vec::new();
-        for (table, keys) in self.keys_by_table(settled.iter())? {
-            let statement = self.statements.fixed(&self.session, sql::SETTLE).await?;
-            let mut parameters = self.note_parameters(table, keys);
-            parameters.push(Box::new(self.looked_until));
-            statements.push((statement, parameters));
-        }
-        Ok(statements)
-    }
-
-    /// Notes misses in `weir.missed`.
-    async fn note(&mut self, missed: &[MissedKey]) -> Result<()> {
-        for why in Why::ALL {
-            let missed = missed.iter().filter(|missed| missed.why == why);
-            for (table, keys) in self.keys_by_table(missed)? {
-                let statement = self.statements.fixed(&self.session, sql::NOTE).await?;
-                let mut parameters = self.note_parameters(table, keys);
-                parameters.push(Box::new(why.name()));
-                let plan = Arc::clone(&self.plan);
-                let mut pipeline = Pipeline::new(&self.session, &plan);
-                let check = Check::Done("note misses in weir.missed");
-                pipeline.send(statement, parameters, check).await;
-                pipeline.finish().await?;
-            }
-        }
-        Ok(())
-    }
-
-    fn note_parameters(&self, table: String, keys: Vec<String>) -> Vec<Parameter<'static>> {
-        vec![
-            Box::new(self.context.name.clone()),
-            Box::new(self.link()),
-            Box::new(table),
-            Box::new(keys),
-        ]
-    }
-
-    /// Texts of keys by the target table's name.
-    fn keys_by_table<'a>(
-        &self,
-        keys: impl Iterator<Item = &'a MissedKey>,
-    ) -> Result<BTreeMap<String, Vec<String>>> {
-        let mut tables: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for missed in keys {
-            let table = self.plan.tables.get(missed.table).ok_or_else(|| {
-                Error::new(Kind::Internal, "a missed key of a table that is not planned")
-            })?;
-            tables.entry(table.target.name.to_string()).or_default().push(key_text(&missed.key));
-        }
-        Ok(tables)
-    }
-
     async fn commit(&mut self) -> Result<()> {
         self.open = None;
         self.command("COMMIT").await
@@ -385,28 +341,6 @@ impl PostgresTarget {
         in_time(self.session.batch_execute(command))
             .await?
             .map_err(|error| classify(error, format!("run {command}")))
-    }
-
-    async fn missed(&mut self, limit: usize) -> Result<Notes> {
-        let names: Vec<String> =
-            self.plan.tables.iter().map(|table| table.target.name.to_string()).collect();
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let (name, link) = (&self.context.name, self.link());
-        let reply =
-            in_time(self.session.query(sql::MISSED, &[name, &link, &names, &limit])).await?;
-        let rows = reply.map_err(|error| without_schema(classify(error, "read weir.missed")))?;
-        let mut notes = Notes::default();
-        for row in rows {
-            let (id, table): (i64, String) = (column(&row, 0)?, column(&row, 1)?);
-            let (key, why): (String, String) = (column(&row, 2)?, column(&row, 3)?);
-            self.looked_until = self.looked_until.max(id);
-            notes.newest = number(column(&row, 4)?);
-            if let Some(table) = names.iter().position(|name| *name == table) {
-                let missed = MissedKey { table, key: parse_key(&key)?, why: Why::named(&why) };
-                notes.oldest.push(Note { id: number(id), missed });
-            }
-        }
-        Ok(notes)
     }
 }
 

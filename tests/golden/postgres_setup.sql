@@ -55,8 +55,16 @@ CREATE TABLE IF NOT EXISTS weir.dead_letter (
   asked_at timestamp(6)
 );
 CREATE INDEX IF NOT EXISTS dead_letter_row ON weir.dead_letter (name, link, table_name, hashtextextended(row_name, 0));
+CREATE TABLE IF NOT EXISTS weir.snapshot (
+  name varchar(24) NOT NULL,
+  link varchar(40) NOT NULL,
+  table_name varchar(255) NOT NULL,
+  progress text,
+  asked text,
+  PRIMARY KEY (name, link, table_name)
+);
 GRANT USAGE ON SCHEMA weir TO "o'weir";
-GRANT SELECT, INSERT, UPDATE, DELETE ON weir.witness, weir.missed, weir.dead_letter TO "o'weir";
+GRANT SELECT, INSERT, UPDATE, DELETE ON weir.witness, weir.missed, weir.dead_letter, weir.snapshot TO "o'weir";
 GRANT USAGE ON SCHEMA "shop" TO "o'weir";
 GRANT SELECT, INSERT, UPDATE, DELETE ON "shop"."orders" TO "o'weir";
 GRANT SELECT, INSERT, UPDATE, DELETE ON "shop"."Odd ""one""" TO "o'weir";
@@ -67,6 +75,7 @@ SELECT pg_catalog.pg_drop_replication_slot(slot_name) FROM pg_catalog.pg_replica
 DROP PUBLICATION IF EXISTS "weir_prod_crm_billing";
 
 -- teardown of the target
+DO $weir$ BEGIN IF pg_catalog.to_regclass('weir.snapshot') IS NOT NULL AND pg_catalog.to_regclass('weir.witness') IS NOT NULL THEN DELETE FROM weir.snapshot WHERE name = 'prod' AND link = 'crm:billing' AND NOT EXISTS (SELECT FROM weir.witness WHERE name = 'prod' AND link = 'crm:billing' AND installation <> '0f'); END IF; END $weir$;
 DO $weir$ BEGIN IF pg_catalog.to_regclass('weir.dead_letter') IS NOT NULL AND pg_catalog.to_regclass('weir.witness') IS NOT NULL THEN DELETE FROM weir.dead_letter WHERE name = 'prod' AND link = 'crm:billing' AND NOT EXISTS (SELECT FROM weir.witness WHERE name = 'prod' AND link = 'crm:billing' AND installation <> '0f'); END IF; END $weir$;
 DO $weir$ BEGIN IF pg_catalog.to_regclass('weir.missed') IS NOT NULL AND pg_catalog.to_regclass('weir.witness') IS NOT NULL THEN DELETE FROM weir.missed WHERE name = 'prod' AND link = 'crm:billing' AND NOT EXISTS (SELECT FROM weir.witness WHERE name = 'prod' AND link = 'crm:billing' AND installation <> '0f'); END IF; END $weir$;
 DO $weir$ BEGIN IF pg_catalog.to_regclass('weir.witness') IS NOT NULL THEN DELETE FROM weir.witness WHERE name = 'prod' AND link = 'crm:billing' AND installation = '0f'; END IF; END $weir$;

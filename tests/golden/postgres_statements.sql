@@ -94,3 +94,12 @@ SELECT id, table_name::text, source_table::text, row_name, old_row_name, operati
 -- dead letters: ask
 UPDATE weir.dead_letter SET asked_at = clock_timestamp() WHERE id = ANY (ARRAY(SELECT x.id FROM unnest($3::text[], $4::text[]) AS s(table_name, row_name) CROSS JOIN LATERAL (SELECT d.id FROM weir.dead_letter AS d WHERE d.name = $1::text AND d.link = $2::text AND d.table_name = s.table_name AND hashtextextended(d.row_name, 0) = hashtextextended(s.row_name, 0) AND d.row_name = s.row_name OFFSET 0) AS x));
 
+-- copies: how far one is
+INSERT INTO weir.snapshot AS s (name, link, table_name, progress) VALUES ($1::text, $2::text, $3::text, $4::text) ON CONFLICT (name, link, table_name) DO UPDATE SET progress = excluded.progress, asked = nullif(s.asked, $5::text);
+
+-- copies: list
+SELECT table_name::text, progress, asked FROM weir.snapshot WHERE name = $1::text AND link = $2::text ORDER BY table_name;
+
+-- copies: ask
+INSERT INTO weir.snapshot (name, link, table_name, asked) VALUES ($1::text, $2::text, $3::text, $4::text) ON CONFLICT (name, link, table_name) DO UPDATE SET asked = excluded.asked;
+

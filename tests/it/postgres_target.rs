@@ -1,6 +1,7 @@
 //! The apply side of PostgreSQL on real servers: what is written, what is refused, what is undone.
 
 mod catalog;
+mod copies;
 mod fixture;
 mod preflight;
 mod transactions;

@@ -105,6 +105,9 @@ fn statements() -> String {
         ("dead letters: count", letters::COUNT.to_owned()),
         ("dead letters: list", letters::LIST.to_owned()),
         ("dead letters: ask", letters::ASK.to_owned()),
+        ("copies: how far one is", copies::KEEP.to_owned()),
+        ("copies: list", copies::LIST.to_owned()),
+        ("copies: ask", copies::ASK.to_owned()),
     ];
     parts.iter().map(|(title, sql)| format!("-- {title}\n{sql};\n\n")).collect()
 }

@@ -61,6 +61,8 @@ pub(super) enum Check<'a> {
     Letters,
     /// Letters; the numbers of those that have no position yet.
     Placed,
+    /// How far a copy is.
+    Copies,
     /// No other row refers to the row that was deleted, or the ordinal number of the key.
     Unreferred {
         /// Index of the table.
@@ -204,6 +206,7 @@ impl Check<'_> {
             Check::Done(what) => return (*what).to_owned(),
             Check::Witness => return "write the witness".to_owned(),
             Check::Letters | Check::Placed => return "write weir.dead_letter".to_owned(),
+            Check::Copies => return "write weir.snapshot".to_owned(),
             Check::Written { table, .. } => ("write", *table),
             Check::Table { table, verb } => (*verb, *table),
             Check::Unreferred { table } => ("delete from", *table),
@@ -216,21 +219,21 @@ impl Check<'_> {
         }
     }
 
-    /// The server's refusal. That of a letter speaks of no row of a table.
+    /// The server's refusal. That of a row of weir's own speaks of no row of a table.
     fn refused(&self, error: DbError, plan: &LinkPlan) -> Error {
         let error = refused(error, self.what(plan));
         match self {
-            Check::Letters | Check::Placed if error.is_about_a_row() => {
+            Check::Letters | Check::Placed | Check::Copies if error.is_about_a_row() => {
                 error.turned(Kind::Statement)
             }
-            Check::Letters | Check::Placed => super::without_schema(error),
+            Check::Letters | Check::Placed | Check::Copies => super::without_schema(error),
             _ => error,
         }
     }
 
     fn judge(self, plan: &LinkPlan, reply: &Reply, found: &mut Found) -> Result<()> {
         match self {
-            Check::Done(_) | Check::Table { .. } | Check::Letters => Ok(()),
+            Check::Done(_) | Check::Table { .. } | Check::Letters | Check::Copies => Ok(()),
             Check::Placed => {
                 found.unplaced.extend(&reply.ordinals);
                 Ok(())

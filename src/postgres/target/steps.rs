@@ -19,11 +19,12 @@ const FLIGHT_BYTES_MAX: usize = 16 << 20;
 /// Requests in flight.
 const REQUESTS_MAX: usize = 512;
 
-/// Sends one step.
+/// Sends one step. Where an update is not `noted`, rows that are not there are passed over.
 pub(super) async fn send<'a>(
     pipeline: &mut Pipeline<'a>,
     step: &'a Step,
     statement: &Statement,
+    noted: bool,
 ) -> Result<()> {
     let table = pipeline.table(step.table)?;
     let layout = layout(table, step)?;
@@ -60,7 +61,7 @@ pub(super) async fn send<'a>(
         Verb::Upsert | Verb::Update | Verb::Delete => {
             for rows in chunks(&step.rows) {
                 let parameters = arrays(rows, &layout);
-                let check = check(table, step, rows)?;
+                let check = check(table, step, rows, noted)?;
                 pipeline.send(statement.clone(), parameters, check).await;
                 bound(pipeline, rows.iter().map(row_bytes).sum()).await?;
             }
@@ -101,12 +102,13 @@ fn layout<'a>(table: &'a TablePlan, step: &Step) -> Result<Vec<Place<'a>>> {
         .collect()
 }
 
-fn check<'a>(table: &TablePlan, step: &Step, rows: &'a [Row]) -> Result<Check<'a>> {
+fn check<'a>(table: &TablePlan, step: &Step, rows: &'a [Row], noted: bool) -> Result<Check<'a>> {
     let only_keys = step.columns.iter().all(|column| table.key.contains(column));
     Ok(match step.verb {
         // A row that is only a key and is there already is left as it is.
         Verb::Upsert if only_keys => Check::Table { table: step.table, verb: "write" },
         Verb::Upsert => Check::Written { table: step.table, rows: rows.len() },
+        Verb::Update if !noted => Check::Table { table: step.table, verb: "update" },
         Verb::Update => Check::Misses { table: step.table, rows, key: key_places(table, step)? },
         _ => Check::Table { table: step.table, verb: "delete from" },
     })

@@ -64,7 +64,7 @@ async fn what_is_missing_is_named_and_setup_mends_it() {
             site.execute(statement).await;
         }
         let found = Postgres.check_target(preflight).await.expect("target");
-        assert_eq!(lines(&found, true).len(), 3 + 4, "{:?}", lines(&found, true));
+        assert_eq!(lines(&found, true).len(), 4 + 4, "{:?}", lines(&found, true));
 
         let account = Postgres.account(&weir).await.expect("account");
         for _ in 0..2 {
@@ -148,6 +148,7 @@ async fn setup_mends_the_publication(site: &Site, preflight: Preflight<'_>) {
 }
 
 async fn teardown_leaves_nothing(site: &Site) {
+    site.execute("INSERT INTO weir.snapshot SELECT n, 'src:dst', 't', '{}' FROM unnest(ARRAY['test', 'other']) AS n").await;
     site.execute("INSERT INTO weir.missed (name, link, table_name, key_values, reason, noted_at) SELECT n, 'src:dst', 't', 'k', 'no_row', now() FROM unnest(ARRAY['test', 'other']) AS n").await;
     site.execute("SELECT pg_create_logical_replication_slot('weir_test_src_dst', 'pgoutput')")
         .await;
@@ -160,6 +161,7 @@ async fn teardown_leaves_nothing(site: &Site) {
     assert_eq!(site.query("SELECT count(*) FROM pg_replication_slots").await, ["0"]);
     assert_eq!(site.query("SELECT count(*) FROM pg_publication").await, ["0"]);
     assert_eq!(site.query("SELECT name FROM weir.missed").await, ["other"]);
+    assert_eq!(site.query("SELECT name FROM weir.snapshot").await, ["other"]);
     assert_eq!(site.query("SELECT count(*) FROM weir.witness").await, ["0"]);
 }
 
