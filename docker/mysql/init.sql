@@ -71,7 +71,16 @@ CREATE TABLE weir.dead_letter (
   PRIMARY KEY (id),
   KEY row_name (name, link, table_name, row_name(255))
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin ROW_FORMAT=DYNAMIC;
+CREATE TABLE weir.snapshot (
+  name varchar(24) NOT NULL,
+  link varchar(40) NOT NULL,
+  table_name varchar(255) NOT NULL,
+  progress longtext NULL,
+  asked longtext NULL,
+  PRIMARY KEY (name, link, table_name)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin ROW_FORMAT=DYNAMIC;
 GRANT SELECT, INSERT, UPDATE, DELETE ON weir.witness TO weir@'%';
 GRANT SELECT, INSERT, UPDATE, DELETE ON weir.missed TO weir@'%';
 GRANT SELECT, INSERT, UPDATE, DELETE ON weir.dead_letter TO weir@'%';
+GRANT SELECT, INSERT, UPDATE, DELETE ON weir.snapshot TO weir@'%';
 GRANT SELECT, INSERT, UPDATE, DELETE ON billing.invoice TO weir@'%';

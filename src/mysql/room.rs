@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{catalog, ddl, duplicates, letters, preflight, scan, setup, source, target};
+use super::{catalog, copies, ddl, duplicates, letters, preflight, scan, setup, source, target};
 use crate::config::{Database, Dialect};
 use crate::link::ports::{
-    Creation, Finding, KeyLook, Letters, LinkContext, Pending, Preflight, Repeated, Room, Scan,
-    Selection, Source, Target,
+    Copies, Creation, Finding, KeyLook, Letters, LinkContext, Pending, Preflight, Repeated, Room,
+    Scan, Selection, Source, Target,
 };
 use crate::model::{Table, TableName};
 use crate::plan::{Blueprint, LinkPlan, Unfilled};
@@ -166,5 +166,13 @@ impl Room for Mysql {
         database: &'a Database,
     ) -> Pending<'a, Box<dyn Letters>> {
         Box::pin(letters::open(context, database))
+    }
+
+    fn open_copies<'a>(
+        &'a self,
+        context: &'a LinkContext,
+        database: &'a Database,
+    ) -> Pending<'a, Box<dyn Copies>> {
+        Box::pin(copies::open(context, database))
     }
 }

@@ -77,8 +77,9 @@ pub(super) fn server_rights(dialect: Dialect) -> &'static [&'static str] {
 /// which MariaDB asks for be the column filled or not; last, a look at what fires by itself.
 pub fn target(account: &str, tables: &[&Table], _: &[Unfilled<'_>]) -> Vec<String> {
     let mut statements: Vec<String> = WEIR_TABLES.iter().map(|sql| (*sql).to_owned()).collect();
-    for table in ["`weir`.`witness`", "`weir`.`missed`", "`weir`.`dead_letter`"] {
-        statements.push(format!("GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {account}"));
+    for table in ["witness", "missed", "dead_letter", "snapshot"] {
+        statements
+            .push(format!("GRANT SELECT, INSERT, UPDATE, DELETE ON `weir`.`{table}` TO {account}"));
     }
     statements.extend(grants("SELECT, INSERT, UPDATE, DELETE", account, tables));
     let columns = tables.iter().flat_map(|table| &table.columns);
@@ -132,10 +133,15 @@ pub fn teardown_target(context: &LinkContext, installation: Option<&str>) -> Vec
         ),
         None => (String::new(), String::new()),
     };
-    [("dead_letter", &none_foreign), ("missed", &none_foreign), ("witness", &own)]
-        .iter()
-        .map(|(table, only)| format!("{DELETE_OWN}`{table}` WHERE {of_link}{only}"))
-        .collect()
+    [
+        ("dead_letter", &none_foreign),
+        ("missed", &none_foreign),
+        ("snapshot", &none_foreign),
+        ("witness", &own),
+    ]
+    .iter()
+    .map(|(table, only)| format!("{DELETE_OWN}`{table}` WHERE {of_link}{only}"))
+    .collect()
 }
 
 /// Runs statements one by one; an error names the statement. No lock on a table is waited for
@@ -218,6 +224,14 @@ const WEIR_TABLES: &[&str] = &[
        `asked_at` datetime(6) NULL,\n  \
        PRIMARY KEY (`id`),\n  \
        KEY `row_name` (`name`, `link`, `table_name`, `row_name`(255))\n\
+     ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin ROW_FORMAT=DYNAMIC",
+    "CREATE TABLE IF NOT EXISTS `weir`.`snapshot` (\n  \
+       `name` varchar(24) NOT NULL,\n  \
+       `link` varchar(40) NOT NULL,\n  \
+       `table_name` varchar(255) NOT NULL,\n  \
+       `progress` longtext NULL,\n  \
+       `asked` longtext NULL,\n  \
+       PRIMARY KEY (`name`, `link`, `table_name`)\n\
      ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin ROW_FORMAT=DYNAMIC",
 ];
 

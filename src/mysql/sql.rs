@@ -8,6 +8,7 @@
 //! error. Keys are cast to the column's type, since the servers would otherwise compare them as
 //! doubles; values of derived tables are cast to types that lose nothing on the way.
 
+pub(crate) mod copies;
 pub(crate) mod letters;
 mod referred;
 

@@ -7,6 +7,7 @@
 //! `weir.missed` in the same transaction. No statement here commits implicitly. How rows become
 //! statements is in `target/writer.rs`, the witness in `target/witness.rs`.
 
+pub(super) mod copies;
 mod letters;
 mod notes;
 mod steps;
@@ -23,7 +24,8 @@ use super::sql::own;
 use crate::config::Database;
 use crate::error::{Error, Kind, Result};
 use crate::link::ports::{
-    Applied, LetterCount, LetterHead, LinkContext, MissedKey, Note, Notes, Pending, Slice, Target,
+    Applied, CopyNote, LetterCount, LetterHead, LinkContext, MissedKey, Note, Notes, Pending,
+    Slice, StoredCopy, Target,
 };
 use crate::model::Witness;
 use crate::plan::{LinkPlan, key_text, parse_key};
@@ -182,6 +184,14 @@ impl Target for MysqlTarget {
     fn count_letters(&mut self) -> Pending<'_, LetterCount> {
         Box::pin(self.count_letters())
     }
+
+    fn copies(&mut self) -> Pending<'_, Vec<StoredCopy>> {
+        Box::pin(copies::list(self.writer.session(), &self.name, &self.link))
+    }
+
+    fn begin_copies<'a>(&'a mut self, notes: &'a [CopyNote]) -> Pending<'a, ()> {
+        Box::pin(self.writer.begin_copies(&self.name, &self.link, notes))
+    }
 }
 
 impl MysqlTarget {
@@ -217,12 +227,13 @@ impl MysqlTarget {
         }
         let mut applied = Applied::default();
         for step in slice.steps {
-            applied.missed.extend(self.writer.step(step).await?);
+            applied.missed.extend(self.writer.step(step, slice.unnoted).await?);
         }
         let settled = self.texts(slice.settled)?;
         self.writer.settle(&self.name, &self.link, &settled, self.looked_until).await?;
         let notes = self.texts(&applied.missed)?;
         self.writer.note(&self.name, &self.link, &notes).await?;
+        self.writer.keep_copies(&self.name, &self.link, slice.copies).await?;
         let unplaced = match slice.letters.is_empty() {
             true => Unplaced::default(),
             false => {

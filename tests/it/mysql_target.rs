@@ -2,6 +2,7 @@
 //! else is touched, and a refused or cut-off slice leaves nothing behind.
 
 mod checks;
+mod copies;
 mod types;
 
 use std::sync::Arc;
@@ -426,6 +427,8 @@ async fn everything(server: Server) -> TestResult {
     keys_compare_byte_for_byte(&bench).await?;
     a_warning_is_an_error(&bench).await?;
     a_refusal_undoes_its_slice_only(&bench).await?;
+    copies::copies_are_kept_with_their_rows(&bench).await?;
+    copies::rows_that_a_copy_brings_are_not_noted(&bench).await?;
     types::every_base_type_is_written_exactly(&bench).await?;
     checks::grants_are_named_and_enough(&bench).await?;
     checks::wrong_settings_are_named(&bench).await?;

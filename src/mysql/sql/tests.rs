@@ -132,6 +132,18 @@ fn golden(flavor: Flavor) -> Result<String> {
     Ok(out)
 }
 
+/// Statements on copies, which are the same for both servers.
+fn of_copies() -> String {
+    let parts = [
+        ("list", copies::LIST),
+        ("how far it is", copies::KEEP),
+        ("with an answer", copies::ANSWER),
+        ("for the first time", copies::FIRST),
+        ("ask", copies::ASK),
+    ];
+    parts.iter().map(|(title, sql)| format!("-- {title}\n{sql};\n\n")).collect()
+}
+
 /// Statements on dead letters, which are the same for both servers.
 fn of_letters() -> String {
     let parts = [
@@ -167,6 +179,7 @@ fn statements_are_the_golden_ones() {
     check("mysql_statements.sql", &golden(Flavor::Mysql).expect("statements"));
     check("mysql_mariadb_statements.sql", &golden(Flavor::Mariadb).expect("statements"));
     check("mysql_letters.sql", &of_letters());
+    check("mysql_copies.sql", &of_copies());
 }
 
 /// Broken if a statement's parameters did not match its places, whatever the shape.
@@ -195,7 +208,7 @@ fn every_parameter_has_a_place() {
 #[test]
 fn nothing_commits_implicitly_or_ignores_errors() {
     for flavor in [Flavor::Mysql, Flavor::Mariadb] {
-        let text = golden(flavor).expect("statements") + &of_letters();
+        let text = golden(flavor).expect("statements") + &of_letters() + &of_copies();
         for word in ["TRUNCATE ", "IGNORE", "REPLACE", "ALTER", "LOCK TABLES"] {
             assert!(!text.contains(word), "{word}");
         }

@@ -11,12 +11,13 @@ use crate::plan::UpsertStrategy;
 const ATTEMPTS_MAX: usize = 3;
 
 impl Writer {
-    /// Does one step; gives the keys that an update or rekey did not find.
+    /// Does one step; gives the keys that an update or rekey did not find, but for updates of the
+    /// tables of `unnoted`.
     ///
     /// # Errors
     /// As the server says; `Constraint` where a key hits several rows; `Contention` where other
     /// sessions insert the same keys again and again.
-    pub(super) async fn step(&mut self, step: &Step) -> Result<Vec<MissedKey>> {
+    pub(super) async fn step(&mut self, step: &Step, unnoted: &[usize]) -> Result<Vec<MissedKey>> {
         let prepared = self.prepared(step.table).await?;
         let table = &prepared.plan.target.name;
         if step.verb == Verb::Truncate {
@@ -47,6 +48,11 @@ impl Writer {
                 }
                 Ok(Vec::new())
             }
+            Verb::Update if unnoted.contains(&step.table) => {
+                let context = format!("update {table}");
+                let matched = self.write(&context, Action::Update, &prepared, rows).await?;
+                refuse_repeated(&context, matched, all.len()).map(|()| Vec::new())
+            }
             Verb::Update => {
                 let absent = self.update(&format!("update {table}"), &prepared, rows).await?;
                 missed(&prepared, step, &absent)
@@ -75,12 +81,8 @@ impl Writer {
         let wanted = rows.rows.len();
         for _ in 0..ATTEMPTS_MAX {
             let matched = self.write(context, Action::Update, prepared, rows).await?;
+            refuse_repeated(context, matched, wanted)?;
             let matched = usize::try_from(matched).unwrap_or(usize::MAX);
-            if matched > wanted {
-                let context = format!("{context}: a match key hits more than one row");
-                return Err(Error::new(Kind::Constraint, context)
-                    .hint("the match key must be unique on the target"));
-            }
             if matched == wanted {
                 return Ok(Vec::new());
             }
@@ -133,6 +135,15 @@ impl Writer {
         }
         missed(prepared, step, &absent)
     }
+}
+
+/// An update of `wanted` rows that matched more of them.
+fn refuse_repeated(context: &str, matched: u64, wanted: usize) -> Result<()> {
+    if matched <= wanted as u64 {
+        return Ok(());
+    }
+    let context = format!("{context}: a match key hits more than one row");
+    Err(Error::new(Kind::Constraint, context).hint("the match key must be unique on the target"))
 }
 
 /// The forms of a step's rows, place by place.
