@@ -23,5 +23,6 @@ pub mod sandbox;
 pub mod snapshot;
 pub mod state;
 pub mod transform;
+pub mod verify;
 
 mod tls;

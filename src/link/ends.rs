@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::config::Database;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::link::hosts::{self, Choice};
 use crate::link::ports::{End, LinkContext, Pending, Room, Scan, Source, SpoolPlace, Target};
 use crate::model::TableName;
@@ -39,6 +39,12 @@ pub trait Ends: Send + Sync {
     /// Connects a reader of whole tables: where `read_url` says, else as [`Ends::scan`].
     fn reader(&self, plan: Arc<LinkPlan>) -> Pending<'_, Box<dyn Scan>> {
         self.scan(plan)
+    }
+
+    /// Connects a reader of the target's tables as they are, `plan` being the link's, mirrored
+    /// ([`mirror`](crate::plan::mirror)).
+    fn target_reader(&self, _plan: Arc<LinkPlan>) -> Pending<'_, Box<dyn Scan>> {
+        Box::pin(async { Err(Error::new(Kind::Unsupported, "this target's rows cannot be read")) })
     }
 
     /// Which of the plan's target tables hold rows.
@@ -138,6 +144,15 @@ impl Ends for RoomEnds {
     fn scan(&self, plan: Arc<LinkPlan>) -> Pending<'_, Box<dyn Scan>> {
         let [source, _] = self.used();
         Box::pin(async move { self.source_room.open_scan(&self.context, &source, plan).await })
+    }
+
+    fn target_reader(&self, plan: Arc<LinkPlan>) -> Pending<'_, Box<dyn Scan>> {
+        let [_, target] = self.used();
+        Box::pin(async move {
+            let mut scan = self.target_room.open_scan(&self.context, &target, plan).await?;
+            scan.forgo_marks();
+            Ok(scan)
+        })
     }
 
     fn non_empty_targets<'a>(&'a self, tables: &'a [TableName]) -> Pending<'a, Vec<TableName>> {

@@ -387,6 +387,10 @@ pub trait Scan: Send {
         Ok(())
     }
 
+    /// From here on nothing is asked about the log, which may not exist or not be shown: rows are read in
+    /// one snapshot as before, and its marks mean nothing. For a target that is read as it is.
+    fn forgo_marks(&mut self) {}
+
     /// The origin of each planned table as it is now, in the plan's order; empty where the log holds
     /// the changes of every table, and the making of tables too.
     fn origins(&mut self) -> Pending<'_, Vec<Origin>> {

@@ -30,7 +30,7 @@ use crate::error::{Error, Kind, Result};
 use crate::link::ports::{LinkContext, Pending, Retention, Scan, Scanned};
 use crate::model::Row;
 use crate::plan::{LinkPlan, TablePlan};
-use crate::position::{Coordinates, MysqlGtidSet, Position};
+use crate::position::{Coordinates, MariadbGtidSet, MysqlGtidSet, Position};
 
 /// Longest time for the read of one row.
 const ROW_TIMEOUT: Duration = Duration::from_secs(60);
@@ -44,6 +44,8 @@ pub(crate) struct MysqlScan {
     identity: Option<String>,
     session: Option<Session>,
     log: LogTimes,
+    /// Reads need no place in the log.
+    unplaced: bool,
 }
 
 /// When files of the log were still written, seconds since 1970 by the server's clock.
@@ -66,6 +68,7 @@ pub async fn open(
         identity: None,
         session: None,
         log: LogTimes::default(),
+        unplaced: false,
     };
     scan.session = Some(scan.session().await?);
     Ok(Box::new(scan))
@@ -116,10 +119,13 @@ impl MysqlScan {
 
     async fn read(&mut self, table: &TablePlan, keys: &[Row]) -> Result<Scanned> {
         let mut session = self.session().await?;
-        let (marks, low) = Marks::open(&mut session).await?;
+        let (marks, low) = match self.unplaced {
+            true => Marks::forgo(&mut session).await?,
+            false => Marks::open(&mut session).await?,
+        };
         let seen = match marks {
             Marks::Gtids => Some(begun(&mut session).await?),
-            Marks::Snapshot => Some(low.clone()),
+            Marks::Snapshot | Marks::Forgone => Some(low.clone()),
             Marks::Locks => None,
         };
         let context =
@@ -175,6 +181,8 @@ enum Marks {
     Locks,
     /// MariaDB: the snapshot knows its place.
     Snapshot,
+    /// Not at all: the log is not looked at.
+    Forgone,
 }
 
 impl Marks {
@@ -196,6 +204,17 @@ impl Marks {
             return Ok((Marks::Gtids, low));
         }
         Ok((Marks::Locks, history::head(session).await?))
+    }
+
+    /// Opens a snapshot of which no place is asked; the mark is that of an empty log.
+    async fn forgo(session: &mut Session) -> Result<(Marks, Position)> {
+        let sql = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY";
+        session.run("open a snapshot", sql).await?;
+        let nowhere = match session.flavor() {
+            Flavor::Mysql => Position::Mysql(MysqlGtidSet::default(), None),
+            Flavor::Mariadb => Position::Mariadb(MariadbGtidSet::default(), None),
+        };
+        Ok((Marks::Forgone, nowhere))
     }
 }
 
@@ -273,6 +292,10 @@ impl Scan for MysqlScan {
     fn require_server(&self, identity: &str) -> Result<()> {
         let is = self.identity.as_deref().unwrap_or_default();
         identity::require_same(&self.database.name, identity, is)
+    }
+
+    fn forgo_marks(&mut self) {
+        self.unplaced = true;
     }
 
     fn head(&mut self) -> Pending<'_, Position> {
