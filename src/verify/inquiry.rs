@@ -1,0 +1,277 @@
+//! The second, exact look at rows that seem to differ: what they should be is asked of the link's apply
+//! task, and what they are is read at the target while that stands still.
+//!
+//! A row that cannot be told is asked for again, a few times; what is never to be told is `Changing`, and
+//! never a difference. Questions are bounded in rows and bytes. Not here: how the answer is found
+//! (`link/question`).
+
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use crate::error::{Error, Kind, Result};
+use crate::link::ports::Scan;
+use crate::link::question::{Expected, KEYS_MAX, Mend, Question, STAND_STILL_MAX, Standing};
+use crate::model::Row;
+use crate::verify::canonical::differing;
+use crate::verify::pair::Pair;
+
+/// Bytes of the rows of one question at most, but for a single row.
+const BYTES_MAX: usize = 8 << 20;
+/// How long an answer is waited for.
+const ANSWER_MAX: Duration = Duration::from_secs(120);
+/// How long of [`STAND_STILL_MAX`] the rows may be read.
+const READ_MAX: Duration = STAND_STILL_MAX.saturating_sub(Duration::from_secs(1));
+/// Waits before a row is asked for again.
+const WAITS: [Duration; 6] = [
+    Duration::from_millis(50),
+    Duration::from_millis(250),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+    Duration::from_secs(4),
+];
+
+/// A row that seems to differ.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Suspect {
+    /// Its key, as the target or the plan has it.
+    pub key: Row,
+    /// Its size.
+    pub bytes: usize,
+}
+
+/// What a row is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Truth {
+    /// As it should be.
+    Equal,
+    /// The target lacks it.
+    Missing,
+    /// Only the target has it.
+    Extra,
+    /// It differs in these columns of the plan.
+    Differing(Vec<usize>),
+    /// Its changes are set aside.
+    SetAside,
+    /// It has no form at the target.
+    Unfit,
+    /// It changed each time it was looked at.
+    Changing,
+}
+
+impl Truth {
+    /// Whether both sides differ.
+    pub fn is_difference(&self) -> bool {
+        matches!(self, Truth::Missing | Truth::Extra | Truth::Differing(_))
+    }
+}
+
+/// A row and what was found out about it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verdict {
+    /// Its key.
+    pub key: Row,
+    /// What it was.
+    pub truth: Truth,
+    /// It was written as it should be, and found so.
+    pub mended: bool,
+}
+
+/// Who asks.
+#[derive(Debug)]
+pub struct Inquiry {
+    /// The apply task.
+    pub questions: mpsc::Sender<Question>,
+    /// Have differences mended.
+    pub repair: bool,
+}
+
+impl Inquiry {
+    /// What each of the suspects is; in any order.
+    ///
+    /// # Errors
+    /// `Connection` where the link streams no more, and what the target says.
+    pub async fn settle(
+        &self,
+        pair: &Pair,
+        target: &mut dyn Scan,
+        suspects: Vec<Suspect>,
+    ) -> Result<Vec<Verdict>> {
+        let mut verdicts = Vec::with_capacity(suspects.len());
+        let mut asked = Vec::new();
+        for suspect in suspects {
+            match pair.as_written(&suspect.key) {
+                Some(key) => asked.push(Suspect { key, ..suspect }),
+                // The source cannot have it, and the link has no name for it to mend it by.
+                None => {
+                    verdicts.push(Verdict { key: suspect.key, truth: Truth::Extra, mended: false })
+                }
+            }
+        }
+        for (key, truth) in self.look(pair, target, asked, self.repair).await? {
+            verdicts.push(Verdict { key, truth, mended: false });
+        }
+        if self.repair {
+            self.look_again(pair, target, &mut verdicts).await?;
+        }
+        Ok(verdicts)
+    }
+
+    /// Looks at what was to be mended.
+    async fn look_again(
+        &self,
+        pair: &Pair,
+        target: &mut dyn Scan,
+        verdicts: &mut [Verdict],
+    ) -> Result<()> {
+        let mended = verdicts.iter().filter(|verdict| verdict.truth.is_difference());
+        let mended: Vec<_> = mended.filter_map(|verdict| pair.as_written(&verdict.key)).collect();
+        let again = mended.into_iter().map(|key| Suspect { key, bytes: 0 }).collect();
+        for (key, truth) in self.look(pair, target, again, false).await? {
+            // A row that changes is under the stream's own care again.
+            let is_well = matches!(truth, Truth::Equal | Truth::Changing);
+            for verdict in verdicts.iter_mut().filter(|verdict| verdict.key == key) {
+                verdict.mended = is_well;
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks in groups, and again for what cannot be told.
+    async fn look(
+        &self,
+        pair: &Pair,
+        target: &mut dyn Scan,
+        mut open: Vec<Suspect>,
+        mend: bool,
+    ) -> Result<Vec<(Row, Truth)>> {
+        let mut found = Vec::with_capacity(open.len());
+        let mut keys_max = KEYS_MAX;
+        for wait in [Duration::ZERO].into_iter().chain(WAITS) {
+            if open.is_empty() {
+                return Ok(found);
+            }
+            sleep(wait).await;
+            let mut busy = Vec::new();
+            for group in groups(&open, keys_max) {
+                match self.ask(pair, target, group, mend).await? {
+                    Some(truths) => {
+                        for (suspect, truth) in group.iter().zip(truths) {
+                            match truth {
+                                Some(truth) => found.push((suspect.key.clone(), truth)),
+                                None => busy.push(suspect.clone()),
+                            }
+                        }
+                    }
+                    None => busy.extend_from_slice(group),
+                }
+            }
+            if busy.len() == open.len() {
+                keys_max = (keys_max / 4).max(1);
+            }
+            open = busy;
+        }
+        found.extend(open.into_iter().map(|suspect| (suspect.key, Truth::Changing)));
+        Ok(found)
+    }
+
+    /// One question. `None` where nothing can be told now, as a whole or of a row.
+    async fn ask(
+        &self,
+        pair: &Pair,
+        target: &mut dyn Scan,
+        group: &[Suspect],
+        mend: bool,
+    ) -> Result<Option<Vec<Option<Truth>>>> {
+        let keys: Vec<Row> = group.iter().map(|suspect| suspect.key.clone()).collect();
+        let (answer, answered) = oneshot::channel();
+        let question = Question { table: pair.at(), keys: keys.clone(), answer };
+        self.questions.send(question).await.map_err(|_| {
+            Error::new(Kind::Connection, "the link ended while its rows were compared")
+        })?;
+        let Ok(Ok(standing)) = timeout(ANSWER_MAX, answered).await else { return Ok(None) };
+        let until = Instant::now() + READ_MAX;
+        let Standing { expected, verdict, done } = standing;
+        let Ok(read) = timeout_at(until, target.read_rows(pair.target(), &keys)).await else {
+            return Ok(None);
+        };
+        let rows = read?.rows;
+        if expected.len() != keys.len() || rows.len() != keys.len() {
+            return Err(Error::new(Kind::Internal, "an answer about another number of rows"));
+        }
+        let pairs = expected.into_iter().zip(rows);
+        let truths = pairs.map(|(expected, found)| judge(pair, expected, found));
+        let truths = truths.collect::<Result<Vec<_>>>()?;
+        let is_wrong = |truth: &Option<Truth>| truth.as_ref().is_some_and(Truth::is_difference);
+        if mend && truths.iter().any(is_wrong) {
+            let mends =
+                truths.iter().map(|one| if is_wrong(one) { Mend::Mend } else { Mend::Leave });
+            // Whether it was done is seen by looking again.
+            if verdict.send(mends.collect()).is_ok()
+                && let Ok(Ok(Err(error))) = timeout(ANSWER_MAX, done).await
+            {
+                tracing::warn!(
+                    table = %pair.source().source.name,
+                    error = error.chain(),
+                    "rows that differ could not be written"
+                );
+            }
+        }
+        Ok(Some(truths))
+    }
+}
+
+/// What a row is, by what it should be; `None` where that is not known now.
+fn judge(pair: &Pair, expected: Expected, found: Option<Row>) -> Result<Option<Truth>> {
+    Ok(Some(match (expected, found) {
+        (Expected::Busy, _) => return Ok(None),
+        (Expected::SetAside, _) => Truth::SetAside,
+        (Expected::Unfit, _) => Truth::Unfit,
+        (Expected::Absent, None) => Truth::Equal,
+        (Expected::Absent, Some(_)) => Truth::Extra,
+        (Expected::Row(_), None) => Truth::Missing,
+        (Expected::Row(expected), Some(found)) => {
+            match differing(pair.forms(), &expected, &pair.planned(&found))? {
+                columns if columns.is_empty() => Truth::Equal,
+                columns => Truth::Differing(columns),
+            }
+        }
+    }))
+}
+
+/// Groups of so many keys, and bytes, at most.
+fn groups(suspects: &[Suspect], keys_max: usize) -> impl Iterator<Item = &[Suspect]> {
+    let mut rest = suspects;
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let fits = |suspect: &&Suspect| {
+            bytes += suspect.bytes;
+            bytes <= BYTES_MAX
+        };
+        let count = rest.iter().take(keys_max).take_while(fits).count().max(1);
+        let (group, others) = rest.split_at_checked(count.min(rest.len()))?;
+        rest = others;
+        (!group.is_empty()).then_some(group)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::fixtures::row;
+
+    /// Broken if a question outgrew what the apply task stands still for, or a row were not asked for.
+    #[test]
+    fn questions_are_bounded() {
+        let suspect = |bytes| Suspect { key: row(&[0]), bytes };
+        let sizes = |suspects: &[Suspect]| -> Vec<usize> {
+            groups(suspects, 3).map(<[Suspect]>::len).collect()
+        };
+        assert_eq!(sizes(&[]), [0_usize; 0]);
+        assert_eq!(sizes(&vec![suspect(1); 7]), [3, 3, 1]);
+        assert_eq!(sizes(&[suspect(BYTES_MAX), suspect(1), suspect(1)]), [1, 2]);
+        assert_eq!(sizes(&[suspect(2 * BYTES_MAX), suspect(1)]), [1, 1]);
+    }
+}
