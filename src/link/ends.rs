@@ -155,6 +155,17 @@ impl Ends for RoomEnds {
         })
     }
 
+    fn reader(&self, plan: Arc<LinkPlan>) -> Pending<'_, Box<dyn Scan>> {
+        let [source, _] = self.used();
+        Box::pin(async move {
+            let source = match &self.source.read {
+                Some(replica) => hosts::choose(self.source_room, replica, End::Source).await?.used,
+                None => source,
+            };
+            self.source_room.open_scan(&self.context, &source, plan).await
+        })
+    }
+
     fn non_empty_targets<'a>(&'a self, tables: &'a [TableName]) -> Pending<'a, Vec<TableName>> {
         let [_, target] = self.used();
         Box::pin(async move { self.target_room.non_empty(&target, tables).await })

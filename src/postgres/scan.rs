@@ -12,9 +12,14 @@ use bytes::{Bytes, BytesMut};
 use tokio_postgres::types::{ToSql, Type as Builtin};
 use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
 
+mod chunk;
+mod copied;
+mod division;
 mod heartbeat;
 pub(super) mod marks;
+mod walk;
 
+use self::chunk::Known;
 use self::heartbeat::Heartbeat;
 use self::marks::{Log, Marks, lsn_in};
 use super::decode::decode;
@@ -26,10 +31,12 @@ use super::slot;
 use super::source::lsn;
 use super::sql::witness::INSTANCE;
 use super::sql::{base_type, literal, quote, quote_name};
-use super::timeline::{Course, require_same};
+use super::timeline::{Course, require_comparable, require_same};
 use crate::config::Database;
 use crate::error::{Error, Kind, Result};
-use crate::link::ports::{LinkContext, Origin, Pending, Retention, Scan, Scanned};
+use crate::link::ports::{
+    Chunk, Division, LinkContext, Origin, Pending, Reach, Retention, Scan, Scanned,
+};
 use crate::model::{Column, Row, Value};
 use crate::plan::{LinkPlan, TablePlan};
 use crate::position::{Lsn, Position};
@@ -55,6 +62,7 @@ pub(crate) struct PostgresScan {
     /// The server's log, as it was when the session began.
     log: Log,
     heartbeat: Heartbeat,
+    known: Known,
 }
 
 /// Connects.
@@ -66,7 +74,8 @@ pub async fn open(
     let (context, database) = (context.clone(), database.clone());
     let heartbeat = Heartbeat::new(database.heartbeat);
     let (session, system, log) = (None, None, Log::default());
-    let mut scan = PostgresScan { context, database, plan, session, system, log, heartbeat };
+    let known = Known::default();
+    let mut scan = PostgresScan { context, database, plan, session, system, log, heartbeat, known };
     scan.session().await?;
     Ok(Box::new(scan))
 }
@@ -152,6 +161,19 @@ impl PostgresScan {
         let bound = |at| rows.first().and_then(|row| row.get(at)?.parse().ok());
         let horizon = bound(0).zip(bound(1)).ok_or_else(unexpected)?;
         Ok(Some(horizon))
+    }
+
+    /// A standby replays the log of its primary; a server that has left that log by a promotion does
+    /// not, nor does one that was made of its files.
+    async fn require_comparable(&mut self, identity: &str) -> Result<()> {
+        const COURSE: &str = "SELECT system_identifier || '/' || timeline_id, pg_is_in_recovery()
+             FROM pg_control_system(), pg_control_checkpoint()";
+        let session = self.session().await?;
+        let rows = simple(&session, COURSE).await?;
+        self.session = Some(session);
+        let cell = |at| rows.first().and_then(|row| row.get(at)).ok_or_else(unexpected);
+        let (is, standby) = (cell(0)?, cell(1)? == "t");
+        require_comparable(&self.database.name, identity, is, standby)
     }
 
     async fn read(&mut self, table: &TablePlan, keys: &[Row]) -> Result<Scanned> {
@@ -249,6 +271,30 @@ impl Scan for PostgresScan {
                 .await
                 .map_err(|error| error.within(format_args!("read {}", table.source.name)))
         })
+    }
+
+    fn divide<'a>(&'a mut self, table: &'a TablePlan, parts: usize) -> Pending<'a, Division> {
+        Box::pin(async move {
+            self.divided(table, parts)
+                .await
+                .map_err(|error| error.within(format_args!("divide {}", table.source.name)))
+        })
+    }
+
+    fn read_chunk<'a>(
+        &'a mut self,
+        table: &'a TablePlan,
+        reach: &'a Reach,
+    ) -> Pending<'a, Option<Chunk>> {
+        Box::pin(async move {
+            self.chunk(table, reach)
+                .await
+                .map_err(|error| error.within(format_args!("copy from {}", table.source.name)))
+        })
+    }
+
+    fn require_copy_of<'a>(&'a mut self, identity: &'a str) -> Pending<'a, ()> {
+        Box::pin(self.require_comparable(identity))
     }
 }
 

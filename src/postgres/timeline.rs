@@ -37,6 +37,39 @@ pub(super) fn require_same(database: &str, was: &str, is: &str) -> Result<()> {
     Err(Error::new(Kind::Unavailable, context))
 }
 
+/// Refuses a server whose places in the log cannot be compared with those of `log`, an identity. That of
+/// a standby, by its last restart point, may still be on an older timeline.
+///
+/// # Errors
+/// `Configuration` for another cluster; `Unavailable` for one that has left this log or is not there yet.
+pub(super) fn require_comparable(database: &str, log: &str, is: &str, standby: bool) -> Result<()> {
+    let (Some(log), Some(server)) = (Course::parse(log), Course::parse(is)) else {
+        return require_same(database, log, is);
+    };
+    if server.system != log.system {
+        let context = format!(
+            "the server of {database} that tables are read from is cluster {}, and the log is that of \
+             cluster {}",
+            server.system, log.system
+        );
+        return Err(Error::new(Kind::Configuration, context)
+            .hint("name a streaming replica of that very server in read_url, or leave it out"));
+    }
+    let follows = match standby {
+        true => server.timeline <= log.timeline,
+        false => server.timeline == log.timeline,
+    };
+    if follows {
+        return Ok(());
+    }
+    let context = format!(
+        "the server of {database} that tables are read from is on timeline {}, and the log on {}",
+        server.timeline, log.timeline
+    );
+    Err(Error::new(Kind::Unavailable, context)
+        .hint("name a standby of the server that is read from in read_url, or leave it out"))
+}
+
 /// Where `timeline` ends by a history of a later one; `None` if it is no ancestor of it. Lines are
 /// `<timeline> <end> <reason>`.
 pub(super) fn end_of(timeline: u32, history: &str) -> Option<Lsn> {
@@ -101,6 +134,21 @@ mod tests {
 
     const HISTORY: &str = "1\t0/3000148\tno recovery target specified\n\
                            \n2\t0/5000060\tbefore 2024-01-01 00:00:00+00\n";
+
+    /// Broken if rows were judged by marks of another server's log, or a standby could not be read from.
+    #[test]
+    fn only_a_replica_has_comparable_marks() {
+        let kind = |is, standby| {
+            require_comparable("pg", "7/3", is, standby).err().map(|error| error.kind())
+        };
+        assert_eq!(kind("7/3", false), None);
+        assert_eq!(kind("7/3", true), None);
+        assert_eq!(kind("7/2", true), None, "its restart point is from before a failover");
+        assert_eq!(kind("7/2", false), Some(Kind::Unavailable));
+        assert_eq!(kind("7/4", true), Some(Kind::Unavailable), "it follows another");
+        assert_eq!(kind("7/4", false), Some(Kind::Unavailable), "it was promoted");
+        assert_eq!(kind("8/3", true), Some(Kind::Configuration));
+    }
 
     /// Broken if a server that lost transactions, or of another branch, were followed, or one that
     /// lost nothing were refused.

@@ -1,6 +1,8 @@
 //! The PostgreSQL capture on real servers: what the log holds arrives exactly, the slot moves only
 //! as far as the target is durable, and every way to lose changes is an error.
 
+mod chunks;
+mod chunks_under_load;
 mod gaps;
 mod rig;
 mod streamed;
@@ -10,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use weir::config::Secret;
 use weir::error::{Disposition, Error, Kind};
+use weir::link::ports::Reach;
 use weir::model::value::Special;
 use weir::model::{Before, Commit, Op, Row, Value};
 use weir::position::{Lsn, Position};
@@ -87,6 +90,11 @@ async fn read_beside(rig: &Rig, streamed: &Row) {
     assert_eq!(scanned.rows, [None, Some(streamed.clone())]);
     assert!(scanned.high.reaches(&scanned.low));
     assert_eq!(scanned.in_progress, Vec::<u32>::new());
+    let walk = scan.divide(&rig.plan.tables[0], 1).await.unwrap().walk;
+    let (rows_max, bytes_max) = (1, 1 << 20);
+    let reach = Reach { walk, condition: None, after: None, until: None, rows_max, bytes_max };
+    let chunk = scan.read_chunk(&rig.plan.tables[0], &reach).await.unwrap().unwrap();
+    assert_eq!(chunk.rows, std::slice::from_ref(streamed));
 }
 
 /// Broken if a type arrived changed, or the server's own settings leaked into the text, or a row
@@ -233,6 +241,13 @@ async fn a_commit_that_waits_for_a_standby_is_in_progress_for_the_scan() {
     assert_eq!(scanned.rows, [None]);
     assert!(scanned.low.reaches(&commit.position));
     assert_eq!(scanned.in_progress, [commit.xid.unwrap()]);
+    let walk = scan.divide(&rig.plan.tables[0], 1).await.unwrap().walk;
+    let (rows_max, bytes_max) = (10, 1 << 20);
+    let reach = Reach { walk, condition: None, after: None, until: None, rows_max, bytes_max };
+    let chunk = scan.read_chunk(&rig.plan.tables[0], &reach).await.unwrap().unwrap();
+    assert_eq!((chunk.rows.len(), chunk.last, chunk.ended), (0, None, true));
+    assert!(chunk.low.reaches(&commit.position));
+    assert_eq!(chunk.in_progress, [commit.xid.unwrap()]);
     client.batch_execute("ALTER SYSTEM RESET synchronous_standby_names").await.unwrap();
     client.batch_execute("SELECT pg_reload_conf()").await.unwrap();
     tokio::time::timeout(PATIENCE, insert).await.unwrap().unwrap();

@@ -82,14 +82,14 @@ impl Rig {
     }
 }
 
-/// All tables of `public`, every column planned onto itself.
+/// All tables of `public`, every column planned onto itself, by the primary key or the first column.
 async fn plan(database: &Database, link: &LinkName) -> Arc<LinkPlan> {
     let selection = Selection { include: vec!["public.*".to_owned()], exclude: Vec::new() };
     let tables = catalog::load(database, Dialect::Postgres, &selection).await.unwrap();
     let tables = tables.into_iter().map(|table| {
         let column = |at| ColumnPlan::of(at, at, Conversion { nullable: true, fit: Fit::Bool });
         let columns = (0..table.columns.len()).map(column).collect();
-        let key = table.primary_key().unwrap().to_vec();
+        let key = table.primary_key().unwrap_or(&[0]).to_vec();
         Arc::new(TablePlan::alone(table.clone(), table, columns, key))
     });
     let empty = LinkPlan::of_no_table(link.clone(), [Dialect::Postgres; 2]);
