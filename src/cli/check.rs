@@ -1,4 +1,8 @@
-//! `weir check`: every preflight of every link; changes nothing.
+//! `weir check`: every preflight of every link; changes nothing. Where a link begins and what it copies is
+//! looked at in `start` and `copies`.
+
+mod copies;
+mod start;
 
 use std::process::ExitCode;
 
@@ -11,18 +15,22 @@ use crate::cli::exit;
 use crate::cli::hint;
 use crate::cli::output::say;
 use crate::cli::setup;
-use crate::config::{Config, Database, Start, TlsMode, is_loopback};
+use crate::config::{Config, Database, TlsMode, is_loopback};
 use crate::error::{Error, Kind, Result};
 use crate::link::ports::{LinkContext, Preflight, Room, Whole};
-use crate::model::{Table, TableName};
+use crate::model::Table;
 use crate::observe::alert::channel::Channel;
 use crate::plan::{self, Finding, LinkPlan, Route, Unfilled};
+pub(super) use start::start_needed;
 
 /// What was found about one link.
 #[derive(Debug, Default, Serialize)]
 struct Report {
     link: String,
     source: String,
+    /// The replica that copies are read from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    read: Option<String>,
     target: String,
     tables: Vec<String>,
     findings: Vec<Line>,
@@ -104,6 +112,9 @@ fn counted(number: usize, what: &str) -> String {
 fn print(report: &Report) {
     say!("link {}", report.link);
     say!("  source  {}", report.source);
+    if let Some(read) = &report.read {
+        say!("  copies  {read}");
+    }
     say!("  target  {}", report.target);
     say!("  tables  {}", report.tables.len());
     report.findings.iter().for_each(print_line);
@@ -154,6 +165,11 @@ async fn examine(ends: &Ends<'_>, report: &mut Report) -> Vec<Finding> {
     let target = version(ends.target_room(), ends.target, &mut findings).await;
     report.source = describe(ends.source, source.as_deref());
     report.target = describe(ends.target, target.as_deref());
+    if let Some(read) = &ends.source.read {
+        findings.extend(weak_transport(read));
+        let version = version(ends.source_room(), read, &mut findings).await;
+        report.read = Some(describe(read, version.as_deref()));
+    }
     if source.is_none() || target.is_none() {
         if findings.iter().any(|one| one.kind == Kind::Privilege) {
             findings.extend(setup::not_seen(ends).await);
@@ -175,6 +191,7 @@ async fn examine(ends: &Ends<'_>, report: &mut Report) -> Vec<Finding> {
             findings.extend(preflight(ends, &plan, true).await);
             findings.extend(start_needed(ends, &plan).await);
             findings.extend(duplicates::look(ends, &catalogs).await);
+            findings.extend(copies::look(ends, plan).await);
         }
         Err(refusals) => {
             findings.extend(refusals);
@@ -293,85 +310,4 @@ async fn preflights(ends: &Ends<'_>, looked: &Looked<'_>, wholly: bool) -> Vec<F
         }
     }
     findings
-}
-
-/// What a new link would not carry: source tables that hold rows although nobody said that it begins
-/// now, or although their target tables hold none. A link that has its witness is no longer new.
-pub(super) async fn start_needed(ends: &Ends<'_>, plan: &LinkPlan) -> Vec<Finding> {
-    let filled = match non_empty(ends, plan).await {
-        Ok(filled) => filled,
-        // The missing right is a finding of its own.
-        Err(error) if error.kind() == Kind::Privilege => return Vec::new(),
-        Err(error) => return vec![met(&format!("database {}", ends.source.name), &error)],
-    };
-    // What keeps the witness from being read is a finding of the target's own checks.
-    if filled.is_empty() || matches!(ends.witness().await, Ok(Some(_))) {
-        return Vec::new();
-    }
-    if ends.config.options(ends.link()).start != Some(Start::Now) {
-        return vec![start_missing(ends, &filled)];
-    }
-    match without_rows(ends, plan, &filled).await {
-        Ok(tables) if tables.is_empty() => Vec::new(),
-        Ok(tables) => vec![left_behind(ends, &tables)],
-        Err(error) if error.kind() == Kind::Privilege => Vec::new(),
-        Err(error) => vec![met(&format!("database {}", ends.target.name), &error)],
-    }
-}
-
-/// Which of these source tables have an empty target table.
-async fn without_rows(
-    ends: &Ends<'_>,
-    plan: &LinkPlan,
-    filled: &[TableName],
-) -> Result<Vec<TableName>> {
-    let tables = plan.tables.iter().filter(|table| filled.contains(&table.source.name));
-    let pairs: Vec<_> = tables.map(|table| (&table.source.name, &table.target.name)).collect();
-    let targets: Vec<TableName> = pairs.iter().map(|(_, target)| (*target).clone()).collect();
-    let holding = ends.target_room().non_empty(ends.target, &targets).await?;
-    let empty = pairs.into_iter().filter(|(_, target)| !holding.contains(target));
-    Ok(empty.map(|(source, _)| source.clone()).collect())
-}
-
-fn left_behind(ends: &Ends<'_>, tables: &[TableName]) -> Finding {
-    let names: Vec<String> = tables.iter().map(ToString::to_string).collect();
-    Finding {
-        fatal: false,
-        kind: Kind::Configuration,
-        subject: format!("link {}", ends.link()),
-        message: format!(
-            "it carries what changes from its start on, and these source tables hold rows while \
-             their target tables hold none: {}",
-            names.join(", ")
-        ),
-        hint: format!(
-            "unless the target is to do without them, copy the rows once the link has begun: `weir \
-             pause {link}`, copy, `weir resume {link}`",
-            link = ends.link()
-        ),
-        mend: Vec::new(),
-    }
-}
-
-/// Source tables of a plan that hold rows.
-pub(super) async fn non_empty(ends: &Ends<'_>, plan: &LinkPlan) -> Result<Vec<TableName>> {
-    let names: Vec<_> = plan.tables.iter().map(|table| table.source.name.clone()).collect();
-    ends.source_room().non_empty(ends.source, &names).await
-}
-
-fn start_missing(ends: &Ends<'_>, tables: &[TableName]) -> Finding {
-    let names: Vec<String> = tables.iter().map(ToString::to_string).collect();
-    let (source, target) = (&ends.link().source, &ends.link().target);
-    Finding {
-        fatal: true,
-        kind: Kind::Configuration,
-        subject: format!("link {}", ends.link()),
-        message: format!("source tables already hold rows: {}", names.join(", ")),
-        hint: format!(
-            "a new link carries changes only: write `start = \"now\"` under \
-             [link.{source}.{target}] or [apply], start it, `weir pause {source}:{target}`, copy \
-             their rows, `weir resume {source}:{target}`"
-        ),
-        mend: Vec::new(),
-    }
 }

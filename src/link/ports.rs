@@ -149,6 +149,20 @@ pub trait Room: Send + Sync {
     /// included.
     fn check_target<'a>(&'a self, preflight: Preflight<'a>) -> Pending<'a, Vec<Finding>>;
 
+    /// What stands against reading whole tables at `database`, a replica that is there for that.
+    fn check_reader<'a>(&'a self, _database: &'a Database) -> Pending<'a, Vec<Finding>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    /// Has the source `database` look at a condition on rows of `table`, in its own SQL, without reading
+    /// any: an error of kind `Configuration` says why it does not understand it.
+    fn check_condition<'a>(
+        &'a self,
+        database: &'a Database,
+        table: &'a TableName,
+        condition: &'a str,
+    ) -> Pending<'a, ()>;
+
     /// The configured user as grants of this database name it; asked of the server wherever it
     /// lets that user in.
     fn account<'a>(&'a self, database: &'a Database) -> Pending<'a, String>;

@@ -8,6 +8,7 @@
 mod assemble;
 mod binlog;
 pub mod catalog;
+mod condition;
 mod copies;
 pub mod ddl;
 mod decode;

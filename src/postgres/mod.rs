@@ -6,6 +6,7 @@
 
 mod assemble;
 pub mod catalog;
+mod condition;
 mod copies;
 pub mod ddl;
 mod decode;

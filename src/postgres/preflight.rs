@@ -7,6 +7,7 @@
 
 mod limits;
 mod managed;
+mod reader;
 mod retention;
 mod source;
 mod target;
@@ -15,6 +16,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use self::managed::{Change, Managed};
+pub(super) use self::reader::check_reader;
 use super::failure::classify;
 use super::session::{self, Session};
 use crate::error::{Kind, Result};

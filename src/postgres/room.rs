@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{catalog, copies, ddl, duplicates, letters, preflight, scan, setup, source, target};
+use super::{
+    catalog, condition, copies, ddl, duplicates, letters, preflight, scan, setup, source, target,
+};
 use crate::config::{Database, Dialect};
 use crate::link::ports::{
     Copies, Creation, Finding, KeyLook, Letters, LinkContext, Pending, Preflight, Repeated, Room,
@@ -65,6 +67,19 @@ impl Room for Postgres {
 
     fn check_target<'a>(&'a self, preflight: Preflight<'a>) -> Pending<'a, Vec<Finding>> {
         Box::pin(preflight::check_target(preflight))
+    }
+
+    fn check_reader<'a>(&'a self, database: &'a Database) -> Pending<'a, Vec<Finding>> {
+        Box::pin(preflight::check_reader(database))
+    }
+
+    fn check_condition<'a>(
+        &'a self,
+        database: &'a Database,
+        table: &'a TableName,
+        condition: &'a str,
+    ) -> Pending<'a, ()> {
+        Box::pin(condition::check(database, table, condition))
     }
 
     fn account<'a>(&'a self, database: &'a Database) -> Pending<'a, String> {

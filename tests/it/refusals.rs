@@ -257,16 +257,22 @@ async fn rows_before_the_start() {
     let Some(pair) = Pair::start(Server::Postgres15, Server::MariaDb1011).await else { return };
     pair.create_space("filled").await;
     let filled = format!("{TABLE}; INSERT INTO t VALUES (1, 'a')");
-    execute_in(&pair.source, "filled", &filled).await;
-    execute_in(&pair.target, "filled", TABLE).await;
+    let other = "CREATE TABLE v (id int PRIMARY KEY)";
+    execute_in(&pair.source, "filled", &format!("{filled}; {other}; INSERT INTO v VALUES (1)"))
+        .await;
+    let held = "INSERT INTO t VALUES (2, 'b')";
+    execute_in(&pair.target, "filled", &format!("{TABLE}; {held}; {other}")).await;
     let mut weir = Weir::new(&pair, "filled", "filled", "");
     weir.grant().await;
-    weir.run(&["check"]).await.expect_code(2).expect_phrase("filled.t").expect_phrase("start");
+    weir.run(&["check"])
+        .await
+        .expect_code(2)
+        .expect_phrase("hold rows on both sides; at right: filled.t");
     let run = weir.run(&["run", "--until-caught-up"]).await;
     run.expect_code(2).expect_phrase("filled.t").expect_phrase("start = \"now\"");
     // Said, but nobody has copied them; a link that has begun is not asked again.
     weir.append("\n[apply]\nstart = \"now\"\n");
-    let told = "their target tables hold none: filled.t";
+    let told = "their target tables hold none: filled.v";
     weir.run(&["check"]).await.expect_code(0).expect_phrase(told);
     weir.run(&["run", "--until-caught-up"]).await.expect_code(0);
     let check = weir.run(&["check"]).await.expect_code(0);
