@@ -1,6 +1,7 @@
 //! The command line, as clap reads it. Only verbs that work are listed.
 
 mod dead_letters;
+mod snapshot;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,6 +15,7 @@ pub(super) use dead_letters::{
     Choice, DeadLettersArgs, DeadLettersVerb, DiscardArgs, ExportArgs, Filter, LetterName,
     ListArgs, RetryArgs, ShowArgs, Word,
 };
+pub(super) use snapshot::SnapshotArgs;
 
 /// Change data capture between PostgreSQL, MySQL and MariaDB, with one master per column.
 #[derive(Debug, Parser)]
@@ -87,6 +89,8 @@ pub enum Verb {
     Pause(PauseArgs),
     /// Let halted or paused links go on
     Resume(ResumeArgs),
+    /// Copy tables of a link anew, or a part of one; see, pause, resume and cancel copies
+    Snapshot(SnapshotArgs),
     /// List, show, try again, drop or export the changes that were set aside
     #[command(visible_alias = "dead-letter")]
     DeadLetters(DeadLettersArgs),
@@ -435,6 +439,14 @@ fn parse_link(text: &str) -> Result<LinkName, String> {
             Ok(LinkName { source: source.to_owned(), target: target.to_owned() })
         }
         _ => Err("a link is written source:target, for example crm:billing".to_owned()),
+    }
+}
+
+/// Reads a pattern of tables.
+fn parse_pattern(text: &str) -> Result<String, String> {
+    match text.split_once('.') {
+        Some((schema, table)) if !schema.is_empty() && !table.is_empty() => Ok(text.to_owned()),
+        _ => Err("a pattern is written schema.table, for example shop.*".to_owned()),
     }
 }
 

@@ -8,6 +8,7 @@ mod checkpoint;
 mod completions;
 mod context;
 pub mod control;
+mod copies;
 mod ddl;
 mod dead_letters;
 mod demo;
@@ -26,6 +27,7 @@ mod resume;
 mod run;
 mod setup;
 mod signals;
+mod snapshot;
 mod spec;
 mod state;
 mod status;
@@ -74,6 +76,7 @@ async fn dispatch(cli: &Cli) -> Result<ExitCode> {
         Verb::Reload(args) => plan::reload(global, args).await,
         Verb::Pause(args) => resume::pause(global, args).await,
         Verb::Resume(args) => resume::resume(global, args).await,
+        Verb::Snapshot(args) => Box::pin(snapshot::run(global, args)).await,
         Verb::DeadLetters(args) => Box::pin(dead_letters::run(global, args)).await,
         Verb::Checkpoint(args) => checkpoint::run(global, args).await,
         Verb::Alert(args) => alert::run(global, args).await,

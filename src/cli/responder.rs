@@ -115,7 +115,8 @@ async fn head(handle: &LinkHandle) -> Answer {
     ok(serde_json::json!({ "head": head, "link": line(handle) }))
 }
 
-/// Whether nothing up to `position` is missing on the target, rows that are read again included.
+/// Whether nothing up to `position` is missing on the target, rows that are read again and copies that go on
+/// included.
 fn reached(handle: &LinkHandle, position: &str) -> Answer {
     let position: Position = match position.parse() {
         Ok(position) => position,
@@ -124,6 +125,6 @@ fn reached(handle: &LinkHandle, position: &str) -> Answer {
         }
     };
     let status = handle.status();
-    let reached = status.has_reached(&position);
+    let reached = status.has_reached(&position) && !status.is_copying();
     ok(serde_json::json!({ "reached": reached, "link": Line::of(&handle.link, &status) }))
 }

@@ -28,6 +28,7 @@ use crate::link::ledger::Ledger;
 use crate::link::space::{Room, Space};
 use crate::link::status::LinkState;
 use crate::link::supervisor::{LinkHandle, Links, Shared, Supervisor};
+use crate::observe::copies;
 use crate::observe::http;
 use crate::observe::metrics::Metrics;
 use crate::observe::space;
@@ -92,6 +93,7 @@ async fn replicate(
     );
     let links = supervisor.links();
     show(&metrics, &links.borrow());
+    services.spawn(copies::watch(links.clone(), Arc::clone(&metrics), stop.clone()));
     let (telling, alerts) = Telling::start(config, links.clone(), space, &metrics, stop.clone());
     let (reloads, asked) = mpsc::channel(1);
     let responder = Responder { links: links.clone(), store: Arc::clone(store), reloads };

@@ -1,5 +1,5 @@
-//! `weir status`: each link's state and since when, position, lag, what is set aside, and the next step
-//! where there is one. Asks the running weir; without one, tells what the state directory remembers.
+//! `weir status`: each link's state and since when, position, lag, copies, what is set aside, and the next
+//! step where there is one. Asks the running weir; without one, tells what the state directory remembers.
 
 use std::fmt;
 use std::process::ExitCode;
@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::cli::args::{Global, StatusArgs};
 use crate::cli::context::{links, load};
 use crate::cli::control::{Request, ask};
+use crate::cli::copies::{self, CopyLine};
 use crate::cli::output::say;
 use crate::cli::{exit, print_json, state, watch};
 use crate::config::{Config, LinkName};
@@ -51,6 +52,8 @@ pub(super) struct Line {
     pub(super) error: Option<Trouble>,
     #[serde(default)]
     pub(super) set_aside: Option<Aside>,
+    #[serde(default)]
+    pub(super) copies: Vec<CopyLine>,
 }
 
 /// Rows that are set aside.
@@ -131,6 +134,7 @@ impl Line {
                 since_us: status.set_aside.since_us,
                 hint: status.set_aside.hint(link),
             }),
+            copies: copies::lines(status),
         }
     }
 
@@ -168,7 +172,17 @@ impl Line {
         let lag = self.lag_seconds.map_or(String::new(), |lag| format!(", {lag:.1} s behind"));
         let trouble =
             self.error.as_ref().map_or(String::new(), |error| format!(": {}", error.text));
-        format!("{} at {position}{lag}{trouble}", self.state)
+        let copying = self.copying().map_or(String::new(), |copying| format!(", {copying}"));
+        format!("{} at {position}{lag}{copying}{trouble}", self.state)
+    }
+
+    /// `2 tables are being copied`, if any are.
+    pub(super) fn copying(&self) -> Option<String> {
+        match self.copies.iter().filter(|copy| copy.is_going()).count() {
+            0 => None,
+            1 => Some("1 table is being copied".to_owned()),
+            tables => Some(format!("{tables} tables are being copied")),
+        }
     }
 
     /// What a person does to let it go on.
@@ -252,6 +266,9 @@ fn print(line: &Line) {
     if let Some(trouble) = &line.error {
         say!("  {}: {}", trouble.kind, trouble.text);
         say!("  hint: {}", trouble.hint);
+    }
+    for copy in copies::summary(&line.copies) {
+        say!("  copies    {copy}");
     }
     if let Some(aside) = &line.set_aside {
         say!("{aside}");

@@ -1,9 +1,9 @@
 //! `weir wait LINK…`: returns once everything that was committed on the source before the call is
-//! applied on the target.
+//! applied on the target, and every copy that goes on is done.
 //!
 //! The end of the source's log is read after the call began, by the running weir; the link has come
-//! so far when nothing up to there is left to apply. Rows that are set aside are not waited for, and are
-//! told of. It is asked in short calls, so that many may
+//! so far when nothing up to there is left to apply. Rows that are set aside, and copies that are paused, are
+//! not waited for, and are told of. It is asked in short calls, so that many may
 //! wait without holding the control socket.
 
 use std::process::ExitCode;
@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use crate::cli::args::{Global, WaitArgs};
 use crate::cli::context::{links, load};
 use crate::cli::control::{Request, ask};
+use crate::cli::copies::CopyLine;
 use crate::cli::output::{complain, say};
 use crate::cli::status::Line;
 use crate::cli::{exit, state};
@@ -55,6 +56,11 @@ pub(super) async fn run(global: &Global, args: &WaitArgs) -> Result<ExitCode> {
         code = code.max(match outcome? {
             Outcome::Reached(position, line) => {
                 say!("{link} has applied everything up to {position}");
+                let paused = line.copies.iter().filter(|copy| copy.standing() == "paused");
+                for CopyLine { table, .. } in paused {
+                    complain!("weir: {link}: the copy of {table} is paused");
+                    complain!("  hint: `weir snapshot {link} {table} --resume`");
+                }
                 if let Some(aside) = &line.set_aside {
                     complain!("weir: {link} has {} set aside", aside.count());
                     complain!("  hint: {}", aside.hint);

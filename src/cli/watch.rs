@@ -6,6 +6,7 @@ use std::io::{IsTerminal, stdout};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use crate::cli::copies::summary;
 use crate::cli::output::{has_listener, say};
 use crate::cli::signals::Signals;
 use crate::cli::status::{Line, look};
@@ -86,8 +87,7 @@ fn row(line: &Line, rate: Option<f64>, short: bool) -> String {
         }
         None => row,
     };
-    match &line.set_aside {
-        Some(aside) => format!("{row}\n{aside}"),
-        None => row,
-    }
+    let copies = summary(&line.copies).into_iter().map(|copy| format!("  copies  {copy}"));
+    let aside = line.set_aside.iter().map(ToString::to_string);
+    [row].into_iter().chain(copies).chain(aside).collect::<Vec<_>>().join("\n")
 }

@@ -225,6 +225,12 @@ impl LinkStatus {
         settled.as_ref().is_some_and(|settled| settled.reaches(position))
     }
 
+    /// Whether rows are being copied that are not all there yet. What a person has paused is not waited for.
+    pub fn is_copying(&self) -> bool {
+        let going = |copy: &CopyStatus| !copy.progress.stage.is_over() && !copy.progress.paused;
+        self.copies.iter().any(going)
+    }
+
     /// At least how long the oldest open note waits, in seconds; `None` before the first look.
     pub fn refetch_seconds(&self, now_us: i64) -> Option<f64> {
         self.open_notes?;

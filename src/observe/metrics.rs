@@ -10,6 +10,7 @@
 //! they show less, never below zero. MariaDB tells commit times in whole seconds.
 
 mod alerts;
+mod copies;
 mod counts;
 
 use std::collections::BTreeMap;
@@ -113,6 +114,14 @@ impl Metrics {
             shown.counts.entry(watched.link.clone()).or_default();
         }
         shown.watched = links;
+    }
+
+    /// Counts rows that copies have written, by table.
+    pub fn copied<'a>(&self, link: &LinkName, rows: impl Iterator<Item = (&'a str, u64)>) {
+        let mut shown = self.links.lock();
+        let named = shown.counts.values().map(Counts::tables_named).sum();
+        let free = self.links.tables_named_max.saturating_sub(named);
+        shown.counts.entry(link.clone()).or_default().copied(rows, free);
     }
 
     /// Shows this free space from now on.
@@ -274,6 +283,7 @@ impl Collector for Links {
         shown
             .kinds(encoder, "weir_retries", "Retries after such as may pass", |one| &one.retries)?;
         shown.rows(encoder)?;
+        shown.copies(encoder, self.tables_named_max)?;
         shown.distributions(encoder)
     }
 }

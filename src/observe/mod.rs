@@ -2,6 +2,7 @@
 //! observer port; never asked by them.
 
 pub mod alert;
+pub mod copies;
 pub mod http;
 pub mod logging;
 pub mod metrics;

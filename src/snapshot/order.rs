@@ -29,6 +29,18 @@ pub enum What {
     Cancel,
 }
 
+impl What {
+    /// As one asks for it.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            What::Copy(_) => "a copy",
+            What::Pause => "a pause",
+            What::Resume => "a resume",
+            What::Cancel => "a cancel",
+        }
+    }
+}
+
 /// An order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {

@@ -50,6 +50,7 @@ mod sandbox;
 mod service;
 mod set_aside;
 mod settings;
+mod snapshot;
 mod standby;
 mod stopping;
 mod streams;

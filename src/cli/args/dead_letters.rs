@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::{parse_link, parse_period};
+use super::{parse_link, parse_pattern, parse_period};
 use crate::config::LinkName;
 use crate::error::Kind;
 use crate::link::letter::BEHIND;
@@ -175,14 +175,6 @@ fn parse_word(text: &str) -> Result<Word, String> {
         Ok(letter) => Ok(Word::Letter(letter)),
         Err(_) if !text.contains('/') && text.contains(':') => Ok(Word::Link(parse_link(text)?)),
         Err(_) => Err("write letters as 17 or crm:billing/17, links as crm:billing".to_owned()),
-    }
-}
-
-/// Reads a pattern of tables.
-fn parse_pattern(text: &str) -> Result<String, String> {
-    match text.split_once('.') {
-        Some((schema, table)) if !schema.is_empty() && !table.is_empty() => Ok(text.to_owned()),
-        _ => Err("a pattern is written schema.table, for example shop.*".to_owned()),
     }
 }
 

@@ -35,6 +35,8 @@ pub(super) struct Counts {
     pub(super) errors: BTreeMap<&'static str, u64>,
     /// By kind of error.
     pub(super) retries: BTreeMap<&'static str, u64>,
+    /// Rows that copies have written, by table.
+    pub(super) copied: BTreeMap<String, u64>,
     tables: BTreeMap<String, Rows>,
     other: Rows,
     batch_rows: Histogram,
@@ -78,6 +80,7 @@ impl Default for Counts {
             set_aside: 0,
             errors: BTreeMap::new(),
             retries: BTreeMap::new(),
+            copied: BTreeMap::new(),
             tables: BTreeMap::new(),
             other: Rows::new(),
             batch_rows: Histogram::new(exponential_buckets(1.0, 4.0, 8)),
@@ -106,6 +109,22 @@ impl Counts {
         self.apply_seconds.observe(batch.elapsed.as_secs_f64());
         for latency in &batch.latencies {
             self.latency_seconds.observe(latency.as_secs_f64());
+        }
+    }
+
+    /// Copies have written rows; so many tables may still be named.
+    pub(super) fn copied<'a>(
+        &mut self,
+        rows: impl Iterator<Item = (&'a str, u64)>,
+        mut free: usize,
+    ) {
+        for (table, rows) in rows.filter(|(_, rows)| *rows > 0) {
+            if free > 0 && !self.tables.contains_key(table) {
+                self.tables.insert(table.to_owned(), Rows::new());
+                free -= 1;
+            }
+            let named = if self.tables.contains_key(table) { table } else { OTHER };
+            *self.copied.entry(named.to_owned()).or_default() += rows;
         }
     }
 
