@@ -92,33 +92,24 @@ fn database(end: &End) -> String {
     text
 }
 
-/// Where the link begins; written only where rows are there that it does not carry.
+/// Where the link begins: with a copy, unless the target holds rows; then a person says it.
 fn start(proposal: &Proposal<'_>) -> String {
     let mut text = "[apply]\n".to_owned();
-    match proposal.rows.source.as_deref() {
+    match proposal.rows.target.as_deref() {
         Some([]) => text.push_str(
-            "# start = \"now\"                     # needed once source tables hold rows\n\n",
+            "start = \"snapshot\"                  # \"now\": what is there already is not copied\n\n",
         ),
-        Some(tables) => {
+        held => {
+            let held = held.map_or_else(|| "tables that weir cannot read yet".to_owned(), named);
             comment(
                 &mut text,
                 "",
                 &format!(
-                    "A new link carries changes only. These source tables hold rows already, which are copied \
-                     to the target while it is paused, once it has begun: {}",
-                    named(tables)
+                    "The target may hold rows already: {held}. Say what becomes of them: \"snapshot\" copies \
+                     the source's rows over them, \"now\" leaves them as they are."
                 ),
             );
-            text.push_str("start = \"now\"\n\n");
-        }
-        None => {
-            comment(
-                &mut text,
-                "",
-                "A new link carries changes only; rows that are there are copied while it is paused, once it \
-                 has begun.",
-            );
-            text.push_str("start = \"now\"\n\n");
+            text.push_str("# start = \"snapshot\"\n\n");
         }
     }
     text
@@ -329,18 +320,19 @@ impl Written<'_> {
     fn tell_rows(&self, ends: &Ends<'_>) {
         let rows = &self.proposal.rows;
         let (source, target) = (&ends.source.name, &ends.target.name);
+        let held = rows.target.as_deref().unwrap_or_default();
         if let Some(tables) = rows.source.as_deref().filter(|tables| !tables.is_empty()) {
-            say!(
-                "\nRows are there already at {source}, and weir carries changes only; once weir runs, `weir pause \
-                 {link}`, copy them to {target}, `weir resume {link}`: {}",
-                named(tables),
-                link = ends.link()
-            );
+            let how = match rows.target.as_deref() {
+                Some([]) => format!("`weir run` copies them to {target} first"),
+                _ => format!("`start` in the file says whether they are copied to {target}"),
+            };
+            say!("\nRows are there already at {source}; {how}: {}", named(tables));
         }
-        if let Some(tables) = rows.target.as_deref().filter(|tables| !tables.is_empty()) {
+        if !held.is_empty() {
             say!(
-                "\nRows are there already at {target}; they must be those of {source}: {}",
-                named(tables)
+                "\nRows are there already at {target}; write `start` in the file: \"snapshot\" copies those of \
+                 {source} over them, \"now\" leaves them as they are: {}",
+                named(held)
             );
         }
     }
@@ -357,7 +349,7 @@ impl Written<'_> {
         }
         say!("  weir setup {link}    prints grants and what else weir needs; --apply runs it");
         say!("  weir check {link}    says what is still wrong");
-        say!("  weir run");
+        say!("  weir run             copies what is there, then carries what changes");
     }
 }
 
