@@ -244,9 +244,15 @@ fn verdict(links: &Links) -> ExitCode {
             complain!("weir: link {link} is halted: {}", trouble.text);
             complain!("  hint: {}", trouble.hint);
             kinds.push(trouble.kind);
-        } else if status.set_aside.rows > 0 {
-            complain!("weir: {link} has {} set aside", status.set_aside.count());
-            complain!("  hint: {}", status.set_aside.hint(link));
+        } else {
+            for copy in status.paused_copies() {
+                complain!("weir: {link}: the copy of {} is paused", copy.table);
+                complain!("  hint: `weir snapshot {link} {} --resume`", copy.table);
+            }
+            if status.set_aside.rows > 0 {
+                complain!("weir: {link} has {} set aside", status.set_aside.count());
+                complain!("  hint: {}", status.set_aside.hint(link));
+            }
         }
     }
     if paused { exit::HALTED.into() } else { exit::after(kinds, exit::HALTED).into() }

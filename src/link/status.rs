@@ -231,6 +231,12 @@ impl LinkStatus {
         self.copies.iter().any(going)
     }
 
+    /// Copies that a person has paused.
+    pub fn paused_copies(&self) -> impl Iterator<Item = &CopyStatus> {
+        let paused = |copy: &&CopyStatus| !copy.progress.stage.is_over() && copy.progress.paused;
+        self.copies.iter().filter(paused)
+    }
+
     /// At least how long the oldest open note waits, in seconds; `None` before the first look.
     pub fn refetch_seconds(&self, now_us: i64) -> Option<f64> {
         self.open_notes?;

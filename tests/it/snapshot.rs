@@ -1,17 +1,14 @@
 //! Copies as people ask for them: what is refused, what is written down for the link, and what becomes of it.
 
-use std::time::Duration;
-
 use serde_json::Value;
 use weir::sandbox::Server;
 
-use crate::harness::{HANG, Pair, Weir, execute_in, query_in, until};
+use crate::harness::{Pair, Weir, execute_in, query_in};
 
 const SPACE: &str = "copies";
 const LINK: &str = "left:right";
 /// Rows of each table.
 const ROWS: u32 = 600;
-const COUNT: &str = "SELECT count(*) FROM {space}.t";
 
 /// Tables `t` and `u` at both ends, with rows at the source only, and a link that does not copy them by
 /// itself; `apply` is more of `[apply]`.
