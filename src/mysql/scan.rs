@@ -12,9 +12,15 @@
 //! coordinates, whose GTIDs are both low and high; but it may miss a second phase (XA COMMIT) that is
 //! in the log by then (seen on 10.11), so that rows are locked there once the server has run one.
 
+mod chunk;
+mod condition;
+mod divide;
+mod place;
+mod replica;
 mod row;
+mod walk;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,10 +33,11 @@ use super::session::{self, Flavor, Role, Session, within};
 use super::sql::quote_table;
 use crate::config::Database;
 use crate::error::{Error, Kind, Result};
-use crate::link::ports::{LinkContext, Pending, Retention, Scan, Scanned};
-use crate::model::Row;
+use crate::link::ports::{Chunk, Division, LinkContext, Pending, Reach, Retention, Scan, Scanned};
+use crate::model::{Row, TableName};
 use crate::plan::{LinkPlan, TablePlan};
 use crate::position::{Coordinates, MariadbGtidSet, MysqlGtidSet, Position};
+use walk::Walk;
 
 /// Longest time for the read of one row.
 const ROW_TIMEOUT: Duration = Duration::from_secs(60);
@@ -46,6 +53,14 @@ pub(crate) struct MysqlScan {
     log: LogTimes,
     /// Reads need no place in the log.
     unplaced: bool,
+    /// How tables are walked, as far as they were asked for.
+    walks: HashMap<TableName, Walk>,
+    /// Bytes of a row, by what the last piece of a table had.
+    row_bytes: HashMap<TableName, usize>,
+    /// The log was told that rows are locked.
+    said_locks: bool,
+    /// The server is a replica of that of the log.
+    is_replica: bool,
 }
 
 /// When files of the log were still written, seconds since 1970 by the server's clock.
@@ -69,6 +84,10 @@ pub async fn open(
         session: None,
         log: LogTimes::default(),
         unplaced: false,
+        walks: HashMap::new(),
+        row_bytes: HashMap::new(),
+        said_locks: false,
+        is_replica: false,
     };
     scan.session = Some(scan.session().await?);
     Ok(Box::new(scan))
@@ -88,6 +107,8 @@ impl MysqlScan {
         let what = "set a session up";
         let waits = "SET SESSION lock_wait_timeout = 10, innodb_lock_wait_timeout = 10";
         session.run(what, waits).await?;
+        // Keys that are dates that are none are compared with such.
+        session.run(what, "SET SESSION sql_mode = 'ALLOW_INVALID_DATES'").await?;
         session.run(what, "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ").await?;
         Ok(session)
     }
@@ -117,17 +138,23 @@ impl MysqlScan {
         Ok(expiry.and_then(eta).map(|purged_at| purged_at.saturating_sub(now)))
     }
 
-    async fn read(&mut self, table: &TablePlan, keys: &[Row]) -> Result<Scanned> {
-        let mut session = self.session().await?;
+    /// How rows are read now, the low mark, and the high one where it is known before they are.
+    async fn place(&self, session: &mut Session) -> Result<(Marks, Position, Option<Position>)> {
         let (marks, low) = match self.unplaced {
-            true => Marks::forgo(&mut session).await?,
-            false => Marks::open(&mut session).await?,
+            true => Marks::forgo(session).await?,
+            false => Marks::open(session).await?,
         };
         let seen = match marks {
-            Marks::Gtids => Some(begun(&mut session).await?),
+            Marks::Gtids => Some(begun(session).await?),
             Marks::Snapshot | Marks::Forgone => Some(low.clone()),
             Marks::Locks => None,
         };
+        Ok((marks, low, seen))
+    }
+
+    async fn read(&mut self, table: &TablePlan, keys: &[Row]) -> Result<Scanned> {
+        let mut session = self.session().await?;
+        let (marks, low, seen) = self.place(&mut session).await?;
         let context =
             format!("read rows of {} in database `{}`", table.source.name, session.database());
         let select = row::Select::new(table)?;
@@ -156,7 +183,8 @@ impl MysqlScan {
                 return Err(Error::new(Kind::Mapping, context)
                     .hint("choose a match key that is unique at the source"));
             }
-            rows.push(answers.pop().map(|answer| select.row(answer)).transpose()?);
+            let answer = answers.pop().map(|answer| select.row(answer.unwrap_raw()));
+            rows.push(answer.transpose()?);
             if marks == Marks::Locks {
                 session.run("end a read", "COMMIT").await?;
             }
@@ -329,6 +357,22 @@ impl Scan for MysqlScan {
 
     fn read_rows<'a>(&'a mut self, table: &'a TablePlan, keys: &'a [Row]) -> Pending<'a, Scanned> {
         Box::pin(self.read(table, keys))
+    }
+
+    fn divide<'a>(&'a mut self, table: &'a TablePlan, parts: usize) -> Pending<'a, Division> {
+        Box::pin(self.divided(table, parts))
+    }
+
+    fn read_chunk<'a>(
+        &'a mut self,
+        table: &'a TablePlan,
+        reach: &'a Reach,
+    ) -> Pending<'a, Option<Chunk>> {
+        Box::pin(self.read_piece(table, reach))
+    }
+
+    fn require_copy_of<'a>(&'a mut self, identity: &'a str) -> Pending<'a, ()> {
+        Box::pin(self.require_origin(identity))
     }
 }
 

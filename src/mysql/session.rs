@@ -125,6 +125,11 @@ impl Session {
         &mut self.conn
     }
 
+    /// The connection's number at the server.
+    pub fn conn_id(&self) -> u32 {
+        self.conn.id()
+    }
+
     /// Which server this is.
     pub fn flavor(&self) -> Flavor {
         self.flavor

@@ -9,6 +9,7 @@
 
 pub(super) mod copies;
 mod letters;
+mod load;
 mod notes;
 mod steps;
 mod undone;
@@ -192,6 +193,10 @@ impl Target for MysqlTarget {
     fn begin_copies<'a>(&'a mut self, notes: &'a [CopyNote]) -> Pending<'a, ()> {
         Box::pin(self.writer.begin_copies(&self.name, &self.link, notes))
     }
+
+    fn pass_counters(&mut self, table: usize) -> Pending<'_, ()> {
+        Box::pin(self.writer.pass_counters(table))
+    }
 }
 
 impl MysqlTarget {
@@ -228,6 +233,9 @@ impl MysqlTarget {
         let mut applied = Applied::default();
         for step in slice.steps {
             applied.missed.extend(self.writer.step(step, slice.unnoted).await?);
+        }
+        if let Some(load) = slice.load {
+            self.writer.load(load).await?;
         }
         let settled = self.texts(slice.settled)?;
         self.writer.settle(&self.name, &self.link, &settled, self.looked_until).await?;

@@ -1,6 +1,7 @@
 //! The MySQL and MariaDB capture on real servers: what the log holds arrives exactly, reads beside
 //! the stream see the same values, and every way to lose or bend a change halts by name.
 
+mod chunks;
 mod halts;
 mod least;
 mod marks;

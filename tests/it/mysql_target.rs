@@ -3,6 +3,7 @@
 
 mod checks;
 mod copies;
+mod load;
 mod types;
 
 use std::sync::Arc;
@@ -430,6 +431,9 @@ async fn everything(server: Server) -> TestResult {
     copies::copies_are_kept_with_their_rows(&bench).await?;
     copies::rows_that_a_copy_brings_are_not_noted(&bench).await?;
     types::every_base_type_is_written_exactly(&bench).await?;
+    load::every_type_is_loaded_exactly(&bench).await?;
+    load::rows_that_are_there_are_met(&bench).await?;
+    load::counters_are_past_what_was_copied(&bench).await?;
     checks::grants_are_named_and_enough(&bench).await?;
     checks::wrong_settings_are_named(&bench).await?;
     checks::printed_tables_take_the_sources_columns(&bench).await?;

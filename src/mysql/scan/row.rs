@@ -3,7 +3,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use mysql_async::{Row as Answer, Value as Cell};
+use mysql_async::Value as Cell;
 
 use crate::error::{Error, Kind, Result};
 use crate::model::{Column, Row, Type, Value};
@@ -87,8 +87,8 @@ impl<'a> Select<'a> {
     }
 
     /// The answer as a row of the source table; columns outside the plan are unchanged.
-    pub(super) fn row(&self, answer: Answer) -> Result<Row> {
-        let mut cells = answer.unwrap_raw().into_iter();
+    pub(super) fn row(&self, cells: impl IntoIterator<Item = Option<Cell>>) -> Result<Row> {
+        let mut cells = cells.into_iter();
         let mut next = || cells.next().flatten().ok_or_else(|| internal("an answer too narrow"));
         let mut values = vec![Value::Unchanged; self.width];
         for (at, column) in &self.columns {
@@ -194,7 +194,7 @@ fn moment(cell: Cell, make: fn(u16, u8, u8, i64) -> Value) -> Result<Value> {
 }
 
 /// A whole number; bits come as bytes, highest first.
-fn whole(cell: Cell) -> Result<Value> {
+pub(super) fn whole(cell: Cell) -> Result<Value> {
     match cell {
         Cell::Int(number) => Ok(Value::Int(number)),
         Cell::UInt(number) => Ok(Value::from_u64(number)),

@@ -36,18 +36,7 @@ impl Writer {
         let all: Vec<&Row> = step.rows.iter().collect();
         let rows = Rows { table: step.table, columns: &step.columns, forms: &forms, rows: &all };
         match step.verb {
-            Verb::Upsert => {
-                let context = format!("insert or update {table}");
-                match prepared.plan.upsert {
-                    UpsertStrategy::Native => {
-                        self.write(&context, Action::Upsert, &prepared, rows).await?;
-                    }
-                    UpsertStrategy::UpdateThenInsert => {
-                        self.update_then_insert(&context, &prepared, rows).await?;
-                    }
-                }
-                Ok(Vec::new())
-            }
+            Verb::Upsert => self.upsert(&prepared, rows).await.map(|()| Vec::new()),
             Verb::Update if unnoted.contains(&step.table) => {
                 let context = format!("update {table}");
                 let matched = self.write(&context, Action::Update, &prepared, rows).await?;
@@ -66,6 +55,19 @@ impl Writer {
                 Ok(Vec::new())
             }
             Verb::Truncate | Verb::Note => Ok(Vec::new()),
+        }
+    }
+
+    /// Inserts rows, and updates those that are there.
+    pub(super) async fn upsert(&mut self, prepared: &Prepared, rows: Rows<'_>) -> Result<()> {
+        let context = format!("insert or update {}", prepared.plan.target.name);
+        match prepared.plan.upsert {
+            UpsertStrategy::Native => {
+                self.write(&context, Action::Upsert, prepared, rows).await.map(drop)
+            }
+            UpsertStrategy::UpdateThenInsert => {
+                self.update_then_insert(&context, prepared, rows).await
+            }
         }
     }
 

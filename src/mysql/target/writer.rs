@@ -18,6 +18,7 @@ use super::super::failure::classify;
 use super::super::session::{Session, within};
 use super::super::sql::{Batch, Statement, TableSql, unlink};
 use super::letters::OwnLetters;
+use super::load::Met;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Row, Type};
 use crate::plan::{LinkPlan, TablePlan};
@@ -100,16 +101,21 @@ pub(super) struct Writer {
     tables: HashMap<usize, Arc<Prepared>>,
     texts: HashMap<TextName, Arc<Statement>>,
     packet_bytes_max: usize,
+    met: Met,
 }
 
 impl Writer {
     pub(super) fn new(session: Session, plan: Arc<LinkPlan>, packet_bytes_max: usize) -> Writer {
         let (tables, texts) = (HashMap::new(), HashMap::new());
-        Writer { session, plan, tables, texts, packet_bytes_max }
+        Writer { session, plan, tables, texts, packet_bytes_max, met: Met::default() }
     }
 
     pub(super) fn session(&mut self) -> &mut Session {
         &mut self.session
+    }
+
+    pub(super) fn met(&mut self) -> &mut Met {
+        &mut self.met
     }
 
     /// The link's letters.

@@ -9,10 +9,10 @@ use weir::plan::UpsertStrategy;
 use super::{Bench, TestResult, commit, step};
 
 /// A column: definition, how to read it exactly, and values with what is read then.
-struct Case {
-    definition: &'static str,
-    read: &'static str,
-    values: Vec<(Value, String)>,
+pub(super) struct Case {
+    pub(super) definition: &'static str,
+    pub(super) read: &'static str,
+    pub(super) values: Vec<(Value, String)>,
 }
 
 fn case(
@@ -41,7 +41,7 @@ fn double(number: f64) -> (Value, String) {
     (Value::F64(number), format!("{number:e}"))
 }
 
-fn cases(dialect: Dialect) -> Vec<Case> {
+pub(super) fn cases(dialect: Dialect) -> Vec<Case> {
     let mut cases = numbers();
     cases.extend(texts());
     cases.extend(times());
@@ -202,7 +202,7 @@ fn same(read: &str, expected: &str) -> bool {
     read == expected || (expected.contains('e') && number(read) == number(expected))
 }
 
-async fn check(bench: &Bench, case: &Case, shift: usize) {
+pub(super) async fn check(bench: &Bench, case: &Case, shift: usize) {
     for (at, (_, _)) in case.values.iter().enumerate() {
         let (_, expected) = &case.values[(at + shift) % case.values.len()];
         let read = bench.text(&format!("SELECT {} FROM t WHERE id = {at}", case.read)).await;
