@@ -167,6 +167,50 @@ impl Slot {
         }
     }
 
+    /// Whether a first stream from `at`, which a person gives, misses nothing.
+    pub(super) fn check_given(
+        slot: Option<&Slot>,
+        name: &str,
+        database: &str,
+        at: Lsn,
+    ) -> Result<()> {
+        let make = format!(
+            "SELECT lsn FROM pg_create_logical_replication_slot({}, 'pgoutput')",
+            literal(name)
+        );
+        let anew = format!(
+            "make the slot before the rows are copied: `{make}` in database {database}, then copy, then \
+             write that lsn as start = {{ lsn = \"…\" }}"
+        );
+        let Some(found) = slot else {
+            let context =
+                format!("start says lsn {at}, and there is no slot {name} to keep the log");
+            return Err(Error::new(Kind::Gap, context).hint(anew));
+        };
+        Slot::check(slot, name, database, at).map_err(|error| match (error.kind(), found.confirmed) {
+            (Kind::Gap, Some(confirmed)) if confirmed > at && found.invalidation.is_none() => {
+                let context = format!(
+                    "start says lsn {at}, and slot {name} holds the log from {confirmed} on only"
+                );
+                Error::new(Kind::Gap, context).hint(format!(
+                    "write start = {{ lsn = \"{confirmed}\" }} if the rows were copied after that; else \
+                     drop the slot (`SELECT pg_drop_replication_slot({})`) and {anew}",
+                    literal(name)
+                ))
+            }
+            (Kind::Gap, _) => error.hint(format!(
+                "drop the slot (`SELECT pg_drop_replication_slot({})`) and {anew}",
+                literal(name)
+            )),
+            (Kind::Identity, _) => error.hint(format!(
+                "drop that slot (`SELECT pg_drop_replication_slot({})`), if nobody else needs it, and \
+                 {anew}",
+                literal(name)
+            )),
+            _ => error,
+        })
+    }
+
     /// Whether nobody streams from it.
     pub(super) fn check_unused(&self, name: &str) -> Result<()> {
         match self.active_pid {

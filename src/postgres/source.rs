@@ -1,6 +1,6 @@
 //! The capture side of a link: slot, resume checks, and the stream.
 //!
-//! The slot is made by [`Source::begin`] and by nothing else; a slot missing later is a gap. The
+//! The slot is made by [`Source::begin`] and by nothing else but, for [`Source::begin_at`], a person; a slot missing later is a gap. The
 //! replication connection opened at the start is the one that streams, so the identity checked is
 //! that of the server that is read.
 
@@ -58,6 +58,8 @@ pub(crate) struct PostgresSource {
     silences: u32,
     /// Where open transactions are kept, if they are asked for.
     spool: Option<SpoolPlace>,
+    /// A person made the slot.
+    slot_is_given: bool,
 }
 
 /// Connects for replication and asks the server who it is.
@@ -78,6 +80,7 @@ pub async fn open(
         reviewed_halts: Vec::new(),
         silences: 0,
         spool: None,
+        slot_is_given: false,
     }))
 }
 
@@ -142,6 +145,29 @@ impl PostgresSource {
         Ok(Position::Postgres(point))
     }
 
+    /// The slot was made before the rows were copied elsewhere, so it holds all that came after.
+    async fn begin_given(&mut self, position: &Position) -> Result<Position> {
+        let (name, at) = (self.context.slot_name(), lsn(position)?);
+        let session = self.session().await?;
+        slot::require_ready(&session, &name, &self.plan).await?;
+        let found = slot::read(&session, &name).await?;
+        Slot::check_given(found.as_ref(), &name, &self.database.database, at)?;
+        slot::require_log_until(&session, at).await.map_err(|error| match error.kind() {
+            Kind::Identity => {
+                let context = format!("start says lsn {at}, and the log of the source ends before");
+                Error::new(Kind::Configuration, context).hint(format!(
+                    "write the lsn that came with the slot: `SELECT confirmed_flush_lsn FROM \
+                     pg_replication_slots WHERE slot_name = {}`",
+                    literal(&name)
+                ))
+            }
+            _ => error,
+        })?;
+        session.close().await;
+        self.slot_is_given = true;
+        Ok(position.clone())
+    }
+
     async fn check_resume_at(&self, witness: &Position) -> Result<()> {
         let name = self.context.slot_name();
         let session = self.session().await?;
@@ -182,6 +208,9 @@ impl PostgresSource {
     }
 
     async fn drop_slot(&self) -> Result<()> {
+        if self.slot_is_given {
+            return Ok(());
+        }
         let name = self.context.slot_name();
         let session = self.session().await?;
         if let Some(slot) = slot::read(&session, &name).await? {
@@ -347,6 +376,10 @@ impl Source for PostgresSource {
 
     fn begin(&mut self) -> Pending<'_, Position> {
         Box::pin(self.begin_now())
+    }
+
+    fn begin_at<'a>(&'a mut self, position: &'a Position) -> Pending<'a, Position> {
+        Box::pin(self.begin_given(position))
     }
 
     fn rows_before(&mut self) -> Pending<'_, Option<Vec<TableName>>> {

@@ -4,6 +4,7 @@
 mod chunks;
 mod chunks_under_load;
 mod gaps;
+mod given;
 mod rig;
 mod streamed;
 
