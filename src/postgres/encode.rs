@@ -7,6 +7,8 @@
 //! before. Pure; nothing here talks to a server.
 //! Source: PostgreSQL manual, "Date/Time Input"; `array_recv` of the binary protocol.
 
+pub mod copy;
+
 use std::error::Error as StdError;
 use std::fmt::{self, Write};
 

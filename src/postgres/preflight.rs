@@ -54,6 +54,7 @@ pub async fn check_target(preflight: Preflight<'_>) -> Result<Vec<Finding>> {
     findings.extend(rights(&probe, &["SELECT", "INSERT", "UPDATE", "DELETE"]).await?);
     findings.extend(target::tables(&probe).await?);
     findings.extend(target::expressions(&probe).await?);
+    findings.extend(target::counters(&probe).await?);
     findings.extend(target::outer_keys(&probe).await?);
     probe.session.close().await;
     Ok(findings)

@@ -59,7 +59,8 @@ pub fn source(
 }
 
 /// Prepares a target: schema `weir` with its tables, right to write, and to take numbers from the
-/// sequences of columns that inserts leave to their defaults.
+/// sequences of columns that inserts leave to their defaults, and to set the counters of new rows past
+/// those of a copy.
 pub fn target(account: &str, tables: &[&Table], unfilled: &[Unfilled<'_>]) -> Vec<String> {
     let mut statements: Vec<String> = WEIR_TABLES.iter().map(|sql| (*sql).to_owned()).collect();
     statements.push(format!("GRANT USAGE ON SCHEMA weir TO {account}"));
@@ -68,6 +69,7 @@ pub fn target(account: &str, tables: &[&Table], unfilled: &[Unfilled<'_>]) -> Ve
          weir.snapshot TO {account}"
     ));
     statements.extend(grants("SELECT, INSERT, UPDATE, DELETE", account, tables));
+    statements.extend(counters(account, tables));
     let sequences: BTreeSet<_> = unfilled.iter().flat_map(|one| &one.column.sequences).collect();
     statements.extend(
         sequences.into_iter().map(|sequence| {
@@ -222,6 +224,27 @@ fn replication_right(user: &str) -> String {
     ))
 }
 
+/// Rights on what numbers new rows. The sequence of an identity is found where the statement is run.
+fn counters(account: &str, tables: &[&Table]) -> Vec<String> {
+    let mut statements = BTreeSet::new();
+    for table in tables {
+        for column in table.columns.iter().filter(|column| column.auto_increment) {
+            if column.sequences.is_empty() {
+                let (table, column) = (literal(&quote_name(&table.name)), literal(&column.name));
+                let grant = "GRANT SELECT, UPDATE ON SEQUENCE %s TO ";
+                let grant = literal(&format!("{grant}{}", account.replace('%', "%%")));
+                statements.insert(block(&format!(
+                    "EXECUTE pg_catalog.format({grant}, pg_catalog.pg_get_serial_sequence({table}, {column}));"
+                )));
+            }
+            statements.extend(column.sequences.iter().map(|sequence| {
+                format!("GRANT SELECT, UPDATE ON SEQUENCE {} TO {account}", quote_name(sequence))
+            }));
+        }
+    }
+    statements.into_iter().collect()
+}
+
 /// Rights on schemas and tables.
 fn grants(rights: &str, account: &str, tables: &[&Table]) -> Vec<String> {
     let mut schemas: Vec<&str> = tables.iter().map(|table| table.name.schema.as_str()).collect();
@@ -276,7 +299,10 @@ mod tests {
     #[test]
     fn statements_are_as_reviewed() {
         let orders = plan("orders", every_type(), &[0]).source;
-        let odd = plan("Odd \"one\"", every_type(), &[0]).source;
+        let mut odd = plan("Odd \"one\"", every_type(), &[0]).source;
+        odd.columns[0].auto_increment = true;
+        odd.columns[3].auto_increment = true;
+        odd.columns[3].sequences = vec![TableName::new("shop", "Odd numbers")];
         let account = quote(&database().user);
         let mut numbered = odd.columns[0].clone();
         numbered.sequences = vec![TableName::new("shop", "Odd numbers")];

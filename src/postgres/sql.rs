@@ -8,6 +8,7 @@
 //! is ever part of the text. Pure; nothing here talks to a server.
 
 pub mod copies;
+pub mod counters;
 pub mod letters;
 mod referred;
 
@@ -69,6 +70,12 @@ pub fn upsert(table: &TablePlan, columns: &[usize]) -> String {
     sql.push_str(if set.is_empty() { " DO NOTHING" } else { " DO UPDATE SET " });
     sql.push_str(&set);
     sql
+}
+
+/// Take whole rows in, each column of the plan; also what an identity would number by itself.
+pub fn load(table: &TablePlan) -> String {
+    let names = list((0..table.columns.len()).map(|column| name(table, column)));
+    format!("COPY {} ({names}) FROM STDIN", quote_name(&table.target.name))
 }
 
 /// Update the listed columns by match key; returns the ordinal numbers (from 1) of the rows sent

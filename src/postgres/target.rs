@@ -8,7 +8,9 @@
 //! link reads the witness again on a new connection.
 
 mod copies;
+mod counters;
 mod letters;
+mod load;
 mod notes;
 mod pipeline;
 mod session_settings;
@@ -24,6 +26,7 @@ use tokio_postgres::{Row as DbRow, Statement};
 
 pub(super) use self::copies::stored_copy;
 use self::letters::{Request, Writing};
+use self::load::Careful;
 use self::pipeline::{Check, Found, Parameter, Pipeline, in_time};
 use self::statements::Statements;
 use super::failure::classify;
@@ -59,6 +62,7 @@ pub async fn open(
         statements: Statements::default(),
         open: None,
         looked_until: 0,
+        careful: Careful::default(),
     }))
 }
 
@@ -73,6 +77,8 @@ struct PostgresTarget {
     open: Option<OpenTransaction>,
     /// The newest id that a look at the notes has found: none above it is settled.
     looked_until: i64,
+    /// Tables in which rows of a copy may be there already.
+    careful: Careful,
 }
 
 /// What the closing slice needs to know of the witness.
@@ -144,6 +150,10 @@ impl Target for PostgresTarget {
         Box::pin(self.read_copies())
     }
 
+    fn pass_counters<'a>(&'a mut self, table: usize) -> Pending<'a, ()> {
+        Box::pin(self.pass_counters_of(table))
+    }
+
     fn begin_copies<'a>(&'a mut self, notes: &'a [CopyNote]) -> Pending<'a, ()> {
         Box::pin(self.begin_copies(notes))
     }
@@ -190,13 +200,7 @@ impl PostgresTarget {
             None => None,
         };
         let settling = self.settling(slice.settled).await?;
-        let moving = match (slice.open, slice.close, &self.open) {
-            (None, Some(position), Some(open)) => {
-                let statement = self.statements.fixed(&self.session, sql::MOVE).await?;
-                Some((statement, self.moved(&open.clone(), position)))
-            }
-            _ => None,
-        };
+        let moving = self.moving(&slice).await?;
         let letters = self.letter_requests(&slice, &plan).await?;
         let keeping = self.keeping(slice.copies).await?;
         let savepoint = self.savepoint();
@@ -210,11 +214,8 @@ impl PostgresTarget {
             }
             None => pipeline.command(savepoint).await,
         }
-        if slice.strict {
-            pipeline.command("SET CONSTRAINTS ALL IMMEDIATE").await;
-        } else if slice.open.is_some() && slice.close.is_none() && !slice.steps.is_empty() {
-            // The parents of a slice's rows may come with a later slice.
-            pipeline.command("SET CONSTRAINTS ALL DEFERRED").await;
+        if let Some(mode) = constraint_mode(&slice) {
+            pipeline.command(mode).await;
         }
         for (statement, parameters) in settling {
             pipeline.send(statement, parameters, Check::Done("settle notes of weir.missed")).await;
@@ -222,6 +223,12 @@ impl PostgresTarget {
         for (step, statement) in steps.into_iter().zip(statements) {
             let noted = !slice.unnoted.contains(&step.table);
             steps::send(&mut pipeline, step, &statement, noted).await?;
+        }
+        let mut missed = Vec::new();
+        if let Some(load) = slice.load {
+            missed = pipeline.finish().await?.missed;
+            self.load(&plan, load).await?;
+            pipeline = Pipeline::new(&self.session, &plan);
         }
         copies::keep(&mut pipeline, keeping).await?;
         for Request { statement, parameters, check, bytes } in letters {
@@ -235,7 +242,8 @@ impl PostgresTarget {
             // Deferred constraints name themselves now, not in the commit.
             pipeline.command("SET CONSTRAINTS ALL IMMEDIATE").await;
         }
-        let Found { mut missed, unplaced } = pipeline.finish().await?;
+        let Found { missed: more, unplaced } = pipeline.finish().await?;
+        missed.extend(more);
         let noted = notes.iter().flat_map(|step| step.rows.iter().map(|key| (step.table, key)));
         let noted = noted.map(|(table, key)| (table, key.clone()));
         missed.extend(noted.map(|(table, key)| MissedKey { table, key, why: Why::Partial }));
@@ -244,6 +252,20 @@ impl PostgresTarget {
             open.unplaced.extend(unplaced);
         }
         Ok(missed)
+    }
+
+    /// The second write of the witness, where a later slice closes the transaction.
+    async fn moving(
+        &mut self,
+        slice: &Slice<'_>,
+    ) -> Result<Option<(Statement, Vec<Parameter<'static>>)>> {
+        Ok(match (slice.open, slice.close, &self.open) {
+            (None, Some(position), Some(open)) => {
+                let statement = self.statements.fixed(&self.session, sql::MOVE).await?;
+                Some((statement, self.moved(&open.clone(), position)))
+            }
+            _ => None,
+        })
     }
 
     /// What a slice does to letters; the closing one also tells those of earlier slices where it closes.
@@ -341,6 +363,18 @@ impl PostgresTarget {
         in_time(self.session.batch_execute(command))
             .await?
             .map_err(|error| classify(error, format!("run {command}")))
+    }
+}
+
+/// When constraints that can be put off are judged, where it is not as they say themselves.
+fn constraint_mode(slice: &Slice<'_>) -> Option<&'static str> {
+    let opens_only = slice.open.is_some() && slice.close.is_none();
+    let writes_rows = !slice.steps.is_empty() || slice.load.is_some();
+    match slice.strict {
+        true => Some("SET CONSTRAINTS ALL IMMEDIATE"),
+        // The parents of a slice's rows may come with a later slice.
+        false if opens_only && writes_rows => Some("SET CONSTRAINTS ALL DEFERRED"),
+        false => None,
     }
 }
 

@@ -68,6 +68,8 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON weir.witness, weir.missed, weir.dead_let
 GRANT USAGE ON SCHEMA "shop" TO "o'weir";
 GRANT SELECT, INSERT, UPDATE, DELETE ON "shop"."orders" TO "o'weir";
 GRANT SELECT, INSERT, UPDATE, DELETE ON "shop"."Odd ""one""" TO "o'weir";
+DO $weir$ BEGIN EXECUTE pg_catalog.format('GRANT SELECT, UPDATE ON SEQUENCE %s TO "o''weir"', pg_catalog.pg_get_serial_sequence('"shop"."Odd ""one"""', 'id')); END $weir$;
+GRANT SELECT, UPDATE ON SEQUENCE "shop"."Odd numbers" TO "o'weir";
 GRANT USAGE ON SEQUENCE "shop"."Odd numbers" TO "o'weir";
 
 -- teardown of the source

@@ -2,7 +2,9 @@
 
 mod catalog;
 mod copies;
+mod counters;
 mod fixture;
+mod loads;
 mod preflight;
 mod transactions;
 mod types;

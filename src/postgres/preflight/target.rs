@@ -7,7 +7,7 @@ use crate::link::ports::Finding;
 use crate::model::TableName;
 use crate::plan::{OuterKey, outer_key_warnings};
 use crate::postgres::catalog::rule;
-use crate::postgres::sql::{copies, letters, witness};
+use crate::postgres::sql::{copies, counters, letters, witness};
 
 const SETTINGS: &str = "
 SELECT pg_is_in_recovery() AS standby,
@@ -164,6 +164,28 @@ pub(super) async fn tables(probe: &Probe<'_>) -> Result<Vec<Finding>> {
         }
     }
     Ok(findings)
+}
+
+/// Counters of new rows that the role may not set past those of a copy.
+pub(super) async fn counters(probe: &Probe<'_>) -> Result<Vec<Finding>> {
+    let (schemas, names) = probe.tables();
+    let rows = probe.rows(counters::OF_TABLES, &[&schemas, &names]).await?;
+    let find = |row: &tokio_postgres::Row| {
+        let (sequence, role): (&str, &str) = (row.get(3), row.get(6));
+        Finding {
+            fatal: false,
+            kind: Kind::Privilege,
+            subject: format!("table {}.{}", row.get::<_, &str>(0), row.get::<_, &str>(1)),
+            message: format!(
+                "{sequence}, which numbers column {}, cannot be set past copied rows: role {role} may \
+                 not SELECT, UPDATE",
+                row.get::<_, &str>(2)
+            ),
+            hint: String::new(),
+            mend: vec![format!("GRANT SELECT, UPDATE ON SEQUENCE {sequence} TO {role}")],
+        }
+    };
+    Ok(rows.iter().filter(|row| !row.get::<_, bool>(5)).map(find).collect())
 }
 
 /// What the role may not use of what the tables evaluate when a row is inserted: in defaults of the columns

@@ -76,6 +76,8 @@ fn statements() -> String {
         ("upsert, every type, key of two columns", upsert(&every, &all)),
         ("upsert, identity", upsert(&small, &[0, 1])),
         ("upsert, all columns are key", upsert(&by_text, &[0])),
+        ("load, every type", load(&every)),
+        ("load, identity", load(&small)),
         ("update, every type", update(&every, &all)),
         ("update, some columns", update(&every, &[0, 1, 5, 9])),
         ("update, nothing but the key: which rows are missing", update(&every, &[0, 1])),

@@ -13,6 +13,7 @@ use futures_util::{TryStreamExt, poll};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error as DbError, Statement};
 
+use super::steps;
 use crate::error::{Error, Kind, Result};
 use crate::link::ports::{MissedKey, Why};
 use crate::model::Row;
@@ -245,10 +246,7 @@ impl Check<'_> {
             }
             Check::Written { rows, .. } if usize::try_from(reply.rows) == Ok(rows) => Ok(()),
             Check::Written { rows, table } => {
-                let name = &table_of(plan, table)?.target.name;
-                let context = format!("{} of {rows} rows were written to {name}", reply.rows);
-                Err(Error::new(Kind::Statement, context)
-                    .hint("a trigger or rule of the table keeps rows out; disable it for weir"))
+                Err(steps::kept_out(table_of(plan, table)?, reply.rows, rows))
             }
             Check::Unreferred { table } => unreferred(table_of(plan, table)?, reply),
             Check::Misses { table, rows, key } => {

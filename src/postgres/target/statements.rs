@@ -21,6 +21,7 @@ const CACHED_MAX: usize = 256;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Shape {
     Step { table: usize, verb: Verb, columns: Arc<[usize]> },
+    Load(usize),
     Fixed(&'static str),
 }
 
@@ -63,6 +64,24 @@ impl Statements {
             }
             _ => error,
         })
+    }
+
+    /// The COPY of whole rows into a table.
+    pub(super) async fn of_load(
+        &mut self,
+        client: &Client,
+        plan: &LinkPlan,
+        table: usize,
+    ) -> Result<Statement> {
+        let shape = Shape::Load(table);
+        if let Some(statement) = self.find(&shape) {
+            return Ok(statement);
+        }
+        let table = plan.tables.get(table).ok_or_else(|| {
+            Error::new(Kind::Internal, format!("table {table} is not in the plan"))
+        })?;
+        let context = || format!("prepare a statement for {}", table.target.name);
+        self.prepare(client, shape, &sql::load(table), context).await
     }
 
     /// One of weir's own statements.

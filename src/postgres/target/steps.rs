@@ -29,8 +29,7 @@ pub(super) async fn send<'a>(
     let table = pipeline.table(step.table)?;
     let layout = layout(table, step)?;
     if step.rows.iter().any(|row| row.len() != layout.len()) {
-        let context = format!("a row for {} is not as wide as its step", table.target.name);
-        return Err(Error::new(Kind::Internal, context));
+        return Err(not_as_wide(table));
     }
     match step.verb {
         Verb::Truncate => {
@@ -58,7 +57,8 @@ pub(super) async fn send<'a>(
                 bound(pipeline, rows.iter().map(row_bytes).sum()).await?;
             }
         }
-        Verb::Upsert | Verb::Update | Verb::Delete => {
+        Verb::Upsert => upsert(pipeline, table, step, &step.rows, statement).await?,
+        Verb::Update | Verb::Delete => {
             for rows in chunks(&step.rows) {
                 let parameters = arrays(rows, &layout);
                 let check = check(table, step, rows, noted)?;
@@ -68,6 +68,49 @@ pub(super) async fn send<'a>(
         }
     }
     Ok(())
+}
+
+/// Sends `rows` as insert-or-update of the columns of `step`.
+pub(super) async fn upsert<'a>(
+    pipeline: &mut Pipeline<'a>,
+    table: &'a TablePlan,
+    step: &Step,
+    rows: &'a [Row],
+    statement: &Statement,
+) -> Result<()> {
+    let layout = layout(table, step)?;
+    if rows.iter().any(|row| row.len() != layout.len()) {
+        return Err(not_as_wide(table));
+    }
+    let only_keys = step.columns.iter().all(|column| table.key.contains(column));
+    for rows in chunks(rows) {
+        let check = match only_keys {
+            // A row that is only a key and is there already is left as it is.
+            true => Check::Table { table: step.table, verb: "write" },
+            false => Check::Written { table: step.table, rows: rows.len() },
+        };
+        pipeline.send(statement.clone(), arrays(rows, &layout), check).await;
+        bound(pipeline, rows.iter().map(row_bytes).sum()).await?;
+    }
+    Ok(())
+}
+
+/// What each value of a whole row is, in the order of the plan's columns.
+pub(super) fn whole(table: &TablePlan) -> Result<Vec<Place<'_>>> {
+    let columns = (0..table.columns.len()).collect();
+    layout(table, &Step { table: 0, verb: Verb::Upsert, columns, rows: Vec::new() })
+}
+
+pub(super) fn not_as_wide(table: &TablePlan) -> Error {
+    let context = format!("a row for {} is not as wide as its step", table.target.name);
+    Error::new(Kind::Internal, context)
+}
+
+/// Fewer rows were written than sent.
+pub(super) fn kept_out(table: &TablePlan, written: u64, rows: usize) -> Error {
+    let context = format!("{written} of {rows} rows were written to {}", table.target.name);
+    Error::new(Kind::Statement, context)
+        .hint("a trigger or rule of the table keeps rows out; disable it for weir")
 }
 
 /// Waits for answers when enough is in flight. A large request ends its flight at once.
@@ -103,11 +146,7 @@ fn layout<'a>(table: &'a TablePlan, step: &Step) -> Result<Vec<Place<'a>>> {
 }
 
 fn check<'a>(table: &TablePlan, step: &Step, rows: &'a [Row], noted: bool) -> Result<Check<'a>> {
-    let only_keys = step.columns.iter().all(|column| table.key.contains(column));
     Ok(match step.verb {
-        // A row that is only a key and is there already is left as it is.
-        Verb::Upsert if only_keys => Check::Table { table: step.table, verb: "write" },
-        Verb::Upsert => Check::Written { table: step.table, rows: rows.len() },
         Verb::Update if !noted => Check::Table { table: step.table, verb: "update" },
         Verb::Update => Check::Misses { table: step.table, rows, key: key_places(table, step)? },
         _ => Check::Table { table: step.table, verb: "delete from" },
