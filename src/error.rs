@@ -96,7 +96,7 @@ kinds! {
     /// A server setting makes capture or apply impossible.
     Setting, "setting", Halt, "change the setting named above and run `weir check`";
     /// The source's log no longer reaches back to the witness, or the slot is gone.
-    Gap, "gap", Halt, "changes are missing between the target and the log: `weir teardown LINK --apply`, then start anew and fill the tables as README says under seeding";
+    Gap, "gap", Halt, "changes are missing between the target and the log: `weir teardown LINK --apply`, then start anew with start = \"snapshot\"";
     /// Changes of some tables may be missing in the log, those of the others are not.
     TableGap, "table_gap", Halt, "copy these tables again, then `weir resume LINK --schema-reviewed`";
     /// Another server, timeline or database answers behind the address.

@@ -16,6 +16,7 @@ use crate::config::ApplyOptions;
 use crate::error::{Error, Kind, Result};
 use crate::link::batch::Batch;
 use crate::link::breaker::Breaker;
+use crate::link::copying::Copying;
 use crate::link::isolate::{Isolation, Replayed};
 use crate::link::letter::LetterWork;
 use crate::link::notes::OpenNotes;
@@ -68,6 +69,7 @@ pub(super) struct Applier {
     /// Everything up to here is applied; beyond the witness only without changes.
     pub(super) seen: Position,
     pub(super) refetch: Refetch,
+    pub(super) copying: Copying,
     /// What is set aside, changes that are taken and not yet applied included.
     pub(super) rows: Rows,
     pub(super) breaker: Breaker,
@@ -98,19 +100,21 @@ impl Applier {
                 self.write_progress().await?;
                 return Ok(Finish::Anew);
             }
+            self.copy_between_batches().await?;
             self.report.settled(self.refetch.settled(&self.seen), self.refetch.is_done());
             if let Some(finish) = self.finished(draining) {
                 self.write_progress().await?;
                 return Ok(finish);
             }
             let drain = self.drain.clone();
-            let progress_due = self.progress_due();
+            let (progress_due, lag) = (self.progress_due(), self.report.lag());
+            let holds = self.refetch.holds() || self.copying.holds();
             tokio::select! {
                 biased;
                 () = drain.cancelled(), if draining.is_none() => {
                     draining = Some(self.parts.len());
                 }
-                part = self.parts.receive(), if !self.refetch.holds() => match part {
+                part = self.parts.receive(), if !holds => match part {
                     Some(part) => match self.transaction(part).await {
                         Ok(Taken::Parts(taken)) => {
                             draining = draining.map(|left| left.saturating_sub(taken));
@@ -125,6 +129,7 @@ impl Applier {
                     }
                 },
                 woken = self.refetch.wake() => woken?,
+                woken = self.copying.wake(lag) => woken?,
                 () = tokio::time::sleep_until(progress_due), if self.seen != self.witness.position => {
                     self.write_progress().await?;
                 }
@@ -135,7 +140,8 @@ impl Applier {
     fn finished(&self, draining: Option<usize>) -> Option<Finish> {
         let settled = self.refetch.settled(&self.seen);
         let reached = |until: &Position| settled.is_some_and(|settled| settled.reaches(until));
-        if self.until.as_ref().is_some_and(reached) && !self.refetch.is_retrying() {
+        let busy = self.refetch.is_retrying() || !self.copying.is_over();
+        if self.until.as_ref().is_some_and(reached) && !busy {
             return Some(Finish::CaughtUp);
         }
         (draining == Some(0)).then_some(Finish::Drained)
@@ -190,7 +196,8 @@ impl Applier {
 
     /// Whether rows that were read beside the stream are to be written after this batch as it is.
     fn is_awaited(&self, batch: &Batch) -> bool {
-        batch.last_commit().is_some_and(|commit| self.refetch.awaits(&commit.position))
+        let awaits = |at: &Position| self.refetch.awaits(at) || self.copying.awaits(at);
+        batch.last_commit().is_some_and(|commit| awaits(&commit.position))
     }
 
     /// Applies the last slice and commits, or only notes the progress if nothing is to be written.
@@ -228,12 +235,22 @@ impl Applier {
             self.report.unapplied(oldest_us);
         }
         self.refetch.changing(&self.plan, batch);
+        self.copying.changing(&self.plan, batch);
         let steps = steps::merge(&self.plan, batch.prepared());
         let open = (!batch.sliced).then_some(&self.witness);
         let (letters, emptied) = (batch.letters(Vec::new()), batch.emptied());
         let work = LetterWork { emptied: &emptied, new: &letters, ..LetterWork::default() };
         let strict = self.strict && open.is_some();
-        let slice = Slice { open, steps: &steps, letters: work, close, strict, ..Slice::default() };
+        let unnoted = self.copying.unnoted();
+        let slice = Slice {
+            open,
+            steps: &steps,
+            unnoted: &unnoted,
+            letters: work,
+            close,
+            strict,
+            ..Slice::default()
+        };
         let applied = match self.target.apply(slice).await {
             Ok(applied) => applied,
             Err(error) if error.is_about_a_row() => {
@@ -290,6 +307,7 @@ impl Applier {
             salt: &self.witness.installation,
             strict: self.strict,
             carried_max: self.options.batch_rows_max / 2,
+            unnoted: self.copying.unnoted(),
         }
     }
 
@@ -325,6 +343,7 @@ impl Applier {
     async fn close_quietly(&mut self, batch: Batch) -> Result<()> {
         let Some(commit) = batch.last_commit().cloned() else { return Ok(()) };
         self.refetch.changing(&self.plan, &batch);
+        self.copying.changing(&self.plan, &batch);
         let open = self.witness.clone();
         match self.isolation(&batch).replay(Some(&open), Some(&commit.position)).await? {
             Replayed::Applied { missed, steps, letters, .. } => {
@@ -348,13 +367,7 @@ impl Applier {
             return Ok(());
         }
         let seen = self.seen.clone();
-        let slice = Slice {
-            open: Some(&self.witness),
-            steps: &[],
-            settled: &[],
-            close: Some(&seen),
-            ..Slice::default()
-        };
+        let slice = Slice { open: Some(&self.witness), close: Some(&seen), ..Slice::default() };
         self.target.apply(slice).await?;
         self.committed(seen);
         self.report.moved(&self.witness);

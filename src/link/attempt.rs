@@ -173,6 +173,7 @@ async fn go(link: &Link, orders: &mut Orders, stop: &Shutdown) -> Result<Finish>
     checkpoint.halt = None;
     link.record(&checkpoint).await?;
     let rows = set_aside(link, &mut ends).await?;
+    let copies = answered("read how far copies are", ends.target.copies()).await?;
     let unfinished = answered("tell open transactions", ends.scan.unfinished()).await?;
     orders.streamed = true;
     let Connected { plan, mut source, scan, target, origins } = ends;
@@ -190,6 +191,7 @@ async fn go(link: &Link, orders: &mut Orders, stop: &Shutdown) -> Result<Finish>
         unfinished,
         witness,
         rows,
+        copies,
         strict: std::mem::take(&mut orders.strict),
         checkpoint,
         head,

@@ -1,38 +1,39 @@
 //! The first start of a link: where it begins, and that no row is missing from then on.
 
+use std::sync::Arc;
+
 use crate::config::{LinkName, Start};
 use crate::error::{Error, Kind, Result};
-use crate::link::accepted;
 use crate::link::attempt::{Connected, Link, answered};
 use crate::link::ledger::Checkpoint;
+use crate::link::ports::CopyNote;
+use crate::link::{accepted, copying};
 use crate::model::{TableName, Witness};
 use crate::plan::LinkPlan;
+use crate::snapshot::order::Scope;
 
-/// The first start: intent in the ledger, slot at the source, witness in the target, in this order.
+/// The first start: intent in the ledger, slot at the source, what is to be copied and then the witness
+/// in the target, in this order.
 pub(super) async fn begin(
     link: &Link,
     ends: &mut Connected,
     checkpoint: &mut Checkpoint,
 ) -> Result<Witness> {
-    let empty = link.spec.options.start != Some(Start::Now);
-    if empty {
-        refuse_rows(link, filled(link, planned(&ends.plan)).await?)?;
-    }
-    if !checkpoint.starting {
+    let plan = Arc::clone(&ends.plan);
+    let copies = copies(link, &plan).await?;
+    // Whoever gives the place has made the slot beforehand.
+    let is_given = matches!(link.spec.options.start, Some(Start::At(_)));
+    if !checkpoint.starting && !is_given {
         ends.source.check_untouched().await?;
     }
     checkpoint.installation = link.ledger.installation();
     checkpoint.starting = true;
     checkpoint.halt = None;
     link.record(checkpoint).await?;
-    let position = ends.source.begin().await?;
-    if empty && let Err(refused) = refuse_rows_before(link, ends).await {
-        if let Err(error) = answered("undo the start", ends.source.abandon()).await {
-            let (error, hint) = (error.chain(), format!("`weir teardown {} --apply`", link.name()));
-            tracing::warn!(link = %link.name(), error, hint, "the start is not undone");
-        }
-        return Err(refused);
-    }
+    let position = match &link.spec.options.start {
+        Some(Start::At(position)) => ends.source.begin_at(position).await?,
+        Some(Start::Now | Start::Snapshot) | None => ends.source.begin().await?,
+    };
     let witness = Witness {
         name: link.spec.context.name.clone(),
         link: link.name().to_string(),
@@ -47,9 +48,57 @@ pub(super) async fn begin(
         target_identity: ends.target.identity().to_owned(),
     };
     accepted::keep(ends.target.as_mut(), &witness, checkpoint).await?;
+    if !copies.is_empty() {
+        answered("write down what is to be copied", ends.target.begin_copies(&copies)).await?;
+    }
     ends.target.create_witness(&witness).await?;
-    tracing::info!(link = %link.name(), position = %witness.position, "the link starts from now");
+    let (position, copied) = (&witness.position, copies.len());
+    tracing::info!(link = %link.name(), %position, tables = copied, "the link starts; tables are copied");
     Ok(witness)
+}
+
+/// What is to be copied at the first start: every table, unless it is said otherwise.
+///
+/// # Errors
+/// `Configuration` where it is not said how to start and the target holds rows, or where a table cannot
+/// be copied; then nothing is written yet.
+async fn copies(link: &Link, plan: &LinkPlan) -> Result<Vec<CopyNote>> {
+    let start = link.spec.options.start.as_ref();
+    if matches!(start, Some(Start::Now | Start::At(_))) {
+        return Ok(Vec::new());
+    }
+    let targets: Vec<TableName> =
+        plan.tables.iter().map(|table| table.target.name.clone()).collect();
+    let held = link.spec.ends.non_empty_targets(&targets);
+    let held = match targets.is_empty() {
+        true => Vec::new(),
+        false => answered("look for rows", held).await?,
+    };
+    if start.is_none() && !held.is_empty() {
+        refuse_rows(link, filled(link, planned(plan)).await?, &held)?;
+    }
+    if let Some(refused) = refuse_knots(plan) {
+        return Err(refused);
+    }
+    let notes = plan.tables.iter().map(|table| {
+        let fresh = !held.contains(&table.target.name);
+        let progress = copying::asked(Scope::default(), fresh).to_text()?;
+        Ok(CopyNote { table: table.target.name.to_string(), progress, answers: None })
+    });
+    notes.collect()
+}
+
+/// Tables of which rows can only be written together.
+fn refuse_knots(plan: &LinkPlan) -> Option<Error> {
+    let knots = copying::knots(plan);
+    if knots.is_empty() {
+        return None;
+    }
+    let context = format!("tables cannot be copied: {}", knots.join("; "));
+    Some(Error::new(Kind::Configuration, context).hint(
+        "drop that foreign key at the target until the copy is done, or let one of its columns be NULL; \
+         or copy the rows yourself and write start = \"now\"",
+    ))
 }
 
 fn planned(plan: &LinkPlan) -> Vec<TableName> {
@@ -64,31 +113,26 @@ pub(super) async fn filled(link: &Link, names: Vec<TableName>) -> Result<Vec<Tab
     answered("look for rows", link.spec.ends.non_empty(&names)).await
 }
 
-/// Looks once more: rows of transactions that ended before the position was fixed are not in the log
-/// that follows it.
-async fn refuse_rows_before(link: &Link, ends: &mut Connected) -> Result<()> {
-    let before = answered("look for rows", ends.source.rows_before()).await?;
-    let before = match before {
-        Some(before) => before,
-        None => filled(link, planned(&ends.plan)).await?,
-    };
-    refuse_rows(link, before)
-}
-
-/// Without `start`, only empty tables may begin: rows that are there already would be missing.
-fn refuse_rows(link: &Link, filled: Vec<TableName>) -> Result<()> {
+/// Without `start`, a link begins by itself only where it is clear what is to be in the target.
+fn refuse_rows(link: &Link, filled: Vec<TableName>, held: &[TableName]) -> Result<()> {
     if filled.is_empty() {
         return Ok(());
     }
-    let names: Vec<_> = filled.iter().map(ToString::to_string).collect();
+    let names =
+        |names: &[TableName]| names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let LinkName { source, target } = link.name();
     Err(Error::new(
         Kind::Configuration,
-        format!("it is not said how to start, and tables hold rows already: {}", names.join(", ")),
+        format!(
+            "it is not said how to start, and tables hold rows on both sides: {} at the source, {} at \
+             the target",
+            names(&filled),
+            names(held)
+        ),
     )
     .hint(format!(
-        "weir carries what changes from its first start on: write start = \"now\" under \
-         [link.{source}.{target}] or [apply], start it, `weir pause {source}:{target}`, copy their \
-         rows, `weir resume {source}:{target}`"
+        "write start = \"snapshot\" under [link.{source}.{target}] to have the source's rows copied over \
+         those of the target, or start = \"now\" if both sides are equal already and only changes are to \
+         be carried"
     )))
 }

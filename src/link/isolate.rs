@@ -92,6 +92,8 @@ pub(super) struct Isolation<'a> {
     pub(super) strict: bool,
     /// Changes that may be carried into a later slice, at most.
     pub(super) carried_max: usize,
+    /// As [`Slice::unnoted`].
+    pub(super) unnoted: Vec<usize>,
 }
 
 impl Isolation<'_> {
@@ -107,7 +109,9 @@ impl Isolation<'_> {
         let letters = batch.letters(Vec::new());
         let work = LetterWork { emptied: &emptied, new: &letters, ..LetterWork::default() };
         let strict = self.strict;
-        let whole = Slice { open, steps: &all, letters: work, close, strict, ..Slice::default() };
+        let unnoted = &self.unnoted;
+        let whole =
+            Slice { open, steps: &all, unnoted, letters: work, close, strict, ..Slice::default() };
         match self.target.apply(whole).await {
             Ok(applied) => {
                 let (missed, carried) = (applied.missed, Vec::new());
@@ -313,7 +317,9 @@ impl<'a> Singly<'a> {
         if run.is_empty() {
             return Ok(None);
         }
-        match self.isolation.target.apply(Slice { steps: &run, ..Slice::default() }).await {
+        let unnoted = &self.isolation.unnoted;
+        let slice = Slice { steps: &run, unnoted, ..Slice::default() };
+        match self.isolation.target.apply(slice).await {
             Ok(applied) => {
                 self.missed.extend(applied.missed);
                 self.steps.extend(run);

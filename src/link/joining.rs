@@ -116,8 +116,8 @@ pub fn refusal(differences: &[Difference], word: Word<'_>) -> Option<Error> {
         refused.append(&mut undecided);
         let context = format!("the mapping has changed: {}", refused.join(". "));
         return Some(Error::new(Kind::SchemaChanged, context).hint(
-            "take the change back; or copy the table again, then `weir resume LINK \
-             --schema-reviewed`",
+            "take the change back; or `weir resume LINK --schema-reviewed`, then `weir snapshot LINK \
+             TABLE`, which copies the table again",
         ));
     }
     if undecided.is_empty() {
@@ -126,8 +126,8 @@ pub fn refusal(differences: &[Difference], word: Word<'_>) -> Option<Error> {
     let context =
         format!("the mapping has changed, of tables that hold rows: {}", undecided.join(". "));
     Some(Error::new(Kind::SchemaChanged, context).hint(
-        "copy what is missing to the target, then `weir resume LINK --schema-reviewed`; or take the \
-         change back",
+        "`weir resume LINK --schema-reviewed` lets them in from now on, `weir snapshot LINK TABLE` then \
+         copies what is missing; or take the change back",
     ))
 }
 

@@ -277,7 +277,7 @@ pub trait Source: Send {
     /// was written since.
     fn check_untouched(&mut self) -> Pending<'_, ()>;
 
-    /// `start = "now"`: makes the slot (PostgreSQL; an unused one left by an interrupted first
+    /// `start = "now"` and `"snapshot"`: makes the slot (PostgreSQL; an unused one left by an interrupted first
     /// start is replaced) or reads the executed GTIDs, and returns the position to start from.
     fn begin(&mut self) -> Pending<'_, Position>;
 
@@ -286,17 +286,6 @@ pub trait Source: Send {
     /// the rows, not beyond it.
     fn begin_at<'a>(&'a mut self, _position: &'a Position) -> Pending<'a, Position> {
         Box::pin(async { Err(Error::new(Kind::Internal, "a given start is not built yet")) })
-    }
-
-    /// Which planned tables hold rows that are in no log after the position of [`Source::begin`], just
-    /// called; `None` where only a look at the tables as they are now can tell.
-    fn rows_before(&mut self) -> Pending<'_, Option<Vec<TableName>>> {
-        Box::pin(async { Ok(None) })
-    }
-
-    /// Undoes [`Source::begin`]: nothing is kept at the server for a link that did not start.
-    fn abandon(&mut self) -> Pending<'_, ()> {
-        Box::pin(async { Ok(()) })
     }
 
     /// Partitions of planned tables, now and before, as their index in the plan and their line in

@@ -6,9 +6,18 @@
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
+use crate::link::apply::Applier;
+use crate::link::notes::{MissedKey, Why};
+use crate::link::ports::{Scanned, Slice};
+use crate::link::refetched::laid_over;
+use crate::link::set_aside::Rows;
+use crate::link::steps::{self, Act, Prepared};
+use crate::link::window::{Since, Window};
 use crate::model::Row;
+use crate::plan::LinkPlan;
 
 /// Keys of one question at most.
 pub const KEYS_MAX: usize = 500;
@@ -60,4 +69,86 @@ pub struct Standing {
     pub verdict: oneshot::Sender<Vec<Mend>>,
     /// How many rows were mended; closed where the verdict came too late.
     pub done: oneshot::Receiver<Result<usize>>,
+}
+
+impl Question {
+    /// Its rows, as windows have them.
+    pub(super) fn notes(&self) -> Vec<MissedKey> {
+        let note = |key: &Row| MissedKey { table: self.table, key: key.clone(), why: Why::NoRow };
+        self.keys.iter().map(note).collect()
+    }
+}
+
+/// What was read for a question, with what has changed since.
+pub(super) fn expected(
+    plan: &LinkPlan,
+    window: &Window,
+    scanned: Scanned,
+    rows: &Rows,
+) -> Result<Vec<Expected>> {
+    if scanned.rows.len() != window.notes.len() {
+        return Err(Error::new(Kind::Internal, "a scan answered for another number of keys"));
+    }
+    let mut expected = Vec::with_capacity(window.notes.len());
+    for (note, read) in window.notes.iter().zip(scanned.rows) {
+        let name = note.text();
+        expected.push(match (window.since(&name), read) {
+            _ if rows.holds(note.table, &name) => Expected::SetAside,
+            (Some(Since::Laid(values)), Some(row)) => {
+                match laid_over(plan, note.table, row, values) {
+                    Ok(Prepared { act: Act::Upsert { row, .. }, .. }) => Expected::Row(row),
+                    Err(error) if error.is_about_a_row() => Expected::Unfit,
+                    Ok(_) => Expected::Busy,
+                    Err(error) => return Err(error),
+                }
+            }
+            (Some(Since::Laid(values)), None) if values.is_empty() => Expected::Absent,
+            _ => Expected::Busy,
+        });
+    }
+    Ok(expected)
+}
+
+impl Applier {
+    /// Stands still until whoever asked has looked at the target, and mends what is to be mended.
+    pub(super) async fn answer(
+        &mut self,
+        question: Question,
+        expected: Vec<Expected>,
+    ) -> Result<()> {
+        let Question { table, keys, answer } = question;
+        let (verdict, judged) = oneshot::channel();
+        let (told, done) = oneshot::channel();
+        if answer.send(Standing { expected: expected.clone(), verdict, done }).is_err() {
+            return Ok(());
+        }
+        let Ok(Ok(mends)) = timeout(STAND_STILL_MAX, judged).await else { return Ok(()) };
+        let wanted = keys.into_iter().zip(expected).zip(mends);
+        let wanted = wanted.filter(|(_, mend)| *mend == Mend::Mend);
+        let changes = wanted.filter_map(|((key, expected), _)| match expected {
+            Expected::Row(row) => Some(Act::Upsert { columns: None, row }),
+            Expected::Absent => Some(Act::Delete { key }),
+            Expected::Busy | Expected::SetAside | Expected::Unfit => None,
+        });
+        let changes: Vec<_> = changes.map(|act| Prepared { table, act }).collect();
+        let mended = self.mend(&changes).await;
+        match mended {
+            Err(error) if !error.is_about_a_row() => Err(error),
+            mended => {
+                // Who does not wait for it does not want to know.
+                drop(told.send(mended));
+                Ok(())
+            }
+        }
+    }
+
+    async fn mend(&mut self, changes: &[Prepared]) -> Result<usize> {
+        if changes.is_empty() {
+            return Ok(0);
+        }
+        let steps = steps::unmerged(&self.plan, changes);
+        self.write(Slice { steps: &steps, strict: true, ..Slice::default() }).await?;
+        self.report.moved(&self.witness);
+        Ok(changes.len())
+    }
 }

@@ -22,9 +22,9 @@ use crate::link::again::Again;
 use crate::link::backoff::Backoff;
 use crate::link::batch::Batch;
 use crate::link::care::{Care, KEYS_MAX};
-use crate::link::letter::Letter;
 use crate::link::notes::OpenNotes;
 use crate::link::ports::{MissedKey, Notes, Scanned, Target};
+use crate::link::question::{self, Expected, Question};
 use crate::link::refetched::Refetched;
 use crate::link::retry::{Look, Retry};
 use crate::link::set_aside::{Group, Rows};
@@ -64,6 +64,9 @@ pub(super) struct Refetch {
     tried: Vec<u64>,
     /// The last window was about such rows.
     was_retry: bool,
+    questions: mpsc::Receiver<Question>,
+    /// A question that waits for its window, or that the open window is about.
+    question: Option<Question>,
 }
 
 /// What a window has brought.
@@ -72,6 +75,8 @@ pub(super) enum Brought {
     Missed(Refetched),
     /// Rows that are set aside, of these groups.
     SetAside(Again, Vec<u64>),
+    /// Rows that somebody asks about, as they should be.
+    Asked(Question, Vec<Expected>),
 }
 
 /// A position, and the newest note of then.
@@ -116,6 +121,7 @@ impl Refetch {
     pub(super) fn new(
         requests: mpsc::Sender<Request>,
         answers: mpsc::Receiver<Answer>,
+        questions: mpsc::Receiver<Question>,
         unfinished: Vec<u32>,
         backoff: Backoff,
     ) -> Self {
@@ -134,6 +140,8 @@ impl Refetch {
             retry: Retry::new(),
             tried: Vec::new(),
             was_retry: false,
+            questions,
+            question: None,
         }
     }
 
@@ -161,7 +169,8 @@ impl Refetch {
 
     /// Whether no note is known to be open.
     pub(super) fn is_done(&self) -> bool {
-        !self.notes && (matches!(self.state, State::Idle) || !self.tried.is_empty())
+        let is_other = !self.tried.is_empty() || self.question.is_some();
+        !self.notes && (matches!(self.state, State::Idle) || is_other)
     }
 
     /// Whether rows that are set aside are being read.
@@ -208,29 +217,27 @@ impl Refetch {
 
     /// Changes that go into the target now: while a window is open its rows must know.
     pub(super) fn changing(&mut self, plan: &LinkPlan, batch: &Batch) {
-        let Some(window) = self.state.window() else { return };
-        batch.placed().for_each(|(change, at)| window.change(plan, change, at));
-        for (aside, at) in batch.asides_placed() {
-            let Letter { table, row, old_row, .. } = &aside.letter;
-            match &aside.change {
-                Some(change) => window.change(plan, change, at),
-                None => [Some(row), old_row.as_ref()]
-                    .into_iter()
-                    .flatten()
-                    .for_each(|row| window.touch(*table, row)),
-            }
+        if let Some(window) = self.state.window() {
+            window.change_by(plan, batch);
         }
+    }
+
+    /// The transactions that were handed on, for windows of others.
+    pub(super) fn handed(&self) -> &HandedOn {
+        &self.handed_on
     }
 
     /// Resolves when [`Refetch::between_batches`] has something to do that no part of the queue
     /// will bring about. Cancel-safe.
     pub(super) async fn wake(&mut self) -> Result<()> {
         match &mut self.state {
-            State::Idle if self.notes => tokio::select! {
-                () = tokio::time::sleep_until(self.due) => {}
+            // Who asks may be gone: then nobody does any more.
+            State::Idle if self.question.is_none() => tokio::select! {
+                () = tokio::time::sleep_until(self.due), if self.notes => {}
                 () = self.retry.wake() => {}
+                Some(question) = self.questions.recv() => self.question = Some(question),
             },
-            State::Idle => self.retry.wake().await,
+            State::Idle => {}
             State::Reading { arrived: None, held_until, .. } => {
                 let answer = match held_until {
                     Some(until) => timeout_at(*until, self.answers.recv()).await,
@@ -264,6 +271,9 @@ impl Refetch {
                 self.open(plan, target, applied).await?;
             }
         }
+        if matches!(self.state, State::Idle) {
+            self.open_question(plan, applied).await?;
+        }
         if let State::Reading { arrived: None, .. } = &self.state
             && let Ok(answer) = self.answers.try_recv()
         {
@@ -281,11 +291,11 @@ impl Refetch {
                     }
                     _ => {
                         let give_up_at = Instant::now() + WAIT_MAX;
-                        self.bring_on(plan, Read { window, scanned, give_up_at }, applied)
+                        self.bring_on(plan, Read { window, scanned, give_up_at }, applied, rows)
                     }
                 }
             }
-            State::Waiting(read) => self.bring_on(plan, read, applied),
+            State::Waiting(read) => self.bring_on(plan, read, applied, rows),
             other => {
                 self.state = other;
                 Ok(None)
@@ -299,9 +309,10 @@ impl Refetch {
         plan: &LinkPlan,
         read: Read,
         applied: &Position,
+        rows: &Rows,
     ) -> Result<Option<Brought>> {
         match read.window.judge(&read.scanned, &self.handed_on, applied) {
-            Reading::Ready => return self.finish(plan, read),
+            Reading::Ready => return self.finish(plan, read, rows),
             Reading::TooEarly | Reading::Ahead if Instant::now() < read.give_up_at => {
                 self.state = State::Waiting(read);
             }
@@ -359,8 +370,9 @@ impl Refetch {
         Ok(())
     }
 
-    /// The open window came to nothing: the groups that it was about wait.
+    /// The open window came to nothing: the groups that it was about wait, and who asked asks again.
     fn end_retry(&mut self, wait: fn(&mut Retry, u64)) {
+        self.question = None;
         std::mem::take(&mut self.tried).into_iter().for_each(|place| wait(&mut self.retry, place));
     }
 
@@ -381,6 +393,17 @@ impl Refetch {
         self.was_retry = true;
         self.read(plan, first.table, keys, applied).await?;
         Ok(true)
+    }
+
+    /// Opens a window over rows that somebody asks about.
+    async fn open_question(&mut self, plan: &LinkPlan, applied: &Position) -> Result<()> {
+        if self.question.is_none() {
+            self.question = self.questions.try_recv().ok();
+        }
+        let Some(question) = &self.question else { return Ok(()) };
+        let (table, keys) = (question.table, question.notes());
+        self.was_retry = false;
+        self.read(plan, table, keys, applied).await
     }
 
     async fn open(
@@ -450,11 +473,15 @@ impl Refetch {
         Ok(State::Reading { window, scans: scans + 1, held_until, arrived: None })
     }
 
-    fn finish(&mut self, plan: &LinkPlan, read: Read) -> Result<Option<Brought>> {
+    fn finish(&mut self, plan: &LinkPlan, read: Read, rows: &Rows) -> Result<Option<Brought>> {
         let Read { window, scanned, .. } = read;
-        let brought = match std::mem::take(&mut self.tried) {
-            groups if groups.is_empty() => Brought::Missed(Refetched::of(plan, &window, scanned)?),
-            groups => Brought::SetAside(Again::of(plan, &window, scanned)?, groups),
+        let groups = std::mem::take(&mut self.tried);
+        let brought = if let Some(question) = self.question.take() {
+            Brought::Asked(question, question::expected(plan, &window, scanned, rows)?)
+        } else if groups.is_empty() {
+            Brought::Missed(Refetched::of(plan, &window, scanned)?)
+        } else {
+            Brought::SetAside(Again::of(plan, &window, scanned)?, groups)
         };
         self.care.win(window.is_calm());
         self.backoff.reset();

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use crate::config::LinkName;
 use crate::error::Error;
 use crate::link::batch::Batch;
+use crate::link::copying::Copying;
 use crate::link::ledger::Progress;
 use crate::link::letter::{BEHIND, Letter};
 use crate::link::notes::OpenNotes;
@@ -28,6 +29,8 @@ pub(super) struct Report {
     began: Instant,
     /// What was told last of rows that are read again.
     settled: Option<(Option<Position>, bool)>,
+    /// When copies were told of last.
+    copies_at: Option<Instant>,
 }
 
 impl Report {
@@ -39,7 +42,9 @@ impl Report {
         progress: watch::Sender<Progress>,
     ) -> Self {
         let (rows, began) = (Vec::new(), Instant::now());
-        let mut report = Report { link, observer, board, progress, rows, began, settled: None };
+        let (settled, copies_at) = (None, None);
+        let mut report =
+            Report { link, observer, board, progress, rows, began, settled, copies_at };
         // Notes of an earlier run may be open: not until they are read is everything there.
         report.settled(None, false);
         report
@@ -145,6 +150,23 @@ impl Report {
             applied_us = status.lag.last_applied_us;
         });
         self.progress.send_replace(Progress::of(witness, applied_us));
+    }
+
+    /// How far the stream is behind.
+    pub(super) fn lag(&self) -> Duration {
+        let seconds = self.board.lag_seconds().unwrap_or_default();
+        Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or_default()
+    }
+
+    /// How far copies are; told a few times a second.
+    pub(super) fn copies(&mut self, copying: &Copying) {
+        const EVERY: Duration = Duration::from_millis(250);
+        if self.copies_at.is_some_and(|at| at.elapsed() < EVERY) {
+            return;
+        }
+        self.copies_at = Some(Instant::now());
+        let copies = copying.status();
+        self.board.update(|status| status.copies = copies);
     }
 
     /// A merged slice was refused; what happens next is in the log only.

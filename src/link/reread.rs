@@ -34,6 +34,7 @@ impl Applier {
         match brought {
             Some(Brought::Missed(found)) => self.write_missed(found).await?,
             Some(Brought::SetAside(again, groups)) => self.try_again(again, &groups).await?,
+            Some(Brought::Asked(question, expected)) => self.answer(question, expected).await?,
             None => {}
         }
         Ok(look)
@@ -80,7 +81,8 @@ impl Applier {
 
     /// Writes rows and settles their notes in one transaction.
     async fn write_refetched(&mut self, rows: &[RefetchedRow]) -> Result<()> {
-        let prepared: Vec<_> = rows.iter().filter_map(|(row, _)| row.clone()).collect();
+        let mut prepared: Vec<_> = rows.iter().filter_map(|(row, _)| row.clone()).collect();
+        prepared.iter_mut().for_each(|one| one.empty(&self.copying.unlinked(one.table)));
         let settled: Vec<_> = rows.iter().map(|(_, note)| note.clone()).collect();
         let steps = steps::unmerged(&self.plan, &prepared);
         self.write(Slice { steps: &steps, settled: &settled, ..Slice::default() }).await?;
@@ -233,7 +235,7 @@ impl Applier {
     }
 
     /// One transaction of its own, at the position as it is; gives the rows that updates missed.
-    async fn write(&mut self, slice: Slice<'_>) -> Result<Vec<MissedKey>> {
+    pub(super) async fn write(&mut self, slice: Slice<'_>) -> Result<Vec<MissedKey>> {
         let seen = self.seen.clone();
         let slice = Slice { open: Some(&self.witness), close: Some(&seen), ..slice };
         let applied = self.target.apply(slice).await?;

@@ -127,8 +127,7 @@ fn without_witness(facts: Facts<'_>) -> Decision {
             )
             .hint(
                 "the target was replaced or restored to a time before weir, or its `weir` tables \
-                 were emptied: bring that database back, or `weir teardown LINK --apply`, then start \
-                 anew and fill the tables as README says under seeding",
+                 were emptied: bring that database back, or `weir teardown LINK --apply`, then start anew with start = \"snapshot\"",
             ),
         ),
     }

@@ -6,7 +6,7 @@ use std::fmt;
 use tokio::sync::watch;
 
 use crate::error::Kind;
-use crate::link::lag::LagInputs;
+use crate::link::lag::{LagInputs, lag_seconds};
 use crate::link::ledger::HaltRecord;
 use crate::link::notes::OpenNotes;
 use crate::link::ports::Retention;
@@ -287,6 +287,11 @@ impl Board {
             status.error = error;
             status.lag.streaming = state == LinkState::Running;
         });
+    }
+
+    /// How far the stream is behind, in seconds, where that is known.
+    pub(super) fn lag_seconds(&self) -> Option<f64> {
+        lag_seconds(&self.0.borrow().lag, now_us())
     }
 
     /// The status now.

@@ -2,7 +2,7 @@
 //! folders (gate, transform, merge), with the limits it works under.
 
 use crate::error::{Error, Kind, Result};
-use crate::model::{Step, Verb};
+use crate::model::{Row, Step, Verb};
 use crate::plan::{self, LinkPlan, Merger, TablePlan};
 
 pub(super) use crate::plan::{
@@ -31,6 +31,11 @@ pub(super) fn table(plan: &LinkPlan, index: usize) -> Result<&TablePlan> {
         .get(index)
         .map(AsRef::as_ref)
         .ok_or_else(|| Error::new(Kind::Internal, format!("there is no table number {index}")))
+}
+
+/// The match key of a whole row, in key order.
+pub(super) fn key_of(table: &TablePlan, row: &Row) -> Row {
+    table.key.iter().filter_map(|at| row.get(*at)).cloned().collect()
 }
 
 /// What has a row read again that changes its key, where its note may stand under the old one: what

@@ -18,8 +18,11 @@ use crate::link::attempt::Link;
 use crate::link::backoff::Backoff;
 use crate::link::breaker::Breaker;
 use crate::link::capture::{self, Capture};
+use crate::link::copying::{Copying, Reader};
+use crate::link::copyist::Copyist;
 use crate::link::ledger::{Checkpoint, Progress};
-use crate::link::ports::{Origin, Scan, Source, Target};
+use crate::link::ports::{Origin, Scan, Source, StoredCopy, Target};
+use crate::link::question::Question;
 use crate::link::refetch::Refetch;
 use crate::link::report::Report;
 use crate::link::set_aside::Rows;
@@ -53,6 +56,8 @@ pub(super) struct Streaming {
     pub(super) witness: Witness,
     /// What is set aside.
     pub(super) rows: Rows,
+    /// How far copies are.
+    pub(super) copies: Vec<StoredCopy>,
     /// Judge every constraint of the first large transaction at once.
     pub(super) strict: bool,
     pub(super) checkpoint: Checkpoint,
@@ -66,6 +71,7 @@ enum Task {
     Settle,
     Side,
     Attend,
+    Copy,
 }
 
 type Tasks = JoinSet<(Task, Result<()>)>;
@@ -74,7 +80,7 @@ type Tasks = JoinSet<(Task, Result<()>)>;
 pub(super) async fn run(link: &Link, streaming: Streaming, ordered: &Shutdown) -> Result<Finish> {
     let mut tasks = Tasks::new();
     let stop = CancellationToken::new();
-    let (mut applier, side) = start(link, streaming, ordered, &mut tasks, &stop);
+    let (mut applier, side) = start(link, streaming, ordered, &mut tasks, &stop)?;
     let attend = attend(link, &mut tasks);
     link.board.enter(LinkState::Running, None);
     let outcome = drive(&mut applier, &mut tasks).await;
@@ -111,9 +117,11 @@ fn start(
     ordered: &Shutdown,
     tasks: &mut Tasks,
     stop: &CancellationToken,
-) -> (Applier, AbortHandle) {
+) -> Result<(Applier, AbortHandle)> {
     let Streaming { plan, source, scan, target, origins, unfinished, .. } = streaming;
-    let Streaming { witness, rows, strict, checkpoint, head, .. } = streaming;
+    let Streaming { witness, rows, copies, strict, checkpoint, head, .. } = streaming;
+    let (asking, questions) = mpsc::channel(1);
+    let copying = copying(link, &plan, &witness, &copies, &asking, tasks)?;
     let (sender, parts) = queue::channel(link.spec.options.queue_bytes_max);
     let (frontier, durable) = watch::channel(witness.position.clone());
     let newest = Progress::of(&witness, link.board.get().lag.last_applied_us);
@@ -149,7 +157,8 @@ fn start(
         parts,
         seen: witness.position.clone(),
         witness,
-        refetch: Refetch::new(requests, answers, unfinished, backoff),
+        refetch: Refetch::new(requests, answers, questions, unfinished, backoff),
+        copying,
         rows,
         breaker: Breaker::new(&link.spec.options),
         strict,
@@ -159,7 +168,31 @@ fn start(
         drain: ordered.drain(),
         written_at: Instant::now(),
     };
-    (applier, side)
+    Ok((applier, side))
+}
+
+/// Goes on with copies; the readers connect when there is something to read.
+fn copying(
+    link: &Link,
+    plan: &Arc<LinkPlan>,
+    witness: &Witness,
+    stored: &[StoredCopy],
+    asking: &mpsc::Sender<Question>,
+    tasks: &mut Tasks,
+) -> Result<Copying> {
+    let options = &link.spec.options;
+    let (returns, returned) = mpsc::channel(options.copy_readers.max(1));
+    let readers = (0..options.copy_readers.max(1)).map(|number| {
+        let (errands, asked) = mpsc::channel(1);
+        let (ends, plan) = (Arc::clone(&link.spec.ends), Arc::clone(plan));
+        let (identity, questions) = (witness.source_identity.clone(), asking.clone());
+        let copyist = Copyist { number, ends, plan, identity, questions };
+        let run = copyist.run(asked, returns.clone());
+        tasks.spawn(async move { (Task::Copy, run.await) });
+        Reader { errands, busy: false }
+    });
+    let (readers, ends) = (readers.collect(), Arc::clone(&link.spec.ends));
+    Copying::new(Arc::clone(plan), ends, stored, readers, returned, options.max_rows_per_second)
 }
 
 /// Runs the apply task beside the others until one of them decides the end.
@@ -173,7 +206,7 @@ async fn drive(applier: &mut Applier, tasks: &mut Tasks) -> Result<Finish> {
             finish = &mut apply => break finish,
             ended = tasks.join_next(), if !tasks.is_empty() => match ended {
                 Some(Ok((Task::Capture, result))) => captured = Some(result),
-                Some(Ok((Task::Settle | Task::Side | Task::Attend, Err(error)))) => {
+                Some(Ok((Task::Settle | Task::Side | Task::Attend | Task::Copy, Err(error)))) => {
                     return Err(error);
                 }
                 Some(Ok((task, Ok(())))) => tracing::debug!(?task, "ended"),
@@ -201,7 +234,9 @@ async fn capture_result(tasks: &mut Tasks) -> Option<Result<()>> {
     while let Some(ended) = tasks.join_next().await {
         match ended {
             Ok((Task::Capture, result)) => return Some(result),
-            Ok((Task::Settle | Task::Side | Task::Attend, Err(error))) => return Some(Err(error)),
+            Ok((Task::Settle | Task::Side | Task::Attend | Task::Copy, Err(error))) => {
+                return Some(Err(error));
+            }
             Ok(_) => {}
             Err(cause) => {
                 let error = Error::new(Kind::Internal, "a task of the link failed");

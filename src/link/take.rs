@@ -31,12 +31,20 @@ impl Applier {
     }
 
     fn take_change(&mut self, batch: &mut Batch, change: &Change) -> Result<()> {
+        if self.copying.is_ahead(change.table) {
+            // What it leaves is read when the table is copied.
+            batch.push(None);
+            return Ok(());
+        }
         let prepared = steps::prepare(&self.plan, change)
             .and_then(|one| Ok((one, steps::note(&self.plan, change)?)));
-        let (prepared, note) = match prepared {
+        let (mut prepared, note) = match prepared {
             Ok(both) => both,
             Err(error) => return self.set_aside(batch, change, error),
         };
+        if let Some(prepared) = &mut prepared {
+            prepared.empty(&self.copying.unlinked(change.table));
+        }
         if !self.rows.is_empty() && self.follows(batch, change, prepared.as_ref(), note.as_ref())? {
             return Ok(());
         }

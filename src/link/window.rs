@@ -16,6 +16,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
+use crate::link::batch::Batch;
+use crate::link::letter::Letter;
 use crate::link::ports::{MissedKey, Scanned};
 use crate::link::steps::{self, Act, Prepared};
 use crate::model::Value;
@@ -87,13 +89,34 @@ enum Unseen {
     Now,
 }
 
-/// One look at some rows of one table.
+/// Where a look at the source lies in its log.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sight<'a> {
+    /// Everything up to here was seen.
+    pub(super) low: &'a Position,
+    /// Nothing after here was.
+    pub(super) high: &'a Position,
+    /// Transactions that were not finished.
+    pub(super) in_progress: &'a [u32],
+}
+
+impl<'a> From<&'a Scanned> for Sight<'a> {
+    fn from(scan: &'a Scanned) -> Self {
+        Sight { low: &scan.low, high: &scan.high, in_progress: &scan.in_progress }
+    }
+}
+
+/// One look at some rows of one table, or at a piece of it.
 #[derive(Debug)]
 pub(super) struct Window {
     /// The table.
     pub(super) table: usize,
-    /// The rows that are asked for.
+    /// The rows that are asked for; of a piece nobody knows them before.
     pub(super) notes: Vec<MissedKey>,
+    /// Every row of the table may be in it.
+    whole: bool,
+    /// All rows of the table went since.
+    emptied: bool,
     opened_at: Position,
     mark: u64,
     /// By the texts of the keys.
@@ -128,12 +151,34 @@ impl Window {
         Window {
             table,
             notes,
+            whole: false,
+            emptied: false,
             opened_at: at,
             mark,
             since,
             laid_bytes: 0,
             overflowed: false,
             unseen: Unseen::Never,
+        }
+    }
+
+    /// The same over a piece of the table: which rows are in it shows when it is read.
+    pub(super) fn open_whole(table: usize, at: Position, mark: u64) -> Self {
+        Window { whole: true, ..Window::open(table, Vec::new(), at, mark) }
+    }
+
+    /// Changes of a batch that go into the target now.
+    pub(super) fn change_by(&mut self, plan: &LinkPlan, batch: &Batch) {
+        batch.placed().for_each(|(change, at)| self.change(plan, change, at));
+        for (aside, at) in batch.asides_placed() {
+            let Letter { table, row, old_row, .. } = &aside.letter;
+            match &aside.change {
+                Some(change) => self.change(plan, change, at),
+                None => [Some(row), old_row.as_ref()]
+                    .into_iter()
+                    .flatten()
+                    .for_each(|row| self.touch(*table, row)),
+            }
         }
     }
 
@@ -176,6 +221,10 @@ impl Window {
                 self.gone(&key());
             }
             Act::Truncate => {
+                self.emptied = true;
+                if self.whole {
+                    self.since.clear();
+                }
                 self.since.values_mut().for_each(|since| *since = Since::Gone);
                 self.laid_bytes = 0;
             }
@@ -184,8 +233,25 @@ impl Window {
         }
     }
 
+    /// Makes room for a row that nobody has asked for, in a window over a piece.
+    fn know(&mut self, key: &str) {
+        if self.whole && !self.emptied && !self.overflowed && !self.since.contains_key(key) {
+            self.since.insert(key.to_owned(), Since::Laid(BTreeMap::new()));
+            self.laid_bytes += row_bytes(key);
+        }
+    }
+
+    /// Whether too much is known by now.
+    fn bound(&mut self) {
+        if self.laid_bytes > LAID_BYTES_MAX && (self.whole || self.notes.len() > 1) {
+            self.overflowed = true;
+            self.since.clear();
+        }
+    }
+
     /// Lays values over a row that is asked for.
     fn lay<'a>(&mut self, key: &str, newer: impl Iterator<Item = (usize, &'a Value)>) {
+        self.know(key);
         let Some(Since::Laid(values)) = self.since.get_mut(key) else { return };
         for (column, value) in newer {
             self.laid_bytes += laid_bytes(value);
@@ -193,10 +259,7 @@ impl Window {
                 self.laid_bytes = self.laid_bytes.saturating_sub(laid_bytes(&older));
             }
         }
-        if self.laid_bytes > LAID_BYTES_MAX && self.notes.len() > 1 {
-            self.overflowed = true;
-            self.since.clear();
-        }
+        self.bound();
     }
 
     /// A change of a row of `table` goes by of which no more is known.
@@ -207,20 +270,37 @@ impl Window {
     }
 
     fn gone(&mut self, key: &str) {
+        self.know(key);
         let Some(since) = self.since.get_mut(key) else { return };
         if let Since::Laid(values) = std::mem::replace(since, Since::Gone) {
             let freed: usize = values.values().map(laid_bytes).sum();
             self.laid_bytes = self.laid_bytes.saturating_sub(freed);
         }
+        self.bound();
     }
 
-    /// What changes have made of the row of this name; `None` for one that is not in the window.
+    /// What changes have made of the row of this name; `None` for one that is not in the window, or of
+    /// which nothing is known in one over a piece.
     pub(super) fn since(&self, row: &str) -> Option<&Since> {
-        self.since.get(row)
+        match self.emptied && self.whole {
+            true => Some(&Since::Gone),
+            false => self.since.get(row),
+        }
     }
 
-    /// Judges a scan when everything up to `applied` is applied.
-    pub(super) fn judge(&self, scan: &Scanned, handed: &HandedOn, applied: &Position) -> Reading {
+    /// Whether nothing has become of any row since.
+    pub(super) fn is_unchanged(&self) -> bool {
+        self.since.is_empty() && !self.emptied
+    }
+
+    /// Judges a look when everything up to `applied` is applied.
+    pub(super) fn judge<'a>(
+        &self,
+        sight: impl Into<Sight<'a>>,
+        handed: &HandedOn,
+        applied: &Position,
+    ) -> Reading {
+        let scan = sight.into();
         let hidden = scan.in_progress.iter().any(|xid| handed.before(*xid, self.mark));
         let unseen = match &self.unseen {
             Unseen::Never => false,
@@ -233,12 +313,17 @@ impl Window {
             Reading::TooEarly
         } else if unseen {
             Reading::Unseen
-        } else if applied.reaches(&scan.high) {
+        } else if applied.reaches(scan.high) {
             Reading::Ready
         } else {
             Reading::Ahead
         }
     }
+}
+
+/// Memory of a row of which something is known.
+fn row_bytes(key: &str) -> usize {
+    size_of::<(String, Since)>() + key.len()
 }
 
 /// Memory of a value that is laid over a row.

@@ -219,7 +219,7 @@ impl TableOutline {
                     before.said_key(),
                     self.said_key()
                 ),
-                effect: "rows that are there would not be found: copy the table again".to_owned(),
+                effect: "rows that are there would not be found".to_owned(),
             });
         }
         if self.target != before.target {
@@ -283,9 +283,10 @@ impl TableOutline {
                     ..filling(filled, format!("column {column} goes to {new} instead of {old}"))
                 }),
                 (None, _) => Some(Difference {
-                    effect: "rows get it where it changes from now on; copy the values that are \
-                             there to the target yourself"
-                        .to_owned(),
+                    effect:
+                        "rows get it where it changes from now on; `weir snapshot LINK TABLE` then \
+                             copies the values that are there"
+                            .to_owned(),
                     ..filling(filled, format!("{COLUMN}{column}{CARRIED}"))
                 }),
                 (_, None) => Some(Difference {
@@ -300,8 +301,8 @@ impl TableOutline {
 fn added(table: &TableOutline, filled: bool) -> Difference {
     let effect = match filled {
         true => {
-            "rows that it holds already are not copied: copy them to the target while the link stands \
-             still, paused or halted"
+            "what changes is carried from now on; `weir snapshot LINK TABLE` then copies the rows that \
+             it holds already"
         }
         false => "it is empty: every row of it is carried",
     };

@@ -88,6 +88,22 @@ impl Prepared {
         }
     }
 
+    /// Leaves columns empty, as far as it writes them.
+    pub fn empty(&mut self, columns: &[usize]) {
+        let (Act::Upsert { columns: known, row }
+        | Act::Update { columns: known, row }
+        | Act::Rekey { columns: known, row, .. }) = &mut self.act
+        else {
+            return;
+        };
+        for (place, value) in row.0.iter_mut().enumerate() {
+            let at = known.as_ref().map_or(Some(place), |known| known.get(place).copied());
+            if at.is_some_and(|at| columns.contains(&at)) {
+                *value = Value::Null;
+            }
+        }
+    }
+
     /// The match key of the row after the change, in key order; empty where all rows go.
     pub fn key(&self, table: &TablePlan) -> Row {
         KeyRef::of(self, table).values().cloned().collect()

@@ -461,9 +461,9 @@ fn is_hidden(schema: &str) -> bool {
 
 fn unread(name: &TableName) -> Error {
     unplanned(name).hint(format!(
-        "make the table on the target, grant weir what `weir setup` prints for it, copy the rows it \
-         already holds, then `weir resume LINK --schema-reviewed`; or `exclude` \"{name}\" and \
-         start weir again"
+        "make the table on the target, grant weir what `weir setup` prints for it, `weir resume LINK \
+         --schema-reviewed`, and `weir snapshot LINK {name}` if it holds rows already; or `exclude` \
+         \"{name}\" and start weir again"
     ))
 }
 

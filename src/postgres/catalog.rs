@@ -70,20 +70,15 @@ pub async fn hidden<'a>(database: &Database, _: &[&'a str]) -> Result<Vec<&'a st
 /// Which of `tables` hold at least one row.
 pub async fn non_empty(database: &Database, tables: &[TableName]) -> Result<Vec<TableName>> {
     let session = session::connect(database, APPLICATION).await?;
-    let found = with_rows(&session, "", tables).await?;
+    let found = with_rows(&session, tables).await?;
     session.close().await;
     Ok(found)
 }
 
-/// The same in a session, after `snapshot` (statements that choose one, or nothing). No lock is
-/// waited for longer than ten seconds.
-pub(super) async fn with_rows(
-    session: &Session,
-    snapshot: &str,
-    tables: &[TableName],
-) -> Result<Vec<TableName>> {
+/// The same in a session. No lock is waited for longer than ten seconds.
+async fn with_rows(session: &Session, tables: &[TableName]) -> Result<Vec<TableName>> {
     session
-        .batch_execute(&format!("SET lock_timeout = '10s'; {snapshot}"))
+        .batch_execute("SET lock_timeout = '10s'")
         .await
         .map_err(|error| classify(error, "prepare the look for rows"))?;
     let mut found = Vec::new();

@@ -95,10 +95,7 @@ pub(super) async fn require_log_until(session: &Client, witness: Lsn) -> Result<
                  back to an older time"
             ),
         )
-        .hint(
-            "`weir teardown LINK --apply`, then start anew and fill the tables as README says under \
-             seeding",
-        )),
+        .hint("`weir teardown LINK --apply`, then start anew with start = \"snapshot\"")),
         Ok(_) => Ok(()),
         Err(_) => Err(Error::new(Kind::Malformed, "the end of the source's log")),
     }
@@ -225,7 +222,7 @@ impl Slot {
 
 /// Why a standby gives a slot up, and how that is prevented.
 const FEEDBACK: &str = "the primary removed what the slot on its standby still needed: `weir teardown \
-    LINK --apply`, then start anew and fill the tables as README says under seeding; hot_standby_feedback = on and a \
+    LINK --apply`, then start anew with start = \"snapshot\"; hot_standby_feedback = on and a \
     primary_slot_name on the standby prevent it";
 
 /// What the server is.

@@ -12,7 +12,6 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::assemble::Assembler;
-use super::catalog;
 use super::follow::{Follow, Outcome, Pace, Progress, Resume};
 use super::members::{self, Catalog};
 use super::session::{self, Session};
@@ -25,7 +24,6 @@ use crate::config::Database;
 use crate::error::{Error, Kind, Result};
 use crate::link::ports::{LinkContext, Pending, Source, SpoolPlace};
 use crate::link::queue::PartSender;
-use crate::model::TableName;
 use crate::plan::LinkPlan;
 use crate::position::{Lsn, Position};
 
@@ -48,8 +46,6 @@ pub(crate) struct PostgresSource {
     plan: Arc<LinkPlan>,
     identity: String,
     replication: Option<Replication>,
-    /// What committed before the new slot, while nothing else is asked on `replication`.
-    snapshot: Option<String>,
     /// Partitions that are or were those of a planned table.
     partitions: Vec<(usize, String)>,
     /// What halts said that a person has reviewed.
@@ -58,8 +54,6 @@ pub(crate) struct PostgresSource {
     silences: u32,
     /// Where open transactions are kept, if they are asked for.
     spool: Option<SpoolPlace>,
-    /// A person made the slot.
-    slot_is_given: bool,
 }
 
 /// Connects for replication and asks the server who it is.
@@ -75,12 +69,10 @@ pub async fn open(
         plan,
         identity,
         replication: Some(replication),
-        snapshot: None,
         partitions: Vec::new(),
         reviewed_halts: Vec::new(),
         silences: 0,
         spool: None,
-        slot_is_given: false,
     }))
 }
 
@@ -137,11 +129,10 @@ impl PostgresSource {
         }
         session.close().await;
         let mut replication = self.replication().await?;
-        let (point, snapshot) = make_slot(&mut replication, &name, server)
+        let point = make_slot(&mut replication, &name, server)
             .await
             .map_err(|error| error.within(format!("create slot {name}")))?;
         self.replication = Some(replication);
-        self.snapshot = Some(snapshot);
         Ok(Position::Postgres(point))
     }
 
@@ -164,7 +155,6 @@ impl PostgresSource {
             _ => error,
         })?;
         session.close().await;
-        self.slot_is_given = true;
         Ok(position.clone())
     }
 
@@ -179,20 +169,6 @@ impl PostgresSource {
         Ok(())
     }
 
-    async fn look_before(&self) -> Result<Option<Vec<TableName>>> {
-        let Some(snapshot) = &self.snapshot else { return Ok(None) };
-        let chosen = format!(
-            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT {}",
-            literal(snapshot)
-        );
-        let tables: Vec<_> =
-            self.plan.tables.iter().map(|table| table.source.name.clone()).collect();
-        let session = self.session().await?;
-        let found = catalog::with_rows(&session, &chosen, &tables).await?;
-        session.close().await;
-        Ok(Some(found))
-    }
-
     /// An error of the stream, by what the catalog says now.
     async fn explained(&self, error: Error) -> Error {
         if members::stranger(&error).is_none() {
@@ -205,20 +181,6 @@ impl PostgresSource {
                 .unwrap_or_else(|lost| lost),
             Err(lost) => lost,
         }
-    }
-
-    async fn drop_slot(&self) -> Result<()> {
-        if self.slot_is_given {
-            return Ok(());
-        }
-        let name = self.context.slot_name();
-        let session = self.session().await?;
-        if let Some(slot) = slot::read(&session, &name).await? {
-            slot.check_unused(&name)?;
-            slot::drop_unused(&session, &name).await?;
-        }
-        session.close().await;
-        Ok(())
     }
 }
 
@@ -300,11 +262,7 @@ impl PostgresSource {
 
 /// Makes the slot, which waits for transactions that are open at the source. A standby waits besides
 /// for its primary to say which those are, which an idle one may not do; that wait is bounded.
-async fn make_slot(
-    replication: &mut Replication,
-    name: &str,
-    server: Server,
-) -> Result<(Lsn, String)> {
+async fn make_slot(replication: &mut Replication, name: &str, server: Server) -> Result<Lsn> {
     let began = Instant::now();
     let create = replication.create_slot(name, server.takes_failover());
     tokio::pin!(create);
@@ -367,8 +325,7 @@ impl Source for PostgresSource {
                 )
                 .hint(
                     "the target was replaced or emptied, or the state directory is another one: \
-                     bring them back, or `weir teardown LINK --apply`, then start anew and fill the \
-                     tables as README says under seeding",
+                     bring them back, or `weir teardown LINK --apply`, then start anew with start = \"snapshot\"",
                 )),
             }
         })
@@ -380,14 +337,6 @@ impl Source for PostgresSource {
 
     fn begin_at<'a>(&'a mut self, position: &'a Position) -> Pending<'a, Position> {
         Box::pin(self.begin_given(position))
-    }
-
-    fn rows_before(&mut self) -> Pending<'_, Option<Vec<TableName>>> {
-        Box::pin(self.look_before())
-    }
-
-    fn abandon(&mut self) -> Pending<'_, ()> {
-        Box::pin(self.drop_slot())
     }
 
     fn recall(&mut self, partitions: Vec<(usize, String)>) {

@@ -135,24 +135,16 @@ impl Replication {
             .ok_or_else(|| Error::new(Kind::Malformed, "answer to TIMELINE_HISTORY"))
     }
 
-    /// Makes a permanent logical slot and returns its consistent point, with the name of a snapshot
-    /// that sees what committed before it, until the next command. Waits for transactions that are
+    /// Makes a permanent logical slot and returns its consistent point. Waits for transactions that are
     /// open at the source, however long they take. With `failover` standbys may keep a copy of it.
-    pub(crate) async fn create_slot(
-        &mut self,
-        slot: &str,
-        failover: bool,
-    ) -> Result<(Lsn, String)> {
+    pub(crate) async fn create_slot(&mut self, slot: &str, failover: bool) -> Result<Lsn> {
         let slot = escape_identifier(slot);
         // Versions that know no list of options know no failover slots.
-        let options = if failover { "(SNAPSHOT 'export', FAILOVER)" } else { "EXPORT_SNAPSHOT" };
+        let options = if failover { "(SNAPSHOT 'nothing', FAILOVER)" } else { "NOEXPORT_SNAPSHOT" };
         let command = format!("CREATE_REPLICATION_SLOT {slot} LOGICAL pgoutput {options}");
         let row = self.0.query(&command).await?;
         let point = row.get(1).and_then(|point| point.as_deref()?.parse().ok());
-        let snapshot = row.get(2).cloned().flatten();
-        point
-            .zip(snapshot)
-            .ok_or_else(|| Error::new(Kind::Malformed, "answer to CREATE_REPLICATION_SLOT"))
+        point.ok_or_else(|| Error::new(Kind::Malformed, "answer to CREATE_REPLICATION_SLOT"))
     }
 
     /// Starts the stream of `slot` at `from`; with `open_too`, transactions that are large come

@@ -99,7 +99,7 @@ pub(super) fn goes_on(
         );
         return Err(Error::new(Kind::Identity, context).hint(
             "point the database at the server that was promoted, or `weir teardown LINK --apply`, then \
-             start anew and fill the tables as README says under seeding",
+             start anew with start = \"snapshot\"",
         ));
     };
     match position {
@@ -110,8 +110,7 @@ pub(super) fn goes_on(
                 before.timeline
             );
             Err(Error::new(Kind::Gap, context).hint(
-                "`weir teardown LINK --apply`, then start anew and fill the tables as README says under \
-                 seeding; synchronized_standby_slots keeps weir from reading ahead of a standby",
+                "`weir teardown LINK --apply`, then start anew with start = \"snapshot\"; synchronized_standby_slots keeps weir from reading ahead of a standby",
             ))
         }
         _ => Ok(()),

@@ -2,4 +2,5 @@
 //! reads and writes (`link/copying`).
 
 pub mod order;
+pub mod pace;
 pub mod progress;

@@ -76,6 +76,8 @@ pub struct Progress {
     pub by_match_key: bool,
     /// References that cannot be written yet are left empty: everything is copied once more afterwards.
     pub unlinked: bool,
+    /// This is that second time.
+    pub second: bool,
     /// The stretches, in order.
     pub stretches: Vec<Stretch>,
     /// Rows in the table, as the source estimated them when the copy began.
@@ -92,6 +94,10 @@ pub struct Progress {
     pub extra: u64,
     /// Of these, deleted.
     pub deleted: u64,
+    /// The keys of the first of them, for people.
+    pub extra_keys: Vec<String>,
+    /// Why it was cancelled, where no person did it.
+    pub reason: Option<String>,
     /// When it was asked for, microseconds since 1970.
     pub asked_us: i64,
     /// When its first row was asked for.

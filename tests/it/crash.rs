@@ -34,7 +34,17 @@ const BESIDE: u64 = 5;
 /// Writes transactions until told to stop; reconnects when the source was restarted. On MySQL and
 /// MariaDB, one in two phases is open beside them. Returns how many were committed.
 pub async fn write_until(pair: &Pair, seed: u64, stop: &AtomicBool, pause: Duration) -> u64 {
-    let mut mixed = Mixed::new(seed, 500);
+    write_over(pair, Mixed::new(seed, 500), seed, stop, pause).await
+}
+
+/// The same over the accounts that `mixed` knows of.
+pub async fn write_over(
+    pair: &Pair,
+    mut mixed: Mixed,
+    seed: u64,
+    stop: &AtomicBool,
+    pause: Duration,
+) -> u64 {
     let mut session = Session::open(&pair.source, SPACE).await;
     let mut two_phases = TwoPhases::new(seed);
     let has_xa = !pair.source.kind().is_postgres();

@@ -15,6 +15,7 @@ mod busy_rows;
 mod cases;
 mod command_line;
 mod control;
+mod copying;
 mod crash;
 mod dead_letters;
 mod defaults;

@@ -20,7 +20,7 @@ fn idle() -> (Refetch, mpsc::Sender<Answer>, mpsc::Receiver<Request>) {
     let (requests, requested) = mpsc::channel(1);
     let (answer, answers) = mpsc::channel(1);
     let backoff = Backoff::new(Duration::from_secs(60), Duration::from_secs(60), 1);
-    (Refetch::new(requests, answers, Vec::new(), backoff), answer, requested)
+    (Refetch::new(requests, answers, mpsc::channel(1).1, Vec::new(), backoff), answer, requested)
 }
 
 fn window(rows: i64) -> Window {
@@ -85,18 +85,18 @@ async fn a_position_that_never_comes_is_not_waited_for() {
     assert!(timeout(short, refetch.wake()).await.is_err(), "too soon");
     let waiting = std::mem::replace(&mut refetch.state, State::Idle);
     let State::Waiting(read) = waiting else { panic!("given up too soon") };
-    assert!(refetch.bring_on(&plan, read, &lsn(8)).expect("good").is_none());
+    assert!(refetch.bring_on(&plan, read, &lsn(8), &Rows::default()).expect("good").is_none());
     assert!(matches!(refetch.state, State::Waiting(_)) && refetch.awaits(&lsn(9)));
     timeout(Duration::from_secs(2), refetch.wake()).await.expect("in time").expect("awake");
     let waiting = std::mem::replace(&mut refetch.state, State::Idle);
     let State::Waiting(late) = waiting else { panic!("given up unseen") };
-    assert!(refetch.bring_on(&plan, late, &lsn(8)).expect("good").is_none());
+    assert!(refetch.bring_on(&plan, late, &lsn(8), &Rows::default()).expect("good").is_none());
     assert!(matches!(refetch.state, State::Idle) && !refetch.is_done());
     assert!(refetch.due > Instant::now() + Duration::from_secs(1), "at once again");
     assert!(!refetch.awaits(&lsn(9)));
 
     let come = Read { give_up_at: Instant::now(), ..self::read(9) };
-    assert!(refetch.bring_on(&plan, come, &lsn(9)).expect("good").is_some());
+    assert!(refetch.bring_on(&plan, come, &lsn(9), &Rows::default()).expect("good").is_some());
 }
 
 /// Broken if rows were written as they were before a key of the source changed them unseen, if that
@@ -112,7 +112,7 @@ async fn what_keys_do_unseen_after_a_read_has_it_repeated() {
             let batch = batch(change, end);
             batch.placed().for_each(|(change, at)| read.window.change(&plan, change, at));
         }
-        let found = refetch.bring_on(&plan, read, &lsn(5)).expect("good");
+        let found = refetch.bring_on(&plan, read, &lsn(5), &Rows::default()).expect("good");
         assert_eq!((found.is_some(), refetch.care.holds()), (written, !written));
         let Some(Brought::Missed(found)) = found else { continue };
         // The scan saw the delete, and so the update that came before it.
@@ -126,7 +126,7 @@ async fn what_keys_do_unseen_after_a_read_has_it_repeated() {
         let State::Waiting(read) = std::mem::replace(&mut refetch.state, State::Idle) else {
             panic!("there is a window")
         };
-        refetch.bring_on(&plan, read, &lsn(5)).expect("good");
+        refetch.bring_on(&plan, read, &lsn(5), &Rows::default()).expect("good");
     }
     assert!(refetch.due > Instant::now() + Duration::from_secs(1), "no rest for the source");
 }

@@ -15,10 +15,12 @@ use crate::config::LinkName;
 use crate::link::apply::Applier;
 use crate::link::backoff::Backoff;
 use crate::link::breaker::Breaker;
+use crate::link::copying::Copying;
 use crate::link::ends::Ends;
 use crate::link::ledger::Progress;
 use crate::link::observer::Unobserved;
 use crate::link::ports::Scanned;
+use crate::link::question::Question;
 use crate::link::queue::{self, PartReceiver};
 use crate::link::refetch::Refetch;
 use crate::link::report::Report;
@@ -50,8 +52,11 @@ async fn applier(world: Shared, board: Board, parts: PartReceiver, refetch: Refe
         world.committed.witness = Some(witness());
     }
     let (plan, link) =
-        (plan(false, false), LinkName { source: "a".to_owned(), target: "b".to_owned() });
-    let target = FakeEnds(world).target(Arc::clone(&plan)).await.expect("a target");
+        (plan(false, false, false), LinkName { source: "a".to_owned(), target: "b".to_owned() });
+    let ends = Arc::new(FakeEnds(world));
+    let target = ends.target(Arc::clone(&plan)).await.expect("a target");
+    let nobody = mpsc::channel(1).1;
+    let copying = Copying::new(Arc::clone(&plan), ends, &[], Vec::new(), nobody, None);
     let (progress, _) = watch::channel(Progress::of(&witness(), None));
     Applier {
         plan,
@@ -61,6 +66,7 @@ async fn applier(world: Shared, board: Board, parts: PartReceiver, refetch: Refe
         witness: witness(),
         seen: lsn(50),
         refetch,
+        copying: copying.expect("no copies"),
         rows: Rows::default(),
         breaker: Breaker::new(&options()),
         strict: false,
@@ -70,6 +76,11 @@ async fn applier(world: Shared, board: Board, parts: PartReceiver, refetch: Refe
         drain: CancellationToken::new(),
         written_at: Instant::now(),
     }
+}
+
+/// Nobody asks.
+fn nobody() -> mpsc::Receiver<Question> {
+    mpsc::channel(1).1
 }
 
 fn backoff() -> Backoff {
@@ -93,7 +104,8 @@ async fn an_open_transaction_counts_as_not_applied() {
     let commit = Commit { position: lsn(50), time_us: 5, xid: None };
     sender.send(part(0..1, Some(commit))).await.expect("room");
     sender.send(part(1..20, None)).await.expect("room");
-    let refetch = Refetch::new(mpsc::channel(1).0, mpsc::channel(1).1, Vec::new(), backoff());
+    let refetch =
+        Refetch::new(mpsc::channel(1).0, mpsc::channel(1).1, nobody(), Vec::new(), backoff());
     let mut applier = applier(World::shared(8), board, parts, refetch).await;
     let ended = timeout(Duration::from_secs(1), applier.run()).await;
     assert!(ended.is_err(), "the open transaction is waited for: {ended:?}");
@@ -148,7 +160,7 @@ async fn a_batch_ends_where_rows_may_be_written() {
     let (requests, mut requested) = mpsc::channel(2);
     let (answer, answers) = mpsc::channel(1);
     answer.send(Ok(read(2, 60))).await.expect("room");
-    let refetch = Refetch::new(requests, answers, Vec::new(), backoff());
+    let refetch = Refetch::new(requests, answers, nobody(), Vec::new(), backoff());
     let mut applier = applier(Arc::clone(&world), Board::new().0, parts, refetch).await;
     let ended = timeout(Duration::from_secs(1), applier.run()).await;
     assert!(ended.is_err(), "the stream goes on: {ended:?}");
@@ -166,7 +178,7 @@ async fn the_stream_stands_still_for_a_second_read() {
     let (sender, parts) = queue::channel(1 << 20);
     let (requests, mut requested) = mpsc::channel(2);
     let (answer, answers) = mpsc::channel(1);
-    let refetch = Refetch::new(requests, answers, Vec::new(), backoff());
+    let refetch = Refetch::new(requests, answers, nobody(), Vec::new(), backoff());
     let (board, status) = Board::new();
     let mut applier = applier(Arc::clone(&world), board, parts, refetch).await;
     let run = applier.run();
@@ -208,7 +220,7 @@ async fn applied(world: &Shared, parts: Vec<Part>, poison: Option<i64>) -> (Appl
     }
     let (requests, _requested) = mpsc::channel(9);
     let (_answer, answers) = mpsc::channel(1);
-    let refetch = Refetch::new(requests, answers, Vec::new(), backoff());
+    let refetch = Refetch::new(requests, answers, nobody(), Vec::new(), backoff());
     let (board, status) = Board::new();
     let mut applier = applier(Arc::clone(world), board, queued, refetch).await;
     world.lock().expect("lock").poison = poison;

@@ -9,15 +9,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Kind, Result};
 use crate::link::ends::Ends;
-use crate::link::ports::{Pending, Scan, Scanned, Source, Target};
+use crate::link::ports::{Chunk, Division, Pending, Reach, Scan, Scanned, Source, Target};
 use crate::link::queue::PartSender;
 use crate::model::{Change, Commit, Op, Part, Row, TableName, Value};
 use crate::plan::{LinkPlan, TablePlan};
 use crate::position::Position;
 
+use super::mirror::FakeMirror;
 use super::tables::{is_altered, plan};
 use super::target::FakeTarget;
-use super::world::{Shared, Transaction, World, at, int, lsn, row};
+use super::world::{KEYS, Rows, Shared, Transaction, World, at, int, lsn, row};
 
 pub(super) struct FakeEnds(pub(super) Shared);
 
@@ -26,11 +27,11 @@ impl Ends for FakeEnds {
         let world = self.0.lock().expect("lock");
         let altered = world.altered.load(Ordering::Relaxed);
         let unreachable = world.unreachable.load(Ordering::Relaxed);
-        let halts = world.halts;
+        let (halts, refers) = (world.halts, world.refers);
         Box::pin(async move {
             match unreachable {
                 true => Err(Error::new(Kind::Connection, "the server is down")),
-                false => Ok(plan(altered, halts)),
+                false => Ok(plan(altered, halts, refers)),
             }
         })
     }
@@ -49,6 +50,11 @@ impl Ends for FakeEnds {
     fn scan(&self, _: Arc<LinkPlan>) -> Pending<'_, Box<dyn Scan>> {
         let world = Arc::clone(&self.0);
         Box::pin(async { Ok(Box::new(FakeScan(world)) as Box<dyn Scan>) })
+    }
+
+    fn target_reader(&self, _: Arc<LinkPlan>) -> Pending<'_, Box<dyn Scan>> {
+        let world = Arc::clone(&self.0);
+        Box::pin(async { Ok(Box::new(FakeMirror(world)) as Box<dyn Scan>) })
     }
 
     fn non_empty_targets<'a>(&'a self, tables: &'a [TableName]) -> Pending<'a, Vec<TableName>> {
@@ -149,7 +155,10 @@ impl Source for FakeSource {
     fn begin(&mut self) -> Pending<'_, Position> {
         Box::pin(async {
             World::step(&self.world).await?;
-            Ok(lsn(50))
+            let mut world = self.world.lock().expect("lock");
+            let beginning = world.beginning();
+            world.brought = world.brought.max(beginning);
+            Ok(lsn(beginning))
         })
     }
 
@@ -228,34 +237,118 @@ impl Scan for FakeScan {
             World::step(&self.0).await?;
             let mut world = self.0.lock().expect("lock");
             world.connection(30)?;
-            // Some moment of the source; one before the window opened must be found too early, and
-            // so must one that hides what the window is about.
-            let last = world.models.len() - 1;
-            world.finished = (world.finished + world.random.usize(..4)).min(last);
-            let (seen, end) =
-                (world.finished, (world.finished + world.random.usize(..3)).min(last));
-            if world.log[seen].end < world.brought {
-                world.meet("read too early");
-            }
-            let hidden = world.log[seen + 1..=end].iter().map(|one| one.end as u32).collect();
-            let (low, is_read, in_progress) = match world.cascades {
-                true => (seen, world.random.usize(seen..=end), Vec::new()),
-                false => (end, seen, hidden),
-            };
-            let since = world.log[is_read + 1..].iter().filter(|one| one.end <= world.brought);
-            let is_delete =
-                |change: &Change| change.table == 1 && matches!(change.op, Op::Delete { .. });
-            if since.flat_map(|one| &one.changes).any(is_delete) {
-                world.meet("read before a cascade");
-            }
+            let Look { low, high, in_progress, is_read } = look(&mut world, 4);
             let model = &world.models[is_read];
             let rows = keys.iter().map(|key| {
                 let key = int(key.first());
                 model.get(&key).map(|values| row(key, *values))
             });
             let rows = rows.collect();
-            let (low, high) = (lsn(world.log[low].end), lsn(world.log[end].end));
             Ok(Scanned { low, high, in_progress, rows })
         })
     }
+
+    fn divide<'a>(&'a mut self, table: &'a TablePlan, _: usize) -> Pending<'a, Division> {
+        Box::pin(async move {
+            World::step(&self.0).await?;
+            let mut world = self.0.lock().expect("lock");
+            world.connection(30)?;
+            let mut bounds = Vec::new();
+            if table.source.name.table == "t" {
+                let (many, most) =
+                    (world.random.usize(..3), if world.moves { 1_000_000 } else { KEYS });
+                let mut places: Vec<i64> = (0..many).map(|_| world.random.i64(0..most)).collect();
+                places.sort_unstable();
+                places.dedup();
+                bounds = places.iter().map(|place| place_text((*place, 0))).collect();
+            }
+            let walk = if world.moves { "moves" } else { "key" }.to_owned();
+            Ok(Division { walk, by_match_key: !world.moves, bounds, rows: Some(7) })
+        })
+    }
+
+    fn read_chunk<'a>(
+        &'a mut self,
+        table: &'a TablePlan,
+        reach: &'a Reach,
+    ) -> Pending<'a, Option<Chunk>> {
+        Box::pin(async move {
+            // The stream goes on meanwhile.
+            let steps = self.0.lock().expect("lock").random.usize(1..8);
+            for _ in 0..steps {
+                World::step(&self.0).await?;
+            }
+            let mut world = self.0.lock().expect("lock");
+            world.connection(30)?;
+            if world.random.u8(..40) == 0 && !world.is_calm() {
+                world.meet("copied anew");
+                return Ok(None);
+            }
+            let Look { low, high, in_progress, is_read } = look(&mut world, 2);
+            let count = world.random.usize(1..3);
+            let model = if table.source.name.table == "t" {
+                world.models[is_read].clone()
+            } else {
+                Rows::new()
+            };
+            let moves = world.moves;
+            let place =
+                |key: i64, values: (i64, i64)| if moves { (values.1, key) } else { (key, 0) };
+            let (after, until) =
+                (reach.after.as_deref().map(place_of), reach.until.as_deref().map(place_of));
+            let mut found: Vec<_> =
+                model.iter().map(|(key, values)| (place(*key, *values), *key, *values)).collect();
+            found.retain(|(place, ..)| {
+                after.is_none_or(|after| *place > after)
+                    && until.is_none_or(|until| *place <= until)
+            });
+            found.sort_unstable();
+            let ended = found.len() <= count;
+            found.truncate(count);
+            let last = found.last().map(|(place, ..)| place_text(*place));
+            let rows = found.iter().map(|(_, key, values)| row(*key, *values)).collect();
+            Ok(Some(Chunk { low, high, in_progress, rows, last, ended, bytes: 1 }))
+        })
+    }
+}
+
+/// One look at the source.
+struct Look {
+    low: Position,
+    high: Position,
+    in_progress: Vec<u32>,
+    /// After this transaction of the log.
+    is_read: usize,
+}
+
+/// Some moment of the source, up to so many transactions after the last one; one before the window opened must be found too early, and so must one
+/// that hides what the window is about.
+fn look(world: &mut World, steps: usize) -> Look {
+    let last = world.models.len() - 1;
+    world.finished = (world.finished + world.random.usize(..steps)).min(last);
+    let (seen, end) = (world.finished, (world.finished + world.random.usize(..3)).min(last));
+    if world.log[seen].end < world.brought {
+        world.meet("read too early");
+    }
+    let hidden = world.log[seen + 1..=end].iter().map(|one| one.end as u32).collect();
+    let (low, is_read, in_progress) = match world.cascades {
+        true => (seen, world.random.usize(seen..=end), Vec::new()),
+        false => (end, seen, hidden),
+    };
+    let since = world.log[is_read + 1..].iter().filter(|one| one.end <= world.brought);
+    let is_delete = |change: &Change| change.table == 1 && matches!(change.op, Op::Delete { .. });
+    if since.flat_map(|one| &one.changes).any(is_delete) {
+        world.meet("read before a cascade");
+    }
+    let (low, high) = (lsn(world.log[low].end), lsn(world.log[end].end));
+    Look { low, high, in_progress, is_read }
+}
+
+pub(super) fn place_text((first, second): (i64, i64)) -> String {
+    format!("{first}:{second}")
+}
+
+pub(super) fn place_of(text: &str) -> (i64, i64) {
+    let (first, second) = text.split_once(':').expect("a place");
+    (first.parse().expect("a number"), second.parse().expect("a number"))
 }

@@ -54,16 +54,20 @@ async fn until(supervisor: &Supervisor, wanted: impl FnMut(&LinkStatus) -> bool)
     seen.expect("in time").expect("alive").clone()
 }
 
-/// Broken if a link began on filled tables without being told how, or did not name them.
+/// Broken if a link began with rows on both sides without being told how, or did not name them.
 #[tokio::test]
 async fn a_start_on_filled_tables_must_be_said() {
     let world = World::shared(1);
-    world.lock().expect("lock").filled = true;
+    {
+        let mut world = world.lock().expect("lock");
+        world.filled = true;
+        world.committed.rows.insert(1, (1, 1));
+    }
     let mut supervisor = start(&world, ApplyOptions { start: None, ..options() });
     let status = until(&supervisor, |status| status.state == LinkState::Halted).await;
     let error = status.error.expect("an error");
     assert_eq!(error.kind, Kind::Configuration);
-    assert!(error.text.contains("public.t"), "{}", error.text);
+    assert!(error.text.contains("public.t") && error.text.contains("shop.t"), "{}", error.text);
     assert!(world.lock().expect("lock").committed.witness.is_none());
     supervisor.shutdown().start();
     timeout(Duration::from_secs(5), supervisor.finished()).await.expect("in time");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::world::Rows;
 use crate::config::{Dialect, LinkName, OnPoison};
-use crate::model::Table;
+use crate::model::{ForeignKey, Rule, Table};
 use crate::plan::{ColumnPlan, LinkPlan, TablePlan, UnseenKey, Wanted, fixtures};
 use crate::transform;
 
@@ -35,12 +35,24 @@ pub(super) fn is_altered(plan: &LinkPlan) -> bool {
 
 /// A plan of two tables with a key and two numbers each; `altered` changes a type of the first at the
 /// source; `halts`: a row that is refused halts the link.
-pub(super) fn plan(altered: bool, halts: bool) -> Arc<LinkPlan> {
+/// `refers`: the target has the foreign key too.
+pub(super) fn plan(altered: bool, halts: bool, refers: bool) -> Arc<LinkPlan> {
     let columns =
         || ["id", "a", "b"].map(|name| fixtures::column(name, fixtures::BIGINT, "bigint"));
     let table = |schema: &str, name: &str| fixtures::table(schema, name, columns().into());
     let sides = |name: &str| (table("public", name), table("shop", name));
-    let (mut source, target) = sides("t");
+    let (mut source, mut target) = sides("t");
+    let key = ForeignKey {
+        name: "below".to_owned(),
+        parent: table("shop", "p").name,
+        // By what a row refers to no column says.
+        columns: Vec::new(),
+        parent_columns: Vec::new(),
+        on_delete: Rule::Cascade,
+        on_update: Rule::Refuse,
+        logged: true,
+    };
+    target.foreign_keys.extend(refers.then_some(key));
     if altered {
         source.columns[1].native = ALTERED.to_owned();
     }
@@ -48,6 +60,7 @@ pub(super) fn plan(altered: bool, halts: bool) -> Arc<LinkPlan> {
     let mut parent = crossing(sides("p"));
     parent.unseen.push(below);
     let mut rows = crossing((source, target));
+    rows.rank = u32::from(refers);
     rows.on_poison = if halts { OnPoison::Halt } else { OnPoison::Park };
     let tables = [rows, parent];
     Arc::new(LinkPlan {

@@ -7,8 +7,10 @@ use super::tables::cascade;
 use super::world::{Committed, Shared, StoredLetter, Transaction, World, at, int, lsn};
 use crate::error::{Error, Kind, Result};
 use crate::link::letter::{Letter, LetterCount, LetterHead, LetterWork, Operation, RowName};
-use crate::link::ports::{Applied, MissedKey, Note, Notes, Pending, Slice, Target, Why};
-use crate::model::{Step, Value, Verb, Witness};
+use crate::link::ports::{
+    Applied, CopyNote, MissedKey, Note, Notes, Pending, Slice, StoredCopy, Target, Why,
+};
+use crate::model::{Row, Step, Value, Verb, Witness};
 use crate::position::Position;
 
 pub(super) struct FakeTarget {
@@ -49,9 +51,11 @@ impl FakeTarget {
                 self.stuck = world.stuck;
             }
             let stuck = self.stuck.filter(|(key, _)| writes(&slice, *key));
+            let loaded = slice.load.map_or(&[][..], |load| load.rows);
             let rows: usize = slice.steps.iter().map(|step| step.rows.len()).sum();
-            let mut values =
-                slice.steps.iter().flat_map(|step| &step.rows).flat_map(|row| row.iter());
+            let rows = rows + loaded.len();
+            let stepped = slice.steps.iter().flat_map(|step| &step.rows);
+            let mut values = stepped.chain(loaded).flat_map(|row| row.iter());
             let poison = world.poison.map(Value::Int);
             let refuses = stuck.is_some()
                 || values.any(|value| Some(value) == poison.as_ref())
@@ -76,8 +80,15 @@ impl FakeTarget {
                 return Err(Error::new(Kind::Constraint, "the key is taken"));
             }
             nothing_is_applied_over_what_is_set_aside(open, step, slice.letters.closed);
+            let before = missed.len();
             apply(open, step, &mut missed);
+            if step.verb == Verb::Update && slice.unnoted.contains(&step.table) {
+                let left = missed.split_off(before);
+                left.iter()
+                    .for_each(|_| self.world.lock().expect("lock").meet("miss left to a copy"));
+            }
         }
+        load(open, slice, &self.world);
         let settled: Vec<i64> = slice.settled.iter().map(|note| int(note.key.first())).collect();
         let looked_until = self.looked_until;
         open.missed.retain(|(id, key)| *id > looked_until || !settled.contains(key));
@@ -144,7 +155,10 @@ impl FakeTarget {
         let witness = open.witness.as_mut().expect("a witness");
         assert!(position.reaches(&witness.position), "the witness went back");
         let ends = |one: &Transaction| lsn(one.end) == *position;
-        assert!(at(position) == 50 || world.log.iter().any(ends), "not at a source commit");
+        assert!(
+            at(position) == world.beginning() || world.log.iter().any(ends),
+            "not at a source commit"
+        );
         witness.position = position.clone();
         if lost.is_err() {
             world.delay(open);
@@ -153,6 +167,27 @@ impl FakeTarget {
         world.commit(open);
         // Committed, and nobody is told.
         world.connection(30)
+    }
+}
+
+/// Writes rows of a copy, and how far it is.
+fn load(open: &mut Committed, slice: Slice<'_>, world: &Shared) {
+    if let Some(load) = slice.load.filter(|load| load.table == 0) {
+        let columns = [0, 1, 2].into();
+        let step = Step { table: 0, verb: Verb::Upsert, columns, rows: load.rows.to_vec() };
+        nothing_is_applied_over_what_is_set_aside(open, &step, &[]);
+        apply(open, &step, &mut Vec::new());
+        world.lock().expect("lock").meet("piece copied");
+    }
+    for note in slice.copies {
+        let stored = open.copies.entry(note.table.clone()).or_default();
+        stored.table.clone_from(&note.table);
+        stored.progress = Some(note.progress.clone());
+        // What was asked since is another order.
+        let asked = world.lock().expect("lock").committed.copies.get(&note.table).cloned();
+        stored.asked = asked
+            .and_then(|stored| stored.asked)
+            .filter(|asked| note.answers.as_ref() != Some(asked));
     }
 }
 
@@ -170,6 +205,10 @@ fn is_in_the_way(open: &Committed, step: &Step) -> bool {
 
 /// Whether a slice writes the row of a key.
 fn writes(slice: &Slice<'_>, key: i64) -> bool {
+    let loads = |row: &Row| int(row.first()) == key;
+    if slice.load.is_some_and(|load| load.table == 0 && load.rows.iter().any(loads)) {
+        return true;
+    }
     slice.steps.iter().filter(|step| step.table == 0).any(|step| {
         let place = match step.verb {
             Verb::Upsert | Verb::Update => 0,
@@ -333,6 +372,29 @@ impl Target for FakeTarget {
             let letters = &world.committed.letters;
             let asked = letters.iter().filter(|letter| letter.asked).count() as u64;
             Ok(LetterCount { letters: letters.len() as u64, asked })
+        })
+    }
+
+    fn copies(&mut self) -> Pending<'_, Vec<StoredCopy>> {
+        Box::pin(async {
+            World::step(&self.world).await?;
+            let mut world = self.world.lock().expect("lock");
+            world.connection(100)?;
+            Ok(world.committed.copies.values().cloned().collect())
+        })
+    }
+
+    fn begin_copies<'a>(&'a mut self, notes: &'a [CopyNote]) -> Pending<'a, ()> {
+        Box::pin(async move {
+            World::step(&self.world).await?;
+            let mut world = self.world.lock().expect("lock");
+            world.connection(5)?;
+            for CopyNote { table, progress, .. } in notes {
+                let (table, progress) = (table.clone(), Some(progress.clone()));
+                let stored = StoredCopy { table: table.clone(), progress, asked: None };
+                world.committed.copies.insert(table, stored);
+            }
+            world.connection(5)
         })
     }
 

@@ -10,8 +10,11 @@ use tokio::sync::Notify;
 use crate::error::{Error, Kind, Result};
 use crate::link::letter::Letter;
 use crate::link::notes::MissedKey;
+use crate::link::ports::StoredCopy;
 use crate::model::{Change, Op, Row, Value, Witness};
 use crate::position::{Lsn, Position};
+use crate::snapshot::order::{Order, Scope, What};
+use crate::snapshot::progress::{Progress, Stage};
 
 /// How often what happened.
 pub(super) type Met = BTreeMap<&'static str, u64>;
@@ -60,11 +63,29 @@ pub(super) struct Committed {
     /// Oldest first.
     pub(super) letters: Vec<StoredLetter>,
     pub(super) letters_made: u64,
+    /// How far copies are and what is asked of them, by the target table's name.
+    pub(super) copies: BTreeMap<String, StoredCopy>,
     /// All letters up to this one are of rows that the open transaction has removed.
     pub(super) emptied_until: u64,
 }
 
 impl Committed {
+    /// Whether every copy is over.
+    pub(super) fn has_copied(&self) -> bool {
+        self.copies.values().all(|copy| {
+            let progress = copy.progress.as_deref().map(Progress::of_text);
+            progress.is_none_or(|progress| {
+                let progress = progress.expect("progress");
+                assert_eq!(
+                    (progress.extra, progress.deleted),
+                    (0, 0),
+                    "the target has no other rows"
+                );
+                progress.stage == Stage::Done
+            })
+        })
+    }
+
     /// Whether a row is set aside.
     pub(super) fn sets_aside(&self, key: i64) -> bool {
         let mut letters = self.letters.iter().filter(|letter| letter.id > self.emptied_until);
@@ -80,6 +101,13 @@ pub(super) struct World {
     pub(super) models: Vec<Rows>,
     pub(super) committed: Committed,
     pub(super) acknowledged: u64,
+    /// So many transactions of the log come before the link's first start: what they leave is copied.
+    pub(super) before: usize,
+    /// The target has the foreign key too, so tables are copied in its order. Not where the target refuses
+    /// a row for long: changes that wait for what they refer to are not what is simulated here.
+    pub(super) refers: bool,
+    /// Rows are walked by a number that changes.
+    pub(super) moves: bool,
     /// Foreign deletes on the target stop when this is applied: every row is updated after it.
     pub(super) calm_from: u64,
     pub(super) crash: Arc<Notify>,
@@ -164,6 +192,9 @@ impl World {
             models: Vec::new(),
             committed: Committed::default(),
             acknowledged: 0,
+            before: 0,
+            refers: false,
+            moves: random.u8(..3) == 0,
             calm_from: 0,
             crash: Arc::new(Notify::new()),
             filled: false,
@@ -330,6 +361,13 @@ impl World {
         witness.is_some_and(|witness| witness.position.reaches(&last))
             && self.committed.missed.is_empty()
             && self.committed.letters.is_empty()
+            && self.committed.has_copied()
+    }
+
+    /// Whether nothing is set aside, and nothing is to be copied.
+    pub(super) fn is_clean(&self) -> bool {
+        let asked = self.committed.copies.values().any(|copy| copy.asked.is_some());
+        self.committed.letters.is_empty() && self.committed.has_copied() && !asked
     }
 
     /// Transactions whose commit a stream has brought, and that are not visible yet.
@@ -359,6 +397,7 @@ impl World {
             } else if (world.stuck.is_some() || world.unfit) && world.random.u8(..) < 4 {
                 world.committed.letters.iter_mut().for_each(|letter| letter.asked = true);
             }
+            world.ask_for_a_copy();
             if World::due(&mut world.steps_to_alter) {
                 world.altered_at = world.brought;
                 world.altered.store(true, Ordering::Relaxed);
@@ -398,9 +437,35 @@ impl World {
             self.second_writer -= 1;
             witness.seq += 1;
         }
-        if early && self.random.u8(..12) == 0 {
+        if early && self.committed.has_copied() && self.random.u8(..12) == 0 {
             let key = self.random.i64(0..KEYS);
             self.committed.rows.remove(&key);
+        }
+    }
+
+    /// In some histories the source holds rows before the link's first start.
+    pub(super) fn fill_some(&mut self) {
+        self.refers = self.stuck.is_none();
+        if self.refers && self.random.u8(..8) > 0 {
+            self.before = self.random.usize(1..self.log.len());
+        }
+    }
+
+    /// Where the link starts.
+    pub(super) fn beginning(&self) -> u64 {
+        self.before.checked_sub(1).and_then(|last| self.log.get(last)).map_or(50, |one| one.end)
+    }
+
+    /// A person asks for a table to be copied again.
+    fn ask_for_a_copy(&mut self) {
+        if self.before > 0 && !self.calm && self.committed.has_copied() && self.random.u8(..64) == 0
+        {
+            self.meet("copied again");
+            let id = self.random.u64(..).to_string();
+            let order = Order { id, what: What::Copy(Scope::default()) };
+            if let Some(copy) = self.committed.copies.get_mut("shop.t") {
+                copy.asked = Some(order.to_text().expect("an order"));
+            }
         }
     }
 
@@ -412,6 +477,7 @@ impl World {
         assert!(missed.is_empty(), "seed {seed}: {missed:?}");
         let letters = &self.committed.letters;
         assert!(letters.is_empty(), "seed {seed}: {letters:?}");
+        assert!(self.committed.has_copied(), "seed {seed}: {:?}", self.committed.copies);
         let last = self.log.last().expect("a log").end;
         let witness = self.committed.witness.as_ref().expect("a witness");
         assert!(witness.position.reaches(&lsn(last)), "seed {seed}");

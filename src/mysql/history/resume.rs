@@ -230,7 +230,7 @@ fn require_reached(database: &str, log: &Log, at: Option<&Coordinates>) -> Resul
         "the log of database `{database}` {how} {at}, where it has been read: it was reset, or the server restored"
     );
     Err(Error::new(Kind::Identity, context)
-        .hint("point the database back to the server with the whole log, or `weir teardown LINK --apply`, then start anew and fill the tables as README says under seeding"))
+        .hint("point the database back to the server with the whole log, or `weir teardown LINK --apply`, then start anew with start = \"snapshot\""))
 }
 
 /// Changes that were in the log and are no longer.

@@ -173,8 +173,7 @@ pub(super) async fn slot(probe: &Probe<'_>) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
-const LOST: &str = "`weir teardown LINK --apply`, then start anew and fill the tables as README says \
-    under seeding; on a standby, hot_standby_feedback and a primary_slot_name keep it";
+const LOST: &str = "`weir teardown LINK --apply`, then start anew with start = \"snapshot\"; on a standby, hot_standby_feedback and a primary_slot_name keep it";
 
 /// How a slot becomes one that standbys copy. What alters a slot is no statement of SQL.
 fn keep_copy(slot: &str) -> Change {

@@ -1,0 +1,257 @@
+//! Pieces under way: which of them may be written, and which are read next, by which reader.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Copying;
+use super::table::Table;
+use crate::error::{Error, Kind, Result};
+use crate::link::copyist::{Errand, Piece, What};
+use crate::link::ports::Reach;
+use crate::link::window::{HandedOn, Reading, Window};
+use crate::position::Position;
+use crate::snapshot::progress::{Progress, Stage};
+
+/// Bytes of a piece.
+const PIECE_BYTES_MAX: usize = 4 << 20;
+/// Pieces that are read and wait to be written, besides one per reader.
+const PIECES_MORE: usize = 2;
+/// Stretches of a table per reader.
+const STRETCHES: usize = 2;
+/// Pause before a piece that came too early is read again.
+const AGAIN: Duration = Duration::from_millis(50);
+/// Reads of one piece at most; then it is begun anew.
+const READS_MAX: u32 = 200;
+/// Longest time that the apply task stands still for a read, once pieces were lost.
+const HOLD_MAX: Duration = Duration::from_secs(5);
+/// Pieces lost in a row before it does.
+const LOSSES_MAX: u32 = 2;
+/// Rows of the target that are looked up at the source at a time.
+const CHECK_ROWS: usize = 5_000;
+/// Errands of pieces have numbers from here on; those of divisions have the number of their table.
+const FIRST_ID: u64 = 1 << 32;
+
+/// A piece under way.
+#[derive(Debug)]
+pub(super) struct Flight {
+    pub(super) id: u64,
+    pub(super) table: usize,
+    pub(super) stretch: usize,
+    pub(super) window: Window,
+    pub(super) reach: Reach,
+    pub(super) reads: u32,
+    pub(super) held_until: Option<Instant>,
+    pub(super) leg: Leg,
+}
+
+/// How far a piece is.
+#[derive(Debug)]
+pub(super) enum Leg {
+    /// A reader has it.
+    Out,
+    /// It came too early, and is to be read again.
+    Again,
+    /// It is here.
+    Back { piece: Box<Piece>, took: Duration, give_up_at: Instant },
+}
+
+/// A piece that may be written now, with what has changed since.
+#[derive(Debug)]
+pub(in crate::link) struct Ready {
+    pub(in crate::link) table: usize,
+    pub(in crate::link) stretch: usize,
+    pub(in crate::link) window: Window,
+    pub(in crate::link) piece: Piece,
+    pub(in crate::link) took: Duration,
+}
+
+impl Copying {
+    /// A piece that may be written now, if one may.
+    pub(in crate::link) fn ready(
+        &mut self,
+        handed: &HandedOn,
+        applied: &Position,
+        lag: Duration,
+    ) -> Option<Ready> {
+        let may_write = self.may_write(lag);
+        let mut at = 0;
+        while let Some(flight) = self.flights.get_mut(at) {
+            flight.window.applied(applied);
+            let going = self.tables.get(&flight.table).is_some_and(Table::is_going);
+            let Leg::Back { piece, give_up_at, .. } = &flight.leg else {
+                at += 1;
+                continue;
+            };
+            let reading = flight.window.judge(piece.sight(), handed, applied);
+            let late = Instant::now() >= *give_up_at;
+            match reading {
+                _ if !going => drop(self.flights.remove(at)),
+                Reading::Ready if may_write => {
+                    let Flight { table, stretch, window, leg, .. } = self.flights.remove(at);
+                    let Leg::Back { piece, took, .. } = leg else { return None };
+                    let piece = *piece;
+                    return Some(Ready { table, stretch, window, piece, took });
+                }
+                // What is far ahead or seldom may be written is read again, so that its window stays small.
+                Reading::Ahead | Reading::Ready if late => drop(self.flights.remove(at)),
+                Reading::Ahead | Reading::Ready => at += 1,
+                Reading::TooEarly if flight.reads < READS_MAX => {
+                    flight.leg = Leg::Again;
+                    at += 1;
+                }
+                Reading::TooEarly => drop(self.flights.remove(at)),
+                Reading::Unseen | Reading::TooLarge => {
+                    let index = self.flights.remove(at).table;
+                    if let Some(table) = self.tables.get_mut(&index) {
+                        table.pace.lost();
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    fn may_write(&self, lag: Duration) -> bool {
+        self.throttle.wait(self.began.elapsed(), lag) == Some(Duration::ZERO)
+    }
+
+    /// Sends readers out, at `applied` with `mark` of the same moment.
+    pub(in crate::link) fn send_out(&mut self, applied: &Position, mark: u64) -> Result<()> {
+        for at in 0..self.flights.len() {
+            self.read_again(at)?;
+        }
+        let mut order: Vec<usize> = self.tables.keys().copied().collect();
+        order.sort_by_key(|index| self.plan.tables.get(*index).map_or(0, |table| table.rank));
+        let now = Instant::now();
+        for index in order {
+            let Some(table) = self.tables.get(&index) else { continue };
+            if !table.is_going() || table.due > now {
+                continue;
+            }
+            match table.progress.stage {
+                Stage::Waiting if !table.dividing && self.parent_of(index).is_none() => {
+                    self.divide(index)?;
+                }
+                Stage::Copying => self.send_for(index, applied, mark)?,
+                Stage::Checking if !table.dividing && !table.checking => self.check(index)?,
+                Stage::Waiting | Stage::Checking | Stage::Done | Stage::Cancelled => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn divide(&mut self, index: usize) -> Result<()> {
+        let what = What::Divide(self.readers.len() * STRETCHES);
+        let errand = Errand { id: index as u64, table: index, delay: Duration::ZERO, what };
+        if self.errand(errand)?
+            && let Some(table) = self.tables.get_mut(&index)
+        {
+            table.dividing = true;
+        }
+        Ok(())
+    }
+
+    /// Has the next piece of the target's table looked through.
+    fn check(&mut self, index: usize) -> Result<()> {
+        let Some(table) = self.tables.get(&index) else { return Ok(()) };
+        let Progress { walk, stretches, scope, .. } = &table.progress;
+        let what = match walk {
+            None => What::DivideTarget,
+            Some(walk) => {
+                let after = stretches.first().and_then(|stretch| stretch.after.clone());
+                let (rows_max, bytes_max) =
+                    (CHECK_ROWS.min(self.throttle.rows_max()), PIECE_BYTES_MAX);
+                let (walk, condition, until) = (walk.clone(), None, None);
+                let reach = Reach { walk, condition, after, until, rows_max, bytes_max };
+                What::Check { reach, delete: scope.delete_extra }
+            }
+        };
+        let divides = matches!(what, What::DivideTarget);
+        let errand = Errand { id: index as u64, table: index, delay: Duration::ZERO, what };
+        if self.errand(errand)?
+            && let Some(table) = self.tables.get_mut(&index)
+        {
+            (table.dividing, table.checking) = (divides, !divides);
+        }
+        Ok(())
+    }
+
+    /// A piece that is to be read once more.
+    fn read_again(&mut self, at: usize) -> Result<()> {
+        let Some(flight) = self.flights.get(at) else { return Ok(()) };
+        if !matches!(flight.leg, Leg::Again) {
+            return Ok(());
+        }
+        let Flight { id, table, reach, .. } = flight;
+        let what = What::Read(reach.clone());
+        let errand = Errand { id: *id, table: *table, delay: AGAIN, what };
+        if self.errand(errand)?
+            && let Some(flight) = self.flights.get_mut(at)
+        {
+            flight.reads += 1;
+            flight.leg = Leg::Out;
+        }
+        Ok(())
+    }
+
+    /// Sends readers for the stretches of a table of which no piece is under way.
+    fn send_for(&mut self, index: usize, applied: &Position, mark: u64) -> Result<()> {
+        let Some(table) = self.tables.get(&index) else { return Ok(()) };
+        let Some(walk) = table.progress.walk.clone() else { return Ok(()) };
+        let open = table.progress.stretches.iter().enumerate().filter(|(_, one)| !one.ended);
+        let open: Vec<(usize, _)> = open.map(|(at, stretch)| (at, stretch.clone())).collect();
+        let (rows, losses) = (table.pace.rows(), table.pace.losses());
+        let condition = table.progress.scope.condition.clone();
+        for (stretch, at) in open {
+            let is_under_way = |one: &Flight| one.table == index && one.stretch == stretch;
+            if self.flights.len() >= self.readers.len() + PIECES_MORE {
+                return Ok(());
+            }
+            if self.flights.iter().any(is_under_way) {
+                continue;
+            }
+            let reach = Reach {
+                walk: walk.clone(),
+                condition: condition.clone(),
+                after: at.after,
+                until: at.until,
+                rows_max: rows.min(self.throttle.rows_max()),
+                bytes_max: PIECE_BYTES_MAX,
+            };
+            self.last_id += 1;
+            let id = FIRST_ID + self.last_id;
+            let what = What::Read(reach.clone());
+            if !self.errand(Errand { id, table: index, delay: Duration::ZERO, what })? {
+                return Ok(());
+            }
+            let window = Window::open_whole(index, applied.clone(), mark);
+            let held_until = (losses >= LOSSES_MAX).then(|| Instant::now() + HOLD_MAX);
+            let (reads, leg) = (1, Leg::Out);
+            self.flights.push(Flight {
+                id,
+                table: index,
+                stretch,
+                window,
+                reach,
+                reads,
+                held_until,
+                leg,
+            });
+        }
+        Ok(())
+    }
+
+    /// Gives an errand to a reader that is free, if one is.
+    fn errand(&mut self, errand: Errand) -> Result<bool> {
+        let Some(reader) = self.readers.iter_mut().find(|reader| !reader.busy) else {
+            return Ok(false);
+        };
+        reader
+            .errands
+            .try_send(errand)
+            .map_err(|_| Error::new(Kind::Connection, "a reader of tables has ended"))?;
+        reader.busy = true;
+        Ok(true)
+    }
+}
