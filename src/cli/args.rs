@@ -2,6 +2,7 @@
 
 mod dead_letters;
 mod snapshot;
+mod verify;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,6 +17,7 @@ pub(super) use dead_letters::{
     ListArgs, RetryArgs, ShowArgs, Word,
 };
 pub(super) use snapshot::SnapshotArgs;
+pub(super) use verify::VerifyArgs;
 
 /// Change data capture between PostgreSQL, MySQL and MariaDB, with one master per column.
 #[derive(Debug, Parser)]
@@ -94,6 +96,8 @@ pub enum Verb {
     /// List, show, try again, drop or export the changes that were set aside
     #[command(visible_alias = "dead-letter")]
     DeadLetters(DeadLettersArgs),
+    /// Compare both sides row by row while changes flow, and mend what differs where that is asked for
+    Verify(VerifyArgs),
     /// Show, export or import what is remembered of each link
     Checkpoint(CheckpointArgs),
     /// Return once everything committed on the source before the call is applied on the target

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Kind, Result};
 use crate::state;
+use crate::verify::report::Order;
 
 /// The socket's name in the state directory.
 const SOCKET: &str = "weir.sock";
@@ -68,6 +69,23 @@ pub enum Request {
         /// What [`Request::Head`] told.
         position: String,
     },
+    /// Compare both sides of a link.
+    Verify {
+        /// `source:target`.
+        link: String,
+        /// What is asked for.
+        order: Order,
+    },
+    /// Have the last comparison go on where it stands.
+    ResumeVerify {
+        /// `source:target`.
+        link: String,
+    },
+    /// What the last comparison has found.
+    Verified {
+        /// `source:target`.
+        link: String,
+    },
     /// What runs, as it is kept with the checkpoint of each link.
     Outlines,
     /// Take up changed files.
@@ -93,6 +111,9 @@ impl Request {
             Request::Resume { link, .. }
             | Request::Pause { link }
             | Request::Head { link }
+            | Request::Verify { link, .. }
+            | Request::ResumeVerify { link }
+            | Request::Verified { link }
             | Request::Reached { link, .. } => link,
         }
     }

@@ -33,6 +33,7 @@ mod state;
 mod status;
 mod teardown;
 mod telling;
+mod verify;
 mod wait;
 mod watch;
 
@@ -78,6 +79,7 @@ async fn dispatch(cli: &Cli) -> Result<ExitCode> {
         Verb::Resume(args) => resume::resume(global, args).await,
         Verb::Snapshot(args) => Box::pin(snapshot::run(global, args)).await,
         Verb::DeadLetters(args) => Box::pin(dead_letters::run(global, args)).await,
+        Verb::Verify(args) => Box::pin(verify::run(global, args)).await,
         Verb::Checkpoint(args) => checkpoint::run(global, args).await,
         Verb::Alert(args) => alert::run(global, args).await,
         Verb::Wait(args) => wait::run(global, args).await,

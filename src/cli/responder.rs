@@ -13,6 +13,7 @@ use crate::cli::state;
 use crate::cli::status::Line;
 use crate::error::{Kind, Result};
 use crate::link::ledger::Ledger;
+use crate::link::status::now_us;
 use crate::link::supervisor::{LinkHandle, Links};
 use crate::position::Position;
 use crate::state::Store;
@@ -55,6 +56,19 @@ impl Respond for Responder {
             Request::Pause { link } => {
                 self.with(&link, async |handle| done(handle.pause().await)).await
             }
+            Request::Verify { link, order } => {
+                let begin = async |handle: LinkHandle| {
+                    compared(&handle, handle.desk().begin(order, now_us()))
+                };
+                self.with(&link, begin).await
+            }
+            Request::ResumeVerify { link } => {
+                let resume = async |handle: LinkHandle| compared(&handle, handle.desk().resume());
+                self.with(&link, resume).await
+            }
+            Request::Verified { link } => {
+                self.with(&link, async |handle| compared(&handle, Ok(()))).await
+            }
             Request::Head { link } => self.with(&link, async |handle| head(&handle).await).await,
             Request::Reached { link, position } => {
                 self.with(&link, async |handle| reached(&handle, &position)).await
@@ -95,6 +109,17 @@ fn done(result: Result<()>) -> Answer {
     match result {
         Ok(()) => ok(serde_json::Value::Null),
         Err(error) => Answer::failed(error.kind(), error.chain(), hint(&error)),
+    }
+}
+
+/// What is known of the link's last comparison, once `asked` is done.
+fn compared(handle: &LinkHandle, asked: Result<()>) -> Answer {
+    match asked {
+        Ok(()) => {
+            let known = handle.desk().known();
+            ok(serde_json::json!({ "known": known, "link": line(handle) }))
+        }
+        Err(error) => done(Err(error)),
     }
 }
 

@@ -32,7 +32,7 @@ use crate::observe::copies;
 use crate::observe::http;
 use crate::observe::metrics::Metrics;
 use crate::observe::space;
-use crate::state::Store;
+use crate::state::{Comparisons, Store};
 
 /// How often the links are looked at, to end when none can go on.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -41,6 +41,15 @@ const ANSWERS_MAX: Duration = Duration::from_secs(2);
 
 /// Runs the verb.
 pub(super) async fn run(global: &Global, args: &RunArgs) -> Result<ExitCode> {
+    run_until(global, args, CancellationToken::new()).await
+}
+
+/// The same, until `enough` is cancelled: as if it were stopped by a signal then.
+pub(super) async fn run_until(
+    global: &Global,
+    args: &RunArgs,
+    enough: CancellationToken,
+) -> Result<ExitCode> {
     let config = Arc::new(load(global)?);
     let names = links(&config, &[])?;
     let (mut signals, hangups) = (Signals::listen()?, Signals::hangup()?);
@@ -49,12 +58,21 @@ pub(super) async fn run(global: &Global, args: &RunArgs) -> Result<ExitCode> {
         signal = signals.next() => return Ok(stopped(signal, args)),
         store = Store::open(&config.state_dir) => Arc::new(store?),
     };
+    let ends = Endings { signals, hangups, enough };
     for link in store.links().iter().filter(|link| !names.contains(link)) {
         retire(&store, link).await;
     }
-    let result = replicate(global, &config, &names, &store, [signals, hangups], args).await;
+    let result = replicate(global, &config, &names, &store, ends, args).await;
     store.close().await;
     result
+}
+
+/// What ends a run, and what has it look at its files again.
+struct Endings {
+    signals: Signals,
+    hangups: Signals,
+    /// Whoever runs this has what it needs.
+    enough: CancellationToken,
 }
 
 async fn replicate(
@@ -62,7 +80,7 @@ async fn replicate(
     config: &Arc<Config>,
     names: &[LinkName],
     store: &Arc<Store>,
-    mut signals: [Signals; 2],
+    mut endings: Endings,
     args: &RunArgs,
 ) -> Result<ExitCode> {
     clear_spool(&config.state_dir);
@@ -74,6 +92,7 @@ async fn replicate(
     let shared = Shared {
         ledger: Arc::clone(store) as Arc<dyn Ledger>,
         observer: Arc::clone(&metrics) as _,
+        shelf: Arc::new(Comparisons::of(&config.state_dir)),
         space: space.clone(),
         until_caught_up: args.until_caught_up,
     };
@@ -110,7 +129,7 @@ async fn replicate(
     let mut notify = Notify::from_environment();
     notify.ready();
     let signal =
-        until_ended(&mut supervisor, &mut reloader, asked, &mut signals, &mut notify).await;
+        until_ended(&mut supervisor, &mut reloader, asked, &mut endings, &mut notify).await;
     stop.cancel();
     if signal.is_some() {
         telling.hurry();
@@ -119,7 +138,7 @@ async fn replicate(
     if tokio::time::timeout(ANSWERS_MAX, answered).await.is_err() {
         services.shutdown().await;
     }
-    telling.ended(&mut signals[0]).await;
+    telling.ended(&mut endings.signals).await;
     supervisor.shutdown().start();
     supervisor.finished().await;
     Ok(signal.map_or_else(|| verdict(&links), |signal| stopped(signal, args)))
@@ -169,13 +188,14 @@ async fn until_ended(
     supervisor: &mut Supervisor,
     reloader: &mut Reloader,
     mut reloads: mpsc::Receiver<Asked>,
-    [signals, hangups]: &mut [Signals; 2],
+    endings: &mut Endings,
     notify: &mut Notify,
 ) -> Option<&'static str> {
     let mut look = tokio::time::interval(LOOK_EVERY);
     let (shutdown, links) = (supervisor.shutdown(), supervisor.links());
     let mut stopping = None;
     let mut preparing: Option<BoxFuture<'static, Prepared>> = None;
+    let Endings { signals, hangups, enough } = endings;
     loop {
         let may_reload = preparing.is_none() && stopping.is_none();
         tokio::select! {
@@ -186,6 +206,12 @@ async fn until_ended(
                 notify.stopping();
                 shutdown.start();
                 stopping = Some(signal);
+                preparing = None;
+            }
+            () = enough.cancelled(), if stopping.is_none() => {
+                notify.stopping();
+                shutdown.start();
+                stopping = Some("its own");
                 preparing = None;
             }
             _ = hangups.next(), if may_reload => {

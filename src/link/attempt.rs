@@ -32,6 +32,7 @@ use crate::link::stream::{self, Streaming};
 use crate::model::Witness;
 use crate::plan::{Difference, LinkPlan, Outline};
 use crate::position::Position;
+use crate::verify::desk::Desk;
 
 /// Longest time of any step before the stream. Making a slot is not one of them: it waits for
 /// transactions that are open at the source.
@@ -56,6 +57,8 @@ pub(super) struct Link {
     pub(super) observer: Arc<dyn Observer>,
     pub(super) claims: Arc<Claims>,
     pub(super) board: Board,
+    /// Where comparisons are asked for.
+    pub(super) desk: Arc<Desk>,
     pub(super) shutdown: Shutdown,
     /// How many times somebody has asked for the source's head.
     pub(super) marks: watch::Receiver<u64>,

@@ -38,6 +38,7 @@ use crate::link::runner;
 use crate::link::shutdown::Shutdown;
 use crate::link::space::Space;
 use crate::link::status::{Board, LinkState, LinkStatus};
+use crate::verify::desk::{Desk, Unkept};
 
 use ends::FakeEnds;
 use world::{Met, Shared, World, at, lsn};
@@ -187,6 +188,7 @@ async fn live(world: &Shared, ledger: Arc<Memory>, clean: bool) -> End {
     let shutdown = Shutdown::default();
     let copies = world.lock().expect("lock").before > 0;
     let start = Some(if copies { Start::Snapshot } else { Start::Now });
+    let desk = Arc::new(Desk::new(link.clone(), Arc::new(Unkept)));
     let link = Link {
         spec: LinkSpec {
             context: LinkContext {
@@ -203,6 +205,7 @@ async fn live(world: &Shared, ledger: Arc<Memory>, clean: bool) -> End {
         observer: Arc::new(Unobserved),
         claims: Arc::default(),
         board,
+        desk,
         shutdown: shutdown.clone(),
         marks: watch::channel(0).1,
         space: Space::new().1,

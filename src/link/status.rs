@@ -12,6 +12,7 @@ use crate::link::notes::OpenNotes;
 use crate::link::ports::Retention;
 use crate::position::Position;
 use crate::snapshot::progress::{Progress, Stage};
+use crate::verify::report::Summary;
 
 /// Where a link stands in its life.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -162,6 +163,8 @@ pub struct LinkStatus {
     pub retention: Retention,
     /// Copies that are under way, wait, or ended since the process started, in the order of the tables.
     pub copies: Vec<CopyStatus>,
+    /// What the last comparison of both sides has found.
+    pub compared: Option<Summary>,
     /// Bytes between reading and applying, while the link runs.
     pub queue_bytes: Option<u64>,
     /// Since when at least the oldest open note is there, microseconds since 1970.
@@ -267,6 +270,11 @@ impl Board {
         let (sender, receiver) =
             watch::channel(LinkStatus { since_us: now_us(), ..LinkStatus::default() });
         (Board(sender), receiver)
+    }
+
+    /// The status as it changes.
+    pub(super) fn watch(&self) -> watch::Receiver<LinkStatus> {
+        self.0.subscribe()
     }
 
     /// Changes fields.

@@ -33,6 +33,7 @@ use crate::link::{attend, queue, settle};
 use crate::model::Witness;
 use crate::plan::LinkPlan;
 use crate::position::Position;
+use crate::verify::task as comparing;
 
 /// How long the source is given to acknowledge and to leave.
 const LEAVE_MAX: Duration = Duration::from_secs(3);
@@ -72,6 +73,7 @@ enum Task {
     Side,
     Attend,
     Copy,
+    Compare,
 }
 
 type Tasks = JoinSet<(Task, Result<()>)>;
@@ -132,6 +134,7 @@ fn start(
     report.rows_set_aside(rows.status());
     let (requests, requested) = mpsc::channel(1);
     let (answer, answers) = mpsc::channel(1);
+    compare(link, &plan, asking, tasks);
     let fill = sender.fill();
     let capture = Capture {
         from: witness.restart.clone().unwrap_or_else(|| witness.position.clone()),
@@ -171,6 +174,26 @@ fn start(
     Ok((applier, side))
 }
 
+/// Has both sides compared whenever that is asked for. Ends with the apply task.
+fn compare(
+    link: &Link,
+    plan: &Arc<LinkPlan>,
+    questions: mpsc::Sender<Question>,
+    tasks: &mut Tasks,
+) {
+    let task = comparing::Task {
+        plan: Arc::clone(plan),
+        ends: Arc::clone(&link.spec.ends),
+        questions,
+        desk: Arc::clone(&link.desk),
+        status: link.board.watch(),
+    };
+    tasks.spawn(async move {
+        task.run().await;
+        (Task::Compare, Ok(()))
+    });
+}
+
 /// Goes on with copies; the readers connect when there is something to read.
 fn copying(
     link: &Link,
@@ -206,7 +229,7 @@ async fn drive(applier: &mut Applier, tasks: &mut Tasks) -> Result<Finish> {
             finish = &mut apply => break finish,
             ended = tasks.join_next(), if !tasks.is_empty() => match ended {
                 Some(Ok((Task::Capture, result))) => captured = Some(result),
-                Some(Ok((Task::Settle | Task::Side | Task::Attend | Task::Copy, Err(error)))) => {
+                Some(Ok((Task::Settle | Task::Side | Task::Attend | Task::Copy | Task::Compare, Err(error)))) => {
                     return Err(error);
                 }
                 Some(Ok((task, Ok(())))) => tracing::debug!(?task, "ended"),
@@ -234,7 +257,10 @@ async fn capture_result(tasks: &mut Tasks) -> Option<Result<()>> {
     while let Some(ended) = tasks.join_next().await {
         match ended {
             Ok((Task::Capture, result)) => return Some(result),
-            Ok((Task::Settle | Task::Side | Task::Attend | Task::Copy, Err(error))) => {
+            Ok((
+                Task::Settle | Task::Side | Task::Attend | Task::Copy | Task::Compare,
+                Err(error),
+            )) => {
                 return Some(Err(error));
             }
             Ok(_) => {}

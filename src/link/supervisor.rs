@@ -18,6 +18,7 @@ use crate::link::runner::{self, Command};
 use crate::link::shutdown::Shutdown;
 use crate::link::space::Space;
 use crate::link::status::{Board, LinkState, LinkStatus, now_us};
+use crate::verify::desk::{Desk, Known, Shelf};
 
 /// What all links share.
 pub struct Shared {
@@ -25,6 +26,8 @@ pub struct Shared {
     pub ledger: Arc<dyn Ledger>,
     /// Who counts.
     pub observer: Arc<dyn Observer>,
+    /// Where it is kept what comparisons have found.
+    pub shelf: Arc<dyn Shelf>,
     /// Free space of the state directory.
     pub space: Space,
     /// Stop each link once it has applied what was in the log at its start.
@@ -41,9 +44,15 @@ pub struct LinkHandle {
     marks: watch::Sender<u64>,
     stop: Shutdown,
     claims: Arc<Claims>,
+    desk: Arc<Desk>,
 }
 
 impl LinkHandle {
+    /// Where comparisons of both sides are asked for.
+    pub fn desk(&self) -> &Desk {
+        &self.desk
+    }
+
     /// Its status now.
     pub fn status(&self) -> LinkStatus {
         self.status.borrow().clone()
@@ -119,6 +128,8 @@ pub struct Supervisor {
     handles: watch::Sender<Arc<[LinkHandle]>>,
     boards: Vec<(tokio::task::Id, Board)>,
     tasks: JoinSet<()>,
+    /// Show what comparisons find, as long as this lives.
+    tellers: JoinSet<()>,
     shutdown: Shutdown,
     claims: Arc<Claims>,
 }
@@ -131,6 +142,7 @@ impl Supervisor {
             handles: watch::channel(Arc::from([])).0,
             boards: Vec::new(),
             tasks: JoinSet::new(),
+            tellers: JoinSet::new(),
             shutdown: Shutdown::default(),
             claims: Arc::default(),
         };
@@ -145,21 +157,24 @@ impl Supervisor {
         let (marks, asked) = watch::channel(0);
         let stop = self.shutdown.child();
         let name = spec.context.link.clone();
+        let desk = Arc::new(Desk::new(name.clone(), Arc::clone(&self.shared.shelf)));
         let link = Link {
             spec,
             ledger: Arc::clone(&self.shared.ledger),
             observer: Arc::clone(&self.shared.observer),
             claims: Arc::clone(&self.claims),
             board: board.clone(),
+            desk: Arc::clone(&desk),
             shutdown: stop.clone(),
             marks: asked,
             space: self.shared.space.clone(),
         };
         link.recall();
+        self.tellers.spawn(tell(desk.watch(), board.clone()));
         let task = self.tasks.spawn(runner::run(link, received, self.shared.until_caught_up));
         self.boards.push((task.id(), board));
         let claims = Arc::clone(&self.claims);
-        let handle = LinkHandle { link: name, status, commands, marks, stop, claims };
+        let handle = LinkHandle { link: name, status, commands, marks, stop, claims, desk };
         self.handles.send_modify(|handles| {
             *handles = handles.iter().cloned().chain([handle]).collect();
         });
@@ -197,6 +212,17 @@ impl Supervisor {
             if let Some((_, board)) = board {
                 board.enter(LinkState::Halted, Some(HaltRecord::of(&error, now_us())));
             }
+        }
+    }
+}
+
+/// Shows in a link's status what its comparisons find.
+async fn tell(mut known: watch::Receiver<Known>, board: Board) {
+    loop {
+        let summary = known.borrow_and_update().summary();
+        board.update(|status| status.compared = summary);
+        if known.changed().await.is_err() {
+            return;
         }
     }
 }

@@ -240,6 +240,19 @@ const GAUGES: &[GaugeOf] = &[
         status.known_set_aside().map(|aside| aside.letters as f64)
     }),
     (
+        "weir_verify_last_run_timestamp_seconds",
+        "When the last comparison of both sides was over",
+        |status, _| status.compared?.ended_us.map(|at| at as f64 / 1e6),
+    ),
+    ("weir_verify_running", "1 while both sides are compared", |status, _| {
+        status.compared.map(|compared| f64::from(u8::from(compared.going)))
+    }),
+    (
+        "weir_verify_compared_rows",
+        "Rows that the last comparison, or the one under way, has looked at",
+        |status, _| status.compared.map(|compared| compared.counts.compared as f64),
+    ),
+    (
         "weir_slot_retained_bytes",
         "Bytes of log that the source keeps for the slot (PostgreSQL)",
         |status, _| status.retention.retained_bytes.map(|bytes| bytes as f64),
@@ -267,6 +280,7 @@ impl Collector for Links {
         let encoder = &mut encoder;
         shown.space(encoder)?;
         shown.states(encoder)?;
+        shown.differences(encoder)?;
         let now = now_us();
         for (name, help, value) in GAUGES {
             let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
@@ -313,6 +327,23 @@ impl Shown {
                 let labels = [source, target, ("state", state.name())];
                 let value = ConstGauge::new(i64::from(state == current));
                 value.encode(family.encode_family(&labels)?)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn differences(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let (name, help) = (
+            "weir_verify_rows",
+            "Rows by what the last comparison, or the one under way, has found them to be",
+        );
+        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for Watched { link, status } in &self.watched {
+            let Some(compared) = status.borrow().compared else { continue };
+            for (result, rows) in compared.counts.by_name() {
+                let [source, target] = labels(link);
+                let labels = [source, target, ("result", result)];
+                ConstGauge::new(rows as f64).encode(family.encode_family(&labels)?)?;
             }
         }
         Ok(())

@@ -4,6 +4,7 @@
 //! It holds nothing that cannot be rebuilt: the truth about progress is the witness in the target.
 
 mod checkpoint;
+mod comparisons;
 mod directory;
 mod files;
 mod mirror;
@@ -14,6 +15,7 @@ mod schema;
 mod store;
 mod writer;
 
+pub use comparisons::Comparisons;
 pub use directory::{held, is_held};
 pub use mirror::{Contents, memory, remembered};
 pub use store::Store;

@@ -309,7 +309,7 @@ impl Comparison<'_> {
         self.target.read_chunk(self.pair.target(), &reach).await.map(|chunk| chunk.map(closed))
     }
 
-    async fn keep(&self) -> Result<()> {
+    async fn keep(&mut self) -> Result<()> {
         let (desk, at) = self.desk;
         desk.put(at, &self.report);
         desk.keep(self.report.stage == Stage::Done).await

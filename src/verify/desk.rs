@@ -1,16 +1,18 @@
 //! Where comparisons of a link are asked for and told of. It outlives the link's attempts; what is found
 //! is kept on a shelf, so that it outlives the process too.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::config::LinkName;
 use crate::error::{Error, Kind, Result};
 use crate::link::ports::Pending;
-use crate::verify::report::{Order, Report, TableReport};
+use crate::verify::report::{Order, Report, Summary, TableReport};
 
 /// A report is kept this often while rows are read; what was found since is found once more.
 const KEEP_EVERY: Duration = Duration::from_secs(1);
@@ -24,13 +26,38 @@ pub trait Shelf: Send + Sync {
     fn keep<'a>(&'a self, link: &'a LinkName, report: &'a Report) -> Pending<'a, ()>;
 }
 
+/// Keeps nothing: a comparison begins anew with the process.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Unkept;
+
+impl Shelf for Unkept {
+    fn load(&self, _: &LinkName) -> Result<Option<Report>> {
+        Ok(None)
+    }
+
+    fn keep<'a>(&'a self, _: &'a LinkName, _: &'a Report) -> Pending<'a, ()> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
 /// What is known of the link's last comparison.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Known {
     /// The comparison; `None` where there never was one.
     pub report: Option<Report>,
     /// It is under way: it goes on whenever the link streams.
     pub going: bool,
+}
+
+impl Known {
+    /// What is shown of it.
+    pub fn summary(&self) -> Option<Summary> {
+        self.report.as_ref().map(|report| Summary {
+            going: self.going,
+            ended_us: report.ended_us,
+            counts: report.total(),
+        })
+    }
 }
 
 /// The desk of one link.
@@ -39,6 +66,12 @@ pub struct Desk {
     shelf: Arc<dyn Shelf>,
     known: watch::Sender<Known>,
     kept_at: Mutex<Option<Instant>>,
+}
+
+impl fmt::Debug for Desk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Desk").field("link", &self.link).finish_non_exhaustive()
+    }
 }
 
 impl Desk {
@@ -61,8 +94,12 @@ impl Desk {
         self.known.send_if_modified(|known| {
             let same = known.report.as_ref().is_some_and(|report| report.order.id == order.id);
             refused = known.going && !same;
-            if refused || same {
+            if refused {
                 return false;
+            }
+            if same {
+                let rests = known.report.as_ref().is_some_and(|report| report.ended_us.is_none());
+                return rests && !std::mem::replace(&mut known.going, true);
             }
             *known = Known { report: Some(Report::of(order, now_us)), going: true };
             true
@@ -196,6 +233,9 @@ pub(crate) mod tests {
         desk.keep(true).await.expect("kept");
         let desk = Desk::new(link("pg", "my"), Arc::clone(&shelf));
         assert!(!desk.known().going, "nobody has asked");
+        desk.begin(order("a"), 4).expect("the same");
+        assert!(desk.known().going, "who asked before the crash asks again");
+        let desk = Desk::new(link("pg", "my"), Arc::clone(&shelf));
         desk.resume().expect("goes on");
         assert!(desk.known().going);
         desk.end(9).await.expect("over");

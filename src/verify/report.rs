@@ -52,6 +52,17 @@ impl Report {
     }
 }
 
+/// What is shown of a link's last comparison.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// It is under way.
+    pub going: bool,
+    /// When it was over, microseconds since 1970.
+    pub ended_us: Option<i64>,
+    /// What it has found.
+    pub counts: Counts,
+}
+
 /// Where the comparison of a table stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -97,6 +108,21 @@ impl Counts {
     /// Differences that are there still.
     pub fn differences(&self) -> u64 {
         (self.missing + self.extra + self.differing).saturating_sub(self.mended)
+    }
+
+    /// What was found, by the name that it has in metrics.
+    pub fn by_name(&self) -> [(&'static str, u64); 9] {
+        [
+            ("equal", self.equal),
+            ("missing", self.missing),
+            ("extra", self.extra),
+            ("differing", self.differing),
+            ("tolerated", self.tolerated),
+            ("set_aside", self.set_aside),
+            ("unfit", self.unfit),
+            ("changing", self.changing),
+            ("mended", self.mended),
+        ]
     }
 
     fn with(self, more: &Counts) -> Counts {

@@ -46,8 +46,17 @@ pub struct Task {
 }
 
 impl Task {
-    /// Compares whenever that is asked for, until it is dropped.
-    pub async fn run(self) -> Infallible {
+    /// Compares whenever that is asked for, until the apply task has ended.
+    pub async fn run(self) {
+        let apply = self.questions.clone();
+        tokio::select! {
+            biased;
+            () = apply.closed() => {}
+            never = self.serve() => match never {},
+        }
+    }
+
+    async fn serve(&self) -> Infallible {
         let mut known = self.desk.watch();
         let mut backoff = Backoff::new(WAIT.0, WAIT.1, fastrand::u64(..));
         loop {

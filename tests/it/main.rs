@@ -62,3 +62,4 @@ mod tls;
 mod transient;
 mod unseen_cascades;
 mod vectors;
+mod verify;

@@ -18,6 +18,7 @@ use crate::link::ports::LinkContext;
 use crate::link::space::{Room, Space};
 use crate::link::status::{LinkState, LinkStatus};
 use crate::link::supervisor::{LinkSpec, Shared as Common, Supervisor};
+use crate::verify::desk::Unkept;
 
 fn spec(world: &Shared, options: ApplyOptions) -> LinkSpec {
     let link = LinkName { source: "a".to_owned(), target: "b".to_owned() };
@@ -38,6 +39,7 @@ fn common(world: &Shared) -> Common {
     Common {
         ledger: Arc::new(Memory::new(world, 1, None)),
         observer: Arc::new(Unobserved),
+        shelf: Arc::new(Unkept),
         space: Space::new().1,
         until_caught_up: false,
     }

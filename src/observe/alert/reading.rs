@@ -53,6 +53,7 @@ pub(super) fn of_link(
         (AlertKind::LinkRetrying, retrying(link, status, bounds.retrying_max, now_us)),
         (AlertKind::Lag, lag(link, status, bounds.lag_max, now_us)),
         (AlertKind::DeadLetters, dead_letters(link, status)),
+        (AlertKind::Differences, differences(link, status)),
         (AlertKind::LogRetention, retention(link, &status.retention, bounds)),
     ]
 }
@@ -156,6 +157,29 @@ fn dead_letters(link: &LinkName, status: &LinkStatus) -> Reading {
             text: format!("{} of link {link} set aside", aside.count()),
             hint: aside.hint(link),
             figures: vec![("rows", json!(aside.rows)), ("letters", json!(aside.letters))],
+            ..Finding::default()
+        }),
+    }
+}
+
+/// By the last comparison; one that is under way tells what it has found already.
+fn differences(link: &LinkName, status: &LinkStatus) -> Reading {
+    let Some(compared) = status.compared else { return Reading::Unknown };
+    let counts = compared.counts;
+    match counts.differences() {
+        0 if compared.ended_us.is_some() => {
+            Reading::Good(format!("both sides of link {link} are equal where they were compared"))
+        }
+        0 => Reading::Unknown,
+        rows => Reading::Bad(Finding {
+            text: format!("{rows} rows of {} differ from {}", link.target, link.source),
+            hint: format!("see `weir verify {link}`; with --repair they are mended"),
+            figures: vec![
+                ("rows", json!(rows)),
+                ("missing", json!(counts.missing)),
+                ("extra", json!(counts.extra)),
+                ("differing", json!(counts.differing)),
+            ],
             ..Finding::default()
         }),
     }

@@ -8,6 +8,7 @@ use crate::link::observer::RowCount;
 use crate::link::ports::Retention;
 use crate::link::status::SetAside;
 use crate::model::{TableName, Verb};
+use crate::verify::report::{Counts, Summary};
 
 fn link(target: &str) -> LinkName {
     LinkName { source: "shop".to_owned(), target: target.to_owned() }
@@ -110,6 +111,7 @@ fn what_is_not_known_has_no_series() {
             safe_bytes: Some(-5),
             purge_eta: Some(Duration::from_secs(6)),
         },
+        compared: Some(Summary { ended_us: Some(1), ..Summary::default() }),
         ..LinkStatus::default()
     };
     status.lag.caught_up_at_us = Some(now_us());
@@ -124,4 +126,25 @@ fn what_is_not_known_has_no_series() {
         assert!(text.contains(&line), "{line}");
     }
     assert!(text.contains("weir_slot_safe_wal_bytes{source=\"shop\",target=\"dwh\"} -5"), "{text}");
+}
+
+/// Broken if what a comparison has found were not to be seen, or a link that was never compared looked as
+/// if both sides were equal.
+#[test]
+fn what_a_comparison_finds_has_series() {
+    let metrics = Metrics::new(TableSeries::None);
+    let counts = Counts { compared: 9, equal: 6, missing: 3, ..Counts::default() };
+    let compared = Some(Summary { going: false, ended_us: Some(5_000_000), counts });
+    let found = LinkStatus { compared, ..LinkStatus::default() };
+    metrics.watch(vec![watched(&link("dwh"), found), watched(&link("crm"), LinkStatus::default())]);
+    let text = metrics.metrics();
+    for line in [
+        "weir_verify_rows{source=\"shop\",target=\"dwh\",result=\"missing\"} 3.0",
+        "weir_verify_compared_rows{source=\"shop\",target=\"dwh\"} 9.0",
+        "weir_verify_running{source=\"shop\",target=\"dwh\"} 0.0",
+        "weir_verify_last_run_timestamp_seconds{source=\"shop\",target=\"dwh\"} 5.0",
+    ] {
+        assert!(text.lines().any(|one| one == line), "{line} in\n{text}");
+    }
+    assert!(!text.lines().any(|line| line.starts_with("weir_verify") && line.contains("crm")));
 }

@@ -8,6 +8,7 @@ use crate::link::ledger::HaltRecord;
 use crate::link::notes::OpenNotes;
 use crate::link::ports::Retention;
 use crate::link::status::{Counters, LinkState, SetAside};
+use crate::verify::report::{Counts, Summary};
 
 const S: i64 = 1_000_000;
 const INTERVAL: Duration = Duration::from_secs(300);
@@ -299,4 +300,21 @@ proptest! {
             prop_assert_eq!(last.state == Open, bad);
         }
     }
+}
+
+/// Broken if rows that differ were told only once a long comparison is over, were told to be over when
+/// another begins, or a mended row were still told of.
+#[test]
+fn differences_are_told_from_the_first_to_an_equal_comparison() {
+    let compared = |differing, mended, ended_us: Option<i64>| {
+        let counts = Counts { differing, mended, ..Counts::default() };
+        let compared = Some(Summary { going: ended_us.is_none(), ended_us, counts });
+        LinkStatus { compared, ..running() }
+    };
+    let mut scene = Scene::new();
+    assert_eq!(scene.told(0, compared(0, 0, None)), []);
+    assert_eq!(scene.told(1, compared(2, 0, None)), [("differences", Open, 1)]);
+    assert_eq!(scene.told(2, compared(2, 0, Some(2))), []);
+    assert_eq!(scene.told(400, compared(0, 0, None)), [], "another has begun");
+    assert_eq!(scene.told(401, compared(2, 2, Some(3))), [("differences", Resolved, 0)]);
 }
