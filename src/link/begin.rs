@@ -6,11 +6,13 @@ use crate::config::{LinkName, Start};
 use crate::error::{Error, Kind, Result};
 use crate::link::attempt::{Connected, Link, answered};
 use crate::link::ledger::Checkpoint;
-use crate::link::ports::CopyNote;
+use crate::link::ports::{CopyNote, StoredCopy};
+use crate::link::status::now_us;
 use crate::link::{accepted, copying};
 use crate::model::{TableName, Witness};
 use crate::plan::LinkPlan;
 use crate::snapshot::order::Scope;
+use crate::snapshot::progress::Progress;
 
 /// The first start: intent in the ledger, slot at the source, what is to be copied and then the witness
 /// in the target, in this order.
@@ -20,7 +22,9 @@ pub(super) async fn begin(
     checkpoint: &mut Checkpoint,
 ) -> Result<Witness> {
     let plan = Arc::clone(&ends.plan);
-    let copies = copies(link, &plan).await?;
+    let mut copies = copies(link, &plan).await?;
+    let stored = answered("read how far copies are", ends.target.copies()).await?;
+    copies.extend(leftovers(&copies, stored)?);
     // Whoever gives the place has made the slot beforehand.
     let is_given = matches!(link.spec.options.start, Some(Start::At(_)));
     if !checkpoint.starting && !is_given {
@@ -86,6 +90,22 @@ async fn copies(link: &Link, plan: &LinkPlan) -> Result<Vec<CopyNote>> {
         Ok(CopyNote { table: table.target.name.to_string(), progress, answers: None })
     });
     notes.collect()
+}
+
+/// What a first start that did not finish has left behind is not to be copied by this one.
+fn leftovers(copies: &[CopyNote], stored: Vec<StoredCopy>) -> Result<Vec<CopyNote>> {
+    let is_again = |stored: &StoredCopy| copies.iter().any(|copy| copy.table == stored.table);
+    let mut left = Vec::new();
+    for stored in stored.into_iter().filter(|stored| !is_again(stored)) {
+        let Some(progress) = stored.progress else { continue };
+        let mut progress = Progress::of_text(&progress)?;
+        if !progress.stage.is_over() {
+            progress.cancel("the link has started anew".to_owned(), now_us());
+            let (table, answers) = (stored.table, None);
+            left.push(CopyNote { table, progress: progress.to_text()?, answers });
+        }
+    }
+    Ok(left)
 }
 
 /// Tables of which rows can only be written together.

@@ -26,7 +26,7 @@ use crate::link::batch::Batch;
 use crate::link::copyist::{Brought, Errand, Return};
 use crate::link::ends::Ends;
 use crate::link::ports::{CopyNote, StoredCopy};
-use crate::link::status::CopyStatus;
+use crate::link::status::{CopyStatus, now_us};
 use crate::model::TableName;
 use crate::plan::LinkPlan;
 use crate::position::Position;
@@ -69,6 +69,8 @@ pub(super) struct Copying {
     look_at: Instant,
     /// Tables whose progress is not kept yet.
     unkept: BTreeSet<usize>,
+    /// Copies of tables that are not planned any more, not kept yet.
+    strays: Vec<CopyNote>,
     /// A piece was written: perhaps another one may be.
     again: bool,
 }
@@ -86,11 +88,19 @@ impl Copying {
         returns: mpsc::Receiver<Return>,
         max_rows_per_second: Option<u32>,
     ) -> Result<Copying> {
-        let mut tables = BTreeMap::new();
+        let (mut tables, mut strays) = (BTreeMap::new(), Vec::new());
         for StoredCopy { table, progress, .. } in stored {
             let index = plan.tables.iter().position(|one| one.target.name.to_string() == *table);
-            if let (Some(index), Some(progress)) = (index, progress) {
-                tables.insert(index, Table::new(Progress::of_text(progress)?));
+            let Some(mut progress) = progress.as_deref().map(Progress::of_text).transpose()? else {
+                continue;
+            };
+            if let Some(index) = index {
+                tables.insert(index, Table::new(progress));
+            } else if !progress.stage.is_over() {
+                // What changes meanwhile is not carried: what is copied is not the table any more.
+                progress.cancel("the table has left the link".to_owned(), now_us());
+                let (table, progress) = (table.clone(), progress.to_text()?);
+                strays.push(CopyNote { table, progress, answers: None });
             }
         }
         Ok(Copying {
@@ -105,6 +115,7 @@ impl Copying {
             throttle: Throttle::new(max_rows_per_second),
             look_at: Instant::now(),
             unkept: BTreeSet::new(),
+            strays,
             again: false,
         })
     }
@@ -138,15 +149,18 @@ impl Copying {
     }
 
     /// As it is told, in the order of the tables.
-    pub(super) fn status(&self) -> Vec<CopyStatus> {
+    pub(super) fn status(&self, lag: Duration) -> Vec<CopyStatus> {
         let told = self.tables.iter().filter_map(|(index, table)| {
             let plan = self.plan.tables.get(*index)?;
-            Some(table.status(plan, self.waits_for(*index, table)))
+            Some(table.status(plan, self.waits_for(*index, table, lag)))
         });
         told.collect()
     }
 
-    fn waits_for(&self, index: usize, table: &Table) -> Option<String> {
+    fn waits_for(&self, index: usize, table: &Table, lag: Duration) -> Option<String> {
+        if table.is_going() && self.throttle.wait(self.began.elapsed(), lag).is_none() {
+            return Some("the stream, which is far behind".to_owned());
+        }
         if !table.is_going() || table.progress.stage != Stage::Waiting {
             return None;
         }
@@ -237,7 +251,7 @@ impl Copying {
                 answers: None,
             }))
         });
-        notes.collect()
+        std::mem::take(&mut self.strays).into_iter().map(Ok).chain(notes).collect()
     }
 
     /// A table that is written to its end and can be brought to its close.

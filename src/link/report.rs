@@ -165,7 +165,7 @@ impl Report {
             return;
         }
         self.copies_at = Some(Instant::now());
-        let copies = copying.status();
+        let copies = copying.status(self.lag());
         self.board.update(|status| status.copies = copies);
     }
 

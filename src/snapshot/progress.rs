@@ -107,6 +107,14 @@ pub struct Progress {
 }
 
 impl Progress {
+    /// It ends before its time, at `now_us`; `why` where no person has asked for that.
+    pub fn cancel(&mut self, why: impl Into<Option<String>>, now_us: i64) {
+        self.stage = Stage::Cancelled;
+        self.paused = false;
+        self.reason = why.into();
+        self.ended_us = Some(now_us);
+    }
+
     /// As it is kept.
     pub fn to_text(&self) -> Result<String> {
         serde_json::to_string(self)

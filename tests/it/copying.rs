@@ -42,6 +42,11 @@ async fn prepare(pair: &Pair, extra: &str) -> Weir {
 async fn copy_between(pair: &Arc<Pair>, seed: u64, kills: u32) {
     let weir = prepare(pair, "[apply]\nmax_rows_per_second = 8000\n").await;
     eprintln!("{:?} -> {:?}: seed {seed}", pair.source.kind(), pair.target.kind());
+    // What is prepared (XA) when a link starts is in no log that it reads: it would say so and halt.
+    let mut child = weir.spawn(&["run", "--log", "debug"]);
+    let starts = async || weir.log().contains("the link starts");
+    until("the link starts", Duration::from_secs(30), starts).await;
+    kill(&mut child).await;
     let stop = Arc::new(AtomicBool::new(false));
     let writer = tokio::spawn({
         let (pair, stop) = (Arc::clone(pair), Arc::clone(&stop));

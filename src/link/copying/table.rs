@@ -230,10 +230,7 @@ impl Table {
 
     /// It ends before its time.
     pub(super) fn cancel(&mut self, reason: Option<String>) {
-        self.progress.stage = Stage::Cancelled;
-        self.progress.paused = false;
-        self.progress.reason = reason;
-        self.progress.ended_us = Some(now_us());
+        self.progress.cancel(reason, now_us());
     }
 
     /// As it is told; `waits_for` where it waits for others.
