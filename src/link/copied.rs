@@ -7,11 +7,12 @@ use tokio::time::Instant;
 use crate::config::OnPoison;
 use crate::error::{Error, Kind, Result};
 use crate::link::apply::Applier;
-use crate::link::copying::{Ready, asked};
+use crate::link::copying::{self, Ready, asked};
 use crate::link::isolate;
 use crate::link::letter::{Letter, LetterWork, Operation, Reason};
 use crate::link::poison;
 use crate::link::ports::{CopyNote, Load, MissedKey, Slice, Why};
+use crate::link::status::now_us;
 use crate::link::steps::{self, Act, Prepared};
 use crate::link::window::{Since, Window};
 use crate::model::{Change, Row, Value};
@@ -42,7 +43,7 @@ impl Applier {
         self.close_copies().await?;
         self.keep_copies().await?;
         let mark = self.refetch.handed().mark();
-        self.copying.send_out(&self.seen, mark)?;
+        self.copying.send_out(&self.seen, mark, lag)?;
         self.report.copies(&self.copying);
         Ok(())
     }
@@ -87,9 +88,15 @@ impl Applier {
         match &order.what {
             What::Copy(scope) => {
                 let target = std::slice::from_ref(&table.target.name);
-                let fresh = self.copying.holds_nothing(target).await?;
+                // Rows that are read again may come into the table before its copy begins.
+                let is_quiet = !self.rows.has_table(index) && self.refetch.is_done();
+                let fresh = self.copying.holds_nothing(target).await? && is_quiet;
                 tracing::info!(link = %self.plan.link, table = name, "a copy is asked for");
-                self.copying.begin(index, asked(scope.clone(), fresh));
+                let mut progress = asked(scope.clone(), fresh);
+                if fresh && let Some(knot) = copying::knotted(&self.plan, index) {
+                    progress.cancel(knot, now_us());
+                }
+                self.copying.begin(index, progress);
             }
             what => {
                 let refused = self.copying.obey(index, what);
@@ -109,10 +116,19 @@ impl Applier {
         for (change, error) in unfit {
             sorted.set_aside += self.set_aside_unfit(&ready.window, &change, error).await?;
         }
-        let rows = std::mem::take(&mut sorted.rows);
+        let mut rows = std::mem::take(&mut sorted.rows);
         let written = rows.len() as u64;
-        let progress = self.copying.after(&ready, written, sorted.set_aside)?;
-        let refused = match self.load(index, &rows, &progress).await {
+        let mut progress = self.copying.after(&ready, written, sorted.set_aside)?;
+        let mut loaded = self.load(index, &rows, &progress).await;
+        if loaded.as_ref().is_err_and(|error| error.kind() == Kind::ForeignKey)
+            && self.copying.unlink(index)
+        {
+            let unlinked = self.copying.unlinked(index);
+            rows.iter_mut().for_each(|row| unlink(row, &unlinked));
+            progress = self.copying.after(&ready, written, sorted.set_aside)?;
+            loaded = self.load(index, &rows, &progress).await;
+        }
+        let refused = match loaded {
             Ok(()) => 0,
             Err(error) if error.is_about_a_row() => {
                 self.report.refused(&error);

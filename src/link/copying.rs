@@ -11,6 +11,7 @@
 //! finds no row is about a row that is read later, unless rows may move within the walk.
 
 mod flight;
+mod returns;
 mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,14 +21,15 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::error::{Disposition, Error, Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::link::attempt::answered;
 use crate::link::batch::Batch;
-use crate::link::copyist::{Brought, Errand, Return};
+use crate::link::copyist::{Errand, Return};
 use crate::link::ends::Ends;
 use crate::link::ports::{CopyNote, StoredCopy};
 use crate::link::status::{CopyStatus, now_us};
-use crate::model::TableName;
+use crate::link::steps::{self, Prepared};
+use crate::model::{TableName, Verb};
 use crate::plan::LinkPlan;
 use crate::position::Position;
 use crate::snapshot::order;
@@ -40,8 +42,6 @@ pub(super) use self::table::asked;
 use self::table::{Table, companions, parents};
 use self::table::{knot, ties};
 
-/// Longest time from a read until the stream has come up to it.
-const WAIT_MAX: Duration = Duration::from_secs(60);
 /// How often somebody's orders are looked for.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// How often a copy is looked at while the stream is far behind.
@@ -122,7 +122,17 @@ impl Copying {
 
     /// Whether no copy is under way or waits, but for those that a person has paused.
     pub(super) fn is_over(&self) -> bool {
-        !self.tables.values().any(Table::is_going)
+        let mut going = self.tables.iter().filter(|(_, table)| table.is_going());
+        going.all(|(index, _)| self.stands(*index))
+    }
+
+    /// Whether a table waits for one that a person has paused or cancelled.
+    fn stands(&self, index: usize) -> bool {
+        let Some(parent) = self.parent_of(index) else { return false };
+        let waits =
+            self.tables.get(&index).is_some_and(|table| table.progress.stage == Stage::Waiting);
+        let goes = self.tables.get(&parent).is_some_and(Table::is_going);
+        waits && (!goes || self.stands(parent))
     }
 
     /// Whether changes of a table are left to its copy.
@@ -132,7 +142,8 @@ impl Copying {
 
     /// The columns of a table that are left empty for now.
     pub(super) fn unlinked(&self, table: usize) -> Vec<usize> {
-        let unlinked = self.tables.get(&table).is_some_and(|one| one.progress.unlinked);
+        let is_open = |one: &Table| one.progress.unlinked && one.progress.stage == Stage::Copying;
+        let unlinked = self.tables.get(&table).is_some_and(is_open);
         let plan = self.plan.tables.get(table).filter(|_| unlinked);
         plan.map(|plan| ties(&self.plan, plan)).unwrap_or_default()
     }
@@ -165,7 +176,13 @@ impl Copying {
             return None;
         }
         let parent = self.parent_of(index)?;
-        self.plan.tables.get(parent).map(|parent| parent.source.name.to_string())
+        let stage = self.tables.get(&parent).map(|parent| &parent.progress);
+        let how = match stage {
+            Some(parent) if parent.paused => ", which is paused",
+            Some(parent) if parent.stage == Stage::Cancelled => ", whose copy was cancelled",
+            _ => "",
+        };
+        self.plan.tables.get(parent).map(|parent| format!("{}{how}", parent.source.name))
     }
 
     /// A table that is to be copied before this one and is not yet.
@@ -176,7 +193,9 @@ impl Copying {
             parent.is_some_and(|parent| match parent.stage {
                 Stage::Waiting => true,
                 Stage::Copying => !parent.second,
-                Stage::Checking | Stage::Done | Stage::Cancelled => false,
+                // Most of its rows are missing.
+                Stage::Cancelled => parent.fresh,
+                Stage::Checking | Stage::Done => false,
             })
         };
         parents(&self.plan, plan).find(open)
@@ -202,10 +221,30 @@ impl Copying {
 
     /// What a person asks of a copy; gives why it cannot be done.
     pub(super) fn obey(&mut self, table: usize, what: &order::What) -> Option<&'static str> {
+        if matches!(what, order::What::Cancel) {
+            self.flights.retain(|flight| flight.table != table);
+        }
         match self.tables.get_mut(&table) {
             Some(table) => table.obey(what),
-            None => Some("it is not copied"),
+            None => {
+                let mut progress = asked(order::Scope::default(), false);
+                progress.cancel("it was not copied".to_owned(), now_us());
+                self.tables.insert(table, Table::new(progress));
+                Some("it is not copied")
+            }
         }
+    }
+
+    /// References of a table turn out to be for rows that are not there yet: from here on they are left
+    /// empty, and written the second time. Whether that may help.
+    pub(super) fn unlink(&mut self, index: usize) -> bool {
+        let has_ties =
+            self.plan.tables.get(index).is_some_and(|plan| !ties(&self.plan, plan).is_empty());
+        let table = self.tables.get_mut(&index).filter(|table| {
+            let progress = &table.progress;
+            has_ties && !progress.unlinked && !progress.second && progress.scope.condition.is_none()
+        });
+        table.map(|table| table.progress.unlinked = true).is_some()
     }
 
     /// How far a copy is once a piece is written.
@@ -310,6 +349,20 @@ impl Copying {
     /// Changes that go into the target now.
     pub(super) fn changing(&mut self, plan: &LinkPlan, batch: &Batch) {
         self.flights.iter_mut().for_each(|flight| flight.window.change_by(plan, batch));
+        let copied = self.tables.iter().filter(|(_, table)| table.progress.stage == Stage::Copying);
+        let copied = copied.map(|(index, _)| *index);
+        let moves: Vec<usize> =
+            copied.filter(|index| steps::key_changes_unseen(plan, *index)).collect();
+        for index in moves {
+            let moves = |change: &Prepared| {
+                matches!(change.verb(), Verb::Rekey | Verb::Update)
+                    && steps::acts_unseen(plan, change, index)
+            };
+            // Rows may have moved from what is not read to what is, and no log tells which.
+            if batch.prepared().iter().any(moves) {
+                self.begin_anew(index);
+            }
+        }
     }
 
     /// Whether a piece waits for `position`.
@@ -367,119 +420,22 @@ impl Copying {
         let waits = self.tables.values().filter(|table| table.is_going()).map(|table| table.due);
         held.chain(waits).filter(|at| *at > now).fold(due, Instant::min)
     }
-
-    /// Takes what readers have brought meanwhile.
-    pub(super) fn take_all_back(&mut self) -> Result<()> {
-        while let Ok(back) = self.returns.try_recv() {
-            self.take_back(back)?;
-        }
-        Ok(())
-    }
-
-    fn take_back(&mut self, back: Return) -> Result<()> {
-        if let Some(reader) = self.readers.get_mut(back.reader) {
-            reader.busy = false;
-        }
-        match back.brought {
-            Ok(Brought::Division(division)) => {
-                let index = usize::try_from(back.id).unwrap_or(usize::MAX);
-                let ties = self.plan.tables.get(index).map(|plan| ties(&self.plan, plan));
-                let Some(table) = self.tables.get_mut(&index).filter(|table| table.dividing) else {
-                    return Ok(());
-                };
-                match table.progress.stage {
-                    Stage::Checking => table.target_divided(division),
-                    _ => table.divided(division, ties.is_some_and(|ties| !ties.is_empty())),
-                }
-                table.trouble = None;
-                table.failures = 0;
-                self.unkept.insert(index);
-            }
-            Ok(Brought::Piece(piece)) => {
-                let Some(at) = self.flights.iter().position(|one| one.id == back.id) else {
-                    return Ok(());
-                };
-                let Some(piece) = piece else {
-                    let table = self.flights.get(at).map(|one| one.table);
-                    return table.map_or(Ok(()), |table| self.begin_anew(table));
-                };
-                if let Some(flight) = self.flights.get_mut(at) {
-                    let give_up_at = Instant::now() + WAIT_MAX;
-                    let (piece, took) = (Box::new(piece), back.took);
-                    flight.leg = Leg::Back { piece, took, give_up_at };
-                }
-            }
-            Ok(Brought::Checked(checked)) => {
-                let index = usize::try_from(back.id).unwrap_or(usize::MAX);
-                let Some(table) = self.tables.get_mut(&index).filter(|table| table.checking) else {
-                    return Ok(());
-                };
-                match checked {
-                    Some(checked) => table.checked(checked),
-                    None => table.close(),
-                }
-                table.checking = false;
-                self.unkept.insert(index);
-            }
-            Err(error) => return self.fail(back.id, error),
-        }
-        Ok(())
-    }
-
-    /// The table's rows were moved, or its index is gone: what is written stays, and is written again.
-    fn begin_anew(&mut self, index: usize) -> Result<()> {
-        self.flights.retain(|flight| flight.table != index);
-        if let (Some(table), Some(plan)) =
-            (self.tables.get_mut(&index), self.plan.tables.get(index))
-        {
-            let name = &plan.source.name;
-            tracing::warn!(table = %name, "the table was rewritten while it was copied; it is copied anew");
-            table.anew();
-            self.unkept.insert(index);
-        }
-        Ok(())
-    }
-
-    /// A read failed. What may pass is tried again, later and later; a condition that the source refuses
-    /// ends its copy; all else ends the attempt.
-    fn fail(&mut self, id: u64, error: Error) -> Result<()> {
-        let flight = self.flights.iter().position(|flight| flight.id == id);
-        let index = match flight {
-            Some(at) => self.flights.remove(at).table,
-            None => usize::try_from(id).unwrap_or(usize::MAX),
-        };
-        let Some(table) = self.tables.get_mut(&index) else { return Ok(()) };
-        let name = self.plan.tables.get(index).map(|plan| plan.source.name.to_string());
-        let name = name.unwrap_or_default();
-        (table.dividing, table.checking) = (false, false);
-        if error.disposition() == Disposition::Retry {
-            table.put_off(error.chain());
-            let hint = error.operator_hint();
-            tracing::warn!(table = name, error = error.chain(), hint, "a copy waits");
-            return Ok(());
-        }
-        let refused = matches!(error.kind(), Kind::Configuration | Kind::Mapping | Kind::Value);
-        if refused && table.progress.scope.condition.is_some() && table.is_going() {
-            tracing::error!(table = name, error = error.chain(), "a copy is cancelled");
-            table.cancel(Some(error.chain()));
-            self.unkept.insert(index);
-            return Ok(());
-        }
-        Err(error.within(format!("copy {name}")))
-    }
 }
 
 /// Tables of which rows refer to each other in a way that no piece of them can be written alone, each
 /// with its reason.
 pub fn knots(plan: &LinkPlan) -> Vec<String> {
-    let knots = plan.tables.iter().filter_map(|table| {
-        let key = knot(plan, table)?;
-        let (name, parent) = (&table.source.name, &key.parent);
-        Some(format!(
-            "{name}: foreign key {} of the target refers to {parent} in a circle, and none of its columns \
-             may be NULL",
-            key.name
-        ))
-    });
-    knots.collect()
+    (0..plan.tables.len()).filter_map(|index| knotted(plan, index)).collect()
+}
+
+/// The reason why that is so of one table, if it is.
+pub(super) fn knotted(plan: &LinkPlan, index: usize) -> Option<String> {
+    let table = plan.tables.get(index)?;
+    let key = knot(plan, table)?;
+    let (name, parent) = (&table.source.name, &key.parent);
+    Some(format!(
+        "{name}: foreign key {} of the target refers to {parent} in a circle, and none of its columns may \
+         be NULL",
+        key.name
+    ))
 }

@@ -37,7 +37,8 @@ use crate::link::ports::{LinkContext, Pending};
 use crate::link::runner;
 use crate::link::shutdown::Shutdown;
 use crate::link::space::Space;
-use crate::link::status::{Board, LinkState, LinkStatus};
+use crate::link::status::{Board, CopyStatus, LinkState, LinkStatus};
+use crate::snapshot::progress::Stage;
 use crate::verify::desk::{Desk, Unkept};
 
 use ends::FakeEnds;
@@ -48,7 +49,7 @@ const SEEDS: u64 = 3_000;
 /// What must have happened in them, each often, or at least now and then.
 const OFTEN: u64 = 100;
 const NOW_AND_THEN: (&str, u64) = ("miss left to a copy", 10);
-const MET: [&str; 20] = [
+const MET: [&str; 22] = [
     "crash",
     "stop",
     "state lost",
@@ -69,6 +70,8 @@ const MET: [&str; 20] = [
     "copied again",
     "copied anew",
     "looked through",
+    "copy paused",
+    "copy cancelled",
 ];
 
 /// A ledger in memory: durable when recorded, and never ahead of the witness.
@@ -219,7 +222,8 @@ async fn live(world: &Shared, ledger: Arc<Memory>, clean: bool) -> End {
     tokio::pin!(run);
     let mut looked = status.clone();
     let is_clean = looked.wait_for(|status| {
-        let is_copied = status.copies.iter().all(|copy| copy.progress.stage.is_over());
+        let is_done = |copy: &CopyStatus| copy.progress.stage == Stage::Done;
+        let is_copied = status.copies.iter().all(is_done);
         let is_clean = status.set_aside.rows == 0 && !status.refetching && is_copied;
         status.state == LinkState::Halted || (status.state == LinkState::Running && is_clean)
     });

@@ -111,6 +111,7 @@ impl Progress {
     pub fn cancel(&mut self, why: impl Into<Option<String>>, now_us: i64) {
         self.stage = Stage::Cancelled;
         self.paused = false;
+        self.unlinked = false;
         self.reason = why.into();
         self.ended_us = Some(now_us);
     }

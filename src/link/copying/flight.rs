@@ -23,14 +23,14 @@ const STRETCHES: usize = 2;
 const AGAIN: Duration = Duration::from_millis(50);
 /// Reads of one piece at most; then it is begun anew.
 const READS_MAX: u32 = 200;
+/// Reads of one piece after which that is told.
+const READS_SOON: u32 = 30;
 /// Longest time that the apply task stands still for a read, once pieces were lost.
 const HOLD_MAX: Duration = Duration::from_secs(5);
 /// Pieces lost in a row before it does.
 const LOSSES_MAX: u32 = 2;
 /// Rows of the target that are looked up at the source at a time.
 const CHECK_ROWS: usize = 5_000;
-/// Errands of pieces have numbers from here on; those of divisions have the number of their table.
-const FIRST_ID: u64 = 1 << 32;
 
 /// A piece under way.
 #[derive(Debug)]
@@ -117,7 +117,15 @@ impl Copying {
     }
 
     /// Sends readers out, at `applied` with `mark` of the same moment.
-    pub(in crate::link) fn send_out(&mut self, applied: &Position, mark: u64) -> Result<()> {
+    pub(in crate::link) fn send_out(
+        &mut self,
+        applied: &Position,
+        mark: u64,
+        lag: Duration,
+    ) -> Result<()> {
+        if self.throttle.wait(self.began.elapsed(), lag).is_none() {
+            return Ok(());
+        }
         for at in 0..self.flights.len() {
             self.read_again(at)?;
         }
@@ -130,11 +138,11 @@ impl Copying {
                 continue;
             }
             match table.progress.stage {
-                Stage::Waiting if !table.dividing && self.parent_of(index).is_none() => {
+                Stage::Waiting if table.errand.is_none() && self.parent_of(index).is_none() => {
                     self.divide(index)?;
                 }
                 Stage::Copying => self.send_for(index, applied, mark)?,
-                Stage::Checking if !table.dividing && !table.checking => self.check(index)?,
+                Stage::Checking if table.errand.is_none() => self.check(index)?,
                 Stage::Waiting | Stage::Checking | Stage::Done | Stage::Cancelled => {}
             }
         }
@@ -143,11 +151,17 @@ impl Copying {
 
     fn divide(&mut self, index: usize) -> Result<()> {
         let what = What::Divide(self.readers.len() * STRETCHES);
-        let errand = Errand { id: index as u64, table: index, delay: Duration::ZERO, what };
-        if self.errand(errand)?
+        self.send(index, what)
+    }
+
+    /// Sends a reader on an errand of a table that is no piece of it.
+    fn send(&mut self, index: usize, what: What) -> Result<()> {
+        self.last_id += 1;
+        let id = self.last_id;
+        if self.errand(Errand { id, table: index, delay: Duration::ZERO, what })?
             && let Some(table) = self.tables.get_mut(&index)
         {
-            table.dividing = true;
+            table.errand = Some(id);
         }
         Ok(())
     }
@@ -167,14 +181,7 @@ impl Copying {
                 What::Check { reach, delete: scope.delete_extra }
             }
         };
-        let divides = matches!(what, What::DivideTarget);
-        let errand = Errand { id: index as u64, table: index, delay: Duration::ZERO, what };
-        if self.errand(errand)?
-            && let Some(table) = self.tables.get_mut(&index)
-        {
-            (table.dividing, table.checking) = (divides, !divides);
-        }
-        Ok(())
+        self.send(index, what)
     }
 
     /// A piece that is to be read once more.
@@ -183,9 +190,16 @@ impl Copying {
         if !matches!(flight.leg, Leg::Again) {
             return Ok(());
         }
-        let Flight { id, table, reach, .. } = flight;
+        let Flight { id, table, reach, reads, .. } = flight;
         let what = What::Read(reach.clone());
-        let errand = Errand { id: *id, table: *table, delay: AGAIN, what };
+        // A replica may be behind for long.
+        let delay = AGAIN.saturating_mul(1 << (reads / 8).min(7));
+        if *reads > READS_SOON
+            && let Some(table) = self.tables.get_mut(table)
+        {
+            table.trouble = Some("the server that is read, which is behind the log".to_owned());
+        }
+        let errand = Errand { id: *id, table: *table, delay, what };
         if self.errand(errand)?
             && let Some(flight) = self.flights.get_mut(at)
         {
@@ -220,7 +234,7 @@ impl Copying {
                 bytes_max: PIECE_BYTES_MAX,
             };
             self.last_id += 1;
-            let id = FIRST_ID + self.last_id;
+            let id = self.last_id;
             let what = What::Read(reach.clone());
             if !self.errand(Errand { id, table: index, delay: Duration::ZERO, what })? {
                 return Ok(());

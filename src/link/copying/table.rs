@@ -26,10 +26,8 @@ const RATE_OVER: Duration = Duration::from_secs(10);
 pub(super) struct Table {
     pub(super) progress: Progress,
     pub(super) pace: Pace,
-    /// It is being divided.
-    pub(super) dividing: bool,
-    /// A piece of the target's table is being looked through.
-    pub(super) checking: bool,
+    /// The errand by which it is divided, or a piece of the target's table is looked through.
+    pub(super) errand: Option<u64>,
     /// Not to be read before.
     pub(super) due: Instant,
     /// Why.
@@ -46,8 +44,7 @@ impl Table {
         Table {
             progress,
             pace: Pace::default(),
-            dividing: false,
-            checking: false,
+            errand: None,
             due: Instant::now(),
             trouble: None,
             failures: 0,
@@ -63,7 +60,8 @@ impl Table {
     /// Whether changes of the table are for the copy alone: nothing of it is in the target yet, and all
     /// that is read of it later holds them.
     pub(super) fn is_ahead(&self) -> bool {
-        self.progress.stage == Stage::Waiting && self.progress.fresh
+        let progress = &self.progress;
+        progress.stage == Stage::Waiting && progress.fresh && progress.scope.condition.is_none()
     }
 
     /// Whether a row that an update does not find is read by the copy, before or after this moment.
@@ -96,11 +94,11 @@ impl Table {
         progress.stage = Stage::Copying;
         progress.walk = Some(walk);
         progress.by_match_key = by_match_key;
-        progress.unlinked = ties && progress.fresh;
+        progress.unlinked = ties && progress.fresh && progress.scope.condition.is_none();
         progress.stretches = stretches;
         progress.estimate = rows.filter(|_| progress.scope.condition.is_none());
         progress.begun_us = progress.begun_us.or_else(|| Some(now_us()));
-        self.dividing = false;
+        self.errand = None;
     }
 
     /// The progress once a piece of a stretch is written, of which `rows` rows were written and
@@ -142,11 +140,12 @@ impl Table {
         let old = &self.progress;
         self.progress = Progress {
             scope: old.scope.clone(),
+            paused: old.paused,
             asked_us: old.asked_us,
             begun_us: old.begun_us,
             ..Progress::default()
         };
-        self.dividing = false;
+        self.errand = None;
     }
 
     /// Everything is copied once more, this time with its references.
@@ -179,6 +178,8 @@ impl Table {
         progress.stage = Stage::Checking;
         progress.walk = None;
         progress.stretches.clear();
+        (progress.extra, progress.deleted) = (0, 0);
+        progress.extra_keys.clear();
     }
 
     /// All is done.
@@ -191,7 +192,7 @@ impl Table {
     pub(super) fn target_divided(&mut self, division: Division) {
         self.progress.walk = Some(division.walk);
         self.progress.stretches = vec![Stretch::default()];
-        self.dividing = false;
+        self.errand = None;
     }
 
     /// A piece of the target's table is looked through.
@@ -205,7 +206,7 @@ impl Table {
             stretch.after = checked.last.or_else(|| stretch.after.take());
             stretch.ended = checked.ended;
         }
-        (self.trouble, self.failures, self.checking) = (None, 0, false);
+        (self.trouble, self.failures, self.errand) = (None, 0, None);
         if checked.ended {
             self.end();
         }
@@ -222,7 +223,11 @@ impl Table {
                 progress.paused = false;
                 self.due = Instant::now();
             }
-            What::Cancel => self.cancel(None),
+            What::Cancel => {
+                let left = "references of its rows are left empty: copy it again, to its end";
+                let left = progress.unlinked.then(|| left.to_owned());
+                self.cancel(left);
+            }
             What::Copy(_) => {}
         }
         None
@@ -231,6 +236,7 @@ impl Table {
     /// It ends before its time.
     pub(super) fn cancel(&mut self, reason: Option<String>) {
         self.progress.cancel(reason, now_us());
+        self.errand = None;
     }
 
     /// As it is told; `waits_for` where it waits for others.

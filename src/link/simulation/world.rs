@@ -456,17 +456,31 @@ impl World {
         self.before.checked_sub(1).and_then(|last| self.log.get(last)).map_or(50, |one| one.end)
     }
 
-    /// A person asks for a table to be copied again.
+    /// A person asks something of a copy: to be made again, to wait, to go on, to end.
     fn ask_for_a_copy(&mut self) {
-        if self.before > 0 && !self.calm && self.committed.has_copied() && self.random.u8(..64) == 0
-        {
-            self.meet("copied again");
-            let id = self.random.u64(..).to_string();
-            let order = Order { id, what: What::Copy(Scope::default()) };
-            if let Some(copy) = self.committed.copies.get_mut("shop.t") {
-                copy.asked = Some(order.to_text().expect("an order"));
-            }
+        if self.before == 0 {
+            return;
         }
+        let dice = self.random.u8(..64);
+        let Some(copy) = self.committed.copies.get_mut("shop.t") else { return };
+        let progress = copy.progress.as_deref().map(Progress::of_text);
+        let Some(Ok(progress)) = progress else { return };
+        let what = match (progress.stage, dice) {
+            (Stage::Cancelled, 0..16) => What::Copy(Scope::default()),
+            _ if progress.paused && dice < 16 => What::Resume,
+            (Stage::Done, 0) if !self.calm => What::Copy(Scope::default()),
+            (Stage::Waiting | Stage::Copying | Stage::Checking, 0) if !self.calm => What::Pause,
+            (Stage::Waiting | Stage::Copying | Stage::Checking, 1) if !self.calm => What::Cancel,
+            _ => return,
+        };
+        let id = self.random.u64(..).to_string();
+        let met = match what {
+            What::Copy(_) => "copied again",
+            What::Cancel => "copy cancelled",
+            What::Pause | What::Resume => "copy paused",
+        };
+        copy.asked = Some(Order { id, what }.to_text().expect("an order"));
+        self.meet(met);
     }
 
     /// The end: the target is the source, nothing is open.
