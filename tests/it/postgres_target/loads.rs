@@ -1,13 +1,11 @@
 //! Rows of a copy: by COPY or as insert-or-update the same bytes, all of them or none.
 
-use std::time::Instant;
-
 use weir::error::{Kind, Result};
 use weir::link::ports::{Applied, CopyNote, Load, Slice, Target};
 use weir::model::{Row, Value, Verb, Witness};
 use weir::position::{Lsn, Position};
 
-use super::fixture::{SERVERS, Site, apply, step, text};
+use super::fixture::{SERVERS, Site, step, text};
 
 async fn load(
     target: &mut Box<dyn Target>,
@@ -141,24 +139,4 @@ async fn rows_kept_out_of_a_load_are_noticed() {
     let error = load(&mut target, &mut witness, &[row(1, "a"), row(2, "b")], true).await;
     let error = error.expect_err("kept out");
     assert!(error.to_string().contains("1 of 2 rows"), "{error:?}");
-}
-
-/// Broken if a copy were no faster than rows from the log, or filled the memory of a large load at once.
-#[tokio::test]
-async fn a_load_into_an_empty_table_is_the_fast_way() {
-    let Some(site) = Site::start(SERVERS[1]).await else { return };
-    site.execute(TABLE).await;
-    let (mut target, mut witness) = site.fresh_target("public.*").await;
-    let rows: Vec<Row> =
-        (1..20_000).map(|id| row(id, "a text of some length, as in life")).collect();
-    let began = Instant::now();
-    load(&mut target, &mut witness, &rows, true).await.expect("loaded");
-    let copied = began.elapsed();
-    site.execute("TRUNCATE t").await;
-    let steps: Vec<Vec<Value>> = rows.iter().map(|row| row.0.to_vec()).collect();
-    let steps = [step(0, Verb::Upsert, &[0, 1, 2, 3, 4], steps)];
-    let began = Instant::now();
-    apply(&mut target, &mut witness, &steps).await.expect("applied");
-    let applied = began.elapsed();
-    assert!(copied < applied, "COPY took {copied:?}, insert-or-update {applied:?}");
 }
