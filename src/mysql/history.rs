@@ -169,7 +169,7 @@ pub(crate) async fn head(session: &mut Session) -> Result<Position> {
 ///
 /// # Errors
 /// `Unavailable` where the server does not tell.
-pub(crate) async fn snapshot(session: &mut Session) -> Result<Position> {
+pub(crate) async fn snapshot(session: &mut Session) -> Result<Coordinates> {
     let what = "tell a snapshot's place in the log";
     let rows = session.texts(what, "SHOW STATUS LIKE 'binlog_snapshot_%'").await?;
     let status = |wanted: &str| {
@@ -179,18 +179,39 @@ pub(crate) async fn snapshot(session: &mut Session) -> Result<Position> {
         });
         row.and_then(|row| row.get(1).cloned().flatten()).unwrap_or_default()
     };
-    let position = status("binlog_snapshot_position").parse().unwrap_or(0);
-    let at = Coordinates::new(status("binlog_snapshot_file"), position);
-    match gtids_at(session, &at).await? {
-        Some(set) if !at.file.is_empty() => Ok(Position::Mariadb(set, Some(at))),
-        _ => Err(Error::new(
-            Kind::Unavailable,
-            format!(
-                "database `{}` gave a snapshot without its place in the log",
-                session.database()
-            ),
-        )),
+    let file = status("binlog_snapshot_file");
+    match status("binlog_snapshot_position").parse() {
+        Ok(position) if !file.is_empty() => Ok(Coordinates::new(file, position)),
+        _ => Err(nowhere(session)),
     }
+}
+
+/// MariaDB: the GTIDs of a snapshot's place, by reading the file up to it.
+///
+/// # Errors
+/// `Unavailable` where the server does not tell.
+pub(crate) async fn snapshot_gtids(
+    session: &mut Session,
+    at: &Coordinates,
+) -> Result<MariadbGtidSet> {
+    gtids_at(session, at).await?.ok_or_else(|| nowhere(session))
+}
+
+/// MariaDB: the GTIDs of `at` where that is still the end of the log, which is asked for last: a
+/// transaction has its GTID before it is in the log.
+pub(crate) async fn gtids_of_end(
+    session: &mut Session,
+    at: &Coordinates,
+) -> Result<Option<MariadbGtidSet>> {
+    let set = parse(&text(session, "SELECT @@GLOBAL.gtid_binlog_pos").await?)?;
+    let end = coordinates(&status(session).await?)?;
+    Ok(Some(set).filter(|_| end.as_ref() == Some(at)))
+}
+
+fn nowhere(session: &Session) -> Error {
+    let database = session.database();
+    let context = format!("database `{database}` gave a snapshot without its place in the log");
+    Error::new(Kind::Unavailable, context)
 }
 
 /// MariaDB: whether a second phase of a transaction (XA COMMIT) was begun since the server started.

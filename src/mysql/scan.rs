@@ -3,18 +3,12 @@
 //! Rows come by the binary protocol, so floats are exact and times have their fields; their values
 //! equal those of the stream (`row` says how). Writes nothing; waits for a lock 10 s at most.
 //!
-//! Marks (correctness.md 8). MySQL by GTID: `gtid_executed` before the snapshot opens is low; once it
-//! is open it is high together with the GTIDs of commits that were on their way, since a commit is
-//! visible a moment before it counts as executed. The two lie close together, however many rows are
-//! read: what is committed between them may have been seen or not. Without GTIDs: places run ahead of what is visible, so each row is read with a
-//! share lock, which waits for transactions that are in the log and not yet visible; the place before
-//! is low, the one after is high. MariaDB: the snapshot is opened together with the log's
-//! coordinates, whose GTIDs are both low and high; but it may miss a second phase (XA COMMIT) that is
-//! in the log by then (seen on 10.11), so that rows are locked there once the server has run one.
+//! How a read is placed in the log: `marks`; whole tables in pieces: `chunk`.
 
 mod chunk;
 mod condition;
 mod divide;
+mod marks;
 mod place;
 mod replica;
 mod row;
@@ -36,7 +30,8 @@ use crate::error::{Error, Kind, Result};
 use crate::link::ports::{Chunk, Division, LinkContext, Pending, Reach, Retention, Scan, Scanned};
 use crate::model::{Row, TableName};
 use crate::plan::{LinkPlan, TablePlan};
-use crate::position::{Coordinates, MariadbGtidSet, MysqlGtidSet, Position};
+use crate::position::{Coordinates, Position};
+use marks::{Marks, Placed, begun};
 use walk::Walk;
 
 /// Longest time for the read of one row.
@@ -51,6 +46,8 @@ pub(crate) struct MysqlScan {
     identity: Option<String>,
     session: Option<Session>,
     log: LogTimes,
+    /// Where the last snapshot lay (MariaDB).
+    placed: Placed,
     /// Reads need no place in the log.
     unplaced: bool,
     /// How tables are walked, as far as they were asked for.
@@ -83,6 +80,7 @@ pub async fn open(
         identity: None,
         session: None,
         log: LogTimes::default(),
+        placed: Placed::default(),
         unplaced: false,
         walks: HashMap::new(),
         row_bytes: HashMap::new(),
@@ -99,6 +97,8 @@ impl MysqlScan {
         if let Some(session) = self.session.take() {
             return Ok(session);
         }
+        // The server may have been restarted, and its log begun anew.
+        self.placed = Placed::default();
         let name = &self.application_name;
         let mut session = session::connect(&self.database, name, Role::Source).await?;
         let is = identity::identity(&mut session).await?;
@@ -139,10 +139,13 @@ impl MysqlScan {
     }
 
     /// How rows are read now, the low mark, and the high one where it is known before they are.
-    async fn place(&self, session: &mut Session) -> Result<(Marks, Position, Option<Position>)> {
+    async fn place(
+        &mut self,
+        session: &mut Session,
+    ) -> Result<(Marks, Position, Option<Position>)> {
         let (marks, low) = match self.unplaced {
             true => Marks::forgo(session).await?,
-            false => Marks::open(session).await?,
+            false => Marks::open(session, &mut self.placed).await?,
         };
         let seen = match marks {
             Marks::Gtids => Some(begun(session).await?),
@@ -197,82 +200,6 @@ impl MysqlScan {
         self.session = Some(session);
         Ok(Scanned { low, high, in_progress: Vec::new(), rows })
     }
-}
-
-/// How a read is placed in the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Marks {
-    /// MySQL: executed GTIDs around a snapshot.
-    Gtids,
-    /// MySQL without GTIDs, MariaDB with two-phase transactions: places around reads that lock each row
-    /// for a moment.
-    Locks,
-    /// MariaDB: the snapshot knows its place.
-    Snapshot,
-    /// Not at all: the log is not looked at.
-    Forgone,
-}
-
-impl Marks {
-    /// How rows are read now, and the low mark; what is read next sees everything up to it.
-    async fn open(session: &mut Session) -> Result<(Marks, Position)> {
-        let what = "open a snapshot";
-        if session.flavor() == Flavor::Mariadb {
-            session.run(what, "START TRANSACTION WITH CONSISTENT SNAPSHOT").await?;
-            let low = history::snapshot(session).await?;
-            // Asked last: the commit that the snapshot misses has begun before.
-            if !history::commits_in_two_phases(session).await? {
-                return Ok((Marks::Snapshot, low));
-            }
-            session.run("end a snapshot", "COMMIT").await?;
-        } else if history::has_gtids(session).await? {
-            let low = executed(session).await?;
-            let sql = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY";
-            session.run(what, sql).await?;
-            return Ok((Marks::Gtids, low));
-        }
-        Ok((Marks::Locks, history::head(session).await?))
-    }
-
-    /// Opens a snapshot of which no place is asked; the mark is that of an empty log.
-    async fn forgo(session: &mut Session) -> Result<(Marks, Position)> {
-        let sql = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY";
-        session.run("open a snapshot", sql).await?;
-        let nowhere = match session.flavor() {
-            Flavor::Mysql => Position::Mysql(MysqlGtidSet::default(), None),
-            Flavor::Mariadb => Position::Mariadb(MariadbGtidSet::default(), None),
-        };
-        Ok((Marks::Forgone, nowhere))
-    }
-}
-
-/// MySQL: the transactions that are visible to whatever reads from now on.
-async fn executed(session: &mut Session) -> Result<Position> {
-    let set = gtids(session, "SELECT @@GLOBAL.gtid_executed").await?;
-    Ok(Position::Mysql(set, None))
-}
-
-/// MySQL: no fewer than the transactions that a snapshot which is open now can see. Those that leave
-/// the first of the two sets meanwhile are in the second.
-async fn begun(session: &mut Session) -> Result<Position> {
-    let committing = gtids(session, "SELECT @@GLOBAL.gtid_owned").await?;
-    let mut set = gtids(session, "SELECT @@GLOBAL.gtid_executed").await?;
-    set.add_set(&committing);
-    Ok(Position::Mysql(set, None))
-}
-
-/// A set of the server's; each GTID that is owned names its thread, `uuid:7#12:8#13`.
-async fn gtids(session: &mut Session, sql: &str) -> Result<MysqlGtidSet> {
-    let text = session.text("read the server's GTIDs", sql).await?.unwrap_or_default();
-    without_threads(&text)
-        .parse()
-        .map_err(|error| Error::new(Kind::Malformed, "the GTIDs of the server").caused_by(error))
-}
-
-fn without_threads(owned: &str) -> String {
-    let mut pieces = owned.split('#');
-    let first = pieces.next().unwrap_or_default().to_owned();
-    pieces.fold(first, |text, piece| text + piece.trim_start_matches(|c: char| c.is_ascii_digit()))
 }
 
 /// Bytes after `at` in the log's files; `None` where its file is gone.
@@ -407,20 +334,5 @@ mod tests {
         log.look(&files[1..], 30);
         assert_eq!(log.kept_for(&files[1..], &at("b.1"), Some(7)), Some(0), "it is gone");
         assert_eq!(log.0.len(), 1);
-    }
-
-    /// Broken if a commit on its way were not understood: a row that is read with it would be written
-    /// before what comes before it in the log.
-    #[test]
-    fn owned_gtids_are_gtids() {
-        let uuid = "3e11fa47-71ca-11e1-9e33-c80aa9429562";
-        for (owned, set) in [
-            (String::new(), String::new()),
-            (format!("{uuid}:7#12:9#13"), format!("{uuid}:7:9")),
-            (format!("{uuid}:7#12,\n{uuid}:tag:1#3"), format!("{uuid}:7:tag:1")),
-        ] {
-            let parsed: MysqlGtidSet = without_threads(&owned).parse().expect("a set");
-            assert_eq!(parsed, set.parse().expect("a set"), "{owned}");
-        }
     }
 }

@@ -53,7 +53,9 @@ pub(super) async fn marks(server: Server, options: Options) {
 /// Under a load of what `update` does to each row; how many rows were read between two marks that
 /// differ for them.
 pub(super) async fn marks_of(server: Server, options: Options, update: fn(i64) -> String) -> usize {
-    let ddl = "CREATE TABLE t (id bigint PRIMARY KEY, v bigint)";
+    // The log is long enough for MariaDB's GTIDs not to be read from it.
+    let ddl = "CREATE TABLE t (id bigint PRIMARY KEY, v bigint);
+        CREATE TABLE other (b longtext); INSERT INTO other VALUES (REPEAT('x', 300000));";
     let Some(rig) = Rig::new(server, options, ddl).await else { return 0 };
     for id in 0..WRITERS {
         rig.execute(&format!("INSERT INTO t VALUES ({id}, 0)")).await;
@@ -113,10 +115,47 @@ pub(super) async fn marks_of(server: Server, options: Options, update: fn(i64) -
     let updates: usize = logged.iter().map(Vec::len).sum();
     assert!(updates > 200, "{updates} updates are no load");
     if server == Server::MariaDb1011 {
+        for scanned in &scans {
+            gtids_are_those_of_the_place(&rig, &scanned.low).await;
+        }
         one_server(&rig, scan.as_mut(), &keys).await;
     }
     stream.stop().await;
     between
+}
+
+/// A mark of MariaDB's has the GTIDs that its server says of its place.
+async fn gtids_are_those_of_the_place(rig: &Rig, mark: &Position) {
+    let (Position::Mariadb(set, Some(at)), false) = (mark, mark.held_by().is_some()) else {
+        // Of a read under locks the place may be unknown.
+        return;
+    };
+    let sql = format!("SELECT BINLOG_GTID_POS('{}', {})", at.file, at.position);
+    let told = rig.server.query(&sql).await.unwrap()[0][0].clone().unwrap();
+    assert_eq!(*set, told.parse().unwrap(), "at {at}");
+}
+
+/// Broken if MariaDB read its log from the start for each mark: a copy would wait for that.
+#[tokio::test]
+async fn a_mark_costs_no_read_of_the_log() {
+    let ddl = "CREATE TABLE t (id bigint PRIMARY KEY, v bigint);
+        CREATE TABLE other (b longtext); INSERT INTO other VALUES (REPEAT('x', 300000));
+        SET GLOBAL log_output = 'TABLE', GLOBAL general_log = ON;";
+    let Some(rig) = Rig::new(Server::MariaDb1011, Options::default(), ddl).await else { return };
+    let mut scan = scan::open(&rig.context, &rig.database, Arc::clone(&rig.plan)).await.unwrap();
+    let key = [Row::from(vec![Value::Int(1)])];
+    for _ in 0..3 {
+        for _ in 0..3 {
+            let scanned = scan.read_rows(&rig.plan.tables[0], &key).await.unwrap();
+            gtids_are_those_of_the_place(&rig, &scanned.low).await;
+        }
+        rig.execute("UPDATE t SET v = 2; INSERT INTO other VALUES ('y')").await;
+    }
+    let asked = "SELECT COUNT(*) FROM mysql.general_log WHERE user_host LIKE 'weir_%' \
+                 AND argument LIKE '%BINLOG_GTID_POS%'";
+    assert_eq!(rig.server.query(asked).await.unwrap()[0][0].as_deref(), Some("0"));
+    let asked = asked.replace("BINLOG_GTID_POS", "gtid_binlog_pos");
+    assert_eq!(rig.server.query(&asked).await.unwrap()[0][0].as_deref(), Some("3"));
 }
 
 /// Broken if a row were read from another server that has come behind the address, whose marks mean
