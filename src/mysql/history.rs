@@ -1,10 +1,12 @@
-//! What a server says about its log: how it is written, its present end and its files; in
-//! `resume` whether a position lies in it, in `readers` who else reads it.
+//! What a server says about its log: how it is written, its present end and its files; in `resume`
+//! whether a position lies in it, in `given` whether a link can start there, in `readers` who else
+//! reads it.
 //!
 //! MySQL answers with GTID sets, or without GTIDs with places. MariaDB keeps the last GTID per
 //! domain, and the GTIDs of any place in a file by `BINLOG_GTID_POS`.
 //! Sources: MySQL "GTID System Variables"; MariaDB "Global Transaction ID".
 
+mod given;
 mod readers;
 mod resume;
 
@@ -13,6 +15,7 @@ use super::sql::literal;
 use crate::error::{Error, Kind, Result};
 use crate::position::{Coordinates, MariadbGtidSet, Position};
 
+pub(crate) use given::given;
 pub(crate) use readers::require_free_server_id;
 pub(crate) use resume::{Log, asked, check};
 

@@ -211,6 +211,14 @@ impl Source for MysqlSource {
         })
     }
 
+    fn begin_at<'a>(&'a mut self, position: &'a Position) -> Pending<'a, Position> {
+        Box::pin(async move {
+            let mut session = self.session(Role::Source).await?;
+            let log = self.log(&mut session, None).await?;
+            history::given(&mut session, &log, position).await
+        })
+    }
+
     fn check_resume<'a>(&'a mut self, witness: &'a Position) -> Pending<'a, ()> {
         Box::pin(async move {
             let mut session = self.session(Role::Source).await?;

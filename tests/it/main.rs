@@ -26,6 +26,7 @@ mod endpoint;
 mod failover;
 mod faults;
 mod foreign_keys;
+mod given_start;
 mod harness;
 mod hosts;
 mod identities;

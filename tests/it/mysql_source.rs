@@ -2,6 +2,7 @@
 //! the stream see the same values, and every way to lose or bend a change halts by name.
 
 mod chunks;
+mod given;
 mod halts;
 mod least;
 mod marks;

@@ -169,7 +169,7 @@ async fn check_mariadb(session: &mut Session, log: &Log, witness: &Position) -> 
 }
 
 /// MariaDB: the last GTID that each server wrote in each domain.
-async fn binlog_state(session: &mut Session) -> Result<Vec<MariadbGtid>> {
+pub(super) async fn binlog_state(session: &mut Session) -> Result<Vec<MariadbGtid>> {
     let state = text(session, "SELECT @@GLOBAL.gtid_binlog_state").await?;
     let gtids = state.split(',').filter(|gtid| !gtid.trim().is_empty());
     let gtids = gtids.map(|gtid| Ok(parse::<MariadbGtidSet>(gtid)?.iter().collect::<Vec<_>>()));
