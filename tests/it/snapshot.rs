@@ -1,9 +1,11 @@
 //! Copies as people ask for them: what is refused, what is written down for the link, and what becomes of it.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use weir::sandbox::Server;
 
-use crate::harness::{Pair, Weir, execute_in, query_in};
+use crate::harness::{HANG, Pair, Weir, execute_in, query_in, until};
 
 const SPACE: &str = "copies";
 const LINK: &str = "left:right";
@@ -103,6 +105,127 @@ async fn asking_from_mariadb_to_postgres() {
 #[tokio::test]
 async fn asking_from_mysql_to_mariadb() {
     asking(Server::MySql97, Server::MariaDb1011).await;
+}
+
+/// What a copy's line says, by its key.
+async fn copy_of(weir: &Weir, table: &str, key: &str) -> Value {
+    let all = copies(weir).await;
+    let line = all.iter().find(|line| line["table"] == format!("{SPACE}.{table}"));
+    line.map(|line| line[key].clone()).unwrap_or_default()
+}
+
+/// `weir status` comes to say this.
+async fn until_status(weir: &Weir, phrase: &str) {
+    until(phrase, HANG, async || weir.run(&["status"]).await.stdout.contains(phrase)).await;
+}
+
+async fn rows(pair: &Pair, table: &str) -> u32 {
+    let sql = format!("SELECT count(*) FROM {{space}}.{table}");
+    query_in(&pair.target, SPACE, &sql).await[0].parse().expect("a number")
+}
+
+/// Broken if a table could not be copied into a running link, a part of one were more or less than that
+/// part, or rows that only the target has stayed or went unasked.
+async fn into_a_running_link(source: Server, target: Server) {
+    let Some((pair, weir)) = stage(source, target, "").await else { return };
+    weir.run(&["run", "--until-caught-up"]).await.expect_code(0);
+    let _child = weir.spawn(&["run"]);
+    let done = weir.run(&snapshot(&["copies.t", "--wait"])).await.expect_code(0);
+    done.expect_phrase("copies.t  done  600 rows");
+    assert_eq!((rows(&pair, "t").await, rows(&pair, "u").await), (ROWS, 0));
+    let part = ["copies.u", "--where", "id <= 5 OR a = 'row 9' -- few", "--wait", "--json"];
+    let told = weir.run(&snapshot(&part)).await.expect_code(0).stdout;
+    let told: Value = serde_json::from_str(&told).expect("JSON");
+    assert_eq!((&told["copies"][0]["rows"], rows(&pair, "u").await), (&6.into(), 6));
+    execute_in(&pair.target, SPACE, "INSERT INTO t VALUES (9001, 'extra'), (-1, 'extra')").await;
+    execute_in(&pair.target, SPACE, "UPDATE t SET a = 'other' WHERE id = 7").await;
+    weir.run(&snapshot(&["copies.t", "--wait"])).await.expect_code(0);
+    assert_eq!(rows(&pair, "t").await, ROWS + 2, "nobody asked to delete them");
+    let seven = "SELECT a FROM {space}.t WHERE id = 7";
+    assert_eq!(query_in(&pair.target, SPACE, seven).await, ["row 7"]);
+    let clean = weir.run(&snapshot(&["copies.t", "--delete-extra", "--wait"])).await;
+    clean.expect_code(0).expect_phrase("2 deleted from the target");
+    assert_eq!(rows(&pair, "t").await, ROWS);
+    until_status(&weir, "copies    2 done").await;
+    weir.run(&["wait", LINK]).await.expect_code(0);
+}
+
+/// See [`into_a_running_link`].
+#[tokio::test]
+async fn into_a_running_link_from_postgres_to_postgres() {
+    into_a_running_link(Server::Postgres18, Server::Postgres15).await;
+}
+
+/// See [`into_a_running_link`].
+#[tokio::test]
+async fn into_a_running_link_from_mysql_to_postgres() {
+    into_a_running_link(Server::MySql97, Server::Postgres18).await;
+}
+
+/// See [`into_a_running_link`].
+#[tokio::test]
+async fn into_a_running_link_from_postgres_to_mariadb() {
+    into_a_running_link(Server::Postgres15, Server::MariaDb1011).await;
+}
+
+/// Broken if a copy could not be made to wait, did not wait over a kill -9, did not go on where it was, or
+/// could not be ended; or if whoever watches were told something else.
+async fn held_and_let_go(source: Server, target: Server) {
+    let slow = "max_rows_per_second = 60";
+    let Some((pair, weir)) = stage(source, target, slow).await else { return };
+    weir.run(&["run", "--until-caught-up"]).await.expect_code(0);
+    let mut child = weir.spawn(&["run"]);
+    let asked = weir.run(&snapshot(&["copies.t"])).await.expect_code(0);
+    asked.expect_phrase("the running link takes it up within seconds");
+    let begun = async |table: &str| copy_of(&weir, table, "rows").await.as_u64() > Some(0);
+    until("rows are copied", HANG, async || begun("t").await).await;
+    until_status(&weir, "copies.t  copying").await;
+    let late = weir.run(&["wait", LINK, "--timeout", "1s"]).await.expect_code(1);
+    late.expect_phrase("1 table is being copied");
+    let twice = weir.run(&snapshot(&["copies.t"])).await.expect_code(2);
+    twice.expect_phrase("copies.t is being copied already");
+
+    weir.run(&snapshot(&["--pause"])).await.expect_code(0);
+    let paused = async || copy_of(&weir, "t", "paused").await == true;
+    until("it waits", HANG, paused).await;
+    child.kill().await.expect("killed");
+    let before = rows(&pair, "t").await;
+    assert!(before < ROWS, "{before}");
+    let mut child = weir.spawn(&["run"]);
+    until_status(&weir, "left:right  running").await;
+    let told = weir.run(&["wait", LINK]).await.expect_code(0);
+    told.expect_phrase("the copy of copies.t is paused");
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(rows(&pair, "t").await, before, "it waits");
+    let watched = weir.run(&snapshot(&["--status", "--wait"])).await.expect_code(4);
+    watched.expect_phrase("copies.t --resume");
+    weir.run(&snapshot(&["--resume"])).await.expect_code(0);
+    until("it goes on", HANG, async || rows(&pair, "t").await > before).await;
+    child.kill().await.expect("killed");
+    let _child = weir.spawn(&["run"]);
+    let done = weir.run(&snapshot(&["copies.t", "--status", "--wait"])).await.expect_code(0);
+    done.expect_phrase("copies.t  done  600 rows");
+    assert_eq!(rows(&pair, "t").await, ROWS);
+
+    weir.run(&snapshot(&["copies.u"])).await.expect_code(0);
+    until("rows are copied", HANG, async || begun("u").await).await;
+    weir.run(&snapshot(&["copies.u", "--cancel"])).await.expect_code(0);
+    let watched = weir.run(&snapshot(&["copies.u", "--status", "--wait"])).await.expect_code(1);
+    watched.expect_phrase("copies.u  cancelled");
+    weir.run(&["wait", LINK]).await.expect_code(0);
+    assert!((1..ROWS).contains(&rows(&pair, "u").await));
+}
+
+/// See [`held_and_let_go`].
+#[tokio::test]
+async fn held_and_let_go_from_mariadb_to_mysql() {
+    held_and_let_go(Server::MariaDb1011, Server::MySql97).await;
+}
+
+/// See [`held_and_let_go`].
+#[tokio::test]
+async fn held_and_let_go_from_postgres_to_postgres() {
+    held_and_let_go(Server::Postgres15, Server::Postgres18).await;
 }
 
 /// Broken if copies were read where there is no replica of the source, or `check` did not tell of it.

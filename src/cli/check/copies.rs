@@ -1,21 +1,44 @@
-//! Whether copies can be read where `read_url` says, as findings.
+//! What keeps tables of a new link from being copied, as findings: each by its name, before anything is
+//! written. A link that has its witness has begun; what `weir snapshot` asks of it is looked at then.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::cli::check::met;
 use crate::cli::context::Ends;
-use crate::config::Database;
-use crate::error::Result;
+use crate::config::{Database, Start};
+use crate::error::{Error, Kind, Result};
 use crate::plan::{Finding, LinkPlan};
+
+/// Longest time for all looks of one link.
+const LOOKS_MAX: Duration = Duration::from_secs(60);
 
 /// What is found.
 pub(super) async fn look(ends: &Ends<'_>, plan: LinkPlan) -> Vec<Finding> {
     let plan = Arc::new(plan);
     let mut findings = Vec::new();
-    if let Some(read) = &ends.source.read {
-        match replica(ends, read, &plan).await {
+    let database = match &ends.source.read {
+        None => ends.source,
+        Some(read) => {
+            match replica(ends, read, &plan).await {
+                Ok(found) => findings.extend(found),
+                Err(error) => findings.push(met(&format!("database {}", read.name), &error)),
+            }
+            read
+        }
+    };
+    let copies = match &ends.config.options(ends.link()).start {
+        None | Some(Start::Snapshot) => !matches!(ends.witness().await, Ok(Some(_))),
+        Some(Start::Now | Start::At(_)) => false,
+    };
+    if copies {
+        match tables(ends, database, &plan).await {
             Ok(found) => findings.extend(found),
-            Err(error) => findings.push(met(&format!("database {}", read.name), &error)),
+            // The missing right is a finding of its own.
+            Err(error) if error.kind() == Kind::Privilege => {}
+            Err(error) => findings.push(met(&format!("database {}", database.name), &error)),
         }
     }
     findings
@@ -29,4 +52,36 @@ async fn replica(ends: &Ends<'_>, read: &Database, plan: &Arc<LinkPlan>) -> Resu
     let mut scan = room.open_scan(&ends.context, read, Arc::clone(plan)).await?;
     scan.require_copy_of(source.identity()).await?;
     Ok(findings)
+}
+
+/// Each table is divided as its copy will be.
+async fn tables(
+    ends: &Ends<'_>,
+    database: &Database,
+    plan: &Arc<LinkPlan>,
+) -> Result<Vec<Finding>> {
+    let until = Instant::now() + LOOKS_MAX;
+    let mut scan = ends.source_room().open_scan(&ends.context, database, Arc::clone(plan)).await?;
+    let mut findings = Vec::new();
+    for table in &plan.tables {
+        let subject = format!("table {}", table.source.name);
+        match tokio::time::timeout_at(until, scan.divide(table, 1)).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) if error.kind() == Kind::Privilege => {}
+            Ok(Err(error)) => findings.push(cannot(&subject, &error)),
+            Err(_) => {
+                let limit = LOOKS_MAX.as_secs();
+                let text = format!("from here on, no time was left after {limit} s");
+                let late = met(&subject, &Error::new(Kind::Timeout, text));
+                findings.push(Finding { fatal: false, ..late });
+                break;
+            }
+        }
+    }
+    Ok(findings)
+}
+
+fn cannot(subject: &str, error: &Error) -> Finding {
+    let finding = met(subject, error);
+    Finding { message: format!("it cannot be copied: {}", finding.message), ..finding }
 }
