@@ -149,7 +149,9 @@ fn reached(handle: &LinkHandle, position: &str) -> Answer {
             return Answer::failed(Kind::Internal, format!("{cause}"), Kind::Internal.hint());
         }
     };
+    // In this order: what is taken up is in the status.
+    let taken = handle.has_taken_orders();
     let status = handle.status();
-    let reached = status.has_reached(&position) && !status.is_copying();
+    let reached = taken && status.has_reached(&position) && !status.is_copying();
     ok(serde_json::json!({ "reached": reached, "link": Line::of(&handle.link, &status) }))
 }

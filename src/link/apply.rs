@@ -103,6 +103,10 @@ impl Applier {
             self.copy_between_batches().await?;
             self.report.settled(self.refetch.settled(&self.seen), self.refetch.is_done());
             if let Some(finish) = self.finished(draining) {
+                // Nobody is told that all is done who has just asked for a copy.
+                if finish == Finish::CaughtUp && self.take_orders().await? {
+                    continue;
+                }
                 self.write_progress().await?;
                 return Ok(finish);
             }

@@ -114,11 +114,10 @@ fn refuse_knots(plan: &LinkPlan) -> Option<Error> {
     if knots.is_empty() {
         return None;
     }
+    let knots: Vec<String> =
+        knots.iter().map(|knot| format!("{}: {}", knot.table, knot.why)).collect();
     let context = format!("tables cannot be copied: {}", knots.join("; "));
-    Some(Error::new(Kind::Configuration, context).hint(
-        "drop that foreign key at the target until the copy is done, or let one of its columns be NULL; \
-         or copy the rows yourself and write start = \"now\"",
-    ))
+    Some(Error::new(Kind::Configuration, context).hint(copying::UNTIE))
 }
 
 fn planned(plan: &LinkPlan) -> Vec<TableName> {

@@ -18,7 +18,7 @@ use crate::link::window::{Since, Window};
 use crate::model::{Change, Row, Value};
 use crate::plan::TablePlan;
 use crate::snapshot::order::{Order, What};
-use crate::snapshot::progress::Progress;
+use crate::snapshot::progress::{Progress, Stage};
 
 /// The rows of a piece as they are to be written, and what is not.
 #[derive(Default)]
@@ -31,7 +31,8 @@ struct Sorted {
 impl Applier {
     /// Takes orders up, writes a piece that may be written, and sends readers out.
     pub(super) async fn copy_between_batches(&mut self) -> Result<()> {
-        if self.copying.looks() {
+        let waits = self.copying.looks();
+        if waits.is_some() {
             self.take_orders().await?;
         }
         self.copying.take_all_back()?;
@@ -45,6 +46,8 @@ impl Applier {
         let mark = self.refetch.handed().mark();
         self.copying.send_out(&self.seen, mark, lag)?;
         self.report.copies(&self.copying);
+        // Once they are told of.
+        waits.into_iter().for_each(|asked| self.report.took_orders(asked));
         Ok(())
     }
 
@@ -59,8 +62,8 @@ impl Applier {
         Ok(())
     }
 
-    /// What people ask of copies.
-    async fn take_orders(&mut self) -> Result<()> {
+    /// Takes up what people ask of copies; whether anything was.
+    pub(super) async fn take_orders(&mut self) -> Result<bool> {
         let mut notes = Vec::new();
         for stored in self.target.copies().await? {
             let Some(text) = stored.asked else { continue };
@@ -75,11 +78,12 @@ impl Applier {
                 notes.push(CopyNote { table, progress: progress.to_text()?, answers });
             }
         }
-        if !notes.is_empty() {
-            self.write(Slice { copies: &notes, ..Slice::default() }).await?;
-            self.report.moved(&self.witness);
+        if notes.is_empty() {
+            return Ok(false);
         }
-        Ok(())
+        self.write(Slice { copies: &notes, ..Slice::default() }).await?;
+        self.report.moved(&self.witness);
+        Ok(true)
     }
 
     async fn take_order(&mut self, index: usize, order: &Order) -> Result<()> {
@@ -93,8 +97,10 @@ impl Applier {
                 let fresh = self.copying.holds_nothing(target).await? && is_quiet;
                 tracing::info!(link = %self.plan.link, table = name, "a copy is asked for");
                 let mut progress = asked(scope.clone(), fresh);
-                if fresh && let Some(knot) = copying::knotted(&self.plan, index) {
-                    progress.cancel(knot, now_us());
+                let knots = copying::knots(&self.plan);
+                let knot = knots.into_iter().find(|knot| knot.table == table.source.name);
+                if let Some(knot) = knot.filter(|_| fresh) {
+                    progress.cancel(knot.why, now_us());
                 }
                 self.copying.begin(index, progress);
             }
@@ -285,11 +291,13 @@ impl Applier {
             self.target.pass_counters(index).await.map_err(|error| self.of_copy(index, error))?;
             let progress = self.copying.close(index)?;
             let table = &steps::table(&self.plan, index)?.source.name;
+            let looks_on = progress.stage == Stage::Checking;
             tracing::info!(
                 link = %self.plan.link,
                 %table,
                 rows = progress.rows,
                 set_aside = progress.set_aside,
+                looks_for_rows_of_the_target = looks_on,
                 "the table is copied"
             );
         }

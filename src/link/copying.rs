@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use crate::error::{Error, Kind, Result};
@@ -32,15 +32,15 @@ use crate::link::steps::{self, Prepared};
 use crate::model::{TableName, Verb};
 use crate::plan::LinkPlan;
 use crate::position::Position;
-use crate::snapshot::order;
+use crate::snapshot::order::{Scope, What};
 use crate::snapshot::pace::Throttle;
 use crate::snapshot::progress::{Progress, Stage};
 
 pub(super) use self::flight::Ready;
 use self::flight::{Flight, Leg};
 pub(super) use self::table::asked;
-use self::table::{Table, companions, parents};
-use self::table::{knot, ties};
+pub use self::table::{Knot, UNTIE, knots};
+use self::table::{Table, companions, parents, ties};
 
 /// How often somebody's orders are looked for.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -53,6 +53,9 @@ pub(super) struct Reader {
     pub(super) errands: mpsc::Sender<Errand>,
     pub(super) busy: bool,
 }
+
+/// Where the copy of a table stands: the table's index, the stage, and whether it is paused.
+pub(super) type Standing = (usize, Stage, bool);
 
 /// The copies of a link.
 pub(super) struct Copying {
@@ -67,6 +70,8 @@ pub(super) struct Copying {
     began: Instant,
     throttle: Throttle,
     look_at: Instant,
+    /// How many times somebody who waits has asked for the source's head.
+    waits: watch::Receiver<u64>,
     /// Tables whose progress is not kept yet.
     unkept: BTreeSet<usize>,
     /// Copies of tables that are not planned any more, not kept yet.
@@ -87,6 +92,7 @@ impl Copying {
         readers: Vec<Reader>,
         returns: mpsc::Receiver<Return>,
         max_rows_per_second: Option<u32>,
+        waits: watch::Receiver<u64>,
     ) -> Result<Copying> {
         let (mut tables, mut strays) = (BTreeMap::new(), Vec::new());
         for StoredCopy { table, progress, .. } in stored {
@@ -114,6 +120,7 @@ impl Copying {
             began: Instant::now(),
             throttle: Throttle::new(max_rows_per_second),
             look_at: Instant::now(),
+            waits,
             unkept: BTreeSet::new(),
             strays,
             again: false,
@@ -157,6 +164,14 @@ impl Copying {
     /// How far a table is, if it is copied.
     pub(super) fn progress(&self, table: usize) -> Option<&Progress> {
         self.tables.get(&table).map(|table| &table.progress)
+    }
+
+    /// Where each copy stands, in the order of the tables.
+    pub(super) fn standings(&self) -> impl Iterator<Item = Standing> {
+        let standing = |(index, table): (&usize, &Table)| {
+            (*index, table.progress.stage, table.progress.paused)
+        };
+        self.tables.iter().map(standing)
     }
 
     /// As it is told, in the order of the tables.
@@ -220,19 +235,18 @@ impl Copying {
     }
 
     /// What a person asks of a copy; gives why it cannot be done.
-    pub(super) fn obey(&mut self, table: usize, what: &order::What) -> Option<&'static str> {
-        if matches!(what, order::What::Cancel) {
+    pub(super) fn obey(&mut self, table: usize, what: &What) -> Option<&'static str> {
+        if matches!(what, What::Cancel) {
             self.flights.retain(|flight| flight.table != table);
         }
-        match self.tables.get_mut(&table) {
-            Some(table) => table.obey(what),
-            None => {
-                let mut progress = asked(order::Scope::default(), false);
-                progress.cancel("it was not copied".to_owned(), now_us());
-                self.tables.insert(table, Table::new(progress));
-                Some("it is not copied")
-            }
+        if let Some(table) = self.tables.get_mut(&table) {
+            return table.obey(what);
         }
+        // Asked and taken back before the link saw it: the answer is that it has ended.
+        let mut never = Table::new(asked(Scope::default(), false));
+        never.cancel(None);
+        self.tables.insert(table, never);
+        Some("it had not begun")
     }
 
     /// References of a table turn out to be for rows that are not there yet: from here on they are left
@@ -383,14 +397,14 @@ impl Copying {
         self.flights.iter().any(held)
     }
 
-    /// Whether orders are to be looked for.
-    pub(super) fn looks(&mut self) -> bool {
+    /// Whether orders are to be looked for; then how many times somebody has asked for the head.
+    pub(super) fn looks(&mut self) -> Option<u64> {
         let now = Instant::now();
-        let due = now >= self.look_at;
-        if due {
+        let due = now >= self.look_at || self.waits.has_changed().unwrap_or_default();
+        due.then(|| {
             self.look_at = now + LOOK_EVERY;
-        }
-        due
+            *self.waits.borrow_and_update()
+        })
     }
 
     /// Resolves when there is something to do that no part of the queue will bring about. Cancel-safe.
@@ -404,6 +418,10 @@ impl Copying {
                 Some(back) => self.take_back(back),
                 None => Err(Error::new(Kind::Connection, "the readers of tables have ended")),
             },
+            Ok(()) = self.waits.changed() => {
+                self.waits.mark_changed();
+                Ok(())
+            }
             () = tokio::time::sleep_until(due) => Ok(()),
         }
     }
@@ -420,22 +438,4 @@ impl Copying {
         let waits = self.tables.values().filter(|table| table.is_going()).map(|table| table.due);
         held.chain(waits).filter(|at| *at > now).fold(due, Instant::min)
     }
-}
-
-/// Tables of which rows refer to each other in a way that no piece of them can be written alone, each
-/// with its reason.
-pub fn knots(plan: &LinkPlan) -> Vec<String> {
-    (0..plan.tables.len()).filter_map(|index| knotted(plan, index)).collect()
-}
-
-/// The reason why that is so of one table, if it is.
-pub(super) fn knotted(plan: &LinkPlan, index: usize) -> Option<String> {
-    let table = plan.tables.get(index)?;
-    let key = knot(plan, table)?;
-    let (name, parent) = (&table.source.name, &key.parent);
-    Some(format!(
-        "{name}: foreign key {} of the target refers to {parent} in a circle, and none of its columns may \
-         be NULL",
-        key.name
-    ))
 }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::config::LinkName;
 use crate::error::Error;
 use crate::link::batch::Batch;
-use crate::link::copying::Copying;
+use crate::link::copying::{Copying, Standing};
 use crate::link::ledger::Progress;
 use crate::link::letter::{BEHIND, Letter};
 use crate::link::notes::OpenNotes;
@@ -29,8 +29,8 @@ pub(super) struct Report {
     began: Instant,
     /// What was told last of rows that are read again.
     settled: Option<(Option<Position>, bool)>,
-    /// When copies were told of last.
-    copies_at: Option<Instant>,
+    /// When copies were told of last, and where each stood.
+    copies: Option<(Instant, Vec<Standing>)>,
 }
 
 impl Report {
@@ -42,9 +42,8 @@ impl Report {
         progress: watch::Sender<Progress>,
     ) -> Self {
         let (rows, began) = (Vec::new(), Instant::now());
-        let (settled, copies_at) = (None, None);
-        let mut report =
-            Report { link, observer, board, progress, rows, began, settled, copies_at };
+        let (settled, copies) = (None, None);
+        let mut report = Report { link, observer, board, progress, rows, began, settled, copies };
         // Notes of an earlier run may be open: not until they are read is everything there.
         report.settled(None, false);
         report
@@ -158,15 +157,24 @@ impl Report {
         Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or_default()
     }
 
-    /// How far copies are; told a few times a second.
+    /// How far copies are: told a few times a second, and at once where one comes to stand elsewhere, so
+    /// that nobody takes one for done that has begun.
     pub(super) fn copies(&mut self, copying: &Copying) {
         const EVERY: Duration = Duration::from_millis(250);
-        if self.copies_at.is_some_and(|at| at.elapsed() < EVERY) {
+        let is_told = self.copies.as_ref().is_some_and(|(at, told)| {
+            at.elapsed() < EVERY && copying.standings().eq(told.iter().copied())
+        });
+        if is_told {
             return;
         }
-        self.copies_at = Some(Instant::now());
+        self.copies = Some((Instant::now(), copying.standings().collect()));
         let copies = copying.status(self.lag());
         self.board.update(|status| status.copies = copies);
+    }
+
+    /// What had been asked of copies when the source's head was asked for the `asked`th time is taken up.
+    pub(super) fn took_orders(&self, asked: u64) {
+        self.board.update(|status| status.orders_taken = status.orders_taken.max(asked));
     }
 
     /// A merged slice was refused; what happens next is in the log only.

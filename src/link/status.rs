@@ -151,6 +151,8 @@ pub struct LinkStatus {
     pub settled: Option<Position>,
     /// The source's head as it was asked for last, and the number of that question.
     pub mark: Option<(u64, Position)>,
+    /// What was asked of copies before the question of this number is taken up.
+    pub orders_taken: u64,
     /// `seq` of the witness.
     pub seq: Option<u64>,
     /// Inputs of [`lag_seconds`](crate::link::lag::lag_seconds).

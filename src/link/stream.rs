@@ -215,7 +215,10 @@ fn copying(
         Reader { errands, busy: false }
     });
     let (readers, ends) = (readers.collect(), Arc::clone(&link.spec.ends));
-    Copying::new(Arc::clone(plan), ends, stored, readers, returned, options.max_rows_per_second)
+    let (limit, mut waits) = (options.max_rows_per_second, link.marks.clone());
+    // What was asked of an attempt before is answered by this one.
+    waits.mark_changed();
+    Copying::new(Arc::clone(plan), ends, stored, readers, returned, limit, waits)
 }
 
 /// Runs the apply task beside the others until one of them decides the end.

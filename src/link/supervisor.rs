@@ -95,7 +95,7 @@ impl LinkHandle {
     }
 
     /// Asks for the source's head: [`LinkStatus::mark`] with this number or a later one is a head
-    /// that was read after this call.
+    /// that was read after this call. What is asked of copies by then is taken up at once.
     pub fn ask_head(&self) -> u64 {
         let mut number = 0;
         self.marks.send_modify(|asked| {
@@ -103,6 +103,12 @@ impl LinkHandle {
             number = *asked;
         });
         number
+    }
+
+    /// Whether everything was taken up that had been asked of copies when somebody last asked for the head.
+    pub fn has_taken_orders(&self) -> bool {
+        let asked = *self.marks.borrow();
+        self.status.borrow().orders_taken >= asked
     }
 
     async fn command(

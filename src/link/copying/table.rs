@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::link::copyist::{Checked, Piece};
 use crate::link::ports::Division;
 use crate::link::status::{CopyStatus, now_us};
-use crate::model::ForeignKey;
+use crate::model::{ForeignKey, TableName};
 use crate::plan::{LinkPlan, TablePlan};
 use crate::snapshot::order::{Scope, What};
 use crate::snapshot::pace::Pace;
@@ -278,6 +278,33 @@ pub(in crate::link) fn knot<'a>(
     circular(plan, table).find(|key| loose(table, key).next().is_none())
 }
 
+/// What a person can do about a [`Knot`].
+pub const UNTIE: &str = "drop that foreign key at the target until the copy is done, or let one of its columns be \
+                         NULL; or copy the rows yourself and write start = \"now\"";
+
+/// A table of which no piece can be written alone, since its rows refer to each other, or to those of
+/// other tables in a circle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Knot {
+    /// The source table.
+    pub table: TableName,
+    /// Which reference it is, and where it leads.
+    pub why: String,
+}
+
+/// Tables that cannot be copied.
+pub fn knots(plan: &LinkPlan) -> Vec<Knot> {
+    let knots = plan.tables.iter().filter_map(|table| {
+        let key = knot(plan, table)?;
+        let why = format!(
+            "foreign key {} of the target refers to {} in a circle, and none of its columns may be NULL",
+            key.name, key.parent
+        );
+        Some(Knot { table: table.source.name.clone(), why })
+    });
+    knots.collect()
+}
+
 /// Foreign keys of the target that refer to the table itself, or in a circle.
 fn circular<'a>(plan: &'a LinkPlan, table: &'a TablePlan) -> impl Iterator<Item = &'a ForeignKey> {
     table.target.foreign_keys.iter().filter(|key| {
@@ -410,7 +437,11 @@ mod tests {
         let found =
             |plan: &LinkPlan| (ties(plan, &plan.tables[0]), knot(plan, &plan.tables[0]).is_some());
         assert_eq!(found(&with(true, &["up"])), (vec![1], false));
-        assert_eq!(found(&with(false, &["up"])), (Vec::new(), true));
+        let tied = with(false, &["up"]);
+        assert_eq!(found(&tied), (Vec::new(), true));
+        let knots = knots(&tied);
+        assert_eq!(knots[0].table, tied.tables[0].source.name);
+        assert!(knots[0].why.starts_with("foreign key own of the target refers to "), "{knots:?}");
         assert_eq!(found(&with(true, &["id"])), (Vec::new(), true), "the key is never empty");
         assert_eq!(found(&plan_of(&["id", "up"])), (Vec::new(), false));
     }

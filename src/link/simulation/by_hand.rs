@@ -19,7 +19,7 @@ use crate::link::copying::Copying;
 use crate::link::ends::Ends;
 use crate::link::ledger::Progress;
 use crate::link::observer::Unobserved;
-use crate::link::ports::Scanned;
+use crate::link::ports::{Scanned, StoredCopy};
 use crate::link::question::Question;
 use crate::link::queue::{self, PartReceiver};
 use crate::link::refetch::Refetch;
@@ -27,6 +27,7 @@ use crate::link::report::Report;
 use crate::link::set_aside::Rows;
 use crate::link::status::Board;
 use crate::model::{Before, Change, Commit, Op, Part, Value, Witness};
+use crate::snapshot::order::{Order, Scope, What};
 
 fn witness() -> Witness {
     Witness {
@@ -46,6 +47,18 @@ fn witness() -> Witness {
 
 /// One that nothing breaks, for as long as somebody holds the other ends of its channels.
 async fn applier(world: Shared, board: Board, parts: PartReceiver, refetch: Refetch) -> Applier {
+    let waits = watch::channel(0).1;
+    applier_beside(world, board, parts, refetch, waits).await
+}
+
+/// One of which `waits` counts those who ask for the head.
+async fn applier_beside(
+    world: Shared,
+    board: Board,
+    parts: PartReceiver,
+    refetch: Refetch,
+    waits: watch::Receiver<u64>,
+) -> Applier {
     {
         let mut world = world.lock().expect("lock");
         world.calm_down();
@@ -56,7 +69,7 @@ async fn applier(world: Shared, board: Board, parts: PartReceiver, refetch: Refe
     let ends = Arc::new(FakeEnds(world));
     let target = ends.target(Arc::clone(&plan)).await.expect("a target");
     let nobody = mpsc::channel(1).1;
-    let copying = Copying::new(Arc::clone(&plan), ends, &[], Vec::new(), nobody, None);
+    let copying = Copying::new(Arc::clone(&plan), ends, &[], Vec::new(), nobody, None, waits);
     let (progress, _) = watch::channel(Progress::of(&witness(), None));
     Applier {
         plan,
@@ -270,4 +283,64 @@ async fn a_truncate_ends_what_its_batch_sets_aside() {
     assert_eq!((known.len(), rows), (2, 2), "{known:?}");
     let letters = &world.lock().expect("lock").committed.letters;
     assert_eq!(letters.len() as u64, applier.rows.letters().letters, "{letters:?}");
+}
+
+/// Somebody asks for a copy of the first table.
+fn ask_for_a_copy(world: &Shared) {
+    let order = Order { id: "o".to_owned(), what: What::Copy(Scope::default()) };
+    let (table, asked) = ("shop.t".to_owned(), Some(order.to_text().expect("an order")));
+    let stored = StoredCopy { table: table.clone(), progress: None, asked };
+    world.lock().expect("lock").committed.copies.insert(table, stored);
+}
+
+/// A log of one transaction, with nothing that is missing.
+fn calm_scene() -> Shared {
+    let world = scene([(60, vec![1]), (70, vec![1])], 2);
+    world.lock().expect("lock").committed.missed.clear();
+    world
+}
+
+/// Broken if `run --until-caught-up` ended although a copy had been asked for meanwhile.
+#[tokio::test(start_paused = true)]
+async fn a_copy_is_taken_up_before_the_link_has_caught_up() {
+    let world = calm_scene();
+    let (sender, parts) = queue::channel(1 << 20);
+    let (requests, _requested) = mpsc::channel(2);
+    let (_answer, answers) = mpsc::channel(1);
+    let refetch = Refetch::new(requests, answers, nobody(), Vec::new(), backoff());
+    let mut applier = applier(Arc::clone(&world), Board::new().0, parts, refetch).await;
+    applier.until = Some(lsn(60));
+    let run = applier.run();
+    tokio::pin!(run);
+    let moment = Duration::from_millis(100);
+    timeout(moment, &mut run).await.expect_err("the head is not reached");
+    ask_for_a_copy(&world);
+    sender.send(transaction(0, Op::Insert { after: row(1, VALUES) }, 60)).await.expect("room");
+    let ended = timeout(moment, &mut run).await;
+    assert!(ended.is_err(), "a table is to be copied: {ended:?}");
+    let world = world.lock().expect("lock");
+    assert_eq!(world.committed.copies["shop.t"].asked, None, "it is taken up");
+}
+
+/// Broken if `weir wait` returned after `weir snapshot` before the link had looked at what was asked of
+/// it, or if a copy's stage were told some time later only.
+#[tokio::test(start_paused = true)]
+async fn who_waits_is_told_of_a_copy_at_once() {
+    let world = calm_scene();
+    let (_sender, parts) = queue::channel(1 << 20);
+    let (requests, _requested) = mpsc::channel(2);
+    let (_answer, answers) = mpsc::channel(1);
+    let refetch = Refetch::new(requests, answers, nobody(), Vec::new(), backoff());
+    let ((board, status), (wait, waits)) = (Board::new(), watch::channel(0));
+    let mut applier = applier_beside(Arc::clone(&world), board, parts, refetch, waits).await;
+    let run = applier.run();
+    tokio::pin!(run);
+    let moment = Duration::from_millis(10);
+    timeout(moment, &mut run).await.expect_err("goes on");
+    ask_for_a_copy(&world);
+    timeout(moment, &mut run).await.expect_err("goes on");
+    assert!(!status.borrow().is_copying(), "nobody waits: it is looked for in a while");
+    wait.send(1).expect("a link");
+    timeout(moment, &mut run).await.expect_err("goes on");
+    assert_eq!((status.borrow().orders_taken, status.borrow().is_copying()), (1, true));
 }
