@@ -11,6 +11,8 @@ use crate::snapshot::progress::{Progress, Stage};
 
 /// Copies that are told of one by one; of more, how many there are.
 const LISTED_MAX: usize = 20;
+/// Keys of rows that only the target has, in the line of a table.
+const KEYS_MAX: usize = 5;
 
 /// The copy of one table.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -31,6 +33,9 @@ pub(super) struct CopyLine {
     pub(super) set_aside: u64,
     pub(super) extra: u64,
     pub(super) deleted: u64,
+    /// The keys of the first rows that only the target has.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) extra_keys: Vec<String>,
     #[serde(default)]
     pub(super) condition: Option<String>,
     #[serde(default)]
@@ -53,6 +58,8 @@ impl CopyLine {
             set_aside: progress.set_aside,
             extra: progress.extra,
             deleted: progress.deleted,
+            extra_keys: progress.extra_keys.clone(),
+            reason: progress.reason.clone(),
             condition: progress.scope.condition.clone(),
             begun_us: progress.begun_us,
             ended_us: progress.ended_us,
@@ -105,18 +112,33 @@ impl fmt::Display for CopyLine {
         if let (Some(begun), Some(ended)) = (self.begun_us, self.ended_us) {
             write!(f, " in {}", duration((ended - begun).max(0) / 1_000_000))?;
         }
-        match (self.extra, self.deleted) {
-            (0, 0) => {}
-            (extra, 0) => write!(f, ", {} only on the target", grouped(extra))?,
-            (_, deleted) => write!(f, ", {} deleted from the target", grouped(deleted))?,
-        }
+        self.fmt_extra(f)?;
         if self.set_aside > 0 {
             write!(f, ", {} set aside", grouped(self.set_aside))?;
         }
-        for why in [&self.reason, &self.waits_for].into_iter().flatten() {
-            write!(f, ": {why}")?;
+        self.why().map_or(Ok(()), |why| write!(f, ": {why}"))
+    }
+}
+
+impl CopyLine {
+    /// `, 3 only on the target ([7], [8], [9])`
+    fn fmt_extra(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.extra, self.deleted) {
+            (0, 0) => return Ok(()),
+            (extra, 0) => write!(f, ", {} only on the target", grouped(extra))?,
+            (_, deleted) => write!(f, ", {} deleted from the target", grouped(deleted))?,
         }
-        Ok(())
+        let shown = self.extra_keys.iter().take(KEYS_MAX).map(String::as_str);
+        let more = (self.extra > KEYS_MAX as u64).then_some("…");
+        let keys: Vec<&str> = shown.chain(more).collect();
+        if keys.is_empty() { Ok(()) } else { write!(f, " ({})", keys.join(", ")) }
+    }
+
+    /// Why it ended or waits, or what it does that shows in no number.
+    fn why(&self) -> Option<&str> {
+        let looks = self.is_going() && self.stage == Stage::Checking.name();
+        let looks = looks.then_some("looking for rows that only the target has");
+        self.reason.as_deref().or(self.waits_for.as_deref()).or(looks)
     }
 }
 
@@ -215,6 +237,22 @@ mod tests {
             told(done),
             "shop.orders  done  120,000 rows in 63 s, 3 deleted from the target, 1 set aside"
         );
+        let checking = |copy: &mut CopyStatus| {
+            (copy.progress.stage, copy.rows_per_second) = (Stage::Checking, 0.0);
+            copy.progress.estimate = None;
+            copy.progress.extra = 6;
+            copy.progress.extra_keys = (1..=6).map(|key| format!("[{key}]")).collect();
+        };
+        assert_eq!(
+            told(checking),
+            "shop.orders  checking  120,000 rows, 6 only on the target ([1], [2], [3], [4], [5], …): \
+             looking for rows that only the target has"
+        );
+        let refused = told(|copy| {
+            copy.progress.stage = Stage::Cancelled;
+            copy.progress.reason = Some("no column nope".to_owned());
+        });
+        assert_eq!(refused, "shop.orders  cancelled  120,000 rows: no column nope");
         // More rows came than the server thought there were.
         let more = told(|copy| copy.progress.estimate = Some(9));
         assert!(more.starts_with("shop.orders  copying  120,000 of about 120,000 rows"), "{more}");

@@ -279,6 +279,31 @@ async fn rows_before_the_start() {
     assert!(!check.stdout.contains(told), "{}", check.stdout);
 }
 
+/// Broken if a table that cannot be copied, or a place that the log does not hold, were found only once the
+/// link starts.
+#[tokio::test]
+async fn copies_that_cannot_be() {
+    let Some(pair) = Pair::start(Server::Postgres15, Server::MariaDb1011).await else { return };
+    pair.create_space("tied").await;
+    let tied = "CREATE TABLE t (id int PRIMARY KEY, up int NOT NULL); \
+                ALTER TABLE t ADD CONSTRAINT own FOREIGN KEY (up) REFERENCES t (id)";
+    execute_in(&pair.source, "tied", tied).await;
+    execute_in(&pair.target, "tied", tied).await;
+    let mut weir = Weir::new(&pair, "tied", "tied", "");
+    weir.grant().await;
+    let check = weir.run(&["check"]).await.expect_code(2);
+    check.expect_phrase(
+        "table tied.t: it cannot be copied: foreign key own of the target refers to",
+    );
+    let run = weir.run(&["run", "--until-caught-up"]).await.expect_code(2);
+    run.expect_phrase("foreign key own of the target").expect_phrase("start = \"now\"");
+    weir.append("\n[link.left.right]\nstart = { lsn = \"0/16B3748\" }\n");
+    let check = weir.run(&["check"]).await;
+    assert_ne!(check.code, 0, "{}", check.stdout);
+    let check = check.expect_phrase("start says lsn 0/16B3748, and there is no slot");
+    assert!(!check.stdout.contains("cannot be copied"), "nothing is copied: {}", check.stdout);
+}
+
 /// Broken if configuration problems came one at a time, without file and line, or echoed secrets.
 #[tokio::test]
 async fn bad_configuration() {

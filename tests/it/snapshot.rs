@@ -87,6 +87,11 @@ async fn asking(source: Server, target: Server) {
     let told: Value = serde_json::from_str(&told).expect("JSON");
     assert_eq!(told["tables"], serde_json::json!(["copies.u"]));
     assert_eq!(copies(&weir).await.len(), 2);
+    weir.run(&["run", "--until-caught-up"]).await.expect_code(0);
+    assert_eq!((rows(&pair, "t").await, rows(&pair, "u").await), (0, ROWS));
+    let status = weir.run(&snapshot(&["--status"])).await.expect_code(0);
+    status.expect_phrase("copies.t  cancelled").expect_phrase("copies.u  done  600 rows");
+    assert_eq!(asked(&pair, "t").await, "", "it is answered");
 }
 
 /// See [`asking`].
@@ -139,7 +144,8 @@ async fn into_a_running_link(source: Server, target: Server) {
     assert_eq!((&told["copies"][0]["rows"], rows(&pair, "u").await), (&6.into(), 6));
     execute_in(&pair.target, SPACE, "INSERT INTO t VALUES (9001, 'extra'), (-1, 'extra')").await;
     execute_in(&pair.target, SPACE, "UPDATE t SET a = 'other' WHERE id = 7").await;
-    weir.run(&snapshot(&["copies.t", "--wait"])).await.expect_code(0);
+    let told = weir.run(&snapshot(&["copies.t", "--wait"])).await.expect_code(0);
+    told.expect_phrase("2 only on the target ([-1], [9001])");
     assert_eq!(rows(&pair, "t").await, ROWS + 2, "nobody asked to delete them");
     let seven = "SELECT a FROM {space}.t WHERE id = 7";
     assert_eq!(query_in(&pair.target, SPACE, seven).await, ["row 7"]);
@@ -147,7 +153,9 @@ async fn into_a_running_link(source: Server, target: Server) {
     clean.expect_code(0).expect_phrase("2 deleted from the target");
     assert_eq!(rows(&pair, "t").await, ROWS);
     until_status(&weir, "copies    2 done").await;
+    weir.run(&snapshot(&["copies.u"])).await.expect_code(0);
     weir.run(&["wait", LINK]).await.expect_code(0);
+    assert_eq!(rows(&pair, "u").await, ROWS, "who waits sees what was asked before");
 }
 
 /// See [`into_a_running_link`].

@@ -10,7 +10,9 @@ use crate::cli::check::met;
 use crate::cli::context::Ends;
 use crate::config::{Database, Start};
 use crate::error::{Error, Kind, Result};
+use crate::link::copying::{self, Knot};
 use crate::plan::{Finding, LinkPlan};
+use crate::position::Position;
 
 /// Longest time for all looks of one link.
 const LOOKS_MAX: Duration = Duration::from_secs(60);
@@ -33,7 +35,19 @@ pub(super) async fn look(ends: &Ends<'_>, plan: LinkPlan) -> Vec<Finding> {
         None | Some(Start::Snapshot) => !matches!(ends.witness().await, Ok(Some(_))),
         Some(Start::Now | Start::At(_)) => false,
     };
+    if let Some(Start::At(position)) = &ends.config.options(ends.link()).start
+        && !matches!(ends.witness().await, Ok(Some(_)))
+    {
+        match place(ends, position, &plan).await {
+            // Missing rights and settings are findings of their own.
+            Err(error) if !matches!(error.kind(), Kind::Privilege | Kind::Setting) => {
+                findings.push(met(&format!("link {} (start)", ends.link()), &error));
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
     if copies {
+        findings.extend(copying::knots(&plan).iter().map(tied));
         match tables(ends, database, &plan).await {
             Ok(found) => findings.extend(found),
             // The missing right is a finding of its own.
@@ -52,6 +66,13 @@ async fn replica(ends: &Ends<'_>, read: &Database, plan: &Arc<LinkPlan>) -> Resu
     let mut scan = room.open_scan(&ends.context, read, Arc::clone(plan)).await?;
     scan.require_copy_of(source.identity()).await?;
     Ok(findings)
+}
+
+/// Whether the log can be read from the place that a person gives; nothing is made for it.
+async fn place(ends: &Ends<'_>, position: &Position, plan: &Arc<LinkPlan>) -> Result<()> {
+    let room = ends.source_room();
+    let mut source = room.open_source(&ends.context, ends.source, Arc::clone(plan)).await?;
+    source.begin_at(position).await.map(drop)
 }
 
 /// Each table is divided as its copy will be.
@@ -79,6 +100,18 @@ async fn tables(
         }
     }
     Ok(findings)
+}
+
+/// Rows refer to each other so that none can be written first.
+fn tied(knot: &Knot) -> Finding {
+    Finding {
+        fatal: true,
+        kind: Kind::Configuration,
+        subject: format!("table {}", knot.table),
+        message: format!("it cannot be copied: {}", knot.why),
+        hint: copying::UNTIE.to_owned(),
+        mend: Vec::new(),
+    }
 }
 
 fn cannot(subject: &str, error: &Error) -> Finding {

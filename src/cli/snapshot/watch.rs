@@ -185,6 +185,13 @@ impl<'a> Watch<'a> {
             complain!("weir: rows were set aside");
             complain!("  hint: see `weir dead-letters list {}`", self.ends.link());
         }
+        if let Some(line) = lines.iter().find(|line| line.extra > line.deleted) {
+            complain!("weir: the target has rows that the source has not");
+            let (link, table) = (self.ends.link(), &line.table);
+            complain!(
+                "  hint: `weir snapshot {link} {table} --delete-extra` copies it once more and deletes them"
+            );
+        }
         let cancelled = lines.iter().any(|line| line.stage == Stage::Cancelled.name());
         Ok(ExitCode::from(if cancelled { exit::FAILED } else { exit::GOOD }))
     }
