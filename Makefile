@@ -12,7 +12,7 @@ help:
 build:
 	$(CARGO) build --release --locked
 
-## demo         two throw-away databases, a live workload, both sides compared (DEMO_SECONDS=30 ends by itself)
+## demo         two throw-away databases: a copy, a live workload, both sides compared (DEMO_SECONDS=30 ends by itself)
 demo:
 	$(CARGO) build --release --locked
 	target/release/weir demo $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))

@@ -108,7 +108,7 @@ pub enum Verb {
     Completions(CompletionsArgs),
     /// Print the manual page, or write one page for each verb
     Man(ManArgs),
-    /// Start two throw-away databases, replicate a live workload and compare both sides
+    /// Start two throw-away databases, copy one, replicate a live workload and compare both sides
     Demo(DemoArgs),
 }
 

@@ -1,5 +1,6 @@
-//! `weir demo`: two throw-away databases of different dialects, a live workload, and weir between
-//! them as a user would run it; in the end both sides are compared.
+//! `weir demo`: two throw-away databases of different dialects, one of them with rows and a live workload,
+//! and weir between them as a user would run it: it copies what is there, and carries what changes. In the
+//! end both sides are compared.
 //!
 //! Everything lives in temporary directories and on free loopback ports, and is gone afterwards, also
 //! when the demo is killed. The replicator is a process of its own with an ordinary configuration
@@ -74,8 +75,9 @@ async fn watch(stage: &Stage, seconds: Option<u64>, signals: &mut Signals) -> Re
         stage.expect_alive()?;
         if line.is_multiple_of(20) {
             say!(
-                "{:>8} {:>12} {:>12} {:>10} {:>9}",
+                "{:>8} {:>10} {:>12} {:>12} {:>10} {:>9}",
                 "state",
+                "copied",
                 "transactions",
                 "rows",
                 "lag",

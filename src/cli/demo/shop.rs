@@ -1,4 +1,5 @@
-//! The demo's workload: a small shop on PostgreSQL that takes orders, changes and cancels them.
+//! The demo's workload: a small shop on PostgreSQL that has been trading for a while, and goes on to take
+//! orders, change and cancel them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,6 +18,14 @@ CREATE TABLE purchase (id bigint PRIMARY KEY, customer_id bigint NOT NULL, state
 CREATE TABLE purchase_line (purchase_id bigint, line int, sku uuid NOT NULL, quantity int NOT NULL,
   PRIMARY KEY (purchase_id, line));
 ";
+
+/// What the shop has from before.
+const CUSTOMERS: u64 = 10_000;
+const PRODUCTS: u64 = 2_000;
+const PURCHASES: u64 = 40_000;
+const LINES: u64 = 3;
+/// Rows of all tables from before.
+pub(super) const STOCK: u64 = CUSTOMERS + PRODUCTS + PURCHASES * (1 + LINES);
 
 /// Pause between transactions: about a hundred a second.
 const PAUSE: Duration = Duration::from_millis(8);
@@ -39,7 +48,8 @@ impl Shop {
     pub(super) async fn open(source: &Running) -> Result<Shop> {
         let client = source.connect_pg().await.map_err(super::stage::server)?;
         let random = fastrand::Rng::with_seed(7);
-        Ok(Shop { client, random, customers: 0, products: 0, purchases: 0 })
+        let (customers, products, purchases) = (CUSTOMERS, PRODUCTS, PURCHASES);
+        Ok(Shop { client, random, customers, products, purchases })
     }
 
     /// Trades until told to stop; returns the number of transactions.
@@ -58,7 +68,7 @@ impl Shop {
     }
 
     fn next_transaction(&mut self) -> String {
-        if self.customers < 20 || self.random.u8(..) < 30 {
+        if self.random.u8(..) < 30 {
             return self.new_customer() + &self.new_product();
         }
         match self.random.u8(0..10) {
@@ -113,12 +123,12 @@ impl Shop {
     }
 
     fn ship(&mut self) -> String {
-        let id = self.random.u64(1..=self.purchases.max(1));
+        let id = self.random.u64(1..=self.purchases);
         format!("UPDATE purchase SET state = 'shipped' WHERE id BETWEEN {id} AND {};", id + 3)
     }
 
     fn cancel(&mut self) -> String {
-        let id = self.random.u64(1..=self.purchases.max(1));
+        let id = self.random.u64(1..=self.purchases);
         format!(
             "DELETE FROM purchase_line WHERE purchase_id = {id}; DELETE FROM purchase WHERE id = {id};"
         )
@@ -135,6 +145,26 @@ impl Shop {
         let id = self.random.u64(1..=self.customers);
         format!("UPDATE customer SET name = 'Łukasz {id}', vip = NOT vip WHERE id = {id};")
     }
+}
+
+/// Statements that fill the tables with what is there before weir starts.
+pub(super) fn stock() -> String {
+    let sku = |number: &str| {
+        format!("('00000000-0000-4000-8000-' || lpad(to_hex({number}), 12, '0'))::uuid")
+    };
+    let (own, sold) = (sku("n"), sku(&format!("1 + (n * 7 + line) % {PRODUCTS}")));
+    format!(
+        "INSERT INTO customer SELECT n, 'customer' || n || '@example.org', 'Zoë O''Neil ' || n, n % 3 = 0,
+           date '1960-02-29' + (n % 15000)::int, timestamptz '2024-02-29 12:34:56.789+00' + n * interval '1 minute'
+           FROM generate_series(1, {CUSTOMERS}) n;
+         INSERT INTO product SELECT {own}, 'Größe ' || n || ' ☕', n % 500 + 0.99,
+           jsonb_build_object('color', 'red', 'weight', n, 'tags', jsonb_build_array('a', NULL, true))
+           FROM generate_series(1, {PRODUCTS}) n;
+         INSERT INTO purchase SELECT n, 1 + n % {CUSTOMERS}, 'shipped', n % 1000 + 0.5,
+           timestamp '2024-03-01 08:00:00.25' + n * interval '1 minute' FROM generate_series(1, {PURCHASES}) n;
+         INSERT INTO purchase_line SELECT n, line, {sold}, 1 + (n % 8)::int
+           FROM generate_series(1, {PURCHASES}) n, generate_series(1, {LINES}) line;"
+    )
 }
 
 fn sku(id: u64) -> String {

@@ -10,6 +10,7 @@ use tokio::process::Command;
 
 use super::shop;
 use crate::cli::control::{Answer, Request, ask};
+use crate::cli::copies::{CopyLine, grouped};
 use crate::cli::output::say;
 use crate::error::{Error, Kind, Result};
 use crate::sandbox::{self, Companion, Options, Running, Server};
@@ -81,14 +82,16 @@ impl Stage {
         let dir = weir.dir();
         write_configuration(dir, &source, &target)?;
         source.execute(shop::TABLES).await.map_err(server)?;
-        say!("\n  $ weir ddl | mariadb …");
+        source.execute(&shop::stock()).await.map_err(server)?;
+        say!("\n  {} rows are in the shop; a copy of them is made first.", grouped(shop::STOCK));
+        say!("  $ weir ddl | mariadb …");
         let ddl = verb(dir, &["ddl"]).await?;
         target.execute(&ddl).await.map_err(server)?;
         say!("  $ weir setup --apply");
         verb(dir, &["setup", "--apply"]).await?;
         say!("  $ weir check");
         verb(dir, &["check"]).await?;
-        say!("  $ weir run");
+        say!("  $ weir run                    (it copies what is there, while the shop goes on)");
         weir.start().map_err(server)?;
         let stage = Stage { weir, source, target };
         stage.wait_for_running().await?;
@@ -97,7 +100,7 @@ impl Stage {
 
     async fn wait_for_running(&self) -> Result<()> {
         let started = Instant::now();
-        while !self.status_line().await?.contains("running") {
+        while self.status_line().await?.trim_start().starts_with("starting") {
             self.expect_alive()?;
             if started.elapsed() > CHILD_MAX {
                 return Err(broken("weir does not start", &self.log_tail()));
@@ -130,9 +133,15 @@ impl Stage {
         let Some(Answer::Ok(status)) = answer else { return Ok("starting".to_owned()) };
         let link = &status["links"][0];
         let number = |key: &str| link[key].as_f64().unwrap_or(0.0);
+        let copies: Vec<CopyLine> = serde_json::from_value(link["copies"].clone())
+            .map_err(|cause| broken("weir tells nothing of copies", "").caused_by(cause))?;
+        let state = match link["state"].as_str().unwrap_or("starting") {
+            "running" if copies.iter().any(CopyLine::is_going) => "copying",
+            state => state,
+        };
         Ok(format!(
-            "{:>8} {:>12} {:>12} {:>8.2} s {:>7.0} B",
-            link["state"].as_str().unwrap_or("starting"),
+            "{state:>8} {:>10} {:>12} {:>12} {:>8.2} s {:>7.0} B",
+            copies.iter().map(|copy| copy.rows).sum::<u64>(),
             number("transactions"),
             number("rows"),
             number("lag_seconds"),
@@ -194,7 +203,7 @@ fn write_configuration(dir: &Path, source: &Running, target: &Running) -> Result
     let config = format!(
         "name = \"demo\"\nstate_dir = {}\n\n[database.shop]\nurl = \"{}\"\n\
          password = {{ file = {} }}\n\n[database.copy]\nurl = \"{}\"\n\
-         password = {{ file = {} }}\n\n[apply]\nstart = \"now\"\n\n\
+         password = {{ file = {} }}\n\n\
          [[replicate]]\nfrom = \"shop\"\nto = \"copy\"\ntables = [\"public.*\"]\n",
         quoted("state"),
         source.url(),
