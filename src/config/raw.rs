@@ -258,7 +258,7 @@ section! {
 section! {
     /// Options of a link.
     Apply as "apply" {
-        /// Where a new link begins; must be written when a source table already holds rows.
+        /// Where a new link begins; must be written where tables hold rows on both sides.
         /// "snapshot" copies them first, "now" does not; a place is written in [link.SOURCE.TARGET].
         optional start: Start,
         /// Rows in one batch at most.

@@ -362,7 +362,7 @@ pub enum Streaming {
 /// `[apply]` and `[link.a.b]`.
 #[derive(Clone, Debug)]
 pub struct ApplyOptions {
-    /// Where a new link begins; must be written when a source table already holds rows.
+    /// Where a new link begins; must be written where tables hold rows on both sides.
     pub start: Option<Start>,
     /// Rows per batch at most.
     pub batch_rows_max: usize,
