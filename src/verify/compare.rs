@@ -9,7 +9,7 @@
 use crate::config::Deletes;
 use crate::error::{Error, Kind, Result};
 use crate::link::ports::{Chunk, Reach, Scan};
-use crate::plan::{key_text, parse_key};
+use crate::plan::{TablePlan, key_text, parse_key};
 use crate::verify::desk::Desk;
 use crate::verify::inquiry::{Inquiry, Suspect, Truth, Verdict};
 use crate::verify::merge::{Item, Merge, Met, Side};
@@ -124,14 +124,20 @@ impl Comparison<'_> {
         let mut target = self.report.place.target.after.clone();
         let mut without_key = 0;
         while !merge.is_done() {
-            let mut rows = 0;
-            if merge.wants(Side::Source) {
-                // Only now is what was read before all compared.
+            let wanted = (merge.wants(Side::Source), merge.wants(Side::Target));
+            // Only now is what was read before all compared.
+            if wanted.0 {
                 self.report.place.source.after.clone_from(&source);
                 self.count_unfit(std::mem::take(&mut without_key));
-                let Some(chunk) = self.read_source(source.clone()).await? else {
-                    return Ok(Walk::Anew);
-                };
+            }
+            if wanted.1 {
+                self.report.place.target.after.clone_from(&target);
+            }
+            let Some((of_source, of_target)) = self.read_wanted(wanted).await? else {
+                return Ok(Walk::Anew);
+            };
+            let mut rows = 0;
+            if let Some(chunk) = of_source {
                 rows += chunk.rows.len();
                 source = chunk.last.or(source);
                 let (items, unfit) = self.pair.of_source(chunk.rows)?;
@@ -140,11 +146,7 @@ impl Comparison<'_> {
                     return Ok(Walk::Unordered);
                 }
             }
-            if merge.wants(Side::Target) {
-                self.report.place.target.after.clone_from(&target);
-                let Some(chunk) = self.read_target(target.clone()).await? else {
-                    return Ok(Walk::Anew);
-                };
+            if let Some(chunk) = of_target {
                 rows += chunk.rows.len();
                 target = chunk.last.or(target);
                 let items = self.pair.of_target(&chunk.rows)?;
@@ -185,7 +187,7 @@ impl Comparison<'_> {
     async fn look_up(&mut self) -> Result<Walk> {
         while !self.report.place.backward {
             let after = self.report.place.source.after.clone();
-            let Some(chunk) = self.read_source(after.clone()).await? else {
+            let Some(chunk) = self.read_source().await? else {
                 return Ok(Walk::Anew);
             };
             let rows = chunk.rows.len();
@@ -200,7 +202,7 @@ impl Comparison<'_> {
         }
         loop {
             let after = self.report.place.target.after.clone();
-            let Some(chunk) = self.read_target(after.clone()).await? else {
+            let Some(chunk) = self.read_target().await? else {
                 return Ok(Walk::Anew);
             };
             let rows = chunk.rows.len();
@@ -299,14 +301,26 @@ impl Comparison<'_> {
         self.pair.source().deletes == Deletes::Ignore
     }
 
-    async fn read_source(&mut self, after: Option<String>) -> Result<Option<Chunk>> {
-        let reach = reach(&self.report.place.source, after);
-        self.source.read_chunk(self.pair.source(), &reach).await.map(|chunk| chunk.map(closed))
+    /// Reads what is wanted of the source and of the target, both at once, from where the report stands;
+    /// `None` where a table is to be walked otherwise.
+    async fn read_wanted(
+        &mut self,
+        wanted: (bool, bool),
+    ) -> Result<Option<(Option<Chunk>, Option<Chunk>)>> {
+        let Place { source, target, .. } = &self.report.place;
+        let from_source = read_if(wanted.0, self.source, self.pair.source(), source);
+        let from_target = read_if(wanted.1, self.target, self.pair.target(), target);
+        // Neither is dropped where the other fails: a reader that is left in an answer is of no more use.
+        let (source, target) = tokio::join!(from_source, from_target);
+        Ok(source?.zip(target?))
     }
 
-    async fn read_target(&mut self, after: Option<String>) -> Result<Option<Chunk>> {
-        let reach = reach(&self.report.place.target, after);
-        self.target.read_chunk(self.pair.target(), &reach).await.map(|chunk| chunk.map(closed))
+    async fn read_source(&mut self) -> Result<Option<Chunk>> {
+        read(self.source, self.pair.source(), &self.report.place.source).await
+    }
+
+    async fn read_target(&mut self) -> Result<Option<Chunk>> {
+        read(self.target, self.pair.target(), &self.report.place.target).await
     }
 
     async fn keep(&mut self) -> Result<()> {
@@ -316,14 +330,29 @@ impl Comparison<'_> {
     }
 }
 
-fn reach(walked: &Walked, after: Option<String>) -> Reach {
-    Reach {
+/// The next chunk of a table; `None` where it is to be walked otherwise.
+async fn read(scan: &mut dyn Scan, table: &TablePlan, walked: &Walked) -> Result<Option<Chunk>> {
+    let reach = Reach {
         walk: walked.walk.clone().unwrap_or_default(),
         condition: None,
-        after,
+        after: walked.after.clone(),
         until: None,
         rows_max: ROWS_MAX,
         bytes_max: BYTES_MAX,
+    };
+    scan.read_chunk(table, &reach).await.map(|chunk| chunk.map(closed))
+}
+
+/// The same, and no chunk where none is wanted.
+async fn read_if(
+    is_wanted: bool,
+    scan: &mut dyn Scan,
+    table: &TablePlan,
+    walked: &Walked,
+) -> Result<Option<Option<Chunk>>> {
+    match is_wanted {
+        true => read(scan, table, walked).await.map(|chunk| chunk.map(Some)),
+        false => Ok(Some(None)),
     }
 }
 
