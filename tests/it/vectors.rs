@@ -1,6 +1,6 @@
 //! The type vectors (`tests/fixtures/type-vectors.csv`, or the file that `WEIR_TYPE_VECTORS` names)
-//! from end to end: every row of a type that this version carries arrives and prints exactly as
-//! written, or is refused with nothing written; every other type is refused in the plan by name.
+//! from end to end: every row of a type that this version carries arrives, prints exactly as
+//! written and is compared as equal, or is refused with nothing written; every other type is refused in the plan by name.
 //!
 //! Rows that arrive share one link. Rows that are refused in the plan share one `weir check`. Rows
 //! that halt have a link each, all in one weir, so that one's halt does not hide the next.
@@ -16,8 +16,10 @@ use crate::harness::{Outcome, Pair, Weir, url_for};
 use crate::load::Session;
 use crate::rights::{READER, WRITER};
 
+mod compared;
 mod table;
 
+use compared::compared;
 use table::{Demand, Vector, vectors};
 
 /// No table of these tests is copied.
@@ -117,7 +119,21 @@ fn findings(outcome: &Outcome, space: &str) -> BTreeMap<String, String> {
     found
 }
 
-/// All rows that must arrive, over one link. Returns what went wrong.
+/// What does not print at the target as written.
+async fn misprinted(pair: &Pair, space: &str, vectors: &[&Vector]) -> Vec<String> {
+    let mut reader = reader(&pair.target, space).await;
+    let mut wrong = Vec::new();
+    for vector in vectors {
+        let sql = format!("SELECT {} FROM {} WHERE id = 1", vector.probe, vector.name);
+        let found = reader.lines(&sql).await;
+        if found != Ok(vec![vector.expected.clone()]) {
+            wrong.push(format!("{vector:?}: printed {found:?}"));
+        }
+    }
+    wrong
+}
+
+/// All rows that must arrive, over one link, and compared. Returns what went wrong.
 async fn arriving(pair: &Pair, vectors: &[&Vector]) -> Vec<String> {
     let space = "arrives";
     tables(pair, space, vectors).await;
@@ -138,14 +154,9 @@ async fn arriving(pair: &Pair, vectors: &[&Vector]) -> Vec<String> {
     weir.set_up().await;
     fill(pair, space, &kept).await;
     weir.run(&["run", "--until-caught-up"]).await.expect_code(0);
-    let mut reader = reader(&pair.target, space).await;
-    for vector in kept {
-        let sql = format!("SELECT {} FROM {} WHERE id = 1", vector.probe, vector.name);
-        let found = reader.lines(&sql).await;
-        if found != Ok(vec![vector.expected.clone()]) {
-            wrong.push(format!("{vector:?}: printed {found:?}"));
-        }
-    }
+    wrong.extend(misprinted(pair, space, &kept).await);
+    wrong.extend(compared(&weir, pair, space, &kept).await);
+    wrong.extend(misprinted(pair, space, &kept).await);
     weir.tear_down().await;
     wrong
 }

@@ -15,6 +15,9 @@ use crate::crash::kill;
 use crate::harness::{HANG, Pair, Weir, execute_in, query_in, until};
 use crate::load::{Mixed, Session, insert_accounts, tables};
 
+mod odd;
+mod steady;
+
 const SPACE: &str = crate::crash::SPACE;
 
 /// Rows that are there before the workload.
