@@ -25,7 +25,7 @@ mod workdir;
 
 pub use companion::{Companion, Ended};
 pub use error::{Error, Kind, Result};
-pub use fetch::{Installed, install};
+pub use fetch::{Installed, Tool, install};
 pub use options::Options;
 pub use require::require;
 pub use running::{Running, start};

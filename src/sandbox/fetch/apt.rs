@@ -11,7 +11,7 @@ use std::process::{Command, Output};
 use super::cache::{self, Lock};
 use super::{source, unpack};
 use crate::sandbox::tell::tell;
-use crate::sandbox::{Error, Kind, Result, Server};
+use crate::sandbox::{Error, Kind, Result};
 
 /// One suite of the Debian archive, with its package lists read.
 #[derive(Debug)]
@@ -60,11 +60,12 @@ impl Archive {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    /// Downloads `packages` for `server`, after saying on stderr how much that is and that it goes under `target`.
+    /// Downloads `packages`, which make up what people call `name`, after saying on stderr how much that is and that
+    /// it goes under `target`.
     pub(crate) fn download(
         &self,
         packages: &[String],
-        server: Server,
+        name: &str,
         target: &Path,
     ) -> Result<Fetched> {
         let list = run(
@@ -77,12 +78,12 @@ impl Archive {
         let version = version
             .ok_or_else(|| Error::new(Kind::Unavailable, format!("Debian has no {first} now")))?;
         tell!(
-            "weir: downloading {first} {version} for {server}: {} packages, {} MB, into {}",
+            "weir: downloading {first} {version} for {name}: {} packages, {} MB, into {}",
             packages.len(),
             bytes.div_ceil(1_000_000),
             target.display(),
         );
-        let directory = self.directory.join(format!("packages-{}", server.slug()));
+        let directory = self.directory.join(format!("packages-{first}"));
         cache::remove(&directory)?;
         cache::create(&directory)?;
         run(

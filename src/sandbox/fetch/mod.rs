@@ -10,11 +10,14 @@ mod closure;
 mod find;
 mod installed;
 mod source;
+mod tool;
 mod unpack;
 
 pub(crate) use cache::{Lock, cache_dir, create};
 pub use installed::Installed;
+pub use tool::Tool;
 
+use self::unpack::Started;
 use super::account::Account;
 use super::{Error, Kind, Result, Server};
 
@@ -53,9 +56,9 @@ fn download(server: Server, account: Account) -> Result<Installed> {
     source::require_debian()?;
     let archive = apt::Archive::open(&cache, server.suite())?;
     let packages = closure::of(&archive, server.packages())?;
-    let fetched = archive.download(&packages, server, &servers)?;
+    let fetched = archive.download(&packages, &server.to_string(), &servers)?;
     let folder = servers.join(format!("{}-{}", server.slug(), fetched.version));
-    unpack::unpack(fetched, &folder)?;
+    unpack::unpack(fetched, &folder, Started::ByLoader)?;
     archive.trim()?;
     find::in_folder(server, &folder).ok_or_else(|| {
         Error::new(Kind::Unavailable, format!("{server} was unpacked but does not run"))

@@ -13,8 +13,17 @@ use super::apt::{Fetched, run};
 use super::cache;
 use crate::sandbox::{Error, Kind, Result};
 
+/// How the programs of a folder are started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Started {
+    /// By the dynamic loader beside them.
+    ByLoader,
+    /// As they are: a program that reads its own file must be the one that runs.
+    Directly,
+}
+
 /// Unpacks what was fetched into `folder`, and removes the package files.
-pub(crate) fn unpack(fetched: Fetched, folder: &Path) -> Result<()> {
+pub(crate) fn unpack(fetched: Fetched, folder: &Path, started: Started) -> Result<()> {
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
     let fresh = folder.with_file_name(format!(".{name}.{}", std::process::id()));
     cache::remove(&fresh)?;
@@ -22,7 +31,9 @@ pub(crate) fn unpack(fetched: Fetched, folder: &Path) -> Result<()> {
     for name in ["usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/lintian"] {
         cache::remove(&fresh.join(name))?;
     }
-    wrap_programs(&fresh)?;
+    if started == Started::ByLoader {
+        wrap_programs(&fresh)?;
+    }
     cache::remove(folder)?;
     fs::rename(&fresh, folder)
         .map_err(|e| Error::io(format!("rename to {}", folder.display()), e))?;
