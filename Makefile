@@ -22,7 +22,7 @@ test: lint
 	$(CARGO) test --locked --lib --bins
 	$(CARGO) test --locked --test it -- --test-threads=3
 
-## acceptance   a million changes in each direction, crashes, memory bounds (up to an hour)
+## acceptance   a million changes in each direction, copies of 5,000,000 rows under load, crashes, memory bounds (an hour)
 acceptance:
 	$(CARGO) build --release --locked
 	$(CARGO) test --release --locked --test acceptance -- acceptance
@@ -32,7 +32,7 @@ soak:
 	$(CARGO) build --release --locked
 	$(CARGO) test --release --locked --test acceptance -- soak
 
-## bench        drain rates as ratios to ceilings measured in the same run
+## bench        drain rates as ratios to ceilings, copies to the servers' own tools (BENCH_PART=copy, BENCH_PART=drain)
 bench:
 	$(CARGO) build --release --locked
 	$(CARGO) test --release --locked --test acceptance -- bench

@@ -27,9 +27,8 @@ const SINGLES: u64 = 50_000;
 const CHUNK: u64 = 1_000;
 
 /// All figures of one direction.
-pub async fn bench(source: Server, target: Server) {
-    let scale = std::env::var("BENCH_SCALE").ok().and_then(|text| text.parse::<f64>().ok());
-    let accounts = (500_000.0 * scale.unwrap_or(1.0)) as u64;
+pub async fn bench(source: Server, target: Server, scale: f64) {
+    let accounts = (500_000.0 * scale) as u64;
     let (pair, weir) = start(source, target, "bench").await;
     println!("{source:?} -> {target:?}");
     let changes = load(&pair, accounts).await + mark(&pair, 0).await;

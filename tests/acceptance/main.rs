@@ -10,16 +10,20 @@
 )]
 
 mod bench;
+mod copy;
+mod copy_bench;
 #[path = "../it/crash.rs"]
 #[allow(dead_code, unused_imports)]
 mod crash;
 #[path = "../it/harness.rs"]
 #[allow(dead_code)]
 mod harness;
+mod item;
 #[path = "../it/load.rs"]
 #[allow(dead_code)]
 mod load;
 mod million;
+mod pipe;
 mod poison;
 #[path = "../it/random.rs"]
 #[allow(dead_code)]
@@ -49,6 +53,8 @@ const DIRECTIONS: [(Server, Server, Scale); 8] = [
 struct Scale {
     /// Accounts of the million changes; the one large transaction has four times as many rows.
     accounts: u64,
+    /// Rows of the table that is copied under load; none where it is 0.
+    copied: u64,
     kills: u32,
     /// How long the target is away, in seconds.
     away: u64,
@@ -56,8 +62,9 @@ struct Scale {
     random: u64,
 }
 
-const FULL: Scale = Scale { accounts: 500_000, kills: 20, away: 60, random: 120 };
-const SMALLER: Scale = Scale { accounts: 100_000, kills: 10, away: 10, random: 45 };
+const FULL: Scale =
+    Scale { accounts: 500_000, copied: 5_000_000, kills: 20, away: 60, random: 120 };
+const SMALLER: Scale = Scale { accounts: 100_000, copied: 0, kills: 10, away: 10, random: 45 };
 
 fn main() {
     // Every server is required here, wherever this runs.
@@ -80,26 +87,48 @@ fn main() {
 /// All directions, or the one that `ACCEPTANCE_DIRECTION` names by its number; with
 /// `ACCEPTANCE_ACCOUNTS`, to try one out, for so many accounts.
 fn directions() -> impl Iterator<Item = (usize, (Server, Server, Scale))> {
-    let only = std::env::var("ACCEPTANCE_DIRECTION").ok();
-    let only: Option<usize> = only.and_then(|number| number.parse().ok());
+    let only = picked();
     let wanted = move |number: usize| only.is_none_or(|only| only == number);
     let accounts = std::env::var("ACCEPTANCE_ACCOUNTS").ok().and_then(|text| text.parse().ok());
     let scaled = move |(source, target, scale): (Server, Server, Scale)| {
-        (source, target, Scale { accounts: accounts.unwrap_or(scale.accounts), ..scale })
+        let accounts = accounts.unwrap_or(scale.accounts);
+        let copied = scale.copied.min(10 * accounts);
+        (source, target, Scale { accounts, copied, ..scale })
     };
     let all = DIRECTIONS.into_iter().map(scaled).enumerate();
     all.filter(move |(number, _)| wanted(*number))
 }
 
+/// Both parts, or the one that `BENCH_PART` names.
 async fn bench() {
-    for (_, (source, target, _)) in directions().filter(|(number, _)| *number < 4) {
-        bench::bench(source, target).await;
+    let scale = std::env::var("BENCH_SCALE").ok().and_then(|text| text.parse().ok()).unwrap_or(1.0);
+    let part = std::env::var("BENCH_PART").unwrap_or_default();
+    if part != "copy" {
+        for (_, (source, target, _)) in directions().filter(|(number, _)| *number < 4) {
+            bench::bench(source, target, scale).await;
+        }
+    }
+    if part != "drain" {
+        copy_bench::bench(scale, picked()).await;
     }
 }
 
+/// The number that `ACCEPTANCE_DIRECTION` gives.
+fn picked() -> Option<usize> {
+    let only = std::env::var("ACCEPTANCE_DIRECTION").ok();
+    only.and_then(|number| number.parse().ok())
+}
+
+/// All scenarios; only the copy where `ACCEPTANCE_PART` is `copy`.
 async fn acceptance() {
     for (number, (source, target, scale)) in directions() {
-        let Scale { accounts, kills, away, random } = scale;
+        let Scale { accounts, copied, kills, away, random } = scale;
+        if copied > 0 {
+            copy::copy_under_load(source, target, copied, 300 + number as u64, 10).await;
+        }
+        if std::env::var("ACCEPTANCE_PART").is_ok_and(|part| part == "copy") {
+            continue;
+        }
         million::million_changes(source, target, accounts).await;
         million::huge_transaction(source, target, 4 * accounts).await;
         poison::one_among_many(source, target, 100_000.min(accounts), 5).await;

@@ -11,7 +11,7 @@ use crate::harness::{Pair, Weir};
 use crate::load::{Session, insert_accounts, until_equal};
 
 /// Resident memory of weir at most, in KiB: 150 MiB.
-const RESIDENT_KIB_MAX: u64 = 150 * 1024;
+pub const RESIDENT_KIB_MAX: u64 = 150 * 1024;
 
 /// Both servers with tables, and weir set up.
 pub async fn start(source: Server, target: Server, name: &str) -> (Pair, Weir) {
