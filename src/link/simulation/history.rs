@@ -1,10 +1,13 @@
-//! What happens at the simulated source: a log of random transactions, with its rows after each.
+//! What happens at the simulated source: a log of random transactions, with its rows after each; and what
+//! people ask meanwhile.
 
 use std::collections::BTreeSet;
 
 use super::tables::{PARENTS, cascade, refers};
 use super::world::{KEYS, Rows, Transaction, World, row};
 use crate::model::{Before, Change, Op, Value};
+use crate::snapshot::order::{Order, Scope, What};
+use crate::snapshot::progress::{Progress, Stage};
 
 impl World {
     pub(super) fn write_log(&mut self) {
@@ -115,5 +118,37 @@ impl World {
             }
         };
         Some(Change { table: 0, op, reshaped: false })
+    }
+
+    /// A person asks something of a copy: to be made again, to wait, to go on, to end.
+    pub(super) fn ask_for_a_copy(&mut self) {
+        if self.before == 0 {
+            return;
+        }
+        let dice = self.random.u8(..64);
+        // Rows whose parents are not copied would be refused; here none is.
+        let parents = self.committed.copies.get("shop.p").and_then(|copy| copy.progress.as_deref());
+        if !parents.is_some_and(|progress| progress.contains("\"done\"")) {
+            return;
+        }
+        let Some(copy) = self.committed.copies.get_mut("shop.t") else { return };
+        let progress = copy.progress.as_deref().map(Progress::of_text);
+        let Some(Ok(progress)) = progress else { return };
+        let what = match (progress.stage, dice) {
+            (Stage::Cancelled, 0..16) => What::Copy(Scope::default()),
+            _ if progress.paused && dice < 16 => What::Resume,
+            (Stage::Done, 0) if !self.calm => What::Copy(Scope::default()),
+            (Stage::Waiting | Stage::Copying | Stage::Checking, 0) if !self.calm => What::Pause,
+            (Stage::Waiting | Stage::Copying | Stage::Checking, 1) if !self.calm => What::Cancel,
+            _ => return,
+        };
+        let id = self.random.u64(..).to_string();
+        let met = match what {
+            What::Copy(_) => "copied again",
+            What::Cancel => "copy cancelled",
+            What::Pause | What::Resume => "copy paused",
+        };
+        copy.asked = Some(Order { id, what }.to_text().expect("an order"));
+        self.meet(met);
     }
 }

@@ -13,7 +13,6 @@ use crate::link::notes::MissedKey;
 use crate::link::ports::StoredCopy;
 use crate::model::{Change, Op, Row, Value, Witness};
 use crate::position::{Lsn, Position};
-use crate::snapshot::order::{Order, Scope, What};
 use crate::snapshot::progress::{Progress, Stage};
 
 /// How often what happened.
@@ -157,7 +156,7 @@ pub(super) struct World {
     /// one after them.
     pub(super) cascades: bool,
     /// No dice: nothing breaks by itself.
-    calm: bool,
+    pub(super) calm: bool,
     steps_to_crash: u32,
     crashes_left: u32,
 }
@@ -454,33 +453,6 @@ impl World {
     /// Where the link starts.
     pub(super) fn beginning(&self) -> u64 {
         self.before.checked_sub(1).and_then(|last| self.log.get(last)).map_or(50, |one| one.end)
-    }
-
-    /// A person asks something of a copy: to be made again, to wait, to go on, to end.
-    fn ask_for_a_copy(&mut self) {
-        if self.before == 0 {
-            return;
-        }
-        let dice = self.random.u8(..64);
-        let Some(copy) = self.committed.copies.get_mut("shop.t") else { return };
-        let progress = copy.progress.as_deref().map(Progress::of_text);
-        let Some(Ok(progress)) = progress else { return };
-        let what = match (progress.stage, dice) {
-            (Stage::Cancelled, 0..16) => What::Copy(Scope::default()),
-            _ if progress.paused && dice < 16 => What::Resume,
-            (Stage::Done, 0) if !self.calm => What::Copy(Scope::default()),
-            (Stage::Waiting | Stage::Copying | Stage::Checking, 0) if !self.calm => What::Pause,
-            (Stage::Waiting | Stage::Copying | Stage::Checking, 1) if !self.calm => What::Cancel,
-            _ => return,
-        };
-        let id = self.random.u64(..).to_string();
-        let met = match what {
-            What::Copy(_) => "copied again",
-            What::Cancel => "copy cancelled",
-            What::Pause | What::Resume => "copy paused",
-        };
-        copy.asked = Some(Order { id, what }.to_text().expect("an order"));
-        self.meet(met);
     }
 
     /// The end: the target is the source, nothing is open.

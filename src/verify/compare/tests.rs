@@ -78,11 +78,7 @@ impl Scan for Memory {
         Box::pin(async { Ok(None) })
     }
 
-    fn read_rows<'a>(
-        &'a mut self,
-        _: &'a crate::plan::TablePlan,
-        keys: &'a [Row],
-    ) -> Pending<'a, Scanned> {
+    fn read_rows<'a>(&'a mut self, _: &'a TablePlan, keys: &'a [Row]) -> Pending<'a, Scanned> {
         Box::pin(async move {
             let table = self.table.lock().expect("unbroken");
             let find = |key: &Row| {
@@ -94,7 +90,7 @@ impl Scan for Memory {
         })
     }
 
-    fn divide<'a>(&'a mut self, _: &'a crate::plan::TablePlan, _: usize) -> Pending<'a, Division> {
+    fn divide<'a>(&'a mut self, _: &'a TablePlan, _: usize) -> Pending<'a, Division> {
         let by_match_key = self.sorts != Sorts::Otherwise;
         Box::pin(
             async move { Ok(Division { walk: "w".into(), by_match_key, ..Division::default() }) },
@@ -103,7 +99,7 @@ impl Scan for Memory {
 
     fn read_chunk<'a>(
         &'a mut self,
-        _: &'a crate::plan::TablePlan,
+        _: &'a TablePlan,
         reach: &'a Reach,
     ) -> Pending<'a, Option<Chunk>> {
         const ROWS: usize = 3;

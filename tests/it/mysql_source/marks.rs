@@ -50,6 +50,18 @@ pub(super) async fn marks(server: Server, options: Options) {
     }
 }
 
+/// Sessions that run what `update` says of their row, again and again.
+async fn write(rig: &Rig, update: fn(i64) -> String) -> Vec<tokio::task::JoinHandle<()>> {
+    use mysql_async::prelude::Queryable;
+    let mut writers = Vec::new();
+    for id in 0..WRITERS {
+        let mut conn = rig.server.connect_mysql().await.unwrap();
+        writers
+            .push(tokio::spawn(async move { while conn.query_drop(update(id)).await.is_ok() {} }));
+    }
+    writers
+}
+
 /// Under a load of what `update` does to each row; how many rows were read between two marks that
 /// differ for them.
 pub(super) async fn marks_of(server: Server, options: Options, update: fn(i64) -> String) -> usize {
@@ -61,21 +73,7 @@ pub(super) async fn marks_of(server: Server, options: Options, update: fn(i64) -
         rig.execute(&format!("INSERT INTO t VALUES ({id}, 0)")).await;
     }
     let mut stream = rig.begin().await;
-    let writers: Vec<_> = {
-        let mut writers = Vec::new();
-        for id in 0..WRITERS {
-            let mut conn = rig.server.connect_mysql().await.unwrap();
-            writers.push(tokio::spawn(async move {
-                use mysql_async::prelude::Queryable;
-                loop {
-                    if conn.query_drop(update(id)).await.is_err() {
-                        return;
-                    }
-                }
-            }));
-        }
-        writers
-    };
+    let writers = write(&rig, update).await;
     let mut scan = scan::open(&rig.context, &rig.database, Arc::clone(&rig.plan)).await.unwrap();
     let keys: Vec<Row> = (0..WRITERS).map(|id| Row::from(vec![Value::Int(id)])).collect();
     let mut scans = Vec::new();
