@@ -81,9 +81,7 @@ async fn copies(link: &Link, plan: &LinkPlan) -> Result<Vec<CopyNote>> {
     if start.is_none() && !held.is_empty() {
         refuse_rows(link, filled(link, planned(plan)).await?, &held)?;
     }
-    if let Some(refused) = refuse_knots(plan) {
-        return Err(refused);
-    }
+    refuse_knots(link, plan).await?;
     let notes = plan.tables.iter().map(|table| {
         let fresh = !held.contains(&table.target.name);
         let progress = copying::asked(Scope::default(), fresh).to_text()?;
@@ -108,16 +106,18 @@ fn leftovers(copies: &[CopyNote], stored: Vec<StoredCopy>) -> Result<Vec<CopyNot
     Ok(left)
 }
 
-/// Tables of which rows can only be written together.
-fn refuse_knots(plan: &LinkPlan) -> Option<Error> {
+/// Tables of which rows can only be written together; of those that hold none there is nothing to copy.
+async fn refuse_knots(link: &Link, plan: &LinkPlan) -> Result<()> {
     let knots = copying::knots(plan);
+    let tables = knots.iter().map(|knot| knot.table.clone()).collect();
+    let filled = filled(link, tables).await?;
+    let knots = knots.iter().filter(|knot| filled.contains(&knot.table));
+    let knots: Vec<String> = knots.map(|knot| format!("{}: {}", knot.table, knot.why)).collect();
     if knots.is_empty() {
-        return None;
+        return Ok(());
     }
-    let knots: Vec<String> =
-        knots.iter().map(|knot| format!("{}: {}", knot.table, knot.why)).collect();
     let context = format!("tables cannot be copied: {}", knots.join("; "));
-    Some(Error::new(Kind::Configuration, context).hint(copying::UNTIE))
+    Err(Error::new(Kind::Configuration, context).hint(copying::UNTIE))
 }
 
 fn planned(plan: &LinkPlan) -> Vec<TableName> {

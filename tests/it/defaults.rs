@@ -73,7 +73,7 @@ async fn postgres_evaluates_expressions_as_the_user() {
         let weir = ready(&pair, &target, &["own", "n", "i", "f", "c"]).await;
         let printed = weir.run(&["setup"]).await.expect_code(0).stdout;
         let granted: Vec<&str> =
-            printed.lines().filter(|line| line.contains("ON SEQUENCE")).collect();
+            printed.lines().filter(|line| line.contains("USAGE ON SEQUENCE")).collect();
         let grant =
             |name: &str| format!("GRANT USAGE ON SEQUENCE \"s\".\"{name}\" TO \"{WRITER}\";");
         let expected = [grant("Numbers"), grant("t_own_seq")];
@@ -89,8 +89,7 @@ async fn postgres_evaluates_expressions_as_the_user() {
         weir.run(&["run", "--until-caught-up"]).await.expect_code(0);
         let sql = "SELECT id, own, n, i, f, c FROM {space}.t";
         assert_eq!(query_in(&pair.target, "s", sql).await, ["5\t1\t1\t1\t7\t7"]);
-        let sequences =
-            format!("REVOKE USAGE ON SEQUENCE s.\"Numbers\", s.t_own_seq FROM {WRITER}");
+        let sequences = format!("REVOKE ALL ON SEQUENCE s.\"Numbers\", s.t_own_seq FROM {WRITER}");
         pair.target.execute(&sequences).await.expect("revoked");
         named_and_mended(&pair.target, &weir, &["s.\"Numbers\"", "s.t_own_seq"]).await;
     }

@@ -11,6 +11,7 @@ use crate::cli::context::Ends;
 use crate::config::{Database, Start};
 use crate::error::{Error, Kind, Result};
 use crate::link::copying::{self, Knot};
+use crate::model::TableName;
 use crate::plan::{Finding, LinkPlan};
 use crate::position::Position;
 
@@ -47,7 +48,13 @@ pub(super) async fn look(ends: &Ends<'_>, plan: LinkPlan) -> Vec<Finding> {
         }
     }
     if copies {
-        findings.extend(copying::knots(&plan).iter().map(tied));
+        let knots = copying::knots(&plan);
+        let names: Vec<TableName> = knots.iter().map(|knot| knot.table.clone()).collect();
+        // Of tables without rows there is nothing to copy. Whoever cannot look is told so elsewhere.
+        let filled = ends.source_room().non_empty(ends.source, &names).await;
+        let filled = filled.unwrap_or_else(|_| names.clone());
+        let knots = knots.iter().filter(|knot| filled.contains(&knot.table));
+        findings.extend(knots.map(tied));
         match tables(ends, database, &plan).await {
             Ok(found) => findings.extend(found),
             // The missing right is a finding of its own.
