@@ -3,7 +3,7 @@
 //!
 //! Each piece has a window over its table from before it is read until it is written, by the rule of
 //! `link/window`: the scan saw all that was applied, all that it may have seen is applied, and what has
-//! changed since is laid over it. One piece of a stretch is under way at a time, a few of all together;
+//! changed since is laid over it. Within a stretch pieces are written in order, and read ahead, a few of all together;
 //! so memory is bounded, in bytes, by a few pieces besides one per reader.
 //!
 //! Tables come in the order of their references. A table that is not begun and holds nothing in the
@@ -288,6 +288,7 @@ impl Copying {
 
     /// A piece could not be written now.
     pub(super) fn put_off(&mut self, table: usize, why: String) {
+        self.flights.retain(|flight| flight.table != table);
         if let Some(table) = self.tables.get_mut(&table) {
             table.put_off(why);
         }

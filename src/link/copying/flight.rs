@@ -17,8 +17,9 @@ use crate::snapshot::progress::{Progress, Stage};
 const PIECE_BYTES_MAX: usize = 4 << 20;
 /// Pieces that are read and wait to be written, besides one per reader.
 const PIECES_MORE: usize = 2;
-/// Stretches of a table per reader.
-const STRETCHES: usize = 2;
+/// Readers per stretch of a table. Within a stretch the next piece is read while one is written; the more
+/// stretches there are, the less the target's index is written in its order.
+const READERS_EACH: usize = 2;
 /// Pause before a piece that came too early is read again.
 const AGAIN: Duration = Duration::from_millis(50);
 /// Reads of one piece at most; then it is begun anew.
@@ -76,7 +77,9 @@ impl Copying {
     ) -> Option<Ready> {
         let may_write = self.may_write(lag);
         let mut at = 0;
-        while let Some(flight) = self.flights.get_mut(at) {
+        loop {
+            let follows = self.follows(at);
+            let flight = self.flights.get_mut(at)?;
             flight.window.applied(applied);
             let going = self.tables.get(&flight.table).is_some_and(Table::is_going);
             let Leg::Back { piece, give_up_at, .. } = &flight.leg else {
@@ -86,30 +89,51 @@ impl Copying {
             let reading = flight.window.judge(piece.sight(), handed, applied);
             let late = Instant::now() >= *give_up_at;
             match reading {
-                _ if !going => drop(self.flights.remove(at)),
-                Reading::Ready if may_write => {
+                _ if !going => self.give_up(at),
+                Reading::Ready if may_write && !follows => {
                     let Flight { table, stretch, window, leg, .. } = self.flights.remove(at);
                     let Leg::Back { piece, took, .. } = leg else { return None };
                     let piece = *piece;
                     return Some(Ready { table, stretch, window, piece, took });
                 }
                 // What is far ahead or seldom may be written is read again, so that its window stays small.
-                Reading::Ahead | Reading::Ready if late => drop(self.flights.remove(at)),
+                Reading::Ahead | Reading::Ready if late => self.give_up(at),
                 Reading::Ahead | Reading::Ready => at += 1,
                 Reading::TooEarly if flight.reads < READS_MAX => {
                     flight.leg = Leg::Again;
+                    // It may end elsewhere, once it is read again.
+                    self.give_up_behind(at);
                     at += 1;
                 }
-                Reading::TooEarly => drop(self.flights.remove(at)),
+                Reading::TooEarly => self.give_up(at),
                 Reading::Unseen | Reading::TooLarge => {
-                    let index = self.flights.remove(at).table;
-                    if let Some(table) = self.tables.get_mut(&index) {
+                    let table = flight.table;
+                    self.give_up(at);
+                    if let Some(table) = self.tables.get_mut(&table) {
                         table.pace.lost();
                     }
                 }
             }
         }
-        None
+    }
+
+    /// Whether a piece before this one in its stretch is not written yet.
+    fn follows(&self, at: usize) -> bool {
+        let place = |flight: &Flight| (flight.table, flight.stretch);
+        let Some(own) = self.flights.get(at).map(place) else { return false };
+        self.flights.iter().take(at).any(|flight| place(flight) == own)
+    }
+
+    /// A piece is not to be written, nor what was read behind it.
+    pub(super) fn give_up(&mut self, at: usize) {
+        self.give_up_behind(at);
+        self.flights.remove(at);
+    }
+
+    fn give_up_behind(&mut self, at: usize) {
+        let Some(Flight { id, table, stretch, .. }) = self.flights.get(at) else { return };
+        let (id, table, stretch) = (*id, *table, *stretch);
+        self.flights.retain(|one| (one.table, one.stretch) != (table, stretch) || one.id <= id);
     }
 
     fn may_write(&self, lag: Duration) -> bool {
@@ -150,7 +174,7 @@ impl Copying {
     }
 
     fn divide(&mut self, index: usize) -> Result<()> {
-        let what = What::Divide(self.readers.len() * STRETCHES);
+        let what = What::Divide((self.readers.len() / READERS_EACH).max(1));
         self.send(index, what)
     }
 
@@ -209,7 +233,20 @@ impl Copying {
         Ok(())
     }
 
-    /// Sends readers for the stretches of a table of which no piece is under way.
+    /// Where the next piece of a stretch begins, which is written up to `after`: behind the last one that
+    /// is read. `None` while that is not known, or where nothing comes after it.
+    fn next_after(&self, place: (usize, usize), after: Option<String>) -> Option<Option<String>> {
+        let own = |flight: &&Flight| (flight.table, flight.stretch) == place;
+        match self.flights.iter().rev().find(own) {
+            None => Some(after),
+            Some(Flight { leg: Leg::Back { piece, .. }, .. }) if !piece.ended => {
+                piece.last.clone().map(Some)
+            }
+            Some(_) => None,
+        }
+    }
+
+    /// Sends readers for the stretches of a table of which no piece is being read.
     fn send_for(&mut self, index: usize, applied: &Position, mark: u64) -> Result<()> {
         let Some(table) = self.tables.get(&index) else { return Ok(()) };
         let Some(walk) = table.progress.walk.clone() else { return Ok(()) };
@@ -218,17 +255,14 @@ impl Copying {
         let (rows, losses) = (table.pace.rows(), table.pace.losses());
         let condition = table.progress.scope.condition.clone();
         for (stretch, at) in open {
-            let is_under_way = |one: &Flight| one.table == index && one.stretch == stretch;
             if self.flights.len() >= self.readers.len() + PIECES_MORE {
                 return Ok(());
             }
-            if self.flights.iter().any(is_under_way) {
-                continue;
-            }
+            let Some(after) = self.next_after((index, stretch), at.after) else { continue };
             let reach = Reach {
                 walk: walk.clone(),
                 condition: condition.clone(),
-                after: at.after,
+                after,
                 until: at.until,
                 rows_max: rows.min(self.throttle.rows_max()),
                 bytes_max: PIECE_BYTES_MAX,

@@ -95,7 +95,11 @@ impl Copying {
         let flight = self.flights.iter().position(|flight| flight.id == id);
         // What nobody wants any more fails nobody.
         let index = match flight {
-            Some(at) => Some(self.flights.remove(at).table),
+            Some(at) => {
+                let table = self.flights.get(at).map(|flight| flight.table);
+                self.give_up(at);
+                table
+            }
             None => self.sent(id),
         };
         let Some(index) = index else { return Ok(()) };

@@ -44,11 +44,20 @@ fn others<'a>(vectors: &[&'a Vector]) -> BTreeMap<&'a str, String> {
     changes
 }
 
+/// Statements that empty rows, or shift what a server does not let be empty, by table.
 fn nulls<'a>(vectors: &[&'a Vector]) -> BTreeMap<&'a str, String> {
-    let may_be_null = |vector: &&&Vector| !is_null(vector) && !vector.target.contains("NOT NULL");
-    let filled = vectors.iter().filter(may_be_null);
-    let change = |vector: &Vector| format!("UPDATE {} SET c = NULL", vector.name);
-    filled.map(|vector| (vector.name.as_str(), change(vector))).collect()
+    let may_change = |vector: &&&Vector| !is_null(vector) && !vector.target.contains("NOT NULL");
+    let change = |vector: &Vector| {
+        let value = match vector.target.as_str() {
+            // Of MySQL and MariaDB, never empty.
+            ty if ty.starts_with("TIMESTAMP") => "c + INTERVAL 1 SECOND",
+            ty if ty.contains("AUTO_INCREMENT") => "c + 1",
+            _ => "NULL",
+        };
+        format!("UPDATE {} SET c = {value}", vector.name)
+    };
+    let changed = vectors.iter().filter(may_change);
+    changed.map(|vector| (vector.name.as_str(), change(vector))).collect()
 }
 
 fn is_null(vector: &Vector) -> bool {
