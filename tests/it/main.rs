@@ -48,6 +48,7 @@ mod refusals;
 mod reload;
 mod rights;
 mod rotation;
+mod sample;
 mod sandbox;
 mod service;
 mod set_aside;
