@@ -2,6 +2,8 @@
 //! at the position as it is, with how far its table is then; orders of people are taken up, and a copy
 //! that is written to its end is brought to its close.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use crate::config::OnPoison;
@@ -37,18 +39,24 @@ impl Applier {
         }
         self.copying.take_all_back()?;
         let lag = self.report.lag();
+        // What comes behind a piece is read while that is written.
+        self.send_out(lag)?;
         let ready = self.copying.ready(self.refetch.handed(), &self.seen, lag);
         if let Some(ready) = ready {
             self.write_piece(ready).await?;
         }
         self.close_copies().await?;
         self.keep_copies().await?;
-        let mark = self.refetch.handed().mark();
-        self.copying.send_out(&self.seen, mark, lag)?;
+        self.send_out(lag)?;
         self.report.copies(&self.copying);
         // Once they are told of.
         waits.into_iter().for_each(|asked| self.report.took_orders(asked));
         Ok(())
+    }
+
+    fn send_out(&mut self, lag: Duration) -> Result<()> {
+        let mark = self.refetch.handed().mark();
+        self.copying.send_out(&self.seen, mark, lag)
     }
 
     /// Keeps the progress of tables that got on without a piece.
