@@ -88,13 +88,14 @@ pub async fn checksums(server: &Running, keys: u64) -> Vec<String> {
     let (hash, slice) = if postgres {
         let text = "concat_ws('|', id, code, body, coalesce(n, -1), amount, \
                     to_char(at, 'YYYY-MM-DD HH24:MI:SS.US'), ok::int, doc)";
-        (format!("('x' || substr(md5({text}), 1, 15))::bit(60)::bigint"), format!("id / {SLICE}"))
+        let hex = format!("encode(sha256(convert_to({text}, 'UTF8')), 'hex')");
+        (format!("('x' || substr({hex}, 1, 15))::bit(60)::bigint"), format!("id / {SLICE}"))
     } else {
         // As bytes: the columns need not have one collation.
         let text = "concat_ws('|', id, cast(code AS binary), cast(body AS binary), coalesce(n, -1), \
                     amount, date_format(at, '%Y-%m-%d %H:%i:%s.%f'), ok, cast(doc AS binary))";
         (
-            format!("cast(conv(substr(md5({text}), 1, 15), 16, 10) AS unsigned)"),
+            format!("cast(conv(substr(sha2({text}, 256), 1, 15), 16, 10) AS unsigned)"),
             format!("id DIV {SLICE}"),
         )
     };
