@@ -14,6 +14,7 @@ use crate::link::isolate;
 use crate::link::letter::{Letter, LetterWork, Operation, Reason};
 use crate::link::poison;
 use crate::link::ports::{CopyNote, Load, MissedKey, Slice, Why};
+use crate::link::refetched::lay_over;
 use crate::link::status::now_us;
 use crate::link::steps::{self, Act, Prepared};
 use crate::link::window::{Since, Window};
@@ -73,7 +74,7 @@ impl Applier {
     /// Takes up what people ask of copies; whether anything was.
     pub(super) async fn take_orders(&mut self) -> Result<bool> {
         let mut notes = Vec::new();
-        for stored in self.target.copies().await? {
+        for stored in self.target.orders().await? {
             let Some(text) = stored.asked else { continue };
             let named = |table: &TablePlan| table.target.name.to_string() == stored.table;
             let Some(index) = self.plan.tables.iter().position(|table| named(table)) else {
@@ -199,7 +200,7 @@ impl Applier {
             };
             match since {
                 Some(Since::Gone) => continue,
-                Some(Since::Laid(values)) => lay_over(&mut row, values.iter()),
+                Some(Since::Laid(values)) => lay_over(&mut row, values),
                 // Of the second time, only rows with references.
                 None if tied.as_ref().is_some_and(|tied| is_empty(&row, tied)) => continue,
                 None => {}
@@ -323,14 +324,6 @@ impl Applier {
 /// The name of a whole row.
 fn name_of(table: &TablePlan, row: &Row) -> String {
     steps::key_text(&steps::key_of(table, row))
-}
-
-fn lay_over<'a>(row: &mut Row, newer: impl Iterator<Item = (&'a usize, &'a Value)>) {
-    for (column, value) in newer {
-        if let Some(place) = row.0.get_mut(*column) {
-            place.clone_from(value);
-        }
-    }
 }
 
 /// Leaves references empty that cannot be written yet.

@@ -14,7 +14,7 @@ mod flight;
 mod returns;
 mod table;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,8 +61,10 @@ pub(super) type Standing = (usize, Stage, bool);
 pub(super) struct Copying {
     plan: Arc<LinkPlan>,
     ends: Arc<dyn Ends>,
-    /// By index in the plan.
+    /// By index in the plan; those that are over are kept to be told of.
     tables: BTreeMap<usize, Table>,
+    /// Those that were not over when they were looked at last: most links have none for most of the time.
+    open: BTreeSet<usize>,
     readers: Vec<Reader>,
     returns: mpsc::Receiver<Return>,
     flights: Vec<Flight>,
@@ -94,14 +96,16 @@ impl Copying {
         max_rows_per_second: Option<u32>,
         waits: watch::Receiver<u64>,
     ) -> Result<Copying> {
+        let places = plan.tables.iter().enumerate();
+        let places: HashMap<String, usize> =
+            places.map(|(index, one)| (one.target.name.to_string(), index)).collect();
         let (mut tables, mut strays) = (BTreeMap::new(), Vec::new());
         for StoredCopy { table, progress, .. } in stored {
-            let index = plan.tables.iter().position(|one| one.target.name.to_string() == *table);
             let Some(mut progress) = progress.as_deref().map(Progress::of_text).transpose()? else {
                 continue;
             };
-            if let Some(index) = index {
-                tables.insert(index, Table::new(progress));
+            if let Some(index) = places.get(table) {
+                tables.insert(*index, Table::new(progress));
             } else if !progress.stage.is_over() {
                 // What changes meanwhile is not carried: what is copied is not the table any more.
                 progress.cancel("the table has left the link".to_owned(), now_us());
@@ -112,6 +116,7 @@ impl Copying {
         Ok(Copying {
             plan,
             ends,
+            open: tables.keys().copied().collect(),
             tables,
             readers,
             returns,
@@ -129,8 +134,13 @@ impl Copying {
 
     /// Whether no copy is under way or waits, but for those that a person has paused.
     pub(super) fn is_over(&self) -> bool {
-        let mut going = self.tables.iter().filter(|(_, table)| table.is_going());
-        going.all(|(index, _)| self.stands(*index))
+        let mut going = self.open().filter(|(_, table)| table.is_going());
+        going.all(|(index, _)| self.stands(index))
+    }
+
+    /// Copies that are not over, and perhaps some that have just come to be.
+    fn open(&self) -> impl Iterator<Item = (usize, &Table)> {
+        self.open.iter().filter_map(|index| Some((*index, self.tables.get(index)?)))
     }
 
     /// Whether a table waits for one that a person has paused or cancelled.
@@ -157,8 +167,8 @@ impl Copying {
 
     /// Tables of which an update that finds no row is not noted.
     pub(super) fn unnoted(&self) -> Vec<usize> {
-        let reads = self.tables.iter().filter(|(_, table)| table.reads_misses());
-        reads.map(|(index, _)| *index).collect()
+        let reads = self.open().filter(|(_, table)| table.reads_misses());
+        reads.map(|(index, _)| index).collect()
     }
 
     /// How far a table is, if it is copied.
@@ -232,6 +242,7 @@ impl Copying {
     pub(super) fn begin(&mut self, table: usize, progress: Progress) {
         self.flights.retain(|flight| flight.table != table);
         self.tables.insert(table, Table::new(progress));
+        self.open.insert(table);
     }
 
     /// What a person asks of a copy; gives why it cannot be done.
@@ -296,6 +307,8 @@ impl Copying {
 
     /// Progress that is to be kept.
     pub(super) fn unkept(&mut self) -> Result<Vec<CopyNote>> {
+        let Copying { tables, open, .. } = self;
+        open.retain(|index| tables.get(index).is_some_and(|one| !one.progress.stage.is_over()));
         let unkept = std::mem::take(&mut self.unkept);
         let notes = unkept.iter().filter_map(|index| {
             let (plan, table) = (self.plan.tables.get(*index)?, self.tables.get(index)?);
@@ -310,11 +323,11 @@ impl Copying {
 
     /// A table that is written to its end and can be brought to its close.
     pub(super) fn written(&mut self) -> Option<usize> {
-        let done = |index: &usize, table: &Table| {
-            table.is_written() && !self.flights.iter().any(|flight| flight.table == *index)
+        let done = |index: usize, table: &Table| {
+            table.is_written() && !self.flights.iter().any(|flight| flight.table == index)
         };
-        let written = self.tables.iter().filter(|(index, table)| done(index, table));
-        let written: Vec<usize> = written.map(|(index, _)| *index).collect();
+        let written = self.open().filter(|(index, table)| done(*index, table));
+        let written: Vec<usize> = written.map(|(index, _)| index).collect();
         for index in &written {
             let unlinked = self.tables.get(index).is_some_and(|table| table.progress.unlinked);
             if !unlinked {
@@ -364,8 +377,8 @@ impl Copying {
     /// Changes that go into the target now.
     pub(super) fn changing(&mut self, plan: &LinkPlan, batch: &Batch) {
         self.flights.iter_mut().for_each(|flight| flight.window.change_by(plan, batch));
-        let copied = self.tables.iter().filter(|(_, table)| table.progress.stage == Stage::Copying);
-        let copied = copied.map(|(index, _)| *index);
+        let copied = self.open().filter(|(_, table)| table.progress.stage == Stage::Copying);
+        let copied = copied.map(|(index, _)| index);
         let moves: Vec<usize> =
             copied.filter(|index| steps::key_changes_unseen(plan, *index)).collect();
         for index in moves {
@@ -436,7 +449,7 @@ impl Copying {
             due = due.min(now + wait.unwrap_or(BEHIND_EVERY).max(Duration::from_millis(5)));
         }
         let held = self.flights.iter().filter_map(|flight| flight.held_until);
-        let waits = self.tables.values().filter(|table| table.is_going()).map(|table| table.due);
+        let waits = self.open().filter(|(_, table)| table.is_going()).map(|(_, table)| table.due);
         held.chain(waits).filter(|at| *at > now).fold(due, Instant::min)
     }
 }

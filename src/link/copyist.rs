@@ -13,7 +13,7 @@ use crate::link::attempt::answered;
 use crate::link::ends::Ends;
 use crate::link::ports::{Chunk, Division, Reach, Scan};
 use crate::link::question::{KEYS_MAX, Question};
-use crate::link::steps::{self, Act, Prepared};
+use crate::link::steps;
 use crate::link::window::Sight;
 use crate::model::{Change, Op, Row};
 use crate::plan::{LinkPlan, mirror};
@@ -250,11 +250,8 @@ fn piece_of(plan: &LinkPlan, table: usize, chunk: Chunk) -> Result<Piece> {
     let (mut rows, mut unfit) = (Vec::with_capacity(read.len()), Vec::new());
     for after in read {
         let change = Change { table, op: Op::Insert { after }, reshaped: false };
-        match steps::prepare(plan, &change) {
-            Ok(Some(Prepared { act: Act::Upsert { columns: None, row }, .. })) => rows.push(row),
-            Ok(_) => {
-                return Err(Error::new(Kind::Internal, "a row that was read is not whole"));
-            }
+        match steps::prepare_whole(plan, &change) {
+            Ok(row) => rows.push(row),
             Err(error) if error.is_about_a_row() => unfit.push((change, error)),
             Err(error) => return Err(error.within("a row of a copy")),
         }

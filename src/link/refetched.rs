@@ -91,17 +91,19 @@ pub(super) fn laid_over(
     newer: &BTreeMap<usize, Value>,
 ) -> Result<Prepared> {
     let change = Change { table, op: Op::Insert { after: read }, reshaped: false };
-    let prepared = steps::prepare(plan, &change)
+    let mut row = steps::prepare_whole(plan, &change)
         .map_err(|error| error.within("a row read again at the source"))?;
-    let Some(Prepared { act: Act::Upsert { columns: None, mut row }, .. }) = prepared else {
-        return Err(Error::new(Kind::Internal, "a row read again at the source is not whole"));
-    };
+    lay_over(&mut row, newer);
+    Ok(Prepared { table, act: Act::Upsert { columns: None, row } })
+}
+
+/// What has changed since a row was read, by columns of the plan, in place of what was read.
+pub(super) fn lay_over(row: &mut Row, newer: &BTreeMap<usize, Value>) {
     for (column, value) in newer {
         if let Some(place) = row.0.get_mut(*column) {
             place.clone_from(value);
         }
     }
-    Ok(Prepared { table, act: Act::Upsert { columns: None, row } })
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use crate::plan::{self, LinkPlan, Merger, TablePlan};
 
 pub(super) use crate::plan::{
     Act, Prepared, acts_unseen, changes_unseen, key_changes_unseen, key_text, note, parse_key,
-    prepare,
+    prepare, prepare_whole,
 };
 
 /// Rows of one step at most; the target's room cuts statements further where it must.

@@ -190,6 +190,10 @@ impl Target for MysqlTarget {
         Box::pin(copies::list(self.writer.session(), &self.name, &self.link))
     }
 
+    fn orders(&mut self) -> Pending<'_, Vec<StoredCopy>> {
+        Box::pin(copies::orders(self.writer.session(), &self.name, &self.link))
+    }
+
     fn begin_copies<'a>(&'a mut self, notes: &'a [CopyNote]) -> Pending<'a, ()> {
         Box::pin(self.writer.begin_copies(&self.name, &self.link, notes))
     }

@@ -139,6 +139,17 @@ impl Prepared {
     }
 }
 
+/// A whole row that was read, every column of the plan converted.
+///
+/// # Errors
+/// As [`prepare`]; `Internal` where `insert` is of no whole row.
+pub fn prepare_whole(plan: &LinkPlan, insert: &Change) -> Result<Row> {
+    match prepare(plan, insert)? {
+        Some(Prepared { act: Act::Upsert { columns: None, row }, .. }) => Ok(row),
+        _ => Err(Error::new(Kind::Internal, "a row that was read is not whole")),
+    }
+}
+
 /// Judges and converts one change; `None` where policy leaves it out.
 ///
 /// # Errors

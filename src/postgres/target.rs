@@ -31,7 +31,7 @@ use self::pipeline::{Check, Found, Parameter, Pipeline, in_time};
 use self::statements::Statements;
 use super::failure::classify;
 use super::session::{self, Session};
-use super::sql::witness as sql;
+use super::sql::{copies as copies_sql, witness as sql};
 use crate::config::Database;
 use crate::error::{Error, Kind, Result};
 use crate::link::ports::{
@@ -147,7 +147,11 @@ impl Target for PostgresTarget {
     }
 
     fn copies(&mut self) -> Pending<'_, Vec<StoredCopy>> {
-        Box::pin(self.read_copies())
+        Box::pin(self.read_copies(copies_sql::LIST))
+    }
+
+    fn orders(&mut self) -> Pending<'_, Vec<StoredCopy>> {
+        Box::pin(self.read_copies(copies_sql::ORDERS))
     }
 
     fn pass_counters<'a>(&'a mut self, table: usize) -> Pending<'a, ()> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Kind, Result};
 use crate::model::{Change, Op, Row, Value};
-use crate::plan::{self, Act, LinkPlan, Prepared, TablePlan};
+use crate::plan::{self, LinkPlan, TablePlan};
 use crate::transform::convert;
 use crate::verify::canonical::{Form, forms};
 use crate::verify::digest::digest;
@@ -72,15 +72,13 @@ impl Pair {
         let (mut items, mut unfit, mut buffer) = (Vec::with_capacity(rows.len()), 0, Vec::new());
         for row in rows {
             let bytes = row.size_bytes();
-            let after = row.clone();
             let change = Change { table: self.at, op: Op::Insert { after: row }, reshaped: false };
-            match plan::prepare(&self.plan, &change) {
-                Ok(Some(Prepared { act: Act::Upsert { columns: None, row }, .. })) => {
+            match plan::prepare_whole(&self.plan, &change) {
+                Ok(row) => {
                     let digest = Some(digest(&self.forms, &row, &mut buffer)?);
                     items.push(Item { key: self.key_of(&row)?, digest, bytes });
                 }
-                Ok(_) => return Err(not_whole()),
-                Err(error) if error.is_about_a_row() => match self.key_of_source(&after) {
+                Err(error) if error.is_about_a_row() => match self.key_of_source(&change) {
                     Some(key) => items.push(Item { key, digest: None, bytes }),
                     None => unfit += 1,
                 },
@@ -149,8 +147,9 @@ impl Pair {
         values.collect::<Option<Row>>().ok_or_else(not_whole)
     }
 
-    /// The key of a row that has no form at the target, if the key has one.
-    fn key_of_source(&self, row: &Row) -> Option<Row> {
+    /// The key of an inserted row that has no form at the target, if the key has one.
+    fn key_of_source(&self, insert: &Change) -> Option<Row> {
+        let Op::Insert { after: row } = &insert.op else { return None };
         let columns = self.table.key.iter().map(|at| self.table.columns.get(*at));
         let key = columns.map(|column| {
             let column = column?;

@@ -1,6 +1,9 @@
 -- list
 SELECT `table_name`,`progress`,`asked` FROM `weir`.`snapshot` WHERE `name`=? AND `link`=? ORDER BY `table_name`;
 
+-- what is asked
+SELECT `table_name`,`progress`,`asked` FROM `weir`.`snapshot` WHERE `name`=? AND `link`=? AND `asked` IS NOT NULL ORDER BY `table_name`;
+
 -- how far it is
 UPDATE `weir`.`snapshot` SET `progress`=? WHERE `name`=? AND `link`=? AND `table_name`=?;
 

@@ -106,6 +106,9 @@ INSERT INTO weir.snapshot AS s (name, link, table_name, progress) VALUES ($1::te
 -- copies: list
 SELECT table_name::text, progress, asked FROM weir.snapshot WHERE name = $1::text AND link = $2::text ORDER BY table_name;
 
+-- copies: what is asked
+SELECT table_name::text, progress, asked FROM weir.snapshot WHERE name = $1::text AND link = $2::text AND asked IS NOT NULL ORDER BY table_name;
+
 -- copies: ask
 INSERT INTO weir.snapshot (name, link, table_name, asked) VALUES ($1::text, $2::text, $3::text, $4::text) ON CONFLICT (name, link, table_name) DO UPDATE SET asked = excluded.asked;
 

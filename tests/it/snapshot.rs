@@ -183,6 +183,7 @@ async fn held_and_let_go(source: Server, target: Server) {
     let Some((pair, weir)) = stage(source, target, slow).await else { return };
     weir.run(&["run", "--until-caught-up"]).await.expect_code(0);
     let mut child = weir.spawn(&["run"]);
+    until("weir is up", HANG, async || weir.log().contains("weir is up")).await;
     let asked = weir.run(&snapshot(&["copies.t"])).await.expect_code(0);
     asked.expect_phrase("the running link takes it up within seconds");
     let begun = async |table: &str| copy_of(&weir, table, "rows").await.as_u64() > Some(0);

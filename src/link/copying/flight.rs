@@ -153,7 +153,7 @@ impl Copying {
         for at in 0..self.flights.len() {
             self.read_again(at)?;
         }
-        let mut order: Vec<usize> = self.tables.keys().copied().collect();
+        let mut order: Vec<usize> = self.open.iter().copied().collect();
         order.sort_by_key(|index| self.plan.tables.get(*index).map_or(0, |table| table.rank));
         let now = Instant::now();
         for index in order {

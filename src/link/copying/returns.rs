@@ -72,8 +72,8 @@ impl Copying {
 
     /// The table that an errand is for which is no piece of it; `None` where it is wanted no more.
     fn sent(&self, id: u64) -> Option<usize> {
-        let sent = |(_, table): &(&usize, &Table)| table.errand == Some(id);
-        self.tables.iter().find(sent).map(|(index, _)| *index)
+        let sent = |(_, table): &(usize, &Table)| table.errand == Some(id);
+        self.open().find(sent).map(|(index, _)| index)
     }
 
     /// The table's rows were moved, or its index is gone: what is written stays, and is written again.

@@ -93,6 +93,11 @@ pub trait Target: Send {
         Box::pin(async { Ok(Vec::new()) })
     }
 
+    /// Of these rows, those of which a person asks something. No transaction is open.
+    fn orders(&mut self) -> Pending<'_, Vec<StoredCopy>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
     /// Writes what is to be kept of copies in a transaction of its own, before the link has a witness.
     fn begin_copies<'a>(&'a mut self, _notes: &'a [CopyNote]) -> Pending<'a, ()> {
         Box::pin(async { Err(Error::new(Kind::Internal, "copies are not built yet")) })

@@ -384,6 +384,21 @@ impl Target for FakeTarget {
         })
     }
 
+    fn orders(&mut self) -> Pending<'_, Vec<StoredCopy>> {
+        Box::pin(async {
+            World::step(&self.world).await?;
+            let mut world = self.world.lock().expect("lock");
+            world.connection(100)?;
+            Ok(world
+                .committed
+                .copies
+                .values()
+                .filter(|copy| copy.asked.is_some())
+                .cloned()
+                .collect())
+        })
+    }
+
     fn begin_copies<'a>(&'a mut self, notes: &'a [CopyNote]) -> Pending<'a, ()> {
         Box::pin(async move {
             World::step(&self.world).await?;

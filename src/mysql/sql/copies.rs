@@ -15,6 +15,10 @@ macro_rules! answered {
 pub(crate) const LIST: &str = "SELECT `table_name`,`progress`,`asked` FROM `weir`.`snapshot` \
     WHERE `name`=? AND `link`=? ORDER BY `table_name`";
 
+/// Those of which something is asked. Parameters: name, link.
+pub(crate) const ORDERS: &str = "SELECT `table_name`,`progress`,`asked` FROM `weir`.`snapshot` \
+    WHERE `name`=? AND `link`=? AND `asked` IS NOT NULL ORDER BY `table_name`";
+
 /// How far a copy is. Parameters: progress, name, link, table.
 pub(crate) const KEEP: &str = "UPDATE `weir`.`snapshot` SET `progress`=? \
     WHERE `name`=? AND `link`=? AND `table_name`=?";

@@ -136,6 +136,7 @@ fn golden(flavor: Flavor) -> Result<String> {
 fn of_copies() -> String {
     let parts = [
         ("list", copies::LIST),
+        ("what is asked", copies::ORDERS),
         ("how far it is", copies::KEEP),
         ("with an answer", copies::ANSWER),
         ("for the first time", copies::FIRST),

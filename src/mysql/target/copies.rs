@@ -63,8 +63,21 @@ pub(in crate::mysql) async fn list(
     name: &str,
     link: &str,
 ) -> Result<Vec<StoredCopy>> {
+    read(session, sql::LIST, name, link).await
+}
+
+/// Those of which something is asked.
+pub(in crate::mysql) async fn orders(
+    session: &mut Session,
+    name: &str,
+    link: &str,
+) -> Result<Vec<StoredCopy>> {
+    read(session, sql::ORDERS, name, link).await
+}
+
+async fn read(session: &mut Session, sql: &str, name: &str, link: &str) -> Result<Vec<StoredCopy>> {
     let context = format!("read the copies of {link}");
-    let call = session.conn().exec::<ServerRow, _, _>(sql::LIST, (name, link));
+    let call = session.conn().exec::<ServerRow, _, _>(sql, (name, link));
     let rows = within(CALL_TIMEOUT, &context, call).await.map_err(of_a_copy)?;
     let stored = |row: &ServerRow| {
         Ok(StoredCopy {

@@ -14,6 +14,10 @@ pub const KEEP: &str = "INSERT INTO weir.snapshot AS s (name, link, table_name, 
 pub const LIST: &str = "SELECT table_name::text, progress, asked FROM weir.snapshot \
     WHERE name = $1::text AND link = $2::text ORDER BY table_name";
 
+/// Those of which something is asked.
+pub const ORDERS: &str = "SELECT table_name::text, progress, asked FROM weir.snapshot \
+    WHERE name = $1::text AND link = $2::text AND asked IS NOT NULL ORDER BY table_name";
+
 /// Asks for something of a table's copy. Parameters: table, order.
 pub const ASK: &str = "INSERT INTO weir.snapshot (name, link, table_name, asked) \
     VALUES ($1::text, $2::text, $3::text, $4::text) \

@@ -109,6 +109,7 @@ fn statements() -> String {
         ("dead letters: ask", letters::ASK.to_owned()),
         ("copies: how far one is", copies::KEEP.to_owned()),
         ("copies: list", copies::LIST.to_owned()),
+        ("copies: what is asked", copies::ORDERS.to_owned()),
         ("copies: ask", copies::ASK.to_owned()),
     ];
     parts.iter().map(|(title, sql)| format!("-- {title}\n{sql};\n\n")).collect()

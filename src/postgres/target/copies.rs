@@ -11,9 +11,10 @@ use crate::postgres::failure::classify;
 use crate::postgres::sql::copies as sql;
 
 impl PostgresTarget {
-    pub(super) async fn read_copies(&mut self) -> Result<Vec<StoredCopy>> {
+    /// What a statement of the link's rows finds.
+    pub(super) async fn read_copies(&mut self, sql: &'static str) -> Result<Vec<StoredCopy>> {
         let (name, link) = (&self.context.name, self.link());
-        let reply = in_time(self.session.query(sql::LIST, &[name, &link])).await?;
+        let reply = in_time(self.session.query(sql, &[name, &link])).await?;
         let rows = reply.map_err(|error| without_schema(classify(error, "read weir.snapshot")))?;
         rows.iter().map(stored_copy).collect()
     }
