@@ -36,6 +36,8 @@ use walk::Walk;
 
 /// Longest time for the read of one row.
 const ROW_TIMEOUT: Duration = Duration::from_secs(60);
+/// Longest statement on the server, which ends it itself.
+const STATEMENT_MAX: Duration = Duration::from_secs(300);
 
 /// A side reader of a MySQL or MariaDB server. Reconnects after an error, to the same server.
 #[derive(Debug)]
@@ -107,6 +109,11 @@ impl MysqlScan {
         let what = "set a session up";
         let waits = "SET SESSION lock_wait_timeout = 10, innodb_lock_wait_timeout = 10";
         session.run(what, waits).await?;
+        let ends = match session.flavor() {
+            Flavor::Mysql => format!("max_execution_time = {}", STATEMENT_MAX.as_millis()),
+            Flavor::Mariadb => format!("max_statement_time = {}", STATEMENT_MAX.as_secs()),
+        };
+        session.run(what, &format!("SET SESSION {ends}")).await?;
         // Keys that are dates that are none are compared with such.
         session.run(what, "SET SESSION sql_mode = 'ALLOW_INVALID_DATES'").await?;
         session.run(what, "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ").await?;

@@ -52,7 +52,8 @@ pub struct Chunk {
     /// In the order of the walk, as wide as the source table; values are exactly those that the stream
     /// yields.
     pub rows: Vec<Row>,
-    /// The place of the last row; `None` where there is none.
+    /// Up to which place was read: that of the last row, or of one for which the condition is not true;
+    /// `None` where there is none. With a condition a piece may hold no row, and not have ended.
     pub last: Option<String>,
     /// Nothing of the reach comes after these rows.
     pub ended: bool,

@@ -57,6 +57,7 @@ fn fault(condition: &str) -> Option<&'static str> {
                 continue;
             }
             ';' => return Some("holds more than one statement"),
+            '?' => return Some("has a parameter, for which there is no value"),
             '(' => depth += 1,
             ')' if depth == 0 => return Some("closes a parenthesis that it did not open"),
             ')' => depth -= 1,
@@ -96,6 +97,7 @@ mod tests {
             "name = ')' OR name = \"(\" OR `a;)` = 'it\\'s' OR b = 'it''s' -- all; of (",
             "id IN (SELECT id FROM t /* ) */ WHERE (a)) # (",
             "a = 1 --\n AND b = 2",
+            "a = '?' -- ?",
             "a--1 > 0",
         ] {
             assert_eq!(fault(good), None, "{good}");
@@ -111,6 +113,7 @@ mod tests {
             "`a",
             "a /* x",
             "a; DELETE FROM t",
+            "a > ?",
             "a /*!50000 ) OR ( */",
             "a /*M! ) */",
         ] {

@@ -14,7 +14,7 @@ use super::place::PlaceForm;
 use super::walk::{Bound, Walk};
 use crate::error::Result;
 use crate::link::ports::Division;
-use crate::mysql::session::{Flavor, Session, within};
+use crate::mysql::session::{Flavor, Session};
 use crate::mysql::sql::literal;
 use crate::plan::TablePlan;
 
@@ -81,7 +81,7 @@ struct Probe<'a> {
 impl Probe<'_> {
     async fn bounds(mut self, parts: usize, rows: u64) -> Result<Vec<String>> {
         let (Some(first), Some(last)) =
-            (self.row("", "ASC", 0).await?, self.row("", "DESC", 0).await?)
+            (self.row(&[], "ASC", 0).await?, self.row(&[], "DESC", 0).await?)
         else {
             return Ok(Vec::new());
         };
@@ -93,7 +93,7 @@ impl Probe<'_> {
         for part in 1..parts {
             let Some(value) = cuts.get(cuts.len() * part / parts).cloned() else { break };
             let from = self.walk.beyond(Bound::From, &[value]);
-            let Some(bound) = self.row(&format!(" WHERE {from}"), "ASC", 0).await? else { break };
+            let Some(bound) = self.row(&[from], "ASC", 0).await? else { break };
             if bounds.last() != Some(&bound) && bound != last {
                 bounds.push(bound);
             }
@@ -159,11 +159,9 @@ impl Probe<'_> {
         let until = Instant::now() + PROBE_TIMEOUT;
         let mut bounds: Vec<String> = Vec::new();
         while bounds.len() + 1 < parts && Instant::now() < until {
-            let condition = match bounds.last() {
-                Some(last) => format!(" WHERE {}", self.walk.bounded(Bound::After, last)?),
-                None => String::new(),
-            };
-            match self.row(&condition, "ASC", step).await? {
+            let after = bounds.last().map(|last| self.walk.bounded(Bound::After, last));
+            let after = after.transpose()?;
+            match self.row(after.as_slice(), "ASC", step).await? {
                 Some(bound) => bounds.push(bound),
                 None => break,
             }
@@ -172,20 +170,14 @@ impl Probe<'_> {
     }
 
     /// The place of one row in the order of the walk.
-    async fn row(&mut self, condition: &str, order: &str, skip: u64) -> Result<Option<String>> {
-        use mysql_async::prelude::Queryable;
-        let by: Vec<String> =
-            self.walk.places.iter().map(|place| format!("{} {order}", place.name)).collect();
-        let sql = format!(
-            "SELECT {} FROM {}{condition} ORDER BY {} LIMIT 1 OFFSET {skip}",
-            self.walk.list(),
-            self.walk.table(self.plan),
-            by.join(", ")
-        );
-        let call = self.session.conn().exec_first::<mysql_async::Row, _, _>(sql, ());
-        let row = within(PROBE_TIMEOUT * 3, "look for a table's parts", call).await?;
-        let cells = row.map(|row| row.unwrap_raw().into_iter().flatten().collect());
-        cells.map(|cells| self.walk.kept(cells)).transpose()
+    async fn row(
+        &mut self,
+        conditions: &[String],
+        order: &str,
+        skip: u64,
+    ) -> Result<Option<String>> {
+        let (walk, limit) = (self.walk, PROBE_TIMEOUT * 3);
+        walk.place(self.session, self.plan, conditions, order, skip, limit).await
     }
 
     /// The values between the first and the last place; `None` where they have no middle.

@@ -5,13 +5,16 @@
 //! read that begins at the place: nothing before it is touched. What a walk depends on is in its text, so
 //! that a place is never looked for in another index or order than it was found in.
 
+use std::time::Duration;
+
+use mysql_async::prelude::Queryable;
 use serde::{Deserialize, Serialize};
 
 use super::place::Place;
 use crate::error::{Error, Kind, Result};
 use crate::model::Unique;
 use crate::mysql::catalog;
-use crate::mysql::session::{Flavor, Session};
+use crate::mysql::session::{Flavor, Session, within};
 use crate::mysql::sql::{literal, quote, quote_table};
 use crate::plan::TablePlan;
 
@@ -136,6 +139,37 @@ impl Walk {
             .map_err(|error| Error::new(Kind::Internal, "a place of a copy").caused_by(error))
     }
 
+    /// The place of one row, `skip` rows further on in the order of the walk or against it, of those for
+    /// which all `conditions` are true; `None` where there are no more than `skip`.
+    pub(super) async fn place(
+        &self,
+        session: &mut Session,
+        plan: &TablePlan,
+        conditions: &[String],
+        order: &str,
+        skip: u64,
+        limit: Duration,
+    ) -> Result<Option<String>> {
+        let by: Vec<String> =
+            self.places.iter().map(|place| format!("{} {order}", place.name)).collect();
+        let sql = format!(
+            "SELECT {} FROM {}{} ORDER BY {} LIMIT 1 OFFSET {skip}",
+            self.list(),
+            self.table(plan),
+            filter(conditions),
+            by.join(", ")
+        );
+        let context = format!(
+            "look for a place in {} in database `{}`",
+            plan.source.name,
+            session.database()
+        );
+        let call = session.conn().exec_first::<mysql_async::Row, _, _>(sql, ());
+        let row = within(limit, &context, call).await?;
+        let cells = row.map(|row| row.unwrap_raw().into_iter().flatten().collect());
+        cells.map(|cells| self.kept(cells)).transpose()
+    }
+
     /// The expressions that yield a row's place.
     pub(super) fn list(&self) -> String {
         self.places.iter().map(Place::expression).collect::<Vec<_>>().join(", ")
@@ -154,6 +188,14 @@ impl Walk {
     /// The order of the walk.
     pub(super) fn order(&self) -> String {
         self.places.iter().map(|place| place.name.clone()).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// ` WHERE a AND b`, or nothing.
+pub(super) fn filter(conditions: &[String]) -> String {
+    match conditions.is_empty() {
+        true => String::new(),
+        false => format!(" WHERE {}", conditions.join(" AND ")),
     }
 }
 
