@@ -291,7 +291,9 @@ impl Copying {
     /// How long a piece took.
     pub(super) fn timed(&mut self, table: usize, rows: usize, read: Duration, write: Duration) {
         if let Some(table) = self.tables.get_mut(&table) {
-            table.pace.wrote(rows, read, write);
+            // With a condition, most of the time may go into rows that it passes over.
+            let is_whole = table.progress.scope.condition.is_none();
+            table.pace.wrote(rows, if is_whole { read } else { Duration::ZERO }, write);
         }
         self.throttle.wrote(rows, write, self.began.elapsed());
         self.again = true;

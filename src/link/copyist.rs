@@ -79,6 +79,8 @@ pub(super) struct Checked {
     pub(super) last: Option<String>,
     /// As [`Chunk::ended`].
     pub(super) ended: bool,
+    /// Rows that were looked up.
+    pub(super) rows: usize,
     /// The keys of rows that only the target has, as they are shown to people.
     pub(super) extra: Vec<String>,
     /// So many of them were deleted.
@@ -218,7 +220,8 @@ impl Copyist {
         let extra = verdicts.iter().filter(|verdict| verdict.truth == Truth::Extra);
         let deleted = extra.clone().filter(|verdict| verdict.mended).count() as u64;
         let extra = extra.map(|verdict| pair.shown(&verdict.key)).collect();
-        Ok(Some(Checked { last: chunk.last, ended: chunk.ended, extra, deleted }))
+        let (rows, last, ended) = (keys.len(), chunk.last, chunk.ended);
+        Ok(Some(Checked { last, ended, rows, extra, deleted }))
     }
 
     async fn source<'a>(&self, scan: &'a mut Option<Box<dyn Scan>>) -> Result<&'a mut dyn Scan> {

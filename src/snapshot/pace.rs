@@ -58,7 +58,12 @@ impl Pace {
         } else {
             (fitting + self.rows as f64) / 2.0
         };
-        self.rows = (next as usize).clamp(ROWS_MIN, ROWS_MAX);
+        self.rows = (next as usize).clamp(ROWS_MIN.min(self.rows), ROWS_MAX);
+    }
+
+    /// A chunk took so long to be read that it was given up: the next is smaller, down to one row.
+    pub fn too_long(&mut self) {
+        self.rows = (self.rows / 4).max(1);
     }
 
     /// A chunk could not be written, because rows changed unseen or too many did: the next is smaller.
@@ -153,6 +158,23 @@ mod tests {
         assert_eq!(pace.rows(), ROWS_MIN, "one row that takes long says much");
         pace.wrote(1, ms(1), ms(500));
         assert_eq!(pace.rows(), ROWS_MIN, "one row that takes long says much");
+    }
+
+    /// Broken if what takes too long to be read were asked for again at the same size, or at once at a
+    /// size that was too large before.
+    #[test]
+    fn what_takes_too_long_becomes_smaller() {
+        let mut pace = Pace::default();
+        let sizes = [1_250, 312, 78, 19, 4, 1, 1].map(|expected| {
+            pace.too_long();
+            (pace.rows(), expected)
+        });
+        assert!(sizes.iter().all(|(rows, expected)| rows == expected), "{sizes:?}");
+        assert_eq!(pace.losses(), 0, "nobody stands still for it");
+        pace.wrote(1, ms(60_000), ms(1));
+        assert_eq!(pace.rows(), 1);
+        pace.wrote(1, ms(1), ms(1));
+        assert_eq!(pace.rows(), 2, "step by step");
     }
 
     /// Broken if a limit were not kept over time, a copy took the stream's time while that is behind, or

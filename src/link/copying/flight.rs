@@ -198,8 +198,8 @@ impl Copying {
             None => What::DivideTarget,
             Some(walk) => {
                 let after = stretches.first().and_then(|stretch| stretch.after.clone());
-                let (rows_max, bytes_max) =
-                    (CHECK_ROWS.min(self.throttle.rows_max()), PIECE_BYTES_MAX);
+                let rows_max = table.pace.rows().min(CHECK_ROWS).min(self.throttle.rows_max());
+                let bytes_max = PIECE_BYTES_MAX;
                 let (walk, condition, until) = (walk.clone(), None, None);
                 let reach = Reach { walk, condition, after, until, rows_max, bytes_max };
                 What::Check { reach, delete: scope.delete_extra }

@@ -59,7 +59,7 @@ impl Copying {
                 let Some(index) = self.sent(back.id) else { return Ok(()) };
                 let Some(table) = self.tables.get_mut(&index) else { return Ok(()) };
                 match checked {
-                    Some(checked) => table.checked(checked),
+                    Some(checked) => table.checked(checked, back.took),
                     None => table.close(),
                 }
                 table.errand = None;
@@ -89,7 +89,8 @@ impl Copying {
         }
     }
 
-    /// A read failed. What may pass is tried again, later and later; a condition that the source refuses
+    /// A read failed. What may pass is tried again, later and later, and with fewer rows where it took too
+    /// long; a condition that the source refuses
     /// ends its copy; all else ends the attempt.
     fn fail(&mut self, id: u64, error: Error) -> Result<()> {
         let flight = self.flights.iter().position(|flight| flight.id == id);
@@ -107,6 +108,9 @@ impl Copying {
         let name = self.plan.tables.get(index).map(|plan| plan.source.name.to_string());
         let name = name.unwrap_or_default();
         table.errand = None;
+        if error.kind() == Kind::Timeout {
+            table.pace.too_long();
+        }
         if error.disposition() == Disposition::Retry {
             table.put_off(error.chain());
             let hint = error.operator_hint();

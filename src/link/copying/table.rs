@@ -180,6 +180,7 @@ impl Table {
         progress.stretches.clear();
         (progress.extra, progress.deleted) = (0, 0);
         progress.extra_keys.clear();
+        self.pace = Pace::default();
     }
 
     /// All is done.
@@ -195,8 +196,9 @@ impl Table {
         self.errand = None;
     }
 
-    /// A piece of the target's table is looked through.
-    pub(super) fn checked(&mut self, checked: Checked) {
+    /// A piece of the target's table is looked through, which took so long.
+    pub(super) fn checked(&mut self, checked: Checked, took: Duration) {
+        self.pace.wrote(checked.rows, took, Duration::ZERO);
         let progress = &mut self.progress;
         progress.extra += checked.extra.len() as u64;
         progress.deleted += checked.deleted;
@@ -400,13 +402,14 @@ mod tests {
         let checked = |ended| Checked {
             last: Some("p".to_owned()),
             ended,
+            rows: 20,
             extra: vec!["k".to_owned(); 15],
             deleted: 1,
         };
-        table.checked(checked(false));
+        table.checked(checked(false), Duration::ZERO);
         assert_eq!(table.progress.stage, Stage::Checking);
         assert_eq!(table.progress.stretches, [stretch(Some("p"), None, false)]);
-        table.checked(checked(true));
+        table.checked(checked(true), Duration::ZERO);
         assert_eq!(table.progress.stage, Stage::Done);
         let told = (table.progress.extra, table.progress.deleted, table.progress.extra_keys.len());
         assert_eq!(told, (30, 2, EXTRA_KEYS_MAX));
