@@ -2,7 +2,8 @@
 //!
 //! One cycle is `apply_batch`, `flush`, and `fdatasync` of sled's file (sled's own flush is none);
 //! all requests that arrive within [`GROUP`] of the last cycle share the next one. It runs on a
-//! thread of its own because every step blocks. The mirror follows every few seconds and at the end.
+//! thread of its own because every step blocks. The mirror follows every few seconds and at the end, and at
+//! once where a link comes or goes: it is all that other verbs see of one that was killed soon after.
 //! sled keeps its first write error for good, so after an error, or a panic of sled's, the files are
 //! opened anew and what is known is written again.
 
@@ -98,7 +99,8 @@ impl Writer {
                 }
             }
             if !pending.is_empty() {
-                self.cycle(pending, waiting);
+                let mirrored = self.comes_or_goes(&pending);
+                self.cycle(pending, waiting, mirrored);
                 last_cycle = Some(Instant::now());
                 mirror_due = true;
             }
@@ -121,7 +123,15 @@ impl Writer {
         }
     }
 
-    fn cycle(&mut self, pending: Pending, waiting: Waiting) {
+    /// Whether a link is recorded for the first time, or forgotten.
+    fn comes_or_goes(&self, pending: &Pending) -> bool {
+        pending
+            .iter()
+            .any(|(link, record)| record.is_some() != self.contents.links.contains_key(link))
+    }
+
+    /// Makes what is pending durable, and then says so; with the mirror where that is not to wait.
+    fn cycle(&mut self, pending: Pending, waiting: Waiting, mirrored: bool) {
         let outcome = self.durably(&pending);
         if outcome.is_ok() {
             for (link, record) in pending {
@@ -132,6 +142,9 @@ impl Writer {
                     }
                     None => drop(self.contents.links.remove(&link)),
                 }
+            }
+            if mirrored {
+                self.mirror();
             }
         }
         for done in waiting {

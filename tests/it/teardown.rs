@@ -82,3 +82,26 @@ async fn what_an_administrator_made_is_no_dead_end() {
     weir.run(&["teardown", "--all", "--apply"]).await.expect_code(0);
     assert_eq!(counts(&pair).await, ["0", "0", "0"]);
 }
+
+/// Broken if a link that was killed as soon as it had begun could not be torn down by who had begun it.
+#[tokio::test]
+async fn a_link_that_has_only_begun_is_torn_down() {
+    let Some(pair) = Pair::start(Server::Postgres15, Server::MariaDb1011).await else { return };
+    pair.create_space("begun").await;
+    execute_in(&pair.source, "begun", TABLE).await;
+    execute_in(&pair.source, "begun", "INSERT INTO t VALUES (1, 'a')").await;
+    execute_in(&pair.target, "begun", TABLE).await;
+    let weir = Weir::new(&pair, "begun", "begun", "");
+    weir.grant().await;
+    let mut child = weir.spawn(&["run"]);
+    let begun = async || weir.log().contains("the link starts");
+    until("the link starts", Duration::from_secs(30), begun).await;
+    kill(&mut child).await;
+    until("the slot is free", Duration::from_secs(30), async || {
+        let sql = "SELECT count(*)::text FROM pg_replication_slots WHERE active";
+        pair.source.query(sql).await.expect("slots")[0][0].as_deref() == Some("0")
+    })
+    .await;
+    weir.tear_down().await;
+    assert_eq!(counts(&pair).await, ["0", "0", "0"]);
+}

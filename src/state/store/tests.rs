@@ -179,6 +179,24 @@ async fn records_share_cycles() {
     store.close().await;
 }
 
+/// Broken if what a weir that was killed soon after its first start has left behind could not be removed:
+/// nobody else would know whose it is.
+#[tokio::test]
+async fn a_new_link_is_known_outside_at_once() {
+    let folder = private_folder();
+    let known = || mirror::memory(folder.path()).expect("readable");
+    let store = Store::open(folder.path()).await.expect("opens");
+    assert_eq!(known(), None);
+    let starting = Checkpoint { progress: None, starting: true, ..at(1) };
+    store.record(&link(), starting).await.expect("durable");
+    let contents = known().expect("there");
+    assert_eq!(contents.installation, store.installation());
+    assert!(contents.links[&link()].starting);
+    store.forget(&link()).await.expect("durable");
+    assert!(known().expect("there").links.is_empty());
+    store.close().await;
+}
+
 /// Broken if a link that was torn down halted at its next first start, or took others with it.
 #[tokio::test]
 async fn a_forgotten_link_is_gone() {
