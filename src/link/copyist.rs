@@ -26,6 +26,9 @@ const IDLE_MAX: Duration = Duration::from_secs(30);
 /// Longest read of a piece.
 const READ_MAX: Duration = Duration::from_secs(300);
 
+/// How long the source may take to count what its replica has already.
+const WITHIN_MAX: Duration = Duration::from_secs(30);
+
 /// What a reader is asked for.
 #[derive(Debug)]
 pub(super) struct Errand {
@@ -242,9 +245,38 @@ impl Copyist {
     async fn connect(&self) -> Result<Box<dyn Scan>> {
         let open = self.ends.reader(Arc::clone(&self.plan));
         let mut scan = answered("open a reader of tables", open).await?;
-        answered("tell whose log it follows", scan.require_copy_of(&self.identity)).await?;
+        let shown = scan.require_copy_of(&self.identity);
+        let shown = answered("tell whose log it follows", shown).await?;
+        if let Some(shown) = shown {
+            let mut log = answered("open a reader of the log", self.ends.log()).await?;
+            require_within(&shown, log.as_mut()).await?;
+        }
         Ok(scan)
     }
+}
+
+/// Whether all that a replica shows is in the log of its source: else pieces of it would wait for what never
+/// comes, and hold rows that nobody else has.
+///
+/// # Errors
+/// `Configuration`, or as the source says.
+pub async fn require_within(shown: &Position, log: &mut dyn Scan) -> Result<()> {
+    let until = Instant::now() + WITHIN_MAX;
+    // A server may send a transaction before it counts it itself.
+    loop {
+        let head = answered("read the end of the log", log.head()).await?;
+        if head.reaches(shown) {
+            return Ok(());
+        }
+        if Instant::now() >= until {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let context = "the server behind read_url shows transactions that are not in the log of the server \
+                   behind url";
+    Err(Error::new(Kind::Configuration, context)
+        .hint("point read_url to a replica of that server alone, or take it out"))
 }
 
 /// Converts the rows of a chunk.

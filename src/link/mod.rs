@@ -15,7 +15,7 @@ mod care;
 mod claims;
 mod copied;
 pub mod copying;
-mod copyist;
+pub mod copyist;
 mod creation;
 mod deferral;
 pub mod ends;

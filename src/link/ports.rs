@@ -465,8 +465,13 @@ pub trait Scan: Send {
     }
 
     /// An error of kind `Unavailable` or `Configuration` where the server is neither that of the log,
-    /// whose identity this is, nor a replica of it whose positions can be compared with the log's.
-    fn require_copy_of<'a>(&'a mut self, identity: &'a str) -> Pending<'a, ()> {
-        Box::pin(async move { self.require_server(identity) })
+    /// whose identity this is, nor a replica of it whose positions can be compared with the log's. Of a
+    /// replica that may show what is not in that log: up to where it shows everything, for
+    /// [`copyist::require_within`](super::copyist::require_within).
+    fn require_copy_of<'a>(&'a mut self, identity: &'a str) -> Pending<'a, Option<Position>> {
+        Box::pin(async move {
+            self.require_server(identity)?;
+            Ok(None)
+        })
     }
 }

@@ -305,7 +305,7 @@ impl Scan for MysqlScan {
         Box::pin(self.read_piece(table, reach))
     }
 
-    fn require_copy_of<'a>(&'a mut self, identity: &'a str) -> Pending<'a, ()> {
+    fn require_copy_of<'a>(&'a mut self, identity: &'a str) -> Pending<'a, Option<Position>> {
         Box::pin(self.require_origin(identity))
     }
 }

@@ -293,8 +293,12 @@ impl Scan for PostgresScan {
         })
     }
 
-    fn require_copy_of<'a>(&'a mut self, identity: &'a str) -> Pending<'a, ()> {
-        Box::pin(self.require_comparable(identity))
+    /// Places of one timeline lie in one log: nothing a standby shows is in no other.
+    fn require_copy_of<'a>(&'a mut self, identity: &'a str) -> Pending<'a, Option<Position>> {
+        Box::pin(async move {
+            self.require_comparable(identity).await?;
+            Ok(None)
+        })
     }
 }
 

@@ -15,10 +15,10 @@ use crate::load::{Mixed, Session, insert_accounts, tables, until_equal};
 const SPACE: &str = crate::crash::SPACE;
 
 /// Rows that are there before.
-const ACCOUNTS: u64 = 40_000;
+pub const ACCOUNTS: u64 = 40_000;
 
 /// Tables with rows at the source, the same without rows at the target, everything granted.
-async fn prepare(pair: &Pair, extra: &str) -> Weir {
+pub async fn prepare(pair: &Pair, extra: &str) -> Weir {
     pair.create_space(SPACE).await;
     execute_in(&pair.source, SPACE, &tables(&pair.source)).await;
     let weir = Weir::new(pair, "copy", SPACE, extra);
@@ -75,7 +75,7 @@ async fn copy_between(pair: &Arc<Pair>, seed: u64, kills: u32) {
 }
 
 /// Whether both tables are copied, as the target's own records say.
-async fn copied(pair: &Pair) -> bool {
+pub async fn copied(pair: &Pair) -> bool {
     let done = query_in(
         &pair.target,
         "weir",
@@ -292,4 +292,47 @@ async fn a_mysql_target_that_differs() {
 #[tokio::test]
 async fn a_postgres_target_that_differs() {
     a_target_that_differs(Server::MariaDb1011, Server::Postgres15).await;
+}
+
+/// Copies rows into a table that numbers new ones itself; the largest goes again, the server dies, and the
+/// next row of its own must come after all that were ever there.
+async fn numbers_go_on(target: Server, column: &str) {
+    let Some(mut pair) = Pair::start(Server::Postgres18, target).await else { return };
+    pair.create_space("numbers").await;
+    let rows = "CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(20)); \
+                INSERT INTO t SELECT i, 'theirs' FROM generate_series(1, 700) i";
+    execute_in(&pair.source, "numbers", rows).await;
+    let table = format!("CREATE TABLE t ({column}, v VARCHAR(20))");
+    execute_in(&pair.target, "numbers", &table).await;
+    let weir = Weir::new(&pair, "numbers", "numbers", "");
+    weir.grant().await;
+    weir.run(&["run", "--until-caught-up"]).await.expect_code(0);
+    execute_in(&pair.source, "numbers", "DELETE FROM t WHERE id = 700").await;
+    weir.run(&["run", "--until-caught-up"]).await.expect_code(0);
+    let count = "SELECT count(*), max(id) FROM {space}.t";
+    assert_eq!(query_in(&pair.target, "numbers", count).await, ["699\t699"]);
+    pair.target.kill().await.expect("killed");
+    pair.target.start_again().await.expect("started again");
+    execute_in(&pair.target, "numbers", "INSERT INTO t (v) VALUES ('own')").await;
+    let own = "SELECT id FROM {space}.t WHERE v = 'own'";
+    let own = query_in(&pair.target, "numbers", own).await.join("");
+    assert!(own.parse::<u32>().is_ok_and(|id| id > 700), "{target:?}: {own}");
+}
+
+/// Broken if a target that goes on by itself gave a row a number that a copied one has or had.
+#[tokio::test]
+async fn numbers_go_on_after_a_restart_mysql() {
+    numbers_go_on(Server::MySql97, "id INT AUTO_INCREMENT PRIMARY KEY").await;
+}
+
+/// As above, MariaDB.
+#[tokio::test]
+async fn numbers_go_on_after_a_restart_mariadb() {
+    numbers_go_on(Server::MariaDb1011, "id INT AUTO_INCREMENT PRIMARY KEY").await;
+}
+
+/// As above, PostgreSQL.
+#[tokio::test]
+async fn numbers_go_on_after_a_restart_postgres() {
+    numbers_go_on(Server::Postgres15, "id SERIAL PRIMARY KEY").await;
 }

@@ -11,13 +11,14 @@ use crate::crash::{SPACE, assert_log_is_calm, kill, prepare, write_until};
 use crate::harness::{Pair, execute_in, query_in};
 use crate::load::until_equal;
 
-fn options(server: Server) -> Options {
+/// What a server needs to be a primary or its replica.
+pub fn options(server: Server) -> Options {
     let options = Options::default().password("one for all");
     if server.is_mariadb() { options.set("log_slave_updates", "ON") } else { options }
 }
 
 /// Makes `replica` follow `primary` by GTID.
-async fn replicate(primary: &Running, replica: &Running) {
+pub async fn replicate(primary: &Running, replica: &Running) {
     let (port, user) = (primary.port(), primary.user());
     let sql = if primary.kind().is_mariadb() {
         format!(
@@ -35,7 +36,7 @@ async fn replicate(primary: &Running, replica: &Running) {
 }
 
 /// Waits until the replica has what the primary has now.
-async fn catch_up(primary: &Running, replica: &Running) {
+pub async fn catch_up(primary: &Running, replica: &Running) {
     let (end, wait) = if primary.kind().is_mariadb() {
         ("SELECT @@GLOBAL.gtid_binlog_pos", "SELECT MASTER_GTID_WAIT")
     } else {

@@ -46,6 +46,7 @@ mod prepared;
 mod random;
 mod refusals;
 mod reload;
+mod replica;
 mod rights;
 mod rotation;
 mod sample;

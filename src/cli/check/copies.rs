@@ -11,6 +11,7 @@ use crate::cli::context::Ends;
 use crate::config::{Database, Start};
 use crate::error::{Error, Kind, Result};
 use crate::link::copying::{self, Knot};
+use crate::link::copyist::require_within;
 use crate::model::TableName;
 use crate::plan::{Finding, LinkPlan};
 use crate::position::Position;
@@ -71,7 +72,10 @@ async fn replica(ends: &Ends<'_>, read: &Database, plan: &Arc<LinkPlan>) -> Resu
     let findings = room.check_reader(read).await?;
     let source = room.open_source(&ends.context, ends.source, Arc::clone(plan)).await?;
     let mut scan = room.open_scan(&ends.context, read, Arc::clone(plan)).await?;
-    scan.require_copy_of(source.identity()).await?;
+    if let Some(shown) = scan.require_copy_of(source.identity()).await? {
+        let mut log = room.open_scan(&ends.context, ends.source, Arc::clone(plan)).await?;
+        require_within(&shown, log.as_mut()).await?;
+    }
     Ok(findings)
 }
 

@@ -108,8 +108,9 @@ impl MysqlScan {
             seen = Some(history::head(&mut session).await?);
         }
         let high = seen.unwrap_or_else(|| low.clone());
+        let high = self.compared(&mut session, high).await?;
+        let low = self.compared(&mut session, low).await?;
         self.session = Some(session);
-        let (low, high) = (self.compared(low)?, self.compared(high)?);
         if let Some(width) = reading.width() {
             self.row_bytes.insert(plan.source.name.clone(), width);
         }

@@ -103,7 +103,7 @@ impl Placed {
 }
 
 /// MySQL: the transactions that are visible to whatever reads from now on.
-async fn executed(session: &mut Session) -> Result<Position> {
+pub(super) async fn executed(session: &mut Session) -> Result<Position> {
     let set = gtids(session, "SELECT @@GLOBAL.gtid_executed").await?;
     Ok(Position::Mysql(set, None))
 }
