@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use weir::error::Kind;
-use weir::link::ports::Scan;
+use weir::link::ports::{Reach, Scan, Scanned};
 use weir::model::{Op, Row, Value};
 use weir::mysql::scan;
 use weir::position::Position;
@@ -43,11 +43,43 @@ fn int(value: &Value) -> i64 {
 }
 
 pub(super) async fn marks(server: Server, options: Options) {
-    let update = |id| format!("UPDATE t SET v = v + 1 WHERE id = {id}");
-    let between = marks_of(server, options, update).await;
-    if server == Server::MariaDb1011 {
-        assert_eq!(between, 0, "MariaDB's marks are one");
+    for by in [By::Keys, By::Chunks] {
+        let update = |id| format!("UPDATE t SET v = v + 1 WHERE id = {id}");
+        let between = marks_of(server, options.clone(), update, by).await;
+        if server == Server::MariaDb1011 {
+            assert_eq!(between, 0, "MariaDB's marks are one");
+        }
     }
+}
+
+/// How rows are read.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum By {
+    /// Single ones.
+    Keys,
+    /// As pieces of a copy.
+    Chunks,
+}
+
+/// Reads every row.
+async fn read(scan: &mut dyn Scan, rig: &Rig, walk: &str, by: By) -> Scanned {
+    let table = &rig.plan.tables[0];
+    if matches!(by, By::Keys) {
+        let keys: Vec<Row> = (0..WRITERS).map(|id| Row::from(vec![Value::Int(id)])).collect();
+        return scan.read_rows(table, &keys).await.unwrap();
+    }
+    let (walk, condition, after, until) = (walk.to_owned(), None, None, None);
+    let reach = Reach { walk, condition, after, until, rows_max: 100, bytes_max: 1 << 20 };
+    let chunk = loop {
+        match scan.read_chunk(table, &reach).await {
+            // A row was locked for long.
+            Err(error) if error.kind() == Kind::Contention => {}
+            read => break read.unwrap().expect("the walk is good"),
+        }
+    };
+    let rows: Vec<_> = chunk.rows.into_iter().map(Some).collect();
+    assert!(chunk.ended && rows.len() == usize::try_from(WRITERS).unwrap());
+    Scanned { low: chunk.low, high: chunk.high, in_progress: chunk.in_progress, rows }
 }
 
 /// Sessions that run what `update` says of their row, again and again.
@@ -64,7 +96,12 @@ async fn write(rig: &Rig, update: fn(i64) -> String) -> Vec<tokio::task::JoinHan
 
 /// Under a load of what `update` does to each row; how many rows were read between two marks that
 /// differ for them.
-pub(super) async fn marks_of(server: Server, options: Options, update: fn(i64) -> String) -> usize {
+pub(super) async fn marks_of(
+    server: Server,
+    options: Options,
+    update: fn(i64) -> String,
+    by: By,
+) -> usize {
     // The log is long enough for MariaDB's GTIDs not to be read from it.
     let ddl = "CREATE TABLE t (id bigint PRIMARY KEY, v bigint);
         CREATE TABLE other (b longtext); INSERT INTO other VALUES (REPEAT('x', 300000));";
@@ -76,9 +113,10 @@ pub(super) async fn marks_of(server: Server, options: Options, update: fn(i64) -
     let writers = write(&rig, update).await;
     let mut scan = scan::open(&rig.context, &rig.database, Arc::clone(&rig.plan)).await.unwrap();
     let keys: Vec<Row> = (0..WRITERS).map(|id| Row::from(vec![Value::Int(id)])).collect();
+    let walk = scan.divide(&rig.plan.tables[0], 1).await.unwrap().walk;
     let mut scans = Vec::new();
     for _ in 0..SCANS {
-        scans.push(scan.read_rows(&rig.plan.tables[0], &keys).await.unwrap());
+        scans.push(read(scan.as_mut(), &rig, &walk, by).await);
         tokio::time::sleep(PAUSE).await;
     }
     writers.iter().for_each(tokio::task::JoinHandle::abort);

@@ -7,7 +7,7 @@ use weir::model::{Op, Value};
 use weir::position::Position;
 use weir::sandbox::{Options, Server};
 
-use super::marks::marks_of;
+use super::marks::{By, marks_of};
 use super::places::without_gtids;
 use super::rig::{PATIENCE, Rig, Stream, follow, inserted};
 
@@ -186,11 +186,15 @@ fn in_two_phases(id: i64) -> String {
 /// may be in the log, or counted, before it is visible.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn marks_hold_under_load_of_two_phases_mysql() {
-    marks_of(Server::MySql97, Options::default(), in_two_phases).await;
+    for by in [By::Keys, By::Chunks] {
+        marks_of(Server::MySql97, Options::default(), in_two_phases, by).await;
+    }
 }
 
 /// As above on MariaDB.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn marks_hold_under_load_of_two_phases_mariadb() {
-    marks_of(Server::MariaDb1011, Options::default(), in_two_phases).await;
+    for by in [By::Keys, By::Chunks] {
+        marks_of(Server::MariaDb1011, Options::default(), in_two_phases, by).await;
+    }
 }
