@@ -26,7 +26,6 @@ use tokio_postgres::{Row as DbRow, Statement};
 
 pub(super) use self::copies::stored_copy;
 use self::letters::{Request, Writing};
-use self::load::Careful;
 use self::pipeline::{Check, Found, Parameter, Pipeline, in_time};
 use self::statements::Statements;
 use super::failure::classify;
@@ -41,6 +40,7 @@ use crate::link::ports::{
 use crate::model::{Step, Verb, Witness};
 use crate::plan::LinkPlan;
 use crate::position::Position;
+use crate::snapshot::caution::Caution;
 
 /// Connects the apply side of a link and prepares its session.
 ///
@@ -62,7 +62,7 @@ pub async fn open(
         statements: Statements::default(),
         open: None,
         looked_until: 0,
-        careful: Careful::default(),
+        caution: Caution::default(),
     }))
 }
 
@@ -78,7 +78,7 @@ struct PostgresTarget {
     /// The newest id that a look at the notes has found: none above it is settled.
     looked_until: i64,
     /// Tables in which rows of a copy may be there already.
-    careful: Careful,
+    caution: Caution,
 }
 
 /// What the closing slice needs to know of the witness.

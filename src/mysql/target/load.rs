@@ -2,11 +2,10 @@
 //!
 //! Into a table that was empty rows are inserted as they are, in the largest statements that the server
 //! takes (`writer`). Where the stream has brought one of them already, the server says so: the rows are
-//! then inserted or updated like those of the stream, and so are the table's for a while, since where one
-//! is others are. LOAD DATA LOCAL is not used: it is hardly faster than these statements, and bends what
+//! then inserted or updated like those of the stream, and so are those of some of the next loads
+//! (`snapshot/caution`). LOAD DATA LOCAL is not used: it is hardly faster than these statements, and bends what
 //! does not fit.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use mysql_async::prelude::Queryable;
@@ -19,27 +18,6 @@ use crate::error::{Kind, Result};
 use crate::link::ports::Load;
 use crate::model::{Row, TableName};
 
-/// Loads of a table that go the slower way after one of its rows was there already.
-const CAREFUL_LOADS: u32 = 20;
-
-/// The tables with rows that the stream brought before the copy: loads that they are still written with
-/// care.
-#[derive(Debug, Default)]
-pub(super) struct Met(HashMap<usize, u32>);
-
-impl Met {
-    /// Whether the next load of a table is to be written with care.
-    fn is_careful(&mut self, table: usize) -> bool {
-        let Some(left) = self.0.get_mut(&table).filter(|left| **left > 0) else { return false };
-        *left -= 1;
-        true
-    }
-
-    fn meet(&mut self, table: usize) {
-        self.0.insert(table, CAREFUL_LOADS);
-    }
-}
-
 impl Writer {
     /// Writes rows of a copy.
     pub(super) async fn load(&mut self, load: Load<'_>) -> Result<()> {
@@ -48,12 +26,16 @@ impl Writer {
         let all: Vec<&Row> = load.rows.iter().collect();
         let forms: &[Form] = &prepared.forms;
         let rows = Rows { table: load.table, columns: &columns, forms, rows: &all };
-        if load.fresh && !self.met().is_careful(load.table) {
+        if load.fresh && !self.caution().is_next(load.table) {
             let context = format!("insert into {}", prepared.plan.target.name);
             match self.write(&context, Action::Insert, &prepared, rows).await {
                 // What of them is written already is written again.
-                Err(error) if error.kind() == Kind::Constraint => self.met().meet(load.table),
-                written => return written.map(drop),
+                Err(error) if error.kind() == Kind::Constraint => self.caution().failed(load.table),
+                written => {
+                    written?;
+                    self.caution().passed(load.table);
+                    return Ok(());
+                }
             }
         }
         self.upsert(&prepared, rows).await

@@ -18,10 +18,10 @@ use super::super::failure::classify;
 use super::super::session::{Session, within};
 use super::super::sql::{Batch, Statement, TableSql, unlink};
 use super::letters::OwnLetters;
-use super::load::Met;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Row, Type};
 use crate::plan::{LinkPlan, TablePlan};
+use crate::snapshot::caution::Caution;
 
 /// Longest time for one statement; locks are waited for less.
 pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(600);
@@ -101,21 +101,21 @@ pub(super) struct Writer {
     tables: HashMap<usize, Arc<Prepared>>,
     texts: HashMap<TextName, Arc<Statement>>,
     packet_bytes_max: usize,
-    met: Met,
+    caution: Caution,
 }
 
 impl Writer {
     pub(super) fn new(session: Session, plan: Arc<LinkPlan>, packet_bytes_max: usize) -> Writer {
         let (tables, texts) = (HashMap::new(), HashMap::new());
-        Writer { session, plan, tables, texts, packet_bytes_max, met: Met::default() }
+        Writer { session, plan, tables, texts, packet_bytes_max, caution: Caution::default() }
     }
 
     pub(super) fn session(&mut self) -> &mut Session {
         &mut self.session
     }
 
-    pub(super) fn met(&mut self) -> &mut Met {
-        &mut self.met
+    pub(super) fn caution(&mut self) -> &mut Caution {
+        &mut self.caution
     }
 
     /// The link's letters.

@@ -2,11 +2,10 @@
 //!
 //! Into a table that was empty when its copy began they go by COPY, which is the server's fastest way and
 //! takes the same text as a parameter. One row that the stream has brought before refuses all of them:
-//! then they go as insert-or-update, under a savepoint, and so do the next loads of that table, because
-//! where one is, others are. That way is the one of rows from the log; a temporary table to merge from
+//! then they go as insert-or-update, under a savepoint, and so do some of the next loads of that table
+//! (`snapshot/caution`). That way is the one of rows from the log; a temporary table to merge from
 //! would need one more right, and new rows in the catalog for each transaction.
 
-use std::collections::BTreeMap;
 use std::pin::pin;
 
 use bytes::{Bytes, BytesMut};
@@ -23,28 +22,8 @@ use crate::plan::{LinkPlan, TablePlan};
 use crate::postgres::encode::copy::write_row;
 use crate::postgres::failure::classify;
 
-/// Loads of a table that go as insert-or-update after a row was in the way of one.
-const CAREFUL_LOADS: u32 = 30;
 /// Bytes that are handed to the connection at once.
 const BLOCK_BYTES: usize = 64 << 10;
-
-/// Tables in which rows were in the way, and how many loads are still to be careful.
-#[derive(Debug, Default)]
-pub(super) struct Careful(BTreeMap<usize, u32>);
-
-impl Careful {
-    /// Whether the next load of a table is to be.
-    fn is_next(&mut self, table: usize) -> bool {
-        match self.0.get_mut(&table) {
-            None => false,
-            Some(1) => self.0.remove(&table).is_some(),
-            Some(left) => {
-                *left -= 1;
-                true
-            }
-        }
-    }
-}
 
 impl PostgresTarget {
     /// Writes them; everything before them has been answered.
@@ -55,12 +34,15 @@ impl PostgresTarget {
         if load.rows.is_empty() {
             return Ok(());
         }
-        if load.fresh && !self.careful.is_next(load.table) {
+        if load.fresh && !self.caution.is_next(load.table) {
             self.command("SAVEPOINT weir_load").await?;
             match self.copy_in(plan, table, load).await? {
-                Copied::All => return self.command("RELEASE SAVEPOINT weir_load").await,
+                Copied::All => {
+                    self.caution.passed(load.table);
+                    return self.command("RELEASE SAVEPOINT weir_load").await;
+                }
                 Copied::InTheWay => {
-                    self.careful.0.insert(load.table, CAREFUL_LOADS);
+                    self.caution.failed(load.table);
                     self.command("ROLLBACK TO SAVEPOINT weir_load; RELEASE SAVEPOINT weir_load")
                         .await?;
                 }
@@ -137,21 +119,4 @@ enum Copied {
     All,
     /// A row was there already.
     InTheWay,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Broken if every load of a table that the stream writes to failed first, or one row that was in the
-    /// way made a copy slow to its end.
-    #[test]
-    fn care_is_taken_for_a_while() {
-        let mut careful = Careful::default();
-        assert!(!careful.is_next(1));
-        careful.0.insert(1, 2);
-        assert!(!careful.is_next(0), "another table");
-        assert!(careful.is_next(1) && careful.is_next(1));
-        assert!(!careful.is_next(1));
-    }
 }
