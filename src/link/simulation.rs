@@ -16,6 +16,7 @@ mod ends;
 mod history;
 mod lives;
 mod mirror;
+mod readers;
 mod tables;
 mod target;
 mod world;
