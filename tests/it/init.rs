@@ -80,7 +80,7 @@ INSERT INTO "blank " VALUES (1, 2)
 "#;
 
 /// The same weir as the administrators of both servers, for what they run as `--apply`.
-fn administrators(weir: Weir, pair: &Pair) -> Weir {
+pub fn administrators(weir: Weir, pair: &Pair) -> Weir {
     weir.with_user("left", pair.source.user())
         .with_password("LEFT_PASSWORD", pair.source.password())
         .with_user("right", pair.target.user())
@@ -88,7 +88,7 @@ fn administrators(weir: Weir, pair: &Pair) -> Weir {
 }
 
 /// The same weir as the users that it is otherwise.
-fn users(weir: Weir) -> Weir {
+pub fn users(weir: Weir) -> Weir {
     weir.with_user("left", READER)
         .with_password("LEFT_PASSWORD", SECRET)
         .with_user("right", WRITER)
@@ -97,8 +97,8 @@ fn users(weir: Weir) -> Weir {
 
 /// Runs `init` as users that have no right at first; administrators give them what it asks for, and
 /// that is no more than to be let in and to see tables.
-async fn initialised(pair: &Pair, weir: &Weir, init: &[&str]) -> Outcome {
-    for _ in 0..4 {
+pub async fn initialised(pair: &Pair, weir: &Weir, init: &[&str]) -> Outcome {
+    for _ in 0..6 {
         let outcome = weir.run(init).await;
         let Some((_, asked)) = outcome.stderr.split_once("have an administrator run: ") else {
             return outcome.expect_code(0);
@@ -113,7 +113,7 @@ async fn initialised(pair: &Pair, weir: &Weir, init: &[&str]) -> Outcome {
     panic!("init asks for ever")
 }
 
-fn words<'a>(from: &'a str, to: &'a str, pattern: &'a str) -> Vec<&'a str> {
+pub fn words<'a>(from: &'a str, to: &'a str, pattern: &'a str) -> Vec<&'a str> {
     let ends = ["init", "--from", from, "--to", to, "--from-name", "left", "--to-name", "right"];
     let passwords = ["--from-password-env", "LEFT_PASSWORD", "--to-password-env", "RIGHT_PASSWORD"];
     [&ends[..], &passwords, &["--tables", pattern, "--name", "newcomer"]].concat()

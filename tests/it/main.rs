@@ -43,6 +43,7 @@ mod partitions;
 mod postgres_source;
 mod postgres_target;
 mod prepared;
+mod published;
 mod random;
 mod refusals;
 mod reload;

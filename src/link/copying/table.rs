@@ -281,8 +281,9 @@ pub(in crate::link) fn knot<'a>(
 }
 
 /// What a person can do about a [`Knot`].
-pub const UNTIE: &str = "drop that foreign key at the target until the copy is done, or let one of its columns be \
-                         NULL; or copy the rows yourself and write start = \"now\"";
+pub const UNTIE: &str = "let one of its columns be NULL at the target until the copy is done; or drop that \
+                         foreign key there until then, unless it does what the source does not log; or copy \
+                         the rows yourself and write start = \"now\"";
 
 /// A table of which no piece can be written alone, since its rows refer to each other, or to those of
 /// other tables in a circle.
