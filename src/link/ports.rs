@@ -391,7 +391,8 @@ pub trait Scan: Send {
     }
 
     /// From here on nothing is asked about the log, which may not exist or not be shown: rows are read in
-    /// one snapshot as before, and its marks mean nothing. For a target that is read as it is.
+    /// one snapshot as before, and its marks mean nothing. For a target that is read as it is: a row is that
+    /// of a key also where only the server takes the two for the same.
     fn forgo_marks(&mut self) {}
 
     /// The origin of each planned table as it is now, in the plan's order; empty where the log holds

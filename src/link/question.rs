@@ -51,12 +51,14 @@ pub enum Expected {
 }
 
 /// What is to be done with a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Mend {
     /// Nothing.
     Leave,
     /// Write it as it is expected: whole, or deleted where it should be absent.
     Mend,
+    /// Write it over the row of this key, which the target takes for its own.
+    Over(Row),
 }
 
 /// The answer. As long as `verdict` is open, but no longer than [`STAND_STILL_MAX`], nothing is applied,
@@ -124,13 +126,13 @@ impl Applier {
         }
         let Ok(Ok(mends)) = timeout(STAND_STILL_MAX, judged).await else { return Ok(()) };
         let wanted = keys.into_iter().zip(expected).zip(mends);
-        let wanted = wanted.filter(|(_, mend)| *mend == Mend::Mend);
-        let changes = wanted.filter_map(|((key, expected), _)| match expected {
-            Expected::Row(row) => Some(Act::Upsert { columns: None, row }),
-            Expected::Absent => Some(Act::Delete { key }),
-            Expected::Busy | Expected::SetAside | Expected::Unfit => None,
+        let acts = wanted.filter_map(|((key, expected), mend)| match (mend, expected) {
+            (Mend::Mend, Expected::Row(row)) => Some(Act::Upsert { columns: None, row }),
+            (Mend::Over(old), Expected::Row(row)) => Some(Act::Rekey { old, columns: None, row }),
+            (Mend::Mend, Expected::Absent) => Some(Act::Delete { key }),
+            (Mend::Leave | Mend::Mend | Mend::Over(_), _) => None,
         });
-        let changes: Vec<_> = changes.map(|act| Prepared { table, act }).collect();
+        let changes: Vec<_> = acts.map(|act| Prepared { table, act }).collect();
         let mended = self.mend(&changes).await;
         match mended {
             Err(error) if !error.is_about_a_row() => Err(error),

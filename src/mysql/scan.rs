@@ -50,7 +50,7 @@ pub(crate) struct MysqlScan {
     log: LogTimes,
     /// Where the last snapshot lay (MariaDB).
     placed: Placed,
-    /// Reads need no place in the log.
+    /// Reads need no place in the log: they are of a target.
     unplaced: bool,
     /// How tables are walked, as far as they were asked for.
     walks: HashMap<TableName, Walk>,
@@ -167,7 +167,11 @@ impl MysqlScan {
         let (marks, low, seen) = self.place(&mut session).await?;
         let context =
             format!("read rows of {} in database `{}`", table.source.name, session.database());
-        let select = row::Select::new(table)?;
+        let select = match self.unplaced {
+            // What the target takes for a row cannot be there beside it.
+            true => row::Select::new(table)?.loose(),
+            false => row::Select::new(table)?,
+        };
         let text = format!(
             "SELECT {} FROM {} WHERE {} LIMIT 2{}",
             select.list(),

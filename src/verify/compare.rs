@@ -23,6 +23,9 @@ use crate::verify::report::{
 const ROWS_MAX: usize = 2_000;
 /// Bytes of a chunk at most, but for a single row.
 const BYTES_MAX: usize = 4 << 20;
+/// Other spellings of keys at the target that are remembered; what is beyond them is told as a row that is
+/// missing and one that is extra.
+const RESPELLED_MAX: usize = 10_000;
 /// How often a table is begun anew because it is no longer to be walked as before.
 const RESTARTS_MAX: usize = 5;
 
@@ -254,6 +257,8 @@ impl Comparison<'_> {
         let found = self.source.read_rows(self.pair.source(), &keys).await?.rows;
         let asked = asked.into_iter().zip(found).filter(|(_, found)| found.is_none());
         absent.extend(asked.map(|(item, _)| item));
+        let respelled = &self.report.place.respelled;
+        absent.retain(|item| respelled.is_empty() || !respelled.contains(&key_text(&item.key)));
         self.report.counts.compared += absent.len() as u64;
         if self.tolerates_extra() {
             self.report.counts.tolerated += absent.len() as u64;
@@ -264,14 +269,17 @@ impl Comparison<'_> {
 
     /// Finds out what the suspects are, and counts and lists them.
     async fn settle(&mut self, suspects: Vec<Suspect>) -> Result<()> {
-        let verdicts = self.inquiry.settle(self.pair, self.target, suspects).await?;
+        let mut verdicts = self.inquiry.settle(self.pair, self.target, suspects).await?;
+        self.remember_spellings(&mut verdicts);
         for Verdict { key, truth, mended } in verdicts {
             let counts = &mut self.report.counts;
             let (count, what) = match &truth {
                 Truth::Equal => (&mut counts.equal, None),
                 Truth::Missing => (&mut counts.missing, Some(Difference::Missing)),
                 Truth::Extra => (&mut counts.extra, Some(Difference::Extra)),
-                Truth::Differing(_) => (&mut counts.differing, Some(Difference::Differing)),
+                Truth::Differing(_) | Truth::Respelled(..) => {
+                    (&mut counts.differing, Some(Difference::Differing))
+                }
                 Truth::SetAside => (&mut counts.set_aside, None),
                 Truth::Unfit => (&mut counts.unfit, None),
                 Truth::Changing => (&mut counts.changing, None),
@@ -281,7 +289,9 @@ impl Comparison<'_> {
             let room = self.report.listed.len() < self.desk.0.listed_max();
             if let Some(what) = what.filter(|_| room) {
                 let columns = match &truth {
-                    Truth::Differing(columns) => self.pair.names(columns),
+                    Truth::Differing(columns) | Truth::Respelled(_, columns) => {
+                        self.pair.names(columns)
+                    }
                     _ => Vec::new(),
                 };
                 let key = self.pair.shown(&key);
@@ -289,6 +299,20 @@ impl Comparison<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Rows of the target that are told under the source's spelling of their keys are not told again when
+    /// the target is walked.
+    fn remember_spellings(&mut self, verdicts: &mut [Verdict]) {
+        let respelled = &mut self.report.place.respelled;
+        for verdict in verdicts {
+            let Truth::Respelled(held, _) = &verdict.truth else { continue };
+            if respelled.len() < RESPELLED_MAX {
+                respelled.insert(key_text(held));
+            } else {
+                verdict.truth = Truth::Missing;
+            }
+        }
     }
 
     /// Rows whose key has no form at the target.

@@ -15,6 +15,7 @@ use crate::link::ports::Scan;
 use crate::link::question::{Expected, KEYS_MAX, Mend, Question, STAND_STILL_MAX, Standing};
 use crate::model::Row;
 use crate::verify::canonical::differing;
+use crate::verify::order::compare;
 use crate::verify::pair::Pair;
 
 /// Bytes of the rows of one question at most, but for a single row.
@@ -43,7 +44,7 @@ pub struct Suspect {
 }
 
 /// What a row is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Truth {
     /// As it should be.
     Equal,
@@ -53,6 +54,9 @@ pub enum Truth {
     Extra,
     /// It differs in these columns of the plan.
     Differing(Vec<usize>),
+    /// The target has a row that it takes for this one, under another spelling of its key; and the columns
+    /// of the plan in which they differ.
+    Respelled(Row, Vec<usize>),
     /// Its changes are set aside.
     SetAside,
     /// It has no form at the target.
@@ -64,7 +68,7 @@ pub enum Truth {
 impl Truth {
     /// Whether both sides differ.
     pub fn is_difference(&self) -> bool {
-        matches!(self, Truth::Missing | Truth::Extra | Truth::Differing(_))
+        matches!(self, Truth::Missing | Truth::Extra | Truth::Differing(_) | Truth::Respelled(..))
     }
 }
 
@@ -113,10 +117,44 @@ impl Inquiry {
         for (key, truth) in self.look(pair, target, asked, self.repair).await? {
             verdicts.push(Verdict { key, truth, mended: false });
         }
+        self.look_for_spellings(pair, target, &mut verdicts).await?;
         if self.repair {
             self.look_again(pair, target, &mut verdicts).await?;
         }
         Ok(verdicts)
+    }
+
+    /// A row that the target has under another spelling of its key is that one, and is mended as such, unless
+    /// there should be a row of that very spelling: then this one is missing.
+    async fn look_for_spellings(
+        &self,
+        pair: &Pair,
+        target: &mut dyn Scan,
+        verdicts: &mut [Verdict],
+    ) -> Result<()> {
+        let mut respelled = Vec::new();
+        for verdict in verdicts {
+            if let Truth::Respelled(held, _) = &verdict.truth
+                && let Some(held) = pair.as_written(held)
+            {
+                respelled.push((verdict, held));
+            }
+        }
+        for group in respelled.chunks_mut(KEYS_MAX / 2) {
+            let both = group.iter().flat_map(|(verdict, held)| [held, &verdict.key]);
+            let both = both.map(|key| Suspect { key: key.clone(), bytes: 0 }).collect();
+            let found = self.look(pair, target, both, self.repair).await?;
+            let of = |key: &Row| found.iter().find(|(one, _)| one == key).map(|(_, truth)| truth);
+            for (verdict, held) in group {
+                verdict.truth = match (of(&verdict.key), of(held)) {
+                    (Some(own @ Truth::Respelled(..)), Some(Truth::Extra)) => own.clone(),
+                    (Some(Truth::Respelled(..)), Some(Truth::Changing)) => Truth::Changing,
+                    (Some(Truth::Respelled(..)) | None, _) => Truth::Missing,
+                    (Some(own), _) => own.clone(),
+                };
+            }
+        }
+        Ok(())
     }
 
     /// Looks at what was to be mended.
@@ -204,12 +242,10 @@ impl Inquiry {
         let pairs = expected.into_iter().zip(rows);
         let truths = pairs.map(|(expected, found)| judge(pair, expected, found));
         let truths = truths.collect::<Result<Vec<_>>>()?;
-        let is_wrong = |truth: &Option<Truth>| truth.as_ref().is_some_and(Truth::is_difference);
-        if mend && truths.iter().any(is_wrong) {
-            let mends =
-                truths.iter().map(|one| if is_wrong(one) { Mend::Mend } else { Mend::Leave });
+        let mends = mends(&keys, &truths);
+        if mend && mends.iter().any(|mend| *mend != Mend::Leave) {
             // Whether it was done is seen by looking again.
-            if verdict.send(mends.collect()).is_ok()
+            if verdict.send(mends).is_ok()
                 && let Ok(Ok(Err(error))) = timeout(ANSWER_MAX, done).await
             {
                 tracing::warn!(
@@ -223,6 +259,27 @@ impl Inquiry {
     }
 }
 
+/// What is to be done with rows of these keys. One that the target has under another spelling is written
+/// over that, where it is known that no row should have that spelling.
+fn mends(keys: &[Row], truths: &[Option<Truth>]) -> Vec<Mend> {
+    let is_extra = |held: &Row| {
+        let mut pairs = keys.iter().zip(truths);
+        pairs.any(|(key, truth)| *truth == Some(Truth::Extra) && compare(key, held).is_eq())
+    };
+    let held = |truth: &Option<Truth>| match truth {
+        Some(Truth::Respelled(held, _)) if is_extra(held) => Some(held.clone()),
+        _ => None,
+    };
+    let over: Vec<Row> = truths.iter().filter_map(held).collect();
+    let mend = |(key, truth): (&Row, &Option<Truth>)| match truth {
+        Some(Truth::Respelled(..)) => held(truth).map_or(Mend::Leave, Mend::Over),
+        Some(Truth::Extra) if over.iter().any(|held| compare(key, held).is_eq()) => Mend::Leave,
+        Some(truth) if truth.is_difference() => Mend::Mend,
+        Some(_) | None => Mend::Leave,
+    };
+    keys.iter().zip(truths).map(mend).collect()
+}
+
 /// What a row is, by what it should be; `None` where that is not known now.
 fn judge(pair: &Pair, expected: Expected, found: Option<Row>) -> Result<Option<Truth>> {
     Ok(Some(match (expected, found) {
@@ -233,8 +290,12 @@ fn judge(pair: &Pair, expected: Expected, found: Option<Row>) -> Result<Option<T
         (Expected::Absent, Some(_)) => Truth::Extra,
         (Expected::Row(_), None) => Truth::Missing,
         (Expected::Row(expected), Some(found)) => {
-            match differing(pair.forms(), &expected, &pair.planned(&found))? {
+            let found = pair.planned(&found);
+            match differing(pair.forms(), &expected, &found)? {
                 columns if columns.is_empty() => Truth::Equal,
+                columns if columns.iter().any(|column| pair.source().key.contains(column)) => {
+                    Truth::Respelled(pair.key_of(&found)?, columns)
+                }
                 columns => Truth::Differing(columns),
             }
         }
@@ -261,6 +322,24 @@ fn groups(suspects: &[Suspect], keys_max: usize) -> impl Iterator<Item = &[Suspe
 mod tests {
     use super::*;
     use crate::plan::fixtures::row;
+
+    /// Broken if a row were written over another that belongs where it is, beside one that the target takes
+    /// for the same, or if that one were deleted first, and with it what refers to it.
+    #[test]
+    fn another_spelling_is_written_over() {
+        let respelled = |held| Some(Truth::Respelled(row(&[held]), vec![0]));
+        let keys = [row(&[1]), row(&[2]), row(&[3]), row(&[4])];
+        let of = |truths: [Option<Truth>; 4]| mends(&keys, &truths);
+        let (leave, mend) = (Mend::Leave, Mend::Mend);
+        assert_eq!(
+            of([respelled(2), Some(Truth::Extra), Some(Truth::Missing), Some(Truth::Extra)]),
+            [Mend::Over(row(&[2])), leave.clone(), mend.clone(), mend.clone()]
+        );
+        assert_eq!(
+            of([respelled(2), Some(Truth::Equal), respelled(9), None]),
+            [leave.clone(), leave.clone(), leave.clone(), leave]
+        );
+    }
 
     /// Broken if a question outgrew what the apply task stands still for, or a row were not asked for.
     #[test]

@@ -142,7 +142,10 @@ impl Pair {
     }
 
     /// The key of a row in the plan's columns.
-    fn key_of(&self, row: &Row) -> Result<Row> {
+    ///
+    /// # Errors
+    /// Where the row is not whole.
+    pub fn key_of(&self, row: &Row) -> Result<Row> {
         let values = self.table.key.iter().map(|at| row.get(*at).cloned());
         values.collect::<Option<Row>>().ok_or_else(not_whole)
     }

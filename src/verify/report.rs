@@ -1,6 +1,8 @@
 //! What a comparison has found and how far it is: kept in the state directory, so that it goes on after a
 //! crash, and told to people. Plain data.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 /// What is asked for.
@@ -204,6 +206,10 @@ pub struct Place {
     pub target: Walked,
     /// Every row up to this key is compared (by [`Method::Merge`]), as `plan::key_text`.
     pub upto: Option<String>,
+    /// Keys of the target, as `plan::key_text`, that are other spellings of keys of the source, and are
+    /// told as such: not to be told again once the target is walked.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub respelled: BTreeSet<String>,
 }
 
 /// How both sides of a table are brought together.
@@ -243,6 +249,7 @@ mod tests {
             method: Some(Method::LookUp),
             backward: true,
             upto: Some("[]".into()),
+            respelled: BTreeSet::from(["[\"A\"]".into()]),
             ..Place::default()
         };
         let counts = Counts { compared: 9, differing: 3, mended: 1, ..Counts::default() };

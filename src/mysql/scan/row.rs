@@ -19,6 +19,8 @@ pub(super) struct Select<'a> {
     columns: Vec<(usize, &'a Column)>,
     key: Vec<&'a Column>,
     width: usize,
+    /// Keys are equal where the server takes them for the same.
+    loose: bool,
 }
 
 fn internal(what: &str) -> Error {
@@ -40,7 +42,13 @@ impl<'a> Select<'a> {
         let key = plan.key.iter().map(|at| {
             columns.get(*at).map(|(_, column)| *column).ok_or_else(|| internal("a plan's key"))
         });
-        Ok(Select { key: key.collect::<Result<Vec<_>>>()?, columns, width: source.len() })
+        let key = key.collect::<Result<Vec<_>>>()?;
+        Ok(Select { key, columns, width: source.len(), loose: false })
+    }
+
+    /// The same for the row that the server takes for the key's, however that is spelled there.
+    pub(super) fn loose(self) -> Self {
+        Select { loose: true, ..self }
     }
 
     /// The select list. Enums come with their index, which tells the invalid value from a label.
@@ -59,7 +67,7 @@ impl<'a> Select<'a> {
     pub(super) fn condition(&self) -> String {
         let terms = self.key.iter().map(|column| {
             let name = quote(&column.name);
-            if column.exact_collation {
+            if self.loose || column.exact_collation {
                 format!("{name} = ?")
             } else {
                 format!(
@@ -78,7 +86,7 @@ impl<'a> Select<'a> {
         let mut parameters = Vec::new();
         for (column, value) in self.key.iter().zip(key.iter()) {
             let parameter = parameter(column, value)?;
-            if !column.exact_collation {
+            if !self.loose && !column.exact_collation {
                 parameters.push(parameter.clone());
             }
             parameters.push(parameter);
