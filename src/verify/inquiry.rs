@@ -239,8 +239,8 @@ impl Inquiry {
         if expected.len() != keys.len() || rows.len() != keys.len() {
             return Err(Error::new(Kind::Internal, "an answer about another number of rows"));
         }
-        let pairs = expected.into_iter().zip(rows);
-        let truths = pairs.map(|(expected, found)| judge(pair, expected, found));
+        let pairs = keys.iter().zip(expected).zip(rows);
+        let truths = pairs.map(|((key, expected), found)| judge(pair, key, expected, found));
         let truths = truths.collect::<Result<Vec<_>>>()?;
         let mends = mends(&keys, &truths);
         if mend && mends.iter().any(|mend| *mend != Mend::Leave) {
@@ -280,17 +280,19 @@ fn mends(keys: &[Row], truths: &[Option<Truth>]) -> Vec<Mend> {
     keys.iter().zip(truths).map(mend).collect()
 }
 
-/// What a row is, by what it should be; `None` where that is not known now.
-fn judge(pair: &Pair, expected: Expected, found: Option<Row>) -> Result<Option<Truth>> {
+/// What the row of a key is, by what it should be; `None` where that is not known now.
+fn judge(pair: &Pair, key: &Row, expected: Expected, found: Option<Row>) -> Result<Option<Truth>> {
+    let found = found.map(|found| pair.planned(&found));
     Ok(Some(match (expected, found) {
         (Expected::Busy, _) => return Ok(None),
         (Expected::SetAside, _) => Truth::SetAside,
         (Expected::Unfit, _) => Truth::Unfit,
         (Expected::Absent, None) => Truth::Equal,
+        // What the target takes for it is another key's.
+        (Expected::Absent, Some(found)) if !is_of(pair, key, &found)? => Truth::Equal,
         (Expected::Absent, Some(_)) => Truth::Extra,
         (Expected::Row(_), None) => Truth::Missing,
         (Expected::Row(expected), Some(found)) => {
-            let found = pair.planned(&found);
             match differing(pair.forms(), &expected, &found)? {
                 columns if columns.is_empty() => Truth::Equal,
                 columns if columns.iter().any(|column| pair.source().key.contains(column)) => {
@@ -300,6 +302,17 @@ fn judge(pair: &Pair, expected: Expected, found: Option<Row>) -> Result<Option<T
             }
         }
     }))
+}
+
+/// Whether a row, in the plan's columns, has this very key.
+fn is_of(pair: &Pair, key: &Row, found: &Row) -> Result<bool> {
+    let mut own = found.clone();
+    for (at, value) in pair.source().key.iter().zip(key.iter()) {
+        if let Some(place) = own.0.get_mut(*at) {
+            place.clone_from(value);
+        }
+    }
+    Ok(differing(pair.forms(), &own, found)?.is_empty())
 }
 
 /// Groups of so many keys, and bytes, at most.
@@ -339,6 +352,24 @@ mod tests {
             of([respelled(2), Some(Truth::Equal), respelled(9), None]),
             [leave.clone(), leave.clone(), leave.clone(), leave]
         );
+    }
+
+    /// Broken if a row that is gone were told as one that only the target has, because the target takes a
+    /// row that belongs there for it.
+    #[test]
+    fn what_the_target_takes_for_a_row_is_not_always_it() {
+        let plan = std::sync::Arc::new(crate::plan::fixtures::plan_of(&["id", "n"]));
+        let pair = Pair::of(&plan, 0).expect("a pair");
+        let judged = |expected, found: [i64; 2]| {
+            judge(&pair, &row(&[1]), expected, Some(row(&found))).expect("whole rows")
+        };
+        assert_eq!(judged(Expected::Absent, [1, 5]), Some(Truth::Extra));
+        assert_eq!(judged(Expected::Absent, [2, 5]), Some(Truth::Equal));
+        let expected = || Expected::Row(row(&[1, 5]));
+        assert_eq!(judged(expected(), [1, 5]), Some(Truth::Equal));
+        assert_eq!(judged(expected(), [1, 6]), Some(Truth::Differing(vec![1])));
+        let respelled = Truth::Respelled(row(&[2]), vec![0, 1]);
+        assert_eq!(judged(expected(), [2, 6]), Some(respelled));
     }
 
     /// Broken if a question outgrew what the apply task stands still for, or a row were not asked for.
