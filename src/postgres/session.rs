@@ -4,14 +4,17 @@
 //! sends the same ones. TLS is as configured (`transport`). A session owns the task that drives its connection: dropping the session
 //! closes the connection, and with it any open transaction.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::{Deref, DerefMut};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use tokio::task::JoinHandle;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::tls::TlsStream;
-use tokio_postgres::{Client, Config, Connection, Socket};
+use tokio_postgres::{Client, Config, Connection, Socket, Statement};
 
 use super::{failure, transport};
 use crate::config::Database;
@@ -64,6 +67,17 @@ const SETTINGS: &[(&str, &str)] = &[
 pub struct Session {
     client: Client,
     connection: Driver,
+    questions: Questions,
+}
+
+/// Statements that are prepared already, by their texts.
+#[derive(Default)]
+struct Questions(Mutex<BTreeMap<&'static str, Statement>>);
+
+impl fmt::Debug for Questions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Questions")
+    }
 }
 
 /// The task that moves a connection's bytes; ends with its holder.
@@ -92,10 +106,28 @@ impl Drop for Driver {
 }
 
 impl Session {
+    /// One of weir's own questions, prepared once per session: for what is asked again and again.
+    pub(super) async fn question(
+        &self,
+        text: &'static str,
+    ) -> Result<Statement, tokio_postgres::Error> {
+        let known = |questions: &Questions| {
+            let questions = questions.0.lock().unwrap_or_else(PoisonError::into_inner);
+            questions.get(text).cloned()
+        };
+        if let Some(statement) = known(&self.questions) {
+            return Ok(statement);
+        }
+        let statement = self.client.prepare(text).await?;
+        let mut questions = self.questions.0.lock().unwrap_or_else(PoisonError::into_inner);
+        questions.insert(text, statement.clone());
+        Ok(statement)
+    }
+
     /// Ends the session in good order: the server has let go of it when this returns, or five
     /// seconds have passed. Dropping a session closes it too, without waiting.
     pub async fn close(self) {
-        let Session { client, mut connection } = self;
+        let Session { client, mut connection, .. } = self;
         drop(client);
         if tokio::time::timeout(Duration::from_secs(5), &mut connection.0).await.is_err() {
             tracing::debug!("session did not end in time; its connection is cut");
@@ -143,7 +175,7 @@ pub async fn connect(database: &Database, application_name: &str) -> Result<Sess
         .await
         .map_err(|elapsed| Error::new(Kind::Timeout, context()).caused_by(elapsed))?
         .map_err(|error| stranger(error, database))?;
-    Ok(Session { client, connection })
+    Ok(Session { client, connection, questions: Questions::default() })
 }
 
 /// A server that does not know one of [`SETTINGS`] is older than any that weir works with.

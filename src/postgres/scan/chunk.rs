@@ -6,10 +6,11 @@
 //! is the operator's SQL: it is looked at before it is used, and what it says of rows that are passed over
 //! costs a bounded time per chunk. Nothing is written, and nothing is locked but by the reading itself.
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use futures_util::{TryStreamExt, pin_mut};
+use futures_util::StreamExt;
 use tokio_postgres::{Client, Error as DbError};
 
 use super::super::failure::classify;
@@ -37,6 +38,8 @@ const SILENCE_MAX: Duration = Duration::from_secs(330);
 const TIME_MAX: Duration = Duration::from_secs(5);
 /// Rows of the first statement where nothing is known of their size.
 const FIRST_ROWS: usize = 200;
+/// Rows that are taken at once, of those that have come.
+const AT_ONCE: usize = 64;
 /// Bytes that are read in vain before the connection is given up.
 const DRAIN_BYTES_MAX: usize = 1 << 20;
 
@@ -222,32 +225,37 @@ impl<'a> Reading<'a> {
         section: &mut Section,
         last: &mut Option<String>,
     ) -> Result<Ended> {
-        let failed = |error| refused(error, self.table, self.reach);
+        let (table, reach) = (self.table, self.reach);
+        let failed = |error| refused(error, table, reach);
         let answer = soon(session.copy_out(sql)).await?.map_err(failed)?;
-        pin_mut!(answer);
-        let (mut rows, mut full, mut drained) = (0, false, 0);
-        while let Some(message) = soon(answer.try_next())
-            .await?
-            .map_err(|error| refused(error, self.table, self.reach))?
-        {
-            if full {
-                drained += message.len();
-                if drained > DRAIN_BYTES_MAX {
-                    return Ok(Ended::Full { connection_is_good: false });
+        let mut answer = pin!(answer.ready_chunks(AT_ONCE));
+        let (mut rows, mut full, mut drained, mut passed) = (0, false, 0, None);
+        while let Some(messages) = soon(answer.next()).await? {
+            for message in messages {
+                let message = message.map_err(failed)?;
+                if full {
+                    drained += message.len();
+                    continue;
                 }
-                continue;
-            }
-            let body = message.strip_suffix(b"\n").ok_or_else(unexpected)?;
-            for line in body.split(|byte| *byte == b'\n') {
-                match self.take(&message.slice_ref(line), section)? {
-                    Some(place) => *last = Some(place),
-                    None => {
-                        full = true;
-                        break;
-                    }
+                let line = message.strip_suffix(b"\n").ok_or_else(unexpected)?;
+                let line = message.slice_ref(line);
+                if !self.take(&line)? {
+                    full = true;
+                    continue;
                 }
                 rows += 1;
+                // Of keys only the last one is asked for; places are looked at one by one.
+                match section.is_ordered {
+                    true => passed = Some(line),
+                    false => *last = Some(section.go_on_after(self.fields.place(&line)?)?),
+                }
             }
+            if drained > DRAIN_BYTES_MAX {
+                return Ok(Ended::Full { connection_is_good: false });
+            }
+        }
+        if let Some(line) = passed {
+            *last = Some(section.go_on_after(self.fields.place(&line)?)?);
         }
         match full {
             true => Ok(Ended::Full { connection_is_good: true }),
@@ -255,18 +263,18 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Takes a row in; `None` where there is no room for it.
-    fn take(&mut self, line: &Bytes, section: &mut Section) -> Result<Option<String>> {
+    /// Takes a row in; whether there was room for it.
+    fn take(&mut self, line: &Bytes) -> Result<bool> {
         let copied = self.fields.read(self.table, line)?;
         let size = copied.row.as_ref().map_or(0, Row::size_bytes);
         if !self.rows.is_empty() && self.size + size > self.reach.bytes_max {
-            return Ok(None);
+            return Ok(false);
         }
         self.looked_at += 1;
         self.bytes += copied.bytes;
         self.size += size;
         self.rows.extend(copied.row);
-        section.go_on_after(copied.place).map(Some)
+        Ok(true)
     }
 
     /// Rows of the next statement.
@@ -365,7 +373,7 @@ fn place(table: &TablePlan, walk: &Walk) -> Vec<String> {
 
 /// What is to be read, in order; `None` where the places in `reach` are of files that are gone.
 async fn sections(
-    session: &Client,
+    session: &Session,
     table: &TablePlan,
     reach: &Reach,
     walk: &Walk,

@@ -7,10 +7,11 @@
 //! holds the file's number. Text of a walk or place that weir did not write is an error.
 
 use serde::{Deserialize, Serialize};
+use tokio_postgres::Row as DbRow;
 use tokio_postgres::types::{FromSql, ToSql};
-use tokio_postgres::{Client, Row as DbRow};
 
 use super::super::failure::classify;
+use super::super::session::Session;
 use super::super::sql::{literal, quote, quote_name};
 use super::in_time;
 use crate::error::{Error, Kind, Result};
@@ -105,7 +106,7 @@ impl Walk {
     }
 
     /// The best way through a table as it is now.
-    pub(super) async fn choose(session: &Client, table: &TablePlan) -> Result<(Walk, bool)> {
+    pub(super) async fn choose(session: &Session, table: &TablePlan) -> Result<(Walk, bool)> {
         let key = table.key.iter().filter_map(|at| table.columns.get(*at));
         let key: Vec<&str> = key
             .filter_map(|column| table.source.columns.get(column.source))
@@ -124,7 +125,7 @@ impl Walk {
     }
 
     /// Whether the table can still be walked so.
-    pub(super) async fn holds(&self, session: &Client, table: &TablePlan) -> Result<bool> {
+    pub(super) async fn holds(&self, session: &Session, table: &TablePlan) -> Result<bool> {
         match self {
             Walk::Key { .. } => Ok(indexes(session, table).await?.contains(self)),
             Walk::Places { table: known } => Ok(number(session, table).await? == *known),
@@ -182,7 +183,7 @@ pub(super) fn compare(columns: &[String], operator: &str, key: &[String]) -> Str
 
 /// The tables that hold the rows; `sized` asks for their pages too.
 pub(super) async fn members(
-    session: &Client,
+    session: &Session,
     table: &TablePlan,
     sized: bool,
 ) -> Result<Vec<Member>> {
@@ -204,14 +205,15 @@ pub(super) async fn members(
 /// saw them: some commands that do so show an older snapshot no rows at all. Holds where the rows were
 /// read before: the lock of that keeps such commands away.
 pub(super) async fn require_unmoved(
-    session: &Client,
+    session: &Session,
     table: &TablePlan,
     members: &[Member],
 ) -> Result<()> {
     let oids: Vec<u32> = members.iter().map(|member| member.oid).collect();
     let files: Vec<i64> = members.iter().map(|member| member.file).collect();
     let failed = |error| classify(error, format!("look at {}", table.source.name));
-    let row = in_time(session.query_one(MOVED, &[&oids, &files])).await?.map_err(failed)?;
+    let row = async { session.query_one(&session.question(MOVED).await?, &[&oids, &files]).await };
+    let row = in_time(row).await?.map_err(failed)?;
     match get::<i64>(&row, 0)? {
         0 => Ok(()),
         _ => {
@@ -222,12 +224,12 @@ pub(super) async fn require_unmoved(
 }
 
 /// The condition that rows of a partition fulfil.
-pub(super) async fn bounds(session: &Client, member: &Member) -> Result<Option<String>> {
+pub(super) async fn bounds(session: &Session, member: &Member) -> Result<Option<String>> {
     let row = in_time(session.query_one(BOUNDS, &[&member.oid])).await?;
     get(&row.map_err(|error| classify(error, "look at a partition"))?, 0)
 }
 
-async fn indexes(session: &Client, table: &TablePlan) -> Result<Vec<Walk>> {
+async fn indexes(session: &Session, table: &TablePlan) -> Result<Vec<Walk>> {
     let rows = ask(session, INDEXES, table, &[]).await?;
     rows.iter()
         .map(|row| {
@@ -236,14 +238,14 @@ async fn indexes(session: &Client, table: &TablePlan) -> Result<Vec<Walk>> {
         .collect()
 }
 
-async fn number(session: &Client, table: &TablePlan) -> Result<u32> {
+async fn number(session: &Session, table: &TablePlan) -> Result<u32> {
     let rows = ask(session, "SELECT $1::text::regclass::oid", table, &[]).await?;
     rows.first().map_or_else(|| Err(super::unexpected()), |row| get(row, 0))
 }
 
 async fn ask(
-    session: &Client,
-    sql: &str,
+    session: &Session,
+    sql: &'static str,
     table: &TablePlan,
     more: &[&(dyn ToSql + Sync)],
 ) -> Result<Vec<DbRow>> {
@@ -251,7 +253,8 @@ async fn ask(
     let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![&name];
     parameters.extend(more);
     let failed = |error| classify(error, format!("look at {}", table.source.name));
-    in_time(session.query(sql, &parameters)).await?.map_err(failed)
+    let rows = async { session.query(&session.question(sql).await?, &parameters).await };
+    in_time(rows).await?.map_err(failed)
 }
 
 fn get<'a, T: FromSql<'a>>(row: &'a DbRow, at: usize) -> Result<T> {
