@@ -7,6 +7,7 @@
 //! before. Pure; nothing here talks to a server.
 //! Source: PostgreSQL manual, "Date/Time Input"; `array_recv` of the binary protocol.
 
+pub mod binary;
 pub mod copy;
 
 use std::error::Error as StdError;
@@ -156,6 +157,7 @@ fn write_value(value: &Value, place: &Place<'_>, out: &mut BytesMut) -> Result<b
             }
             out.put_slice(text.as_bytes());
         }
+        Value::Int(number) => out.put_slice(itoa::Buffer::new().format(*number).as_bytes()),
         Value::InvalidDate(_) => return refuse("a date that is none"),
         Value::EnumInvalid => return refuse("enum_invalid: the invalid enum value"),
         Value::Time(us) if !(0..=DAY_US).contains(us) => {
@@ -178,7 +180,6 @@ impl fmt::Display for Plain<'_> {
         match self.0 {
             Value::Bool(true) => f.write_str("t"),
             Value::Bool(false) => f.write_str("f"),
-            Value::Int(number) => write!(f, "{number}"),
             Value::UInt(number) => write!(f, "{number}"),
             Value::DecimalSpecial(special) => write!(f, "{special}"),
             // Shortest text that reads back as the same bits.
@@ -203,6 +204,7 @@ impl fmt::Display for Plain<'_> {
             // Written by `write_value` itself, or refused there.
             Value::Null
             | Value::Unchanged
+            | Value::Int(_)
             | Value::Bytes(_)
             | Value::Decimal(_)
             | Value::Text(_)

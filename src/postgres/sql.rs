@@ -15,6 +15,7 @@ mod referred;
 use crate::model::schema::JsonKind;
 use crate::model::{Column, TableName, Type};
 use crate::plan::TablePlan;
+use crate::postgres::encode::binary;
 pub use referred::delete_unreferred;
 
 /// `"a""b"`.
@@ -72,10 +73,17 @@ pub fn upsert(table: &TablePlan, columns: &[usize]) -> String {
     sql
 }
 
-/// Take whole rows in, each column of the plan; also what an identity would number by itself.
+/// Take whole rows in, each column of the plan; also what an identity would number by itself. As binary
+/// values where [`loads_binary`] says so, else as text.
 pub fn load(table: &TablePlan) -> String {
     let names = list((0..table.columns.len()).map(|column| name(table, column)));
-    format!("COPY {} ({names}) FROM STDIN", quote_name(&table.target.name))
+    let format = if loads_binary(table) { " (FORMAT binary)" } else { "" };
+    format!("COPY {} ({names}) FROM STDIN{format}", quote_name(&table.target.name))
+}
+
+/// Whether every column takes binary values.
+pub fn loads_binary(table: &TablePlan) -> bool {
+    (0..table.columns.len()).all(|column| target(table, column).is_some_and(binary::takes))
 }
 
 /// Update the listed columns by match key; returns the ordinal numbers (from 1) of the rows sent

@@ -26,6 +26,7 @@ use tokio_postgres::{Row as DbRow, Statement};
 
 pub(super) use self::copies::stored_copy;
 use self::letters::{Request, Writing};
+use self::load::Loaded;
 use self::pipeline::{Check, Found, Parameter, Pipeline, in_time};
 use self::statements::Statements;
 use super::failure::classify;
@@ -173,25 +174,40 @@ impl PostgresTarget {
             let context = "a slice must open a transaction, or follow in an open one";
             return Err(Error::new(Kind::Internal, context));
         }
-        let failed = match self.write(slice).await {
-            Ok(missed) if slice.close.is_some() => {
-                self.commit().await?;
+        let mut written = self.write(slice).await;
+        if let Ok(None) = written {
+            self.undo(slice).await?;
+            written = self.write(slice).await;
+        }
+        let failed = match written {
+            Ok(Some(missed)) => {
+                if slice.close.is_some() {
+                    self.commit().await?;
+                }
                 return Ok(Applied { missed });
             }
-            Ok(missed) => return Ok(Applied { missed }),
+            Ok(None) => Error::new(Kind::Internal, "rows are in the way of an insert-or-update"),
             Err(error) => error,
         };
-        let about_a_row = failed.is_about_a_row();
-        if failed.kind() == Kind::Witness || (about_a_row && slice.open.is_some()) {
+        if failed.kind() == Kind::Witness {
             self.roll_back().await?;
-        } else if about_a_row {
-            self.command("ROLLBACK TO SAVEPOINT weir_slice").await?;
+        } else if failed.is_about_a_row() {
+            self.undo(slice).await?;
         }
         Err(failed)
     }
 
-    /// Everything of a slice but the commit; returns the misses, which are noted.
-    async fn write(&mut self, slice: Slice<'_>) -> Result<Vec<MissedKey>> {
+    /// Undoes a slice that was written in part.
+    async fn undo(&mut self, slice: Slice<'_>) -> Result<()> {
+        match slice.open {
+            Some(_) => self.roll_back().await,
+            None => self.command("ROLLBACK TO SAVEPOINT weir_slice").await,
+        }
+    }
+
+    /// Everything of a slice but the commit; returns the misses, which are noted. `None` where rows were in
+    /// the way of its load: it is to be undone and written again.
+    async fn write(&mut self, slice: Slice<'_>) -> Result<Option<Vec<MissedKey>>> {
         let plan = Arc::clone(&self.plan);
         let (notes, steps): (Vec<&Step>, Vec<&Step>) =
             slice.steps.iter().partition(|step| step.verb == Verb::Note);
@@ -207,6 +223,7 @@ impl PostgresTarget {
         let moving = self.moving(&slice).await?;
         let letters = self.letter_requests(&slice, &plan).await?;
         let keeping = self.keeping(slice.copies).await?;
+        let loading = self.loading(&plan, slice.load).await?;
         let savepoint = self.savepoint();
         let mut pipeline = Pipeline::new(&self.session, &plan);
         match opening {
@@ -229,9 +246,17 @@ impl PostgresTarget {
             steps::send(&mut pipeline, step, &statement, noted).await?;
         }
         let mut missed = Vec::new();
-        if let Some(load) = slice.load {
-            missed = pipeline.finish().await?.missed;
-            self.load(&plan, load).await?;
+        if let Some(loading) = loading {
+            let (found, loaded) = self.load(&plan, pipeline, &loading).await?;
+            match loaded {
+                Loaded::InTheWay => {
+                    self.caution.failed(loading.table());
+                    return Ok(None);
+                }
+                Loaded::Whole => self.caution.passed(loading.table()),
+                Loaded::Merged => {}
+            }
+            missed = found;
             pipeline = Pipeline::new(&self.session, &plan);
         }
         copies::keep(&mut pipeline, keeping).await?;
@@ -255,7 +280,7 @@ impl PostgresTarget {
         if let Some(open) = &mut self.open {
             open.unplaced.extend(unplaced);
         }
-        Ok(missed)
+        Ok(Some(missed))
     }
 
     /// The second write of the witness, where a later slice closes the transaction.

@@ -43,9 +43,11 @@ fn row(id: i64, v: &str) -> Row {
 /// or numbers that an identity gives were others.
 #[tokio::test]
 async fn loads_come_whole_whatever_is_there() {
-    for server in SERVERS {
+    // As text, where a column's type has no form in binary that is promised.
+    let as_text = TABLE.replace("other int DEFAULT 7", "other inet");
+    for (server, table) in SERVERS.into_iter().zip([TABLE, &as_text].into_iter().cycle()) {
         let Some(site) = Site::start(server).await else { return };
-        site.execute(TABLE).await;
+        site.execute(table).await;
         let (mut target, mut witness) = site.fresh_target("public.*").await;
         // Every character that is special anywhere, alone, doubled and among others.
         let odd = ["\\", "\t", "\n", "\r", "\\N", "\\.", "", "N", "\u{8}\u{b}\u{c}", "\"'", "ä😀"];
