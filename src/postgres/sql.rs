@@ -74,11 +74,24 @@ pub fn upsert(table: &TablePlan, columns: &[usize]) -> String {
 }
 
 /// Take whole rows in, each column of the plan; also what an identity would number by itself. As binary
-/// values where [`loads_binary`] says so, else as text.
-pub fn load(table: &TablePlan) -> String {
-    let names = list((0..table.columns.len()).map(|column| name(table, column)));
-    let format = if loads_binary(table) { " (FORMAT binary)" } else { "" };
-    format!("COPY {} ({names}) FROM STDIN{format}", quote_name(&table.target.name))
+/// values or as text.
+pub fn load(table: &TablePlan, binary: bool) -> String {
+    let format = if binary { " (FORMAT binary)" } else { "" };
+    format!("COPY {} ({}) FROM STDIN{format}", quote_name(&table.target.name), names(table))
+}
+
+/// Wait for whoever keeps rows out, before a load begins; nobody alters the table from then on.
+pub fn lock(table: &TablePlan) -> String {
+    format!("LOCK TABLE ONLY {} IN ROW EXCLUSIVE MODE", quote_name(&table.target.name))
+}
+
+/// No rows of the columns of a load: once prepared, the server refuses it as soon as their types are others.
+pub fn form(table: &TablePlan) -> String {
+    format!("SELECT {} FROM {} LIMIT 0", names(table), quote_name(&table.target.name))
+}
+
+fn names(table: &TablePlan) -> String {
+    list((0..table.columns.len()).map(|column| name(table, column)))
 }
 
 /// Whether every column takes binary values.

@@ -26,7 +26,6 @@ use tokio_postgres::{Row as DbRow, Statement};
 
 pub(super) use self::copies::stored_copy;
 use self::letters::{Request, Writing};
-use self::load::Loaded;
 use self::pipeline::{Check, Found, Parameter, Pipeline, in_time};
 use self::statements::Statements;
 use super::failure::classify;
@@ -174,10 +173,10 @@ impl PostgresTarget {
             let context = "a slice must open a transaction, or follow in an open one";
             return Err(Error::new(Kind::Internal, context));
         }
-        let mut written = self.write(slice).await;
+        let mut written = self.write(slice, false).await;
         if let Ok(None) = written {
             self.undo(slice).await?;
-            written = self.write(slice).await;
+            written = self.write(slice, true).await;
         }
         let failed = match written {
             Ok(Some(missed)) => {
@@ -206,8 +205,8 @@ impl PostgresTarget {
     }
 
     /// Everything of a slice but the commit; returns the misses, which are noted. `None` where rows were in
-    /// the way of its load: it is to be undone and written again.
-    async fn write(&mut self, slice: Slice<'_>) -> Result<Option<Vec<MissedKey>>> {
+    /// the way of its load: it is to be undone and written again, with `merge`.
+    async fn write(&mut self, slice: Slice<'_>, merge: bool) -> Result<Option<Vec<MissedKey>>> {
         let plan = Arc::clone(&self.plan);
         let (notes, steps): (Vec<&Step>, Vec<&Step>) =
             slice.steps.iter().partition(|step| step.verb == Verb::Note);
@@ -223,7 +222,7 @@ impl PostgresTarget {
         let moving = self.moving(&slice).await?;
         let letters = self.letter_requests(&slice, &plan).await?;
         let keeping = self.keeping(slice.copies).await?;
-        let loading = self.loading(&plan, slice.load).await?;
+        let loading = self.loading(&plan, slice.load, merge).await?;
         let savepoint = self.savepoint();
         let mut pipeline = Pipeline::new(&self.session, &plan);
         match opening {
@@ -248,13 +247,8 @@ impl PostgresTarget {
         let mut missed = Vec::new();
         if let Some(loading) = loading {
             let (found, loaded) = self.load(&plan, pipeline, &loading).await?;
-            match loaded {
-                Loaded::InTheWay => {
-                    self.caution.failed(loading.table());
-                    return Ok(None);
-                }
-                Loaded::Whole => self.caution.passed(loading.table()),
-                Loaded::Merged => {}
+            if !self.heed(&loading, loaded) {
+                return Ok(None);
             }
             missed = found;
             pipeline = Pipeline::new(&self.session, &plan);

@@ -114,7 +114,8 @@ impl Inquiry {
                 }
             }
         }
-        for (key, truth) in self.look(pair, target, asked, self.repair).await? {
+        let mend = if self.repair { Mending::All } else { Mending::Nothing };
+        for (key, truth) in self.look(pair, target, asked, mend).await? {
             verdicts.push(Verdict { key, truth, mended: false });
         }
         self.look_for_spellings(pair, target, &mut verdicts).await?;
@@ -143,7 +144,8 @@ impl Inquiry {
         for group in respelled.chunks_mut(KEYS_MAX / 2) {
             let both = group.iter().flat_map(|(verdict, held)| [held, &verdict.key]);
             let both = both.map(|key| Suspect { key: key.clone(), bytes: 0 }).collect();
-            let found = self.look(pair, target, both, self.repair).await?;
+            let mend = if self.repair { Mending::NoExtra } else { Mending::Nothing };
+            let found = self.look(pair, target, both, mend).await?;
             let of = |key: &Row| found.iter().find(|(one, _)| one == key).map(|(_, truth)| truth);
             for (verdict, held) in group {
                 verdict.truth = match (of(&verdict.key), of(held)) {
@@ -167,7 +169,7 @@ impl Inquiry {
         let mended = verdicts.iter().filter(|verdict| verdict.truth.is_difference());
         let mended: Vec<_> = mended.filter_map(|verdict| pair.as_written(&verdict.key)).collect();
         let again = mended.into_iter().map(|key| Suspect { key, bytes: 0 }).collect();
-        for (key, truth) in self.look(pair, target, again, false).await? {
+        for (key, truth) in self.look(pair, target, again, Mending::Nothing).await? {
             // A row that changes is under the stream's own care again.
             let is_well = matches!(truth, Truth::Equal | Truth::Changing);
             for verdict in verdicts.iter_mut().filter(|verdict| verdict.key == key) {
@@ -183,7 +185,7 @@ impl Inquiry {
         pair: &Pair,
         target: &mut dyn Scan,
         mut open: Vec<Suspect>,
-        mend: bool,
+        mend: Mending,
     ) -> Result<Vec<(Row, Truth)>> {
         let mut found = Vec::with_capacity(open.len());
         let mut keys_max = KEYS_MAX;
@@ -207,7 +209,8 @@ impl Inquiry {
                 }
             }
             if busy.len() == open.len() {
-                keys_max = (keys_max / 4).max(1);
+                // Even, so that the two spellings of a row stay together.
+                keys_max = (keys_max / 8 * 2).max(2);
             }
             open = busy;
         }
@@ -221,7 +224,7 @@ impl Inquiry {
         pair: &Pair,
         target: &mut dyn Scan,
         group: &[Suspect],
-        mend: bool,
+        mend: Mending,
     ) -> Result<Option<Vec<Option<Truth>>>> {
         let keys: Vec<Row> = group.iter().map(|suspect| suspect.key.clone()).collect();
         let (answer, answered) = oneshot::channel();
@@ -242,8 +245,10 @@ impl Inquiry {
         let pairs = keys.iter().zip(expected).zip(rows);
         let truths = pairs.map(|((key, expected), found)| judge(pair, key, expected, found));
         let truths = truths.collect::<Result<Vec<_>>>()?;
-        let mends = mends(&keys, &truths);
-        if mend && mends.iter().any(|mend| *mend != Mend::Leave) {
+        let mut mends = mends(&keys, &truths);
+        let others = mends.iter_mut().zip(&truths).filter(|(_, truth)| !mend.is_of(truth));
+        others.for_each(|(one, _)| *one = Mend::Leave);
+        if mends.iter().any(|mend| *mend != Mend::Leave) {
             // Whether it was done is seen by looking again.
             if verdict.send(mends).is_ok()
                 && let Ok(Ok(Err(error))) = timeout(ANSWER_MAX, done).await
@@ -256,6 +261,26 @@ impl Inquiry {
             }
         }
         Ok(Some(truths))
+    }
+}
+
+/// What is mended of what is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mending {
+    Nothing,
+    /// All but rows that only the target has: one of those may be another's under another spelling of its
+    /// key, while it cannot be told what that is.
+    NoExtra,
+    All,
+}
+
+impl Mending {
+    fn is_of(self, truth: &Option<Truth>) -> bool {
+        match self {
+            Mending::Nothing => false,
+            Mending::NoExtra => *truth != Some(Truth::Extra),
+            Mending::All => true,
+        }
     }
 }
 

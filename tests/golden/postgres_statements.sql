@@ -11,7 +11,13 @@ INSERT INTO "shop"."by_text" ("na""me") SELECT s.c0 FROM unnest($1::text[]) AS s
 COPY "shop"."every" ("id", "region", "flag", "small", "number", "price", "f4", "f8", "code", "raw", "day", "clock", "wall", "moment", "ref", "doc", "docb", "mood") FROM STDIN (FORMAT binary);
 
 -- load, identity
-COPY "shop"."odd ""one""" ("id", "na""me") FROM STDIN (FORMAT binary);
+COPY "shop"."odd ""one""" ("id", "na""me") FROM STDIN;
+
+-- lock
+LOCK TABLE ONLY "shop"."odd ""one""" IN ROW EXCLUSIVE MODE;
+
+-- form, every type
+SELECT "id", "region", "flag", "small", "number", "price", "f4", "f8", "code", "raw", "day", "clock", "wall", "moment", "ref", "doc", "docb", "mood" FROM "shop"."every" LIMIT 0;
 
 -- update, every type
 WITH hit AS (UPDATE "shop"."every" AS t SET "flag" = s.c2::boolean, "small" = s.c3::int2, "number" = s.c4::int4, "price" = s.c5::numeric, "f4" = s.c6::float4, "f8" = s.c7::float8, "code" = s.c8::bpchar, "raw" = s.c9, "day" = s.c10::date, "clock" = s.c11::time, "wall" = s.c12::timestamp, "moment" = s.c13::timestamptz, "ref" = s.c14::uuid, "doc" = s.c15::json, "docb" = s.c16::jsonb, "mood" = s.c17::public."My mood" FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bytea[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[]) WITH ORDINALITY AS s(c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15, c16, c17, i) WHERE t."id" = s.c0::int8 AND t."region" = s.c1 RETURNING s.i) SELECT g.i FROM generate_series(1::int8, cardinality($1::text[])) AS g(i) WHERE g.i NOT IN (SELECT hit.i FROM hit);

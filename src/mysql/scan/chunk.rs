@@ -29,7 +29,7 @@ use crate::position::Position;
 
 /// Longest time between two rows.
 const ROW_TIMEOUT: Duration = Duration::from_secs(60);
-/// The same where a condition passes over rows; the server's own time-out comes first.
+/// The same where a condition passes over rows: longer than the server's own time-out.
 const PASSING_TIMEOUT: Duration = STATEMENT_MAX.saturating_add(Duration::from_secs(30));
 /// After this long a piece ends with what it has.
 const TIME_MAX: Duration = Duration::from_secs(5);

@@ -6,7 +6,8 @@
 //! snapshots know their place in the replica's own log, whose GTIDs are the source's where the replica logs
 //! what it applies (`log_slave_updates`); without that nothing tells what a snapshot of it shows. What a
 //! replica leaves out (filters, errors that it skips) has its GTID all the same, so one that may leave
-//! something out is refused. Not seen: filters of a server between the two.
+//! something out is refused. Not seen: filters of a server between the two,
+//! and those that are set while a reader is connected.
 
 use super::MysqlScan;
 use super::marks::executed;
@@ -152,15 +153,34 @@ async fn require_whole(session: &mut Session) -> Result<()> {
     })
 }
 
-/// The first setting by which a replica leaves something out, and its value.
+/// The first setting by which a replica leaves something out, and its value. What it leaves out of the
+/// server's own databases is no row of anybody's table: managed servers do so, and do not let it be changed.
 fn partial(settings: &[(String, String)]) -> Option<(&str, &str)> {
     let leaves_out = |name: &str, value: &str| {
         let name = name.to_ascii_lowercase();
         let unset = value.is_empty() || value.eq_ignore_ascii_case("off");
-        (name.starts_with("replicate_") || name.ends_with("_skip_errors")) && !unset
+        let ignores = name.starts_with("replicate_") && name.contains("_ignore_");
+        (name.starts_with("replicate_") || name.ends_with("_skip_errors"))
+            && !unset
+            && !(ignores && value.split(',').all(is_of_the_server))
     };
     let found = settings.iter().find(|(name, value)| leaves_out(name, value));
     found.map(|(name, value)| (name.as_str(), value.as_str()))
+}
+
+/// Whether a database, or a table or a pattern of tables with its database, is the server's own.
+fn is_of_the_server(entry: &str) -> bool {
+    const OWN: [&str; 6] = [
+        "mysql",
+        "sys",
+        "performance_schema",
+        "information_schema",
+        "innodb_memcache",
+        "mysql_innodb_cluster_metadata",
+    ];
+    let entry = entry.trim();
+    let database = entry.split_once('.').map_or(entry, |(database, _)| database);
+    OWN.contains(&database.replace("\\_", "_").as_str())
 }
 
 /// A set of MariaDB's.
@@ -229,6 +249,9 @@ mod tests {
             ("Replicate_Do_DB", "app"),
             ("Replicate_Wild_Ignore_Table", "app.x%"),
             ("Replicate_Ignore_Domain_Ids", "1"),
+            ("Replicate_Ignore_Table", "mysql.plugin,app.x"),
+            ("Replicate_Wild_Ignore_Table", "mysql%.%"),
+            ("Replicate_Do_DB", "mysql"),
             ("slave_skip_errors", "1062"),
             ("replica_skip_errors", "ALL"),
         ] {
@@ -239,6 +262,8 @@ mod tests {
             ("slave_skip_errors", "OFF"),
             ("Replica_IO_State", "Waiting for source to send event"),
             ("Skip_Counter", "0"),
+            ("Replicate_Ignore_Table", "mysql.plugin,innodb_memcache.cache_policies"),
+            ("Replicate_Wild_Ignore_Table", "mysql.%,performance\\_schema.%"),
         ] {
             assert_eq!(partial(&of(name, value)), None, "{name}");
         }

@@ -6,6 +6,7 @@
 //! "Binary Format"; `numeric_recv`, `jsonb_recv` and the like of the server's `utils/adt`.
 
 use bytes::{BufMut, BytesMut};
+use tokio_postgres::types::{Kind as TypeKind, Type as Builtin};
 
 use super::{Place, write_value};
 use crate::error::{Error, Kind, Result};
@@ -43,6 +44,33 @@ pub fn takes(column: &Column) -> bool {
         | Type::Instant { .. }
         | Type::Uuid
         | Type::Enum { .. } => true,
+        _ => false,
+    }
+}
+
+/// Whether a type of the server, that below a domain, is the one whose form a column's values are written in.
+/// Another's form may be taken without an error and be another value: what is a number to one is the scale
+/// of a numeric to the other.
+pub fn is_form_of(builtin: &Builtin, column: &Column) -> bool {
+    match column.ty {
+        Type::Bool => *builtin == Builtin::BOOL,
+        Type::Int { bits: 16, .. } => *builtin == Builtin::INT2,
+        Type::Int { bits: 32, .. } => *builtin == Builtin::INT4,
+        Type::Int { bits: 64, .. } => *builtin == Builtin::INT8,
+        Type::Decimal(_) => *builtin == Builtin::NUMERIC,
+        Type::F32 => *builtin == Builtin::FLOAT4,
+        Type::F64 => *builtin == Builtin::FLOAT8,
+        Type::Char { .. } => *builtin == Builtin::BPCHAR,
+        Type::Text { .. } => matches!(*builtin, Builtin::VARCHAR | Builtin::TEXT),
+        Type::Bytes { .. } => *builtin == Builtin::BYTEA,
+        Type::Date => *builtin == Builtin::DATE,
+        Type::Time { .. } => *builtin == Builtin::TIME,
+        Type::Timestamp { .. } => *builtin == Builtin::TIMESTAMP,
+        Type::Instant { .. } => *builtin == Builtin::TIMESTAMPTZ,
+        Type::Uuid => *builtin == Builtin::UUID,
+        Type::Json(JsonKind::Verbatim) => *builtin == Builtin::JSON,
+        Type::Json(JsonKind::Binary) => *builtin == Builtin::JSONB,
+        Type::Enum { .. } => matches!(builtin.kind(), TypeKind::Enum(_)),
         _ => false,
     }
 }
@@ -139,7 +167,9 @@ fn write_numeric(text: &str, out: &mut BytesMut) -> Option<()> {
     let mut groups: Vec<i16> = Vec::with_capacity(text.len() / DIGITS + 2);
     groups.extend((!first.is_empty()).then(|| group(first.as_bytes())));
     let chunks = |text: &str| text.len().div_ceil(DIGITS);
-    let weight = i16::try_from(groups.len() + chunks(rest)).ok()?.checked_sub(1)?;
+    // From -1, where there are no digits before the point, to the most that a numeric can have.
+    let weight = i32::try_from(groups.len() + chunks(rest)).ok()? - 1;
+    let weight = i16::try_from(weight).ok()?;
     groups.extend(rest.as_bytes().chunks(DIGITS).map(group));
     groups.extend(fraction.as_bytes().chunks(DIGITS).map(|digits| {
         let short = u32::try_from(DIGITS - digits.len()).unwrap_or_default();
@@ -231,6 +261,10 @@ mod tests {
             let bytes = written("numeric", &value).expect("fits").expect("not NULL");
             assert_eq!(printed(&bytes), text);
         }
+        // As many as a numeric can have.
+        let longest = Value::Decimal("9".repeat(131_072).into());
+        let bytes = written("numeric", &longest).expect("fits").expect("not NULL");
+        assert_eq!(bytes[..4], [0x80, 0, 0x7F, 0xFF]);
         let value = Value::DecimalSpecial(Special::NegativeInfinity);
         let bytes = written("numeric", &value).expect("fits").expect("not NULL");
         assert_eq!(bytes, [0, 0, 0, 0, 0xF0, 0, 0, 0]);

@@ -251,14 +251,15 @@ impl<'a> Reading<'a> {
                 }
             }
             if drained > DRAIN_BYTES_MAX {
-                return Ok(Ended::Full { connection_is_good: false });
+                break;
             }
         }
+        // Never behind what was taken in: what comes next begins there.
         if let Some(line) = passed {
             *last = Some(section.go_on_after(self.fields.place(&line)?)?);
         }
         match full {
-            true => Ok(Ended::Full { connection_is_good: true }),
+            true => Ok(Ended::Full { connection_is_good: drained <= DRAIN_BYTES_MAX }),
             false => Ok(Ended::Whole(rows)),
         }
     }

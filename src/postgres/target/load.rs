@@ -5,8 +5,9 @@
 //! brought before refuses all of them: then the slice is undone and written once more with
 //! insert-or-update, and so are some of the next loads of that table (`snapshot/caution`). That way is the
 //! one of rows from the log; a temporary table to merge from would need one more right, and new rows in
-//! the catalog for each transaction. COPY begins while what stands before it is under way, and needs no
-//! savepoint of its own.
+//! the catalog for each transaction. The table is locked before, so that a COPY is not refused for that
+//! once it is sent, and the types of its columns are looked at under that lock: another type's binary form
+//! may be taken for a value.
 
 use std::pin::pin;
 
@@ -15,13 +16,14 @@ use futures_util::SinkExt;
 use tokio_postgres::Statement;
 use tokio_postgres::error::SqlState;
 
-use super::pipeline::{Pipeline, in_time};
+use super::pipeline::{Check, Pipeline, in_time};
 use super::{PostgresTarget, steps};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Disposition, Error, Kind, Result};
 use crate::link::ports::{Load, MissedKey};
 use crate::model::{Step, Verb};
 use crate::plan::{LinkPlan, TablePlan};
-use crate::postgres::encode::{binary, copy};
+use crate::postgres::encode::binary::{self, is_form_of};
+use crate::postgres::encode::{copy, target_column};
 use crate::postgres::failure::classify;
 use crate::postgres::sql::loads_binary;
 
@@ -37,12 +39,20 @@ pub(super) struct Loading<'a> {
 
 #[derive(Debug)]
 enum Way {
-    Copy(Statement),
-    Upsert { statement: Statement, step: Step },
+    /// Once the table is locked, and its columns have the form of binary values where they go as such.
+    Copy {
+        lock: Statement,
+        form: Option<Statement>,
+        copy: Statement,
+    },
+    Upsert {
+        statement: Statement,
+        step: Step,
+    },
 }
 
 /// What became of a load.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Loaded {
     /// As insert-or-update.
     Merged,
@@ -52,25 +62,19 @@ pub(super) enum Loaded {
     InTheWay,
 }
 
-impl Loading<'_> {
-    /// Index of the table.
-    pub(super) fn table(&self) -> usize {
-        self.load.table
-    }
-}
-
 impl PostgresTarget {
-    /// Prepares what a slice loads, if it does.
+    /// Prepares what a slice loads, if it does; `merge` where rows are known to be in the way.
     pub(super) async fn loading<'a>(
         &mut self,
         plan: &LinkPlan,
         load: Option<Load<'a>>,
+        merge: bool,
     ) -> Result<Option<Loading<'a>>> {
         let Some(load) = load.filter(|load| !load.rows.is_empty()) else { return Ok(None) };
-        let columns = (0..table_of(plan, load)?.columns.len()).collect();
-        let way = match load.fresh && !self.caution.is_next(load.table) {
-            true => Way::Copy(self.statements.of_load(&self.session, plan, load.table).await?),
+        let way = match load.fresh && !merge && !self.caution.is_next(load.table) {
+            true => self.copying(plan, load).await?,
             false => {
+                let columns = (0..table_of(plan, load)?.columns.len()).collect();
                 let step =
                     Step { table: load.table, verb: Verb::Upsert, columns, rows: Vec::new() };
                 let statement = self.statements.of_step(&self.session, plan, &step).await?;
@@ -78,6 +82,22 @@ impl PostgresTarget {
             }
         };
         Ok(Some(Loading { load, way }))
+    }
+
+    async fn copying(&mut self, plan: &LinkPlan, load: Load<'_>) -> Result<Way> {
+        let (session, statements, at) = (&self.session, &mut self.statements, load.table);
+        let table = table_of(plan, load)?;
+        let lock = statements.of_lock(session, plan, at).await?;
+        let mut form = None;
+        if loads_binary(table) {
+            let found = statements.of_form(session, plan, at).await?;
+            let is_planned = found.columns().iter().enumerate().all(|(at, found)| {
+                target_column(table, at).is_some_and(|column| is_form_of(found.type_(), column))
+            });
+            form = is_planned.then_some(found);
+        }
+        let copy = statements.of_load(session, plan, at, form.is_some()).await?;
+        Ok(Way::Copy { lock, form, copy })
     }
 
     /// Writes it behind what is in the pipeline; the misses that this has found.
@@ -88,17 +108,21 @@ impl PostgresTarget {
         loading: &Loading<'_>,
     ) -> Result<(Vec<MissedKey>, Loaded)> {
         let (load, table) = (loading.load, table_of(plan, loading.load)?);
-        let statement = match &loading.way {
-            Way::Copy(statement) => statement,
+        let (lock, form, copy) = match &loading.way {
+            Way::Copy { lock, form, copy } => (lock, form, copy),
             Way::Upsert { statement, step } => {
                 steps::upsert(&mut pipeline, table, step, load.rows, statement).await?;
                 return Ok((pipeline.finish().await?.missed, Loaded::Merged));
             }
         };
-        let copy = in_time(self.send_copy(statement, table, load));
-        let (before, copied) = futures_util::join!(pipeline.finish(), copy);
-        let missed = before?.missed;
-        let failed = match copied?? {
+        let check = Check::Table { table: load.table, verb: "lock" };
+        pipeline.send(lock.clone(), Vec::new(), check).await;
+        if let Some(form) = form {
+            pipeline.send(form.clone(), Vec::new(), Check::Form { table: load.table }).await;
+        }
+        let missed = pipeline.finish().await?.missed;
+        let copied = in_time(self.send_copy(copy, form.is_some(), table, load)).await??;
+        let failed = match copied {
             Ok(rows) if usize::try_from(rows) == Ok(load.rows.len()) => {
                 return Ok((missed, Loaded::Whole));
             }
@@ -111,20 +135,30 @@ impl PostgresTarget {
         }
     }
 
+    /// Takes note of what became of a load; false where it is to be written again.
+    pub(super) fn heed(&mut self, loading: &Loading<'_>, loaded: Loaded) -> bool {
+        match loaded {
+            Loaded::InTheWay => self.caution.failed(loading.load.table),
+            Loaded::Whole => self.caution.passed(loading.load.table),
+            Loaded::Merged => {}
+        }
+        loaded != Loaded::InTheWay
+    }
+
     /// The inner error is the server's; the outer one is about a row that cannot be sent.
     async fn send_copy(
         &self,
         statement: &Statement,
+        is_binary: bool,
         table: &TablePlan,
         load: Load<'_>,
     ) -> Result<Result<u64, tokio_postgres::Error>> {
         let layout = steps::whole(table)?;
         let sink = match self.session.copy_in::<_, Bytes>(statement).await {
             Ok(sink) => sink,
-            Err(error) => return Ok(Err(error)),
+            Err(error) => return Err(not_begun(error, table)),
         };
         let mut sink = pin!(sink);
-        let is_binary = loads_binary(table);
         let write_row = if is_binary { binary::write_row } else { copy::write_row };
         let mut block = BytesMut::with_capacity(BLOCK_BYTES);
         block.extend_from_slice(if is_binary { binary::HEADER } else { &[] });
@@ -147,6 +181,19 @@ impl PostgresTarget {
             return Ok(Err(error));
         }
         Ok(sink.finish().await)
+    }
+}
+
+/// A COPY that the server refuses before it takes any row is answered twice, so that each answer behind it
+/// would be taken for another's (rust-postgres, issue 789): the connection is given up.
+fn not_begun(error: tokio_postgres::Error, table: &TablePlan) -> Error {
+    let error = classify(error, format!("write {}", table.target.name));
+    match error.kind().disposition() {
+        Disposition::Halt | Disposition::Wait => error,
+        Disposition::Retry | Disposition::Park => {
+            Error::new(Kind::Connection, "the target did not begin to take rows of a copy")
+                .caused_by(error)
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use futures_util::{TryStreamExt, poll};
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error as DbError, Statement};
 
@@ -57,6 +58,11 @@ pub(super) enum Check<'a> {
         table: usize,
         /// What is done to it.
         verb: &'static str,
+    },
+    /// No rows; the types of a table's columns are those that were prepared for.
+    Form {
+        /// Index of the table.
+        table: usize,
     },
     /// Any number of letters.
     Letters,
@@ -210,6 +216,7 @@ impl Check<'_> {
             Check::Copies => return "write weir.snapshot".to_owned(),
             Check::Written { table, .. } => ("write", *table),
             Check::Table { table, verb } => (*verb, *table),
+            Check::Form { table } => ("look at the columns of", *table),
             Check::Unreferred { table } => ("delete from", *table),
             Check::Misses { table, .. } => ("update", *table),
             Check::Hit { table, .. } => ("change the key in", *table),
@@ -222,8 +229,12 @@ impl Check<'_> {
 
     /// The server's refusal. That of a row of weir's own speaks of no row of a table.
     fn refused(&self, error: DbError, plan: &LinkPlan) -> Error {
+        let code = error.code().cloned();
         let error = refused(error, self.what(plan));
         match self {
+            Check::Form { .. } if code == Some(SqlState::FEATURE_NOT_SUPPORTED) => error
+                .turned(Kind::Unavailable)
+                .hint("the table was altered while it was copied: weir looks at it anew by itself"),
             Check::Letters | Check::Placed | Check::Copies if error.is_about_a_row() => {
                 error.turned(Kind::Statement)
             }
@@ -234,7 +245,11 @@ impl Check<'_> {
 
     fn judge(self, plan: &LinkPlan, reply: &Reply, found: &mut Found) -> Result<()> {
         match self {
-            Check::Done(_) | Check::Table { .. } | Check::Letters | Check::Copies => Ok(()),
+            Check::Done(_)
+            | Check::Table { .. }
+            | Check::Form { .. }
+            | Check::Letters
+            | Check::Copies => Ok(()),
             Check::Placed => {
                 found.unplaced.extend(&reply.ordinals);
                 Ok(())

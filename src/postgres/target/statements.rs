@@ -21,7 +21,9 @@ const CACHED_MAX: usize = 256;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Shape {
     Step { table: usize, verb: Verb, columns: Arc<[usize]> },
-    Load(usize),
+    Load { table: usize, binary: bool },
+    Lock(usize),
+    Form(usize),
     Fixed(&'static str),
 }
 
@@ -72,8 +74,40 @@ impl Statements {
         client: &Client,
         plan: &LinkPlan,
         table: usize,
+        binary: bool,
     ) -> Result<Statement> {
-        let shape = Shape::Load(table);
+        let text = |table: &TablePlan| sql::load(table, binary);
+        self.of_table(client, plan, table, Shape::Load { table, binary }, text).await
+    }
+
+    /// What is locked before.
+    pub(super) async fn of_lock(
+        &mut self,
+        client: &Client,
+        plan: &LinkPlan,
+        table: usize,
+    ) -> Result<Statement> {
+        self.of_table(client, plan, table, Shape::Lock(table), sql::lock).await
+    }
+
+    /// The types of its columns.
+    pub(super) async fn of_form(
+        &mut self,
+        client: &Client,
+        plan: &LinkPlan,
+        table: usize,
+    ) -> Result<Statement> {
+        self.of_table(client, plan, table, Shape::Form(table), sql::form).await
+    }
+
+    async fn of_table(
+        &mut self,
+        client: &Client,
+        plan: &LinkPlan,
+        table: usize,
+        shape: Shape,
+        text: impl FnOnce(&TablePlan) -> String,
+    ) -> Result<Statement> {
         if let Some(statement) = self.find(&shape) {
             return Ok(statement);
         }
@@ -81,7 +115,7 @@ impl Statements {
             Error::new(Kind::Internal, format!("table {table} is not in the plan"))
         })?;
         let context = || format!("prepare a statement for {}", table.target.name);
-        self.prepare(client, shape, &sql::load(table), context).await
+        self.prepare(client, shape, &text(table), context).await
     }
 
     /// One of weir's own statements.

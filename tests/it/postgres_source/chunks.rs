@@ -270,6 +270,28 @@ async fn large_rows_end_a_chunk() {
     assert!((61..150).contains(&rows), "{rows} rows were read for 61");
 }
 
+/// Broken if a piece ended without its place where the rest of a statement is not read, so that its rows
+/// were read for ever.
+#[tokio::test]
+async fn a_chunk_that_is_cut_off_has_its_place() {
+    let ddl = "CREATE TABLE t (id int PRIMARY KEY, v text);
+        ALTER TABLE t ALTER v SET STORAGE external";
+    let Some(rig) = Rig::new(Server::Postgres18, Options::default(), ddl).await else { return };
+    // A chunk takes rows until one does not fit, and far more than it drains comes behind that.
+    let fill =
+        "INSERT INTO t SELECT n, repeat('x', CASE WHEN n % 101 = 0 THEN 3500000 ELSE 10000 END)
+        FROM generate_series(1, 700) n";
+    rig.server.execute(fill).await.unwrap();
+    let mut scan = rig.scan().await;
+    let table = table(&rig, "t");
+    let division = scan.divide(table, 1).await.unwrap();
+    let chunks = chunks(&mut scan, table, &division, 10_000).await;
+    assert!(chunks.len() < 40, "{}", chunks.len());
+    let found = rows(chunks);
+    let ids: BTreeSet<String> = found.iter().map(|row| format!("{:?}", row[0])).collect();
+    assert_eq!((found.len(), ids.len()), (700, 700));
+}
+
 /// Broken if a condition could be more than one, the rest of a statement were lost in its comment, rows
 /// that do not fulfil it were read, or a mistake in it were tried again for ever.
 #[tokio::test]

@@ -142,3 +142,59 @@ async fn rows_kept_out_of_a_load_are_noticed() {
     let error = error.expect_err("kept out");
     assert!(error.to_string().contains("1 of 2 rows"), "{error:?}");
 }
+
+/// Broken if values in the form of a type that a column had were stored as others, once it was altered.
+#[tokio::test]
+async fn an_altered_column_takes_no_values_of_its_old_type() {
+    for server in SERVERS {
+        let Some(site) = Site::start(server).await else { return };
+        site.execute("CREATE TABLE t (id int PRIMARY KEY, n bigint)").await;
+        let (mut target, mut witness) = site.fresh_target("public.t").await;
+        let rows = |from: i64| -> Vec<Row> {
+            (from..from + 3).map(|n| Row::from(vec![Value::Int(n), Value::Int(n)])).collect()
+        };
+        load(&mut target, &mut witness, &rows(0), true).await.expect("loaded");
+        site.execute("ALTER TABLE t ALTER n TYPE numeric").await;
+        let error = load(&mut target, &mut witness, &rows(10), true).await.expect_err("altered");
+        assert_eq!(error.kind(), Kind::Unavailable, "{error:?}");
+        let decimals = |from: i64| -> Vec<Row> {
+            let decimal = |n: i64| Value::Decimal(n.to_string().into());
+            (from..from + 3).map(|n| Row::from(vec![Value::Int(n), decimal(n)])).collect()
+        };
+        // As a link that looks at its tables anew, and one that had looked before they were altered.
+        let (mut anew, mut before) = (site.target("public.t").await, site.target("public.t").await);
+        load(&mut anew, &mut witness, &decimals(20), true).await.expect("loaded");
+        site.execute("ALTER TABLE t ALTER n TYPE float8").await;
+        load(&mut before, &mut witness, &decimals(30), true).await.expect("loaded");
+        let all = "SELECT count(*) FROM t WHERE n = id AND id >= 0";
+        assert_eq!(site.query(all).await, ["9"]);
+    }
+}
+
+/// Broken if a load that waited in vain for a lock left an answer behind, which was taken for that of a later
+/// statement.
+#[tokio::test]
+async fn a_load_that_is_locked_out_can_be_repeated() {
+    let Some(site) = Site::start(SERVERS[1]).await else { return };
+    site.execute(TABLE).await;
+    let (mut target, mut witness) = site.fresh_target("public.t").await;
+    load(&mut target, &mut witness, &[row(1, "a")], true).await.expect("loaded");
+    let other = site.server.connect_pg().await.expect("connects");
+    let mut id = 10;
+    for (lock, kind) in [
+        ("LOCK TABLE t IN SHARE MODE", Kind::Contention),
+        ("SELECT FROM weir.witness FOR UPDATE", Kind::Contention),
+    ] {
+        other.batch_execute(&format!("BEGIN; {lock}")).await.expect("locks");
+        let error = load(&mut target, &mut witness, &[row(2, "b")], true).await;
+        assert_eq!(error.expect_err("locked").kind(), kind);
+        target.rollback().await.expect("undone");
+        other.batch_execute("ROLLBACK").await.expect("unlocks");
+        for _ in 0..3 {
+            id += 1;
+            let rows = [row(id, "b")];
+            load(&mut target, &mut witness, &rows, true).await.expect("the connection is good");
+        }
+    }
+    assert_eq!(site.query("SELECT count(*) FROM t").await, ["7"]);
+}
