@@ -111,7 +111,7 @@ pub(super) struct Piece {
 impl Piece {
     /// Where it lies in the log.
     pub(super) fn sight(&self) -> Sight<'_> {
-        Sight { low: &self.low, high: &self.high, in_progress: &self.in_progress }
+        Sight { low: &self.low, high: &self.high, exact: false, in_progress: &self.in_progress }
     }
 }
 

@@ -346,6 +346,8 @@ pub struct Scanned {
     pub low: Position,
     /// Nothing after here is visible in `rows`.
     pub high: Position,
+    /// Each of `rows` that was found is as of `high`, whatever came after `low`: they were locked.
+    pub exact: bool,
     /// PostgreSQL: transactions that were not finished for the snapshot; if the stream has handed
     /// one of them on, the low mark has not reached it yet.
     pub in_progress: Vec<u32>,

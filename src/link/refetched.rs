@@ -127,7 +127,8 @@ mod tests {
             window.change(&plan, &Prepared { table: 0, act }, None);
         }
         let rows = vec![Some(row(&[1, 1])), Some(row(&[2, 2])), None, Some(row(&[4, 4]))];
-        let scanned = Scanned { low: at(), high: at(), in_progress: Vec::new(), rows };
+        let scanned =
+            Scanned { low: at(), high: at(), exact: false, in_progress: Vec::new(), rows };
         let found = Refetched::of(&plan, &window, scanned).expect("read");
         let written = found.rows.iter().map(|(written, note)| {
             let act = written.as_ref().map(|one| one.act.clone());

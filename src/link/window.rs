@@ -12,7 +12,7 @@
 //! A source that does not log what its foreign keys do changes rows in ways that no change of theirs
 //! tells. The change that caused it is in the log. Up to the low mark the scan saw what it did, and all
 //! that came before it: nothing of that is laid over. After the low mark nobody knows whether the scan
-//! saw it, and the window is lost.
+//! saw it, and the window is lost; unless rows were locked as they were read, which are as of the high mark.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
@@ -96,13 +96,16 @@ pub(super) struct Sight<'a> {
     pub(super) low: &'a Position,
     /// Nothing after here was.
     pub(super) high: &'a Position,
+    /// What was found is as of `high`.
+    pub(super) exact: bool,
     /// Transactions that were not finished.
     pub(super) in_progress: &'a [u32],
 }
 
 impl<'a> From<&'a Scanned> for Sight<'a> {
     fn from(scan: &'a Scanned) -> Self {
-        Sight { low: &scan.low, high: &scan.high, in_progress: &scan.in_progress }
+        let Scanned { low, high, exact, in_progress, .. } = scan;
+        Sight { low, high, exact: *exact, in_progress }
     }
 }
 
@@ -302,9 +305,10 @@ impl Window {
     ) -> Reading {
         let scan = sight.into();
         let hidden = scan.in_progress.iter().any(|xid| handed.before(*xid, self.mark));
+        let seen = if scan.exact { scan.high } else { scan.low };
         let unseen = match &self.unseen {
             Unseen::Never => false,
-            Unseen::Until(at) => !scan.low.reaches(at),
+            Unseen::Until(at) => !seen.reaches(at),
             Unseen::Now => true,
         };
         if self.overflowed {
@@ -345,6 +349,7 @@ mod tests {
         Scanned {
             low: lsn(low),
             high: lsn(high),
+            exact: false,
             in_progress: in_progress.to_vec(),
             rows: Vec::new(),
         }

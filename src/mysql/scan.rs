@@ -3,7 +3,7 @@
 //! Rows come by the binary protocol, so floats are exact and times have their fields; their values
 //! equal those of the stream (`row` says how). Writes nothing; waits for a lock 10 s at most.
 //!
-//! How a read is placed in the log: `marks`; whole tables in pieces: `chunk`.
+//! How a read is placed in the log: `marks`; rows by their keys: `rows`; whole tables in pieces: `chunk`.
 
 mod chunk;
 mod condition;
@@ -12,30 +12,26 @@ mod marks;
 mod place;
 mod replica;
 mod row;
+mod rows;
 mod walk;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use mysql_async::prelude::Queryable;
-use mysql_async::{Params, Row as Answer};
-
 use super::history;
 use super::identity;
-use super::session::{self, Flavor, Role, Session, within};
-use super::sql::quote_table;
+use super::session::{self, Flavor, Role, Session};
 use crate::config::Database;
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::link::ports::{Chunk, Division, LinkContext, Pending, Reach, Retention, Scan, Scanned};
 use crate::model::{Row, TableName};
 use crate::plan::{LinkPlan, TablePlan};
 use crate::position::{Coordinates, Position};
 use marks::{Marks, Placed, begun};
+use rows::{Asked, LOCKED_MAX};
 use walk::Walk;
 
-/// Longest time for the read of one row.
-const ROW_TIMEOUT: Duration = Duration::from_secs(60);
 /// Longest statement on the server, which ends it itself.
 const STATEMENT_MAX: Duration = Duration::from_secs(300);
 
@@ -165,51 +161,32 @@ impl MysqlScan {
     async fn read(&mut self, table: &TablePlan, keys: &[Row]) -> Result<Scanned> {
         let mut session = self.session().await?;
         let (marks, low, seen) = self.place(&mut session).await?;
-        let context =
-            format!("read rows of {} in database `{}`", table.source.name, session.database());
         let select = match self.unplaced {
             // What the target takes for a row cannot be there beside it.
             true => row::Select::new(table)?.loose(),
             false => row::Select::new(table)?,
         };
-        let text = format!(
-            "SELECT {} FROM {} WHERE {} LIMIT 2{}",
-            select.list(),
-            quote_table(&table.source.name),
-            select.condition(),
-            match (marks, session.flavor()) {
-                (Marks::Locks, Flavor::Mysql) => " FOR SHARE",
-                (Marks::Locks, Flavor::Mariadb) => " LOCK IN SHARE MODE",
-                _ => "",
-            }
-        );
-        let mut rows = Vec::with_capacity(keys.len());
-        for key in keys {
-            if marks == Marks::Locks {
-                // Each row is a transaction of its own: its lock is held no longer than its read.
-                session.run("read a row", "START TRANSACTION READ ONLY").await?;
-            }
-            let parameters = Params::Positional(select.parameters(key)?);
-            let call = session.conn().exec::<Answer, _, _>(text.as_str(), parameters);
-            let mut answers = within(ROW_TIMEOUT, &context, call).await?;
-            if answers.len() > 1 {
-                let context = format!("two rows of {} have one match key", table.source.name);
-                return Err(Error::new(Kind::Mapping, context)
-                    .hint("choose a match key that is unique at the source"));
-            }
-            let answer = answers.pop().map(|answer| select.row(answer.unwrap_raw()));
-            rows.push(answer.transpose()?);
-            if marks == Marks::Locks {
-                session.run("end a read", "COMMIT").await?;
-            }
+        let asked = Asked::new(table, select, &session);
+        if marks == Marks::Locks
+            && keys.len() <= LOCKED_MAX
+            && let Some((rows, high)) = asked.held(&mut session, keys).await?
+        {
+            self.session = Some(session);
+            return Ok(Scanned { low, high, exact: true, in_progress: Vec::new(), rows });
         }
+        let rows = match marks {
+            Marks::Locks => asked.one_by_one(&mut session, keys).await?,
+            Marks::Gtids | Marks::Snapshot | Marks::Forgone => {
+                asked.plain(&mut session, keys).await?
+            }
+        };
         let high = match seen {
             Some(seen) => seen,
             None => history::head(&mut session).await?,
         };
         session.run("end a snapshot", "COMMIT").await?;
         self.session = Some(session);
-        Ok(Scanned { low, high, in_progress: Vec::new(), rows })
+        Ok(Scanned { low, high, exact: false, in_progress: Vec::new(), rows })
     }
 }
 

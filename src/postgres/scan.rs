@@ -195,7 +195,7 @@ impl PostgresScan {
         simple(&session, "COMMIT").await?;
         self.session = Some(session);
         let (low, high) = (Position::Postgres(low), Position::Postgres(high));
-        Ok(Scanned { low, high, in_progress, rows })
+        Ok(Scanned { low, high, exact: false, in_progress, rows })
     }
 }
 

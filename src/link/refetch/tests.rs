@@ -34,7 +34,7 @@ fn reading(held_until: Option<Instant>) -> State {
 
 fn scanned(low: u64, high: u64) -> Scanned {
     let rows = vec![Some(row(&[0, 5])), Some(row(&[1, 5]))];
-    Scanned { low: lsn(low), high: lsn(high), in_progress: Vec::new(), rows }
+    Scanned { low: lsn(low), high: lsn(high), exact: false, in_progress: Vec::new(), rows }
 }
 
 fn read(high: u64) -> Read {
@@ -105,8 +105,10 @@ async fn a_position_that_never_comes_is_not_waited_for() {
 async fn what_keys_do_unseen_after_a_read_has_it_repeated() {
     let (plan, (mut refetch, ..)) = (plan(), idle());
     let delete = || Act::Delete { key: row(&[7]) };
-    for (low, end, written) in [(4, 4, true), (4, 5, false)] {
-        let mut read = Read { scanned: scanned(low, 5), ..read(5) };
+    for (low, end, exact, written) in
+        [(4, 4, false, true), (4, 5, true, true), (4, 5, false, false)]
+    {
+        let mut read = Read { scanned: Scanned { exact, ..scanned(low, 5) }, ..read(5) };
         let update = Act::Update { columns: None, row: row(&[1, 9]) };
         for (change, end) in [(update, 2), (delete(), end)] {
             let batch = batch(change, end);

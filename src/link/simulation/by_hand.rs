@@ -157,7 +157,7 @@ fn parent_goes(parent: i64, end: u64) -> Part {
 /// The row of this key as of `at`.
 fn read(key: i64, at: u64) -> Scanned {
     let rows = vec![Some(row(key, VALUES))];
-    Scanned { low: lsn(at), high: lsn(at), in_progress: Vec::new(), rows }
+    Scanned { low: lsn(at), high: lsn(at), exact: false, in_progress: Vec::new(), rows }
 }
 
 /// Broken if what was read were not written as soon as the stream has come up to it: the queue is never

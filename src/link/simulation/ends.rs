@@ -238,13 +238,21 @@ impl Scan for FakeScan {
             let mut world = self.0.lock().expect("lock");
             world.connection(30)?;
             let Look { low, high, in_progress, is_read } = look(&mut world, 4);
-            let model = &world.models[is_read];
+            let exact = world.cascades && world.random.bool();
+            let place = |world: &World, mark: &Position| {
+                world.log.iter().position(|one| one.end == at(mark)).expect("a transaction")
+            };
+            let (first, last) = (place(&world, &low), place(&world, &high));
             let rows = keys.iter().map(|key| {
                 let key = int(key.first());
-                model.get(&key).map(|values| row(key, *values))
+                // A row that is found is locked up to the high mark; one that is not may come before it.
+                let looked = if exact { world.random.usize(first..=last) } else { is_read };
+                let is_there = world.models[looked].contains_key(&key);
+                let model = &world.models[if exact { last } else { is_read }];
+                model.get(&key).filter(|_| is_there).map(|values| row(key, *values))
             });
             let rows = rows.collect();
-            Ok(Scanned { low, high, in_progress, rows })
+            Ok(Scanned { low, high, exact, in_progress, rows })
         })
     }
 

@@ -33,7 +33,7 @@ impl Scan for FakeMirror {
                 world.committed.rows.get(&key).map(|values| row(key, *values))
             });
             let rows = rows.collect();
-            Ok(Scanned { low: lsn(0), high: lsn(0), in_progress: Vec::new(), rows })
+            Ok(Scanned { low: lsn(0), high: lsn(0), exact: false, in_progress: Vec::new(), rows })
         })
     }
 

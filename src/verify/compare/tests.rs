@@ -86,7 +86,7 @@ impl Scan for Memory {
                 table.get(&key).map(|value| row(&[key, *value]))
             };
             let rows = keys.iter().map(find).collect();
-            Ok(Scanned { low: NOWHERE, high: NOWHERE, in_progress: Vec::new(), rows })
+            Ok(Scanned { low: NOWHERE, high: NOWHERE, exact: false, in_progress: Vec::new(), rows })
         })
     }
 

@@ -28,8 +28,8 @@ struct Logged {
 /// What one transaction added to the position.
 fn alone(before: &Position, after: &Position) -> Position {
     match (before.applied(), after.applied()) {
-        (Position::Mysql(before, _), Position::Mysql(after, _)) => {
-            Position::Mysql(after.minus(before), None)
+        (Position::Mysql(before, _), Position::Mysql(own, _)) if own != before => {
+            Position::Mysql(own.minus(before), None)
         }
         _ => after.applied().clone(),
     }
@@ -79,7 +79,7 @@ async fn read(scan: &mut dyn Scan, rig: &Rig, walk: &str, by: By) -> Scanned {
     };
     let rows: Vec<_> = chunk.rows.into_iter().map(Some).collect();
     assert!(chunk.ended && rows.len() == usize::try_from(WRITERS).unwrap());
-    Scanned { low: chunk.low, high: chunk.high, in_progress: chunk.in_progress, rows }
+    Scanned { low: chunk.low, high: chunk.high, exact: false, in_progress: chunk.in_progress, rows }
 }
 
 /// Sessions that run what `update` says of their row, again and again.
@@ -143,10 +143,17 @@ pub(super) async fn marks_of(
                 let held = own.partition_point(|change| mark.reaches(&change.alone));
                 held.checked_sub(1).map_or(0, |last| own[last].value)
             };
-            let (low, high) = (at(&scanned.low), at(&scanned.high));
+            let high = at(&scanned.high);
+            let low = if scanned.exact { high } else { at(&scanned.low) };
             assert!(low <= value && value <= high, "{low} <= {value} <= {high}");
             between += usize::from(low != high);
         }
+    }
+    if scans.iter().any(|scanned| scanned.exact) {
+        let exact = scans.iter().filter(|scanned| scanned.exact).count();
+        assert!(exact * 2 > SCANS, "only {exact} of {SCANS} reads held all their locks");
+    } else {
+        assert!(matches!(by, By::Chunks) || end_has_gtids(&end), "places need locks");
     }
     let updates: usize = logged.iter().map(Vec::len).sum();
     assert!(updates > 200, "{updates} updates are no load");
@@ -158,6 +165,14 @@ pub(super) async fn marks_of(
     }
     stream.stop().await;
     between
+}
+
+/// Whether positions of this log have GTIDs.
+fn end_has_gtids(end: &Position) -> bool {
+    match end.applied() {
+        Position::Mysql(set, _) => *set != weir::position::MysqlGtidSet::default(),
+        _ => true,
+    }
 }
 
 /// A mark of MariaDB's has the GTIDs that its server says of its place.
@@ -217,6 +232,17 @@ async fn one_server(rig: &Rig, scan: &mut dyn Scan, keys: &[Row]) {
     let before = before[0][0].clone().unwrap();
     rig.execute(&format!("SET GLOBAL server_id = {before}")).await;
     scan.read_rows(table, keys).await.unwrap();
+}
+
+/// Broken if rows that were locked for a read were not as of the end of the log that is told with them, or
+/// if a lock of somebody else ended the read, or deadlocked with it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn marks_hold_under_load_mysql_without_gtids() {
+    let options = Options::default().set("gtid_mode", "OFF").set("enforce_gtid_consistency", "OFF");
+    for by in [By::Keys, By::Chunks] {
+        let update = |id| format!("UPDATE t SET v = v + 1 WHERE id = {id}");
+        marks_of(Server::MySql97, options.clone(), update, by).await;
+    }
 }
 
 /// Broken if a refetch could overwrite a newer value, or miss an older one.
