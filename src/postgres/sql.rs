@@ -15,7 +15,6 @@ mod referred;
 use crate::model::schema::JsonKind;
 use crate::model::{Column, TableName, Type};
 use crate::plan::TablePlan;
-use crate::postgres::encode::binary;
 pub use referred::delete_unreferred;
 
 /// `"a""b"`.
@@ -92,11 +91,6 @@ pub fn form(table: &TablePlan) -> String {
 
 fn names(table: &TablePlan) -> String {
     list((0..table.columns.len()).map(|column| name(table, column)))
-}
-
-/// Whether every column takes binary values.
-pub fn loads_binary(table: &TablePlan) -> bool {
-    (0..table.columns.len()).all(|column| target(table, column).is_some_and(binary::takes))
 }
 
 /// Update the listed columns by match key; returns the ordinal numbers (from 1) of the rows sent

@@ -26,28 +26,6 @@ const DIGITS: usize = 4;
 const POSITIVE: u16 = 0;
 const NEGATIVE: u16 = 0x4000;
 
-/// Whether a column's values can be written so.
-pub fn takes(column: &Column) -> bool {
-    match column.ty {
-        Type::Int { bits, unsigned } => !unsigned && matches!(bits, 16 | 32 | 64),
-        Type::Json(kind) => kind != JsonKind::Mysql,
-        Type::Bool
-        | Type::Decimal(_)
-        | Type::F32
-        | Type::F64
-        | Type::Char { .. }
-        | Type::Text { .. }
-        | Type::Bytes { .. }
-        | Type::Date
-        | Type::Time { .. }
-        | Type::Timestamp { .. }
-        | Type::Instant { .. }
-        | Type::Uuid
-        | Type::Enum { .. } => true,
-        _ => false,
-    }
-}
-
 /// Whether a type of the server, that below a domain, is the one whose form a column's values are written in.
 /// Another's form may be taken without an error and be another value: what is a number to one is the scale
 /// of a numeric to the other.
@@ -216,7 +194,6 @@ mod tests {
         let table = TableName::new("shop", "t");
         let columns = every_type();
         let column = columns.iter().find(|column| column.native.starts_with(ty)).expect("a column");
-        assert!(takes(column));
         let place = Place { table: &table, column, key: false };
         let mut out = BytesMut::new();
         Ok(write_field(value, &place, &mut out)?.then(|| out.to_vec()))

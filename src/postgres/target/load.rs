@@ -25,7 +25,6 @@ use crate::plan::{LinkPlan, TablePlan};
 use crate::postgres::encode::binary::{self, is_form_of};
 use crate::postgres::encode::{copy, target_column};
 use crate::postgres::failure::classify;
-use crate::postgres::sql::loads_binary;
 
 /// Bytes that are handed to the connection at once.
 const BLOCK_BYTES: usize = 64 << 10;
@@ -88,14 +87,11 @@ impl PostgresTarget {
         let (session, statements, at) = (&self.session, &mut self.statements, load.table);
         let table = table_of(plan, load)?;
         let lock = statements.of_lock(session, plan, at).await?;
-        let mut form = None;
-        if loads_binary(table) {
-            let found = statements.of_form(session, plan, at).await?;
-            let is_planned = found.columns().iter().enumerate().all(|(at, found)| {
-                target_column(table, at).is_some_and(|column| is_form_of(found.type_(), column))
-            });
-            form = is_planned.then_some(found);
-        }
+        let form = statements.of_form(session, plan, at).await?;
+        let has_form = form.columns().iter().enumerate().all(|(at, found)| {
+            target_column(table, at).is_some_and(|column| is_form_of(found.type_(), column))
+        });
+        let form = has_form.then_some(form);
         let copy = statements.of_load(session, plan, at, form.is_some()).await?;
         Ok(Way::Copy { lock, form, copy })
     }
@@ -184,8 +180,8 @@ impl PostgresTarget {
     }
 }
 
-/// A COPY that the server refuses before it takes any row is answered twice, so that each answer behind it
-/// would be taken for another's (rust-postgres, issue 789): the connection is given up.
+/// A COPY that the server refuses before it takes any row is answered twice, and the client library takes
+/// the second answer for that of the next statement: the connection is given up.
 fn not_begun(error: tokio_postgres::Error, table: &TablePlan) -> Error {
     let error = classify(error, format!("write {}", table.target.name));
     match error.kind().disposition() {
