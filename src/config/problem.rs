@@ -115,9 +115,14 @@ impl Source {
         Source { name: name.into(), text, line_starts }
     }
 
+    /// The line (from 1) of a byte offset.
+    pub(crate) fn line(&self, offset: usize) -> usize {
+        self.line_starts.partition_point(|start| *start <= offset).max(1)
+    }
+
     /// Line and column (both from 1, the column in characters) of a byte offset.
     fn position(&self, offset: usize) -> (usize, usize) {
-        let line = self.line_starts.partition_point(|start| *start <= offset).max(1);
+        let line = self.line(offset);
         let start = self.line_starts.get(line - 1).copied().unwrap_or(0);
         let before = self.text.get(start..offset).unwrap_or("");
         (line, before.chars().count() + 1)
@@ -125,8 +130,10 @@ impl Source {
 
     /// The line that holds a byte offset, without its line break.
     pub(crate) fn line_of(&self, offset: usize) -> &str {
-        let (line, _) = self.position(offset);
-        self.text.lines().nth(line - 1).unwrap_or("")
+        let line = self.line(offset);
+        let start = self.line_starts.get(line - 1).copied().unwrap_or(0);
+        let end = self.line_starts.get(line).copied().unwrap_or(self.text.len());
+        self.text.get(start..end).unwrap_or("").trim_end_matches(['\n', '\r'])
     }
 }
 

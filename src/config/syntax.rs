@@ -42,10 +42,10 @@ fn tell(file: usize, source: &Source, errors: &[Error], report: &mut Report<'_>)
     for error in errors {
         let offset = offset_of(error);
         let place = Place { file, offset };
-        let line = report.at(place);
+        let line = source.line(offset);
         // A header declared twice makes the keys below it fail too.
         let follows = after_twice && is_twice(error) && error.message() != "duplicate key";
-        if last_line.as_ref() == Some(&line) || follows {
+        if last_line == Some(line) || follows {
             continue;
         }
         after_twice = is_twice(error);

@@ -40,9 +40,12 @@ impl Coordinates {
     }
 }
 
-/// `None` across different base names.
+/// `None` across different base names, and of files without a number that are not the same.
 impl PartialOrd for Coordinates {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        if self.file == other.file {
+            return Some(self.position.cmp(&other.position));
+        }
         let base = |at: &Self| at.file.rsplit_once('.').map(|(base, _)| base.to_owned());
         if base(self) != base(other) {
             return None;

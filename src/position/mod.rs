@@ -299,12 +299,14 @@ mod tests {
             ("mysql-place:@b.000009:900#7", true, true),
             ("mysql-place:@b.000009:1000#8", false, false),
             ("mysql-place:@other.000010:4", false, false),
+            ("mysql-place:@other:4", false, false),
             ("mysql:@b.000009:899#7", false, true),
             ("mysql:3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5", false, false),
         ] {
             assert_eq!(at(text).reaches(&at(earlier)), reaches, "{text}");
             assert_eq!(at(earlier).reaches(&at(text)), reached, "{text}");
         }
+        assert!(at("mysql-place:@b:900").reaches(&at("mysql-place:@b:899")), "no number");
         assert!(at("mariadb:0-2-50@b.000001:900").reaches(&at("mariadb:0-1-100@b.000001:800")));
         assert!(at("mariadb:0-2-50@b.000001:900").reaches(&at("mariadb:0-2-50@b.000002:4")));
         assert!(!at("mariadb:0-2-50").reaches(&at("mariadb:0-1-100@b.000001:800")));

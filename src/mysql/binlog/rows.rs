@@ -16,6 +16,8 @@ use crate::error::{Error, Kind, Result};
 const PARTIAL_UPDATE: u8 = 39;
 /// First of the types of MariaDB whose images are compressed.
 const COMPRESSED_MIN: u8 = 166;
+/// Columns of a table in either server at most.
+pub(super) const COLUMNS_MAX: usize = 4096;
 /// Flag: the event is the last of its statement (`STMT_END_F`).
 const STATEMENT_END: u16 = 1;
 /// Flag: the session had `foreign_key_checks` off (`NO_FOREIGN_KEY_CHECKS_F`).
@@ -113,7 +115,7 @@ impl<'a> LoggedRows<'a> {
         let mut cursor = self.body;
         let columns = usize::try_from(cursor.packed()?)
             .ok()
-            .filter(|columns| *columns <= 4096)
+            .filter(|columns| *columns <= COLUMNS_MAX)
             .ok_or_else(|| malformed("the column count of a rows event"))?;
         let bitmap_bytes = columns.div_ceil(8);
         let first = cursor.bytes(bitmap_bytes)?;

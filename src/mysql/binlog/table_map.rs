@@ -7,6 +7,7 @@
 use super::cursor::Cursor;
 use super::event::Format;
 use super::metadata;
+use super::rows::COLUMNS_MAX;
 use crate::error::{Error, Kind, Result};
 use crate::mysql::session::Flavor;
 
@@ -198,6 +199,9 @@ impl TableMap<'_> {
     pub(crate) fn columns(&self) -> Result<Vec<EventColumn>> {
         let mut cursor = Cursor::new(self.definition);
         let count = cursor.packed_len()?;
+        if count > COLUMNS_MAX {
+            return Err(Error::new(Kind::Malformed, "the column count of a table map"));
+        }
         let types = cursor.bytes(count)?;
         let mut details = Cursor::new(cursor.packed_bytes()?);
         let mut columns = Vec::with_capacity(count);

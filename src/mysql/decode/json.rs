@@ -83,7 +83,13 @@ impl Writer {
             8 => self.number(cursor.u32()?),
             9 => self.number(cursor.u64()? as i64),
             10 => self.number(cursor.u64()?),
-            11 => json_number::write_double(f64::from_bits(cursor.u64()?), &mut self.text),
+            11 => {
+                let number = f64::from_bits(cursor.u64()?);
+                if !number.is_finite() {
+                    return Err(malformed());
+                }
+                json_number::write_double(number, &mut self.text);
+            }
             12 => {
                 let bytes = variable_length(&mut cursor)?;
                 self.string(cursor.bytes(bytes)?)?;

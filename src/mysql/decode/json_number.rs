@@ -9,7 +9,7 @@ use std::fmt::Write;
 /// Most places of the decimal point in plain notation.
 const PLAIN_PLACES_MAX: i32 = 15;
 
-/// Appends `number`; never an infinity or NaN in a JSON document of MySQL.
+/// Appends `number`, which is finite.
 pub(super) fn write_double(number: f64, text: &mut String) {
     let scientific = format!("{number:e}");
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));

@@ -63,9 +63,8 @@ pub(crate) fn instant_of_fields(year: u16, month: u8, day: u8, time_us: i64) -> 
 }
 
 /// Microseconds of hours, minutes, seconds and a fraction.
-pub(crate) fn time_us(hours: u64, minutes: u64, seconds: u64, fraction_us: u64) -> i64 {
-    let seconds = hours * 3_600 + minutes * 60 + seconds;
-    i64::try_from(seconds).unwrap_or(i64::MAX / SECOND_US) * SECOND_US + fraction_us as i64
+fn time_us(hours: u64, minutes: u64, seconds: u64, fraction_us: u64) -> i64 {
+    (hours * 3_600 + minutes * 60 + seconds) as i64 * SECOND_US + fraction_us as i64
 }
 
 /// A TIMESTAMP from seconds since 1970 and a fraction; 0 is the zero date.
@@ -96,12 +95,26 @@ fn malformed(what: &str) -> Error {
     Error::new(Kind::Malformed, what)
 }
 
-/// Minutes and seconds below 60.
-fn checked_time_us(hours: u64, minutes: u64, seconds: u64, fraction_us: u64) -> Result<i64> {
-    if minutes > 59 || seconds > 59 || hours > 838 {
+/// Microseconds of a duration, at most 838 hours long.
+///
+/// # Errors
+/// `Malformed` for more hours, and for minutes, seconds and fractions that are whole ones.
+pub(crate) fn duration_us(hours: u64, minutes: u64, seconds: u64, fraction_us: u64) -> Result<i64> {
+    if minutes > 59 || seconds > 59 || hours > 838 || fraction_us > 999_999 {
         return Err(malformed("a time with more than 59 minutes or seconds"));
     }
     Ok(time_us(hours, minutes, seconds, fraction_us))
+}
+
+/// Microseconds of a time of day.
+///
+/// # Errors
+/// As of a duration, and for a time beyond the day.
+pub(crate) fn clock_us(hours: u64, minutes: u64, seconds: u64, fraction_us: u64) -> Result<i64> {
+    if hours > 23 {
+        return Err(malformed("a time beyond the day"));
+    }
+    duration_us(hours, minutes, seconds, fraction_us)
 }
 
 /// DATE: day 5 bits, month 4 bits, year 15 bits.
@@ -125,7 +138,7 @@ pub(crate) fn read_time(cursor: &mut Cursor<'_>, digits: u8) -> Result<Value> {
     if fraction >= 1_000_000 {
         return Err(malformed("a fraction of a second"));
     }
-    let us = checked_time_us(clock >> 12 & 1023, clock >> 6 & 63, clock & 63, fraction)?;
+    let us = duration_us(clock >> 12 & 1023, clock >> 6 & 63, clock & 63, fraction)?;
     Ok(Value::Time(if signed < 0 { -us } else { us }))
 }
 
@@ -137,7 +150,7 @@ pub(crate) fn read_datetime(cursor: &mut Cursor<'_>, digits: u8) -> Result<Value
         .ok_or_else(|| malformed("a negative DATETIME"))?;
     let fraction = fraction_us(cursor, digits)?;
     let (year_month, day) = (packed >> 22, packed >> 17 & 31);
-    let time = checked_time_us(packed >> 12 & 31, packed >> 6 & 63, packed & 63, fraction)?;
+    let time = clock_us(packed >> 12 & 31, packed >> 6 & 63, packed & 63, fraction)?;
     Ok(timestamp((year_month / 13) as u16, (year_month % 13) as u8, day as u8, time))
 }
 
@@ -157,7 +170,7 @@ pub(crate) fn read_old_time(cursor: &mut Cursor<'_>) -> Result<Value> {
     let raw = cursor.uint(3)? as i64;
     let signed = if raw >= 1 << 23 { raw - (1 << 24) } else { raw };
     let digits = signed.unsigned_abs();
-    let us = checked_time_us(digits / 10_000, digits / 100 % 100, digits % 100, 0)?;
+    let us = duration_us(digits / 10_000, digits / 100 % 100, digits % 100, 0)?;
     Ok(Value::Time(if signed < 0 { -us } else { us }))
 }
 
@@ -165,7 +178,7 @@ pub(crate) fn read_old_time(cursor: &mut Cursor<'_>) -> Result<Value> {
 pub(crate) fn read_old_datetime(cursor: &mut Cursor<'_>) -> Result<Value> {
     let digits = cursor.u64()?;
     let (date, clock) = (digits / 1_000_000, digits % 1_000_000);
-    let time = checked_time_us(clock / 10_000, clock / 100 % 100, clock % 100, 0)?;
+    let time = clock_us(clock / 10_000, clock / 100 % 100, clock % 100, 0)?;
     let year = u16::try_from(date / 10_000).map_err(|_| malformed("the year of a DATETIME"))?;
     Ok(timestamp(year, (date / 100 % 100) as u8, (date % 100) as u8, time))
 }

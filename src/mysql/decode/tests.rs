@@ -56,6 +56,9 @@ fn dates_of_the_calendar_and_others() {
         |bytes: &str| temporal::read_datetime(&mut Cursor::new(&hex(bytes)), 0).expect(bytes);
     assert_eq!(clock("99b2bac000"), Value::Timestamp(762_523_200_000_000));
     assert_eq!(clock("8000000000"), none(0, 0, 0));
+    // 24:00:00 is no time of a day: it must not become the next one.
+    let beyond = temporal::read_datetime(&mut Cursor::new(&hex("99b2bb8000")), 0);
+    assert!(beyond.is_err(), "{beyond:?}");
 }
 
 /// Broken if a decimal lost its sign, scale or digits.
@@ -88,6 +91,11 @@ fn text_by_character_set() {
 fn json_documents_at_the_border() {
     assert_eq!(json::text(&[]).expect("empty"), "null");
     assert_eq!(json::text(&[4, 1]).expect("a literal"), "true");
+    // What is no number in JSON must not become one.
+    for number in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        let document = [&[11][..], &number.to_le_bytes()].concat();
+        assert!(json::text(&document).is_err(), "{number}");
+    }
     // An array whose only element is the array itself.
     let endless = hex("0201000700020000");
     assert!(json::text(&endless).is_err());

@@ -131,7 +131,7 @@ fn parameter(column: &Column, value: &Value) -> Result<Cell> {
 }
 
 /// One cell of the binary protocol as the stream's value.
-fn value(column: &Column, cell: Cell, index: Option<Cell>) -> Result<Value> {
+pub(in crate::mysql) fn value(column: &Column, cell: Cell, index: Option<Cell>) -> Result<Value> {
     Ok(match (&column.ty, cell) {
         (_, Cell::NULL) => Value::Null,
         (Type::Bool, cell) => match whole(cell)? {
@@ -167,7 +167,7 @@ fn value(column: &Column, cell: Cell, index: Option<Cell>) -> Result<Value> {
         (Type::Instant { .. }, cell @ Cell::Date(..)) => moment(cell, temporal::instant_of_fields)?,
         (Type::Time { .. }, Cell::Time(negative, days, hours, minutes, seconds, us)) => {
             let hours = u64::from(days) * 24 + u64::from(hours);
-            let us = temporal::time_us(hours, minutes.into(), seconds.into(), us.into());
+            let us = temporal::duration_us(hours, minutes.into(), seconds.into(), us.into())?;
             Value::Time(if negative { -us } else { us })
         }
         _ => return Err(internal("a value of another type than planned")),
@@ -197,7 +197,7 @@ fn moment(cell: Cell, make: fn(u16, u8, u8, i64) -> Value) -> Result<Value> {
     let Cell::Date(year, month, day, hour, minute, second, us) = cell else {
         return Err(internal("a date that is none"));
     };
-    let time = temporal::time_us(hour.into(), minute.into(), second.into(), us.into());
+    let time = temporal::clock_us(hour.into(), minute.into(), second.into(), us.into())?;
     Ok(make(year, month, day, time))
 }
 
