@@ -3,7 +3,7 @@
 CARGO ?= cargo
 # Throw-away servers are downloaded into a cache folder at the first use (see README).
 
-.PHONY: help build demo test acceptance soak bench lint clean
+.PHONY: help build demo test fuzz acceptance soak bench lint clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -17,20 +17,26 @@ demo:
 	$(CARGO) build --release --locked
 	target/release/weir demo $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
 
-## test         lints, unit, property and end-to-end tests on real servers (under 20 minutes on two cores)
+## test         lints, unit, property, fuzz and end-to-end tests on real servers (under 20 minutes on two cores)
 test: lint
 	$(CARGO) test --locked --lib --bins
+	$(CARGO) test --locked --test fuzz
 	$(CARGO) test --locked --test it -- --test-threads=3
+
+## fuzz         each decoder for FUZZ_SECONDS (600); FUZZ_TARGET=name for one, FUZZ_SEED=number as before
+fuzz:
+	FUZZ_SECONDS=$${FUZZ_SECONDS:-600} $(CARGO) test --locked --test fuzz
 
 ## acceptance   a million changes in each direction, copies of 5,000,000 rows under load, crashes, memory bounds (an hour)
 acceptance:
 	$(CARGO) build --release --locked
 	$(CARGO) test --release --locked --test acceptance -- acceptance
 
-## soak         kill -9 and restarts for SOAK_MINUTES (60), by hand
+## soak         kill -9 and restarts for SOAK_MINUTES (60), then a minute of fuzzing for each decoder, by hand
 soak:
 	$(CARGO) build --release --locked
 	$(CARGO) test --release --locked --test acceptance -- soak
+	FUZZ_SECONDS=$${FUZZ_SECONDS:-60} $(CARGO) test --locked --test fuzz
 
 ## bench        drain rates as ratios to ceilings, copies to the servers' own tools (BENCH_PART=copy, BENCH_PART=drain)
 bench:

@@ -20,6 +20,8 @@ pub mod identity;
 mod letters;
 mod login;
 pub mod preflight;
+#[doc(hidden)]
+pub mod probe;
 mod room;
 pub mod scan;
 pub mod session;

@@ -29,6 +29,7 @@ use crate::model::{Row, TableName};
 use crate::plan::{LinkPlan, TablePlan};
 use crate::position::{Coordinates, Position};
 use marks::{Marks, Placed, begun};
+pub(super) use row::value;
 use rows::{Asked, LOCKED_MAX};
 use walk::Walk;
 

@@ -20,6 +20,8 @@ mod members;
 mod origin;
 mod pgoutput;
 pub mod preflight;
+#[doc(hidden)]
+pub mod probe;
 mod room;
 pub mod scan;
 pub mod session;

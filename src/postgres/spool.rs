@@ -22,8 +22,8 @@ use bytes::Bytes;
 use hashbrown::HashMap;
 use tokio::task::spawn_blocking;
 
-pub(super) use self::held::Replay;
 use self::held::{CHUNK_BYTES, Held};
+pub(super) use self::held::{Replay, entry};
 use super::pgoutput::{self, Message, StreamCommit};
 use crate::error::{Error, Kind, Result};
 use crate::link::ports::SpoolPlace;

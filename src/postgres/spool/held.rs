@@ -234,7 +234,7 @@ fn read_chunk(file: &File, xid: u32, offset: u64, end: u64) -> io::Result<(Bytes
 }
 
 /// The first entry, taken off.
-fn entry(chunk: &mut Bytes) -> Option<(u32, Bytes)> {
+pub(in crate::postgres) fn entry(chunk: &mut Bytes) -> Option<(u32, Bytes)> {
     if chunk.len() < ENTRY_HEADER_BYTES {
         return None;
     }
