@@ -27,10 +27,12 @@ test: lint
 fuzz:
 	FUZZ_SECONDS=$${FUZZ_SECONDS:-600} $(CARGO) test --locked --test fuzz
 
-## acceptance   a million changes in each direction, copies of 5,000,000 rows under load, crashes, memory bounds (an hour)
+## acceptance   a million changes in each direction, copies of 5,000,000 rows under load, crashes, memory bounds,
+##              100,000 rows of random values of every type (an hour)
 acceptance:
 	$(CARGO) build --release --locked
 	$(CARGO) test --release --locked --test acceptance -- acceptance
+	RANDOM_VALUES=$${RANDOM_VALUES:-100000} $(CARGO) test --release --locked --test it -- random_values --test-threads=1
 
 ## soak         kill -9 and restarts for SOAK_MINUTES (60), then a minute of fuzzing for each decoder, by hand
 soak:

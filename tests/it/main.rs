@@ -45,6 +45,7 @@ mod postgres_target;
 mod prepared;
 mod published;
 mod random;
+mod random_values;
 mod refusals;
 mod reload;
 mod replica;
