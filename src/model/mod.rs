@@ -5,6 +5,7 @@ pub mod batch;
 pub mod calendar;
 pub mod change;
 pub mod schema;
+pub mod shape;
 pub mod value;
 pub mod witness;
 

@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use crate::model::shape::Shape;
+
 /// A table's name: PostgreSQL schema or MySQL/MariaDB database, and table. Byte for byte as in the
 /// catalog; never folded.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -103,12 +105,15 @@ pub enum Type {
         /// Labels in definition order.
         labels: Vec<String>,
     },
-    /// A type that crosses only into the same one of the same dialect, as the server's own text.
+    /// A type that only its dialect has. It crosses into the same one as it is, and elsewhere by what it
+    /// is made of.
     Native {
         /// Its name without limits; with its schema where it is not built in.
         name: String,
         /// Its limits, as the server codes them.
         modifier: i32,
+        /// What its values are made of, for servers that lack it.
+        shape: Shape,
     },
     /// A type weir does not carry yet; refused at plan time by [`Column::native`].
     Unsupported,

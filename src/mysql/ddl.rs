@@ -94,7 +94,8 @@ impl<'a> Drawn<'a> {
                     return Err("its name differs from another one's by case only");
                 }
                 // MySQL and MariaDB have some of each other's types.
-                if matches!(column.ty, Type::Native { .. })
+                if dialect != Dialect::Postgres
+                    && matches!(column.ty, Type::Native { .. })
                     && pair(column, dialect, column, target).is_err()
                 {
                     return Err("its type cannot cross");

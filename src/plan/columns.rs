@@ -6,15 +6,13 @@
 
 use crate::config::{Dialect, LinkName};
 use crate::error::Kind;
+use crate::model::shape::Shape;
 use crate::model::{Column, Identity, Table, TableName, Type};
 use crate::plan::select::Chosen;
 use crate::plan::unproven::is_unique;
 use crate::plan::{ColumnPlan, Finding, UpsertStrategy, sql};
+use crate::transform::forms::convert::FormFit;
 use crate::transform::{Fit, pair, reverse};
-
-/// Native types whose values have one text each.
-const KEY_TYPES: &[&str] =
-    &["inet", "cidr", "macaddr", "macaddr8", "oid", "pg_lsn", "bit", "varbit", "name", "char"];
 
 /// One table of a link while it is planned.
 pub(crate) struct Draft<'a> {
@@ -114,9 +112,13 @@ impl Draft<'_> {
     fn missing_at_target(&self, column: &Column, name: Option<&str>) -> Finding {
         let (from, to) = self.dialects;
         // A type that has no like there cannot be added either.
-        if matches!(column.ty, Type::Native { .. } | Type::Unsupported)
-            && let Err(why) = pair(column, from, column, to)
-        {
+        let alone = match column.ty.shape() {
+            _ if column.ty == Type::Unsupported => true,
+            Some(Shape::Opaque) => true,
+            Some(_) => (from == Dialect::Postgres) == (to == Dialect::Postgres),
+            None => false,
+        };
+        if alone && let Err(why) = pair(column, from, column, to) {
             return self.finding(
                 Kind::Unsupported,
                 format!("column {} cannot be replicated: {why}", column.name),
@@ -266,8 +268,7 @@ impl Draft<'_> {
         };
         let inexact = [&from.ty, &to.ty].into_iter().any(|ty| match ty {
             Type::F32 | Type::F64 => true,
-            Type::Native { name, .. } => !KEY_TYPES.contains(&name.as_str()),
-            _ => false,
+            ty => !ty.has_one_text(),
         });
         if inexact || matches!(from.ty, Type::Json(_)) || matches!(to.ty, Type::Json(_)) {
             refuse(
@@ -318,6 +319,11 @@ impl Draft<'_> {
         // One key must have one spelling, or two source rows would meet in one target row.
         if let Fit::UuidFromText { lower_only } = &mut column.conversion.fit {
             *lower_only = true;
+        }
+        if let Fit::Form(fit) = &mut column.conversion.fit
+            && let FormFit::Parsed { spelled, .. } = &mut **fit
+        {
+            *spelled = true;
         }
     }
 

@@ -9,6 +9,7 @@
 //! Source: PostgreSQL manual, chapter "System Catalogs".
 
 mod partitions;
+mod shapes;
 mod types;
 
 use std::collections::HashMap;
@@ -25,6 +26,7 @@ use crate::model::schema::Rule;
 use crate::model::{Column, ForeignKey, Identity, Table, TableName, Unique};
 
 use partitions::Parts;
+use shapes::Shapes;
 pub(super) use types::logical;
 
 /// The oldest version weir works with.
@@ -201,13 +203,13 @@ async fn read_details(
     relations: Vec<Relation>,
 ) -> Result<Vec<Result<Table>>, tokio_postgres::Error> {
     let oids: Vec<u32> = relations.iter().map(|relation| relation.oid).collect();
-    let labels = labels(session).await?;
+    let shapes = Shapes::read(session, &oids, labels(session).await?).await?;
     let mut columns: HashMap<u32, Vec<(i16, Column)>> = HashMap::new();
     for row in session.query(types::COLUMNS, &[&oids]).await? {
         columns
             .entry(row.get("oid"))
             .or_default()
-            .push((row.get("number"), types::column(&row, &labels)));
+            .push((row.get("number"), types::column(&row, &shapes)));
     }
     let mut indexes = group(session.query(INDEXES, &[&oids]).await?);
     let mut foreign_keys = group(session.query(FOREIGN_KEYS, &[&oids]).await?);

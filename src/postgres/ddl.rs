@@ -14,6 +14,7 @@ use super::sql::{literal, quote, quote_name};
 use crate::config::Dialect;
 use crate::link::ports::Creation;
 use crate::model::schema::JsonKind;
+use crate::model::shape::Shape;
 use crate::model::{Column, ForeignKey, Table, TableName, Type, Unique};
 use crate::plan::Blueprint;
 
@@ -293,7 +294,16 @@ fn definition(
         Type::Json(_) => plain("jsonb"),
         Type::Enum { labels } => Ok(enumeration(column, labels, table)),
         Type::Native { .. } if dialect == Dialect::Postgres => plain(&column.native),
-        Type::Native { .. } | Type::Unsupported => Err("its type cannot cross"),
+        Type::Native { shape, .. } => match shape {
+            Shape::Set(_) => plain("text"),
+            Shape::Bits { count } => plain(&format!("bit({count})")),
+            Shape::Address { .. } => plain("inet"),
+            Shape::Geometry { kind: Some(1) } => plain("point"),
+            Shape::Geometry { .. } => plain("bytea"),
+            Shape::Vector { .. } => plain("real[]"),
+            _ => Err("its type cannot cross"),
+        },
+        Type::Unsupported => Err("its type cannot cross"),
     }
 }
 

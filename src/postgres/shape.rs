@@ -97,7 +97,7 @@ fn type_difference(
     types: &HashMap<u32, TypeName>,
 ) -> Option<String> {
     let same = match (Builtin::from_oid(wire.type_oid), types.get(&wire.type_oid)) {
-        (Some(_), _) => logical(wire.type_oid, wire.type_modifier) == column.ty,
+        (Some(_), _) => logical(wire.type_oid, wire.type_modifier).is_same(&column.ty),
         (None, Some(named)) => same_named(named, column),
         (None, None) => false,
     };

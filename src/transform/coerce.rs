@@ -13,7 +13,7 @@ use crate::model::value::{InvalidDate, Special, UNIX_TO_2000_US};
 use crate::transform::conversion::{
     ClockFit, Conversion, DecimalFit, Fit, FloatFit, JsonFit, SpecialFit, TextFit, Turn,
 };
-use crate::transform::{Reason, decimal, json, text};
+use crate::transform::{Reason, decimal, forms, json, text};
 
 /// The value as the target holds it, or why it does not fit. `Unchanged` stays `Unchanged`.
 pub fn convert(conversion: &Conversion, value: &Value) -> Result<Value, Reason> {
@@ -54,6 +54,7 @@ pub fn convert(conversion: &Conversion, value: &Value) -> Result<Value, Reason> 
         (Fit::Json(fit), value) => document(fit, value),
         (Fit::Enum { labels }, value) => label(labels, value),
         (Fit::EnumText(fit), value) => label_text(fit, value),
+        (Fit::Form(fit), value) => forms::convert::convert(fit, value),
         (Fit::Same, value) => Ok(value.clone()),
         (_, _) => Err(Reason::PairNeedsRule),
     }

@@ -7,6 +7,8 @@
 
 use std::sync::Arc;
 
+use crate::transform::forms::convert::FormFit;
+
 /// How one column crosses. Made by [`crate::transform::pair`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Conversion {
@@ -89,6 +91,8 @@ pub enum Fit {
     },
     /// An enum label as text.
     EnumText(TextFit),
+    /// A value of a type that only one dialect has.
+    Form(Box<FormFit>),
     /// The type is the same on both sides: any value, as it is.
     Same,
 }

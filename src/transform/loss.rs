@@ -7,11 +7,13 @@ use std::fmt;
 
 use crate::config::Dialect;
 use crate::model::schema::DecimalSize;
+use crate::model::shape::{Figure, Shape};
 use crate::model::{Column, Type};
 use crate::transform::conversion::{
     Blanks, BytesFit, Charset, ClockFit, Conversion, DecimalFit, Fit, FloatFit, SpecialFit,
     TextFit, Turn,
 };
+use crate::transform::forms::convert::FormFit;
 use crate::transform::mapping::{int_fit, is_unsigned};
 
 /// What a pair may lose.
@@ -106,6 +108,7 @@ pub(crate) fn loss(source: &Column, dialect: Dialect, conversion: &Conversion) -
             LossClass::of(covers && digits <= target, digits == target)
         }
         (Type::Uuid, _) | (_, Fit::Same) => LossClass::Exact,
+        (ty, Fit::Form(fit)) => forms(ty, fit),
         (Type::Json(_), Fit::Json(fit)) if fit.unchecked && fit.bytes_max.is_none() => {
             LossClass::Exact
         }
@@ -119,6 +122,52 @@ pub(crate) fn loss(source: &Column, dialect: Dialect, conversion: &Conversion) -
         }
         _ => LossClass::RangeChecked,
     }
+}
+
+/// Of a type that only one dialect has.
+fn forms(ty: &Type, fit: &FormFit) -> LossClass {
+    let bits = |bits: u8| u64::MAX >> (64 - bits);
+    let covers = match (ty.shape(), fit) {
+        (Some(Shape::Unsigned { bits: own }), FormFit::Number { max }) => bits(*own) <= *max,
+        (_, FormFit::Bits { .. } | FormFit::Bit | FormFit::BitsText { .. }) => true,
+        (_, FormFit::LabelsArray { .. } | FormFit::VectorText { count: None, .. }) => true,
+        (Some(shape), FormFit::Text(fit)) => {
+            let most = longest(shape).unwrap_or(1 << 30);
+            let bytes = fit.bytes_max.is_none_or(|max| max >= most);
+            let chars = fit.chars_max.is_none_or(|max| max >= most);
+            let ascii = fit.charset == Charset::Utf8 || is_ascii(shape);
+            bytes && chars && ascii && fit.blanks != Blanks::Refuse
+        }
+        _ => false,
+    };
+    LossClass::of(covers, covers)
+}
+
+/// The longest text of a type of PostgreSQL, in bytes, where it has one.
+fn longest(shape: &Shape) -> Option<u64> {
+    Some(match shape {
+        Shape::Text { bytes } => (*bytes)?,
+        Shape::Letter => 4,
+        Shape::Unsigned { .. } => 20,
+        // Months, days and microseconds of the most digits, each with its sign.
+        Shape::Interval { .. } => 60,
+        Shape::TimeTz { .. } => 24,
+        Shape::Inet | Shape::Cidr => 43,
+        Shape::Mac { bytes } => 3 * u64::from(*bytes) - 1,
+        Shape::Lsn => 17,
+        Shape::Bits { count } => u64::from(*count),
+        Shape::VarBits { max } => u64::from((*max)?),
+        Shape::Figure(Figure::Point) => 60,
+        Shape::Figure(Figure::Line | Figure::Circle) => 90,
+        Shape::Figure(Figure::Segment | Figure::Box) => 120,
+        _ => return None,
+    })
+}
+
+/// Whether a type of PostgreSQL prints ASCII only.
+fn is_ascii(shape: &Shape) -> bool {
+    !matches!(shape, Shape::Text { .. } | Shape::Printed | Shape::Ltree)
+        && !matches!(shape, Shape::Range { .. } | Shape::Multirange { .. } | Shape::Letter)
 }
 
 fn integers(source: &Fit, target: &Fit) -> LossClass {

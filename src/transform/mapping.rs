@@ -16,6 +16,8 @@ use crate::transform::conversion::{
 };
 use crate::transform::loss::{LossClass, loss};
 
+pub(crate) mod forms;
+
 /// Longest value of PostgreSQL: 1 GiB less a header.
 const POSTGRES_BYTES_MAX: u64 = (1 << 30) - 8192;
 /// 0001-01-01 and 9999-12-31 as days since 2000-01-01.
@@ -100,28 +102,21 @@ impl Sides<'_> {
     fn native(&self) -> Result<Option<Fit>, String> {
         let (source, target) = (self.source, self.target);
         match (&source.ty, &target.ty) {
-            (Type::Native { .. }, Type::Native { .. })
-                if source.ty == target.ty
+            (Type::Native { name, .. }, Type::Native { .. })
+                if source.ty.is_same(&target.ty)
                     && source.native == target.native
                     && self.targets_postgres()
-                    && self.same_family() =>
+                    && self.same_family()
+                    && !is_of_its_server(name) =>
             {
                 Ok(Some(Fit::Text(self.text()?)))
             }
             (Type::Native { name, .. }, Type::Native { .. })
-                if source.ty == target.ty && self.both_know(name) =>
+                if source.ty.is_same(&target.ty) && self.both_know(name) =>
             {
                 Ok(Some(Fit::Same))
             }
-            (Type::Native { .. }, Type::Native { .. }) if self.same_family() => {
-                Err(self.needs_rule("the two are different types"))
-            }
-            (Type::Native { .. }, _) => {
-                Err(format!("{} type {} is not supported yet", self.source_dialect, source.native))
-            }
-            (_, Type::Native { .. }) => {
-                Err(format!("{} type {} is not supported yet", self.target_dialect, target.native))
-            }
+            (Type::Native { .. }, _) | (_, Type::Native { .. }) => self.form(),
             _ => Ok(None),
         }
     }
@@ -446,6 +441,13 @@ impl Sides<'_> {
             _ => Err(self.needs_rule("an enum crosses into an enum, or between ENUM and text")),
         }
     }
+}
+
+/// Types of PostgreSQL whose text says something else, or nothing, at another server: money in its
+/// locale's spelling, and the names of objects.
+fn is_of_its_server(name: &str) -> bool {
+    let name = name.trim_start_matches('_');
+    name == "money" || name.starts_with("reg") && !name.contains('.')
 }
 
 fn label_fit(labels: &[String]) -> Fit {

@@ -7,6 +7,7 @@ pub mod conversion;
 pub mod decimal;
 #[cfg(test)]
 pub(crate) mod fixtures;
+pub mod forms;
 pub mod json;
 pub mod loss;
 pub mod mapping;

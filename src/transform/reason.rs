@@ -49,6 +49,9 @@ reasons! {
     JsonSurrogate, "json_surrogate", "the document holds half a surrogate pair";
     JsonDepth, "json_depth", "the document is nested too deeply";
     JsonDuplicateKey, "json_duplicate_key", "an object holds the same name twice";
+    ArrayBounds, "array_bounds", "the array does not begin at 1, or is one of lists";
+    InetMask, "inet_mask", "the address has a mask, which the target lacks";
+    GeometryUnsupported, "geometry_unsupported", "the target has no such geometry";
     Parse, "parse", "the text is not what its column promises";
     NullNotAllowed, "null_not_allowed", "the target column takes no NULL";
     MissingValue, "missing_value", "the log does not hold a value that is needed";

@@ -3,11 +3,13 @@
 //! Said of the compiled limits alone; that a value is refused is decided in `coerce`. Pure.
 
 use crate::config::Dialect;
+use crate::model::shape::Shape;
 use crate::model::{Column, Type};
 use crate::transform::conversion::{
     Blanks, BytesFit, Charset, ClockFit, Conversion, DecimalFit, Fit, FloatFit, JsonFit, Numbers,
     SpecialFit, TextFit, Turn,
 };
+use crate::transform::forms::convert::FormFit;
 use crate::transform::loss::{LossClass, has_calendar, has_characters, has_sign, loss};
 use crate::transform::mapping::{TIMESTAMP_MIN, int_fit};
 
@@ -61,6 +63,49 @@ impl Said<'_> {
             }
             Fit::Json(fit) => documents(fit),
             Fit::Enum { labels } => self.labels(labels),
+            Fit::Form(fit) => self.form(fit),
+        }
+    }
+
+    /// What is refused of a type that only one dialect has.
+    fn form(&self, fit: &FormFit) -> Vec<String> {
+        let said = |text: &str| vec![text.to_owned()];
+        match fit {
+            FormFit::Text(fit) | FormFit::Labels(fit) => self.texts(fit),
+            FormFit::Parsed { .. } => said("texts that are no value of the target's type"),
+            FormFit::Number { max } | FormFit::NumberText { max } => {
+                vec![format!("numbers outside 0 to {max}")]
+            }
+            FormFit::Money { .. } | FormFit::MoneyText { .. } | FormFit::MoneySame { .. } => {
+                said("amounts that the target would round or has no room for")
+            }
+            FormFit::Bits { .. } | FormFit::Bit | FormFit::BitsText { .. } => Vec::new(),
+            FormFit::Json { ty, fit } => {
+                let mut texts = documents(fit);
+                if matches!(ty.shape(), Some(Shape::Array { .. })) {
+                    texts.insert(0, "arrays that do not begin at 1".to_owned());
+                }
+                texts
+            }
+            FormFit::FromJson { .. } => said("documents that are no value of the target's type"),
+            FormFit::Time { .. } => said("months, days, and more than 838:59:59"),
+            FormFit::IntervalOfTime { digits } => self.fraction(*digits).into_iter().collect(),
+            FormFit::Point => said("NaN and infinite coordinates"),
+            FormFit::PointText => said("points of a reference system"),
+            FormFit::Ewkb | FormFit::EwkbText => said("broken geometries"),
+            FormFit::Geometry { .. } => {
+                said("geometries of more than two dimensions, curves, and what is no geometry")
+            }
+            FormFit::Vector { count } | FormFit::VectorText { count, .. } => match count {
+                Some(count) => vec![format!("any length but {count}"), "NaN and infinities".into()],
+                None => said("NaN and infinities"),
+            },
+            FormFit::Set { .. } | FormFit::SetOfArray { .. } => {
+                said("labels that the target lacks, and one twice")
+            }
+            FormFit::LabelsArray { .. } => Vec::new(),
+            FormFit::Address { bytes: 4 } => said("masks, and addresses of IPv6"),
+            FormFit::Address { .. } => said("masks, and addresses of IPv4"),
         }
     }
 

@@ -6,15 +6,20 @@
 //! differ in what is no part of the value: a boolean is a number there, a scale is padded, blanks fill a
 //! `char(n)`, JSON is spelled anew. How a server compares (collations) is no part of it.
 
+use std::sync::Arc;
+
 use crate::error::{Error, Kind, Result};
+use crate::model::shape::Shape;
 use crate::model::value::{InvalidDate, Special};
 use crate::model::{Row, Type, Value};
 use crate::plan::TablePlan;
+use crate::transform::forms::canonical;
+use crate::transform::forms::structure::{Spelling, from_json, to_json};
 use crate::transform::text;
 use crate::verify::json;
 
 /// What of a column's values counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Form {
     /// The value as it is.
     Plain,
@@ -26,17 +31,61 @@ pub enum Form {
     Uuid,
     /// A JSON document, also where it is kept as text.
     Json,
+    /// The text of a type of PostgreSQL's, also where it is kept as text.
+    Shaped(Arc<Type>),
+    /// An array, composite or the like, also where it is kept as JSON.
+    Structure(Arc<Type>),
 }
 
 impl Form {
     /// Of a pair of columns.
     pub fn of(source: &Type, target: &Type) -> Form {
+        if let Some(form) = Form::of_shapes(source, target) {
+            return form;
+        }
         match (source, target) {
             (Type::Json(_), _) | (_, Type::Json(_)) => Form::Json,
             (Type::Uuid, Type::Char { .. } | Type::Text { .. }) => Form::Uuid,
             (_, Type::Char { .. }) => Form::Padded,
             (_, Type::Binary { bytes }) => Form::Filled(*bytes),
             _ => Form::Plain,
+        }
+    }
+}
+
+impl Form {
+    /// Of a pair of which one is a type that only one dialect has, and not of one type.
+    fn of_shapes(source: &Type, target: &Type) -> Option<Form> {
+        let structure = |ty: &Type| {
+            matches!(
+                ty.shape(),
+                Some(
+                    Shape::Array { .. }
+                        | Shape::Composite(_)
+                        | Shape::Hstore
+                        | Shape::Vector { .. }
+                )
+            )
+        };
+        let shaped = |ty: &Type| {
+            let ty = Arc::new(ty.clone());
+            if structure(&ty) { Form::Structure(ty) } else { Form::Shaped(ty) }
+        };
+        if source.is_same(target) {
+            return match source.shape() {
+                Some(Shape::Money { .. }) => Some(shaped(target)),
+                Some(_) => Some(Form::Plain),
+                None => None,
+            };
+        }
+        match (source.shape(), target.shape(), target) {
+            // Of MySQL and MariaDB: bytes and labels as they are.
+            (_, Some(Shape::Set(_) | Shape::Address { .. }), _) => Some(Form::Plain),
+            (_, Some(_), _) => Some(shaped(target)),
+            (Some(Shape::Set(_) | Shape::Address { .. } | Shape::Geometry { .. }), _, _) => None,
+            (Some(_), None, Type::Json(_)) => Some(shaped(source)),
+            (Some(_), None, Type::Text { .. } | Type::Char { .. }) => Some(shaped(source)),
+            _ => None,
         }
     }
 }
@@ -58,7 +107,7 @@ pub fn forms(table: &TablePlan) -> Vec<Form> {
 pub fn key_bytes(table: &TablePlan, forms: &[Form], key: &Row) -> Result<Box<[u8]>> {
     let mut bytes = Vec::with_capacity(16 * key.len());
     for (at, value) in table.key.iter().zip(key.iter()) {
-        write(forms.get(*at).copied().unwrap_or(Form::Plain), value, &mut bytes)?;
+        write(forms.get(*at).unwrap_or(&Form::Plain), value, &mut bytes)?;
     }
     Ok(bytes.into())
 }
@@ -77,8 +126,8 @@ pub fn differing(forms: &[Form], expected: &Row, found: &Row) -> Result<Vec<usiz
     {
         left.clear();
         right.clear();
-        write(*form, expected, &mut left)?;
-        write(*form, found, &mut right)?;
+        write(form, expected, &mut left)?;
+        write(form, found, &mut right)?;
         if left != right {
             different.push(at);
         }
@@ -111,7 +160,7 @@ enum Tag {
 ///
 /// # Errors
 /// `Internal` for a value that was not read: it must not pass for equal.
-pub fn write(form: Form, value: &Value, out: &mut Vec<u8>) -> Result<()> {
+pub fn write(form: &Form, value: &Value, out: &mut Vec<u8>) -> Result<()> {
     match value {
         Value::Null => out.push(Tag::Null as u8),
         Value::Unchanged => {
@@ -124,7 +173,11 @@ pub fn write(form: Form, value: &Value, out: &mut Vec<u8>) -> Result<()> {
         Value::DecimalSpecial(special) => out.extend([Tag::Special as u8, special_code(*special)]),
         Value::F32(value) => float(f64::from(*value), out),
         Value::F64(value) => float(*value, out),
-        Value::Text(text) | Value::Enum(text) | Value::Json(text) => written(form, text, out),
+        Value::Json(text) => match form {
+            Form::Structure(ty) => structured(ty, from_json(ty, text).ok().as_deref(), text, out),
+            form => written(form, text, out),
+        },
+        Value::Text(text) | Value::Enum(text) => written(form, text, out),
         Value::Bytes(bytes) => filled(form, bytes, out),
         Value::Date(days) => fixed(Tag::Date, &days.to_le_bytes(), out),
         Value::Time(us) => fixed(Tag::Time, &us.to_le_bytes(), out),
@@ -189,7 +242,7 @@ fn float(value: f64, out: &mut Vec<u8>) {
     fixed(Tag::Float, &one.to_bits().to_le_bytes(), out);
 }
 
-fn written(form: Form, value: &str, out: &mut Vec<u8>) {
+fn written(form: &Form, value: &str, out: &mut Vec<u8>) {
     match form {
         Form::Padded => sized(Tag::Text, value.trim_end_matches(' ').as_bytes(), out),
         Form::Uuid => match text::parse_uuid(value.trim_end_matches(' '), false) {
@@ -205,13 +258,29 @@ fn written(form: Form, value: &str, out: &mut Vec<u8>) {
                 sized(Tag::Text, value.as_bytes(), out);
             }
         }
+        Form::Shaped(ty) => {
+            let one = ty.shape().and_then(|shape| canonical(shape, value).ok());
+            sized(Tag::Text, one.as_deref().unwrap_or(value).as_bytes(), out);
+        }
+        Form::Structure(ty) => structured(ty, Some(value), value, out),
         Form::Plain | Form::Filled(_) => sized(Tag::Text, value.as_bytes(), out),
     }
 }
 
-fn filled(form: Form, bytes: &[u8], out: &mut Vec<u8>) {
+/// A structure by its text in PostgreSQL; what is none is equal to what it is written as.
+fn structured(ty: &Type, text: Option<&str>, given: &str, out: &mut Vec<u8>) {
+    let begin = out.len();
+    out.push(Tag::Json as u8);
+    let document = text.and_then(|text| to_json(ty, text, Spelling::Canonical).ok());
+    if document.and_then(|document| json::write(&document, out)).is_none() {
+        out.truncate(begin);
+        sized(Tag::Text, given.as_bytes(), out);
+    }
+}
+
+fn filled(form: &Form, bytes: &[u8], out: &mut Vec<u8>) {
     let width = match form {
-        Form::Filled(width) => bytes.len().max(width as usize),
+        Form::Filled(width) => bytes.len().max(*width as usize),
         _ => bytes.len(),
     };
     out.push(Tag::Bytes as u8);

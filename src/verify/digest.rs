@@ -21,7 +21,7 @@ pub struct Digest([u8; 16]);
 pub fn digest(forms: &[Form], row: &Row, buffer: &mut Vec<u8>) -> Result<Digest> {
     buffer.clear();
     for (form, value) in forms.iter().zip(row.iter()) {
-        canonical::write(*form, value, buffer)?;
+        canonical::write(form, value, buffer)?;
     }
     let whole = Sha256::digest(&*buffer);
     let mut half = [0; 16];
@@ -49,7 +49,7 @@ mod tests {
                 values.into_iter().filter(Value::is_known).collect()
             };
             let (one, other) = (known(one), known(other));
-            let forms = [Form::Plain; 4];
+            let forms = [const { Form::Plain }; 4];
             let mut buffer = Vec::new();
             let first = digest(&forms, &one, &mut buffer).unwrap();
             prop_assert_eq!(first, digest(&forms, &one, &mut buffer).unwrap());
@@ -67,7 +67,7 @@ mod tests {
         let row = |one: &str, other: &str| -> Row {
             [one, other].map(|text| Value::Text(text.into())).into_iter().collect()
         };
-        let forms = [Form::Plain; 2];
+        let forms = [const { Form::Plain }; 2];
         let mut buffer = Vec::new();
         let mut of = |one, other| digest(&forms, &row(one, other), &mut buffer).unwrap();
         assert_ne!(of("ab", "c"), of("a", "bc"));

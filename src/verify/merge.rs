@@ -153,7 +153,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn item(key: i64, value: i64) -> Item {
-        let forms = [Form::Plain; 2];
+        let forms = [const { Form::Plain }; 2];
         let digest = digest(&forms, &row(&[key, value]), &mut Vec::new()).unwrap();
         Item { key: row(&[key]), digest: Some(digest), bytes: 1 }
     }

@@ -107,7 +107,7 @@ fn decimals(one: &str, other: &str) -> Ordering {
 fn bytes(value: &Value) -> Vec<u8> {
     let mut bytes = Vec::new();
     // What was not read has no bytes, and none of its kind has others.
-    let _unread = canonical::write(Form::Plain, value, &mut bytes);
+    let _unread = canonical::write(&Form::Plain, value, &mut bytes);
     bytes
 }
 

@@ -2,19 +2,17 @@
 //! from end to end: every row of a type that this version carries arrives, prints exactly as
 //! written and is compared as equal, or is refused with nothing written; every other type is refused in the plan by name.
 //!
-//! Rows that arrive share one link. Rows that are refused in the plan share one `weir check`. Rows
-//! that halt have a link each, all in one weir, so that one's halt does not hide the next.
-//! Rows that need a rule are counted and not run.
+//! Rows that arrive share a link that streams them and one that copies them. Rows that are refused in the
+//! plan share one `weir check`; those that are refused by their value share a link that copies and then
+//! streams them, where each is set aside. Rows that need a rule are counted and not run.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mysql_async::prelude::Queryable;
 use serde_json::Value;
-use weir::sandbox::{self, Options, Running, Server};
+use weir::sandbox::{Running, Server};
 
-use crate::harness::{Outcome, Pair, Weir, url_for};
+use crate::harness::{Outcome, Pair, Weir, query_in};
 use crate::load::Session;
-use crate::rights::{READER, WRITER};
 
 mod compared;
 mod table;
@@ -64,10 +62,10 @@ async fn tables(pair: &Pair, space: &str, vectors: &[&Vector]) {
 }
 
 /// Writes the values at the source.
-async fn fill(pair: &Pair, space: &str, vectors: &[&Vector]) {
+async fn fill(pair: &Pair, space: &str, vectors: &[&Vector], id: u32) {
     let mut together = String::new();
     for vector in vectors {
-        let insert = format!("INSERT INTO {} VALUES (1, {}); ", vector.name, vector.literal);
+        let insert = format!("INSERT INTO {} VALUES ({id}, {}); ", vector.name, vector.literal);
         if vector.source_prelude.starts_with("SET") {
             execute(&pair.source, space, &format!("{}; {insert}", vector.source_prelude)).await;
         } else {
@@ -81,7 +79,12 @@ async fn fill(pair: &Pair, space: &str, vectors: &[&Vector]) {
 async fn reader(server: &Running, space: &str) -> Session {
     let mut session = Session::open(server, space).await;
     let settings: &[&str] = if server.kind().is_postgres() {
-        &["SET TimeZone = 'UTC'", "SET DateStyle = 'ISO'", "SET bytea_output = 'hex'"]
+        &[
+            "SET TimeZone = 'UTC'",
+            "SET DateStyle = 'ISO'",
+            "SET IntervalStyle = 'iso_8601'",
+            "SET bytea_output = 'hex'",
+        ]
     } else {
         &["SET time_zone = '+00:00'", "SET NAMES utf8mb4"]
     };
@@ -152,7 +155,7 @@ async fn arriving(pair: &Pair, vectors: &[&Vector]) -> Vec<String> {
         }
     }
     weir.set_up().await;
-    fill(pair, space, &kept).await;
+    fill(pair, space, &kept, 1).await;
     weir.run(&["run", "--until-caught-up"]).await.expect_code(0);
     wrong.extend(misprinted(pair, space, &kept).await);
     wrong.extend(compared(&weir, pair, space, &kept).await);
@@ -196,105 +199,52 @@ async fn planned<'a>(pair: &Pair, vectors: &[&'a Vector]) -> (Vec<&'a Vector>, V
     (passed, wrong)
 }
 
-/// Rows whose value must be refused: databases and a link each, in one weir. Returns what went
-/// wrong.
-async fn halting(pair: &Pair, vectors: &[&Vector]) -> Vec<String> {
-    let mut config = String::new();
-    for (number, vector) in vectors.iter().enumerate() {
-        let space = format!("halts_{number}");
-        let place = if pair.source.kind().is_postgres() { "public" } else { space.as_str() };
-        for (side, server, user) in
-            [("left", &pair.source, READER), ("right", &pair.target, WRITER)]
-        {
-            server.execute(&format!("CREATE DATABASE {space}")).await.expect("database");
-            config += &format!(
-                "[database.{side}{number}]\nurl = \"{}\"\npassword = {{ env = \"{}_PASSWORD\" }}\n",
-                url_for(user, &server.url_for(&space)),
-                side.to_uppercase()
-            );
-            let (prelude, ty) = match side {
-                "left" => (&vector.source_prelude, &vector.source),
-                _ => (&vector.target_prelude, &vector.target),
-            };
-            let prelude = if prelude.starts_with("CREATE") { prelude.as_str() } else { "SELECT 1" };
-            let table = create(server, vector, ty);
-            execute_at(server, &space, &format!("{prelude}; {table}")).await;
-        }
-        config += &format!(
-            "[[replicate]]\nfrom = \"left{number}\"\nto = \"right{number}\"\ntables = [\"{place}.*\"]\non_poison = \"halt\"\n"
-        );
-    }
-    let weir = Weir::with_tables(pair, "halting", &format!("{config}{NOW}"));
+/// All rows that must arrive, copied. Returns what went wrong.
+async fn copied(pair: &Pair, vectors: &[&Vector]) -> Vec<String> {
+    let space = "copied";
+    tables(pair, space, vectors).await;
+    fill(pair, space, vectors, 1).await;
+    let weir = Weir::new(pair, "copying", space, "");
     weir.set_up().await;
-    for (number, vector) in vectors.iter().enumerate() {
-        let prelude = &vector.source_prelude;
-        let prelude = if prelude.starts_with("SET") { prelude.as_str() } else { "SELECT 1" };
-        let insert =
-            format!("{prelude}; INSERT INTO {} VALUES (1, {})", vector.name, vector.literal);
-        execute_at(&pair.source, &format!("halts_{number}"), &insert).await;
-    }
-    let outcome = weir.run(&["run", "--until-caught-up"]).await.expect_code(4);
+    weir.run(&["run", "--until-caught-up"]).await.expect_code(0);
+    let wrong = misprinted(pair, space, vectors).await;
+    weir.tear_down().await;
+    wrong.into_iter().map(|one| format!("copied: {one}")).collect()
+}
+
+/// Rows whose value must be refused, copied and streamed: each is set aside, and nothing is written. Returns
+/// what went wrong.
+async fn refused(pair: &Pair, vectors: &[&Vector]) -> Vec<String> {
+    let space = "refused";
+    tables(pair, space, vectors).await;
+    fill(pair, space, vectors, 1).await;
+    let apply = "\n[apply]\ndead_letters_rate_max = \"100000/min\"\n";
+    let weir = Weir::parking(pair, "refusing", space, apply);
+    weir.set_up().await;
+    weir.run(&["run", "--until-caught-up"]).await.expect_code(0);
+    fill(pair, space, vectors, 2).await;
+    weir.run(&["run", "--until-caught-up"]).await.expect_code(0);
+    let letters = "SELECT source_table, row_name, error FROM weir.dead_letter";
+    let letters = query_in(&pair.target, space, letters).await;
     let mut wrong = Vec::new();
-    for (number, vector) in vectors.iter().enumerate() {
-        let start = format!("weir: link left{number}:right{number} is halted: ");
-        let halt = outcome.stderr.lines().find_map(|line| line.strip_prefix(&start));
-        let named = |text: &&str| text.contains(&vector.name) && text.contains("column c");
-        if halt.filter(named).is_none() {
-            wrong.push(format!("{vector:?}: halted with {halt:?}"));
+    for vector in vectors {
+        let of = |line: &&String| line.starts_with(&format!("{space}.{}\t", vector.name));
+        let own: Vec<&String> = letters.iter().filter(of).collect();
+        if own.len() != 2 || !own.iter().all(|line| line.contains("column c")) {
+            wrong.push(format!("{vector:?}: set aside as {own:?}"));
         }
-        let probe = format!("DELETE FROM {} WHERE id = 1", vector.name);
-        let rows = execute_at(&pair.target, &format!("halts_{number}"), &probe).await;
-        if rows != 0 {
-            wrong.push(format!("{vector:?}: wrote {rows:?}"));
+        let rows = format!("SELECT count(*) FROM {{space}}.{}", vector.name);
+        let rows = query_in(&pair.target, space, &rows).await;
+        if rows != ["0"] {
+            wrong.push(format!("{vector:?}: wrote {rows:?} rows"));
         }
     }
     weir.tear_down().await;
     wrong
 }
 
-/// Runs statements in a database (of PostgreSQL: in its schema `public`); the number of rows that
-/// the last one touched.
-async fn execute_at(server: &Running, space: &str, sql: &str) -> u64 {
-    if !server.kind().is_postgres() {
-        let mut conn = server.connect_mysql().await.expect("connect");
-        conn.query_drop(format!("SET NAMES utf8mb4; USE {space}; {sql}"))
-            .await
-            .unwrap_or_else(|error| panic!("{error}\n{sql}"));
-        return conn.affected_rows();
-    }
-    let mut config = server.pg_config();
-    config.dbname(space);
-    let (client, connection) = config.connect(tokio_postgres::NoTls).await.expect("connect");
-    let driver = tokio::spawn(connection);
-    let messages = client.simple_query(sql).await.unwrap_or_else(|error| panic!("{error}\n{sql}"));
-    drop(client);
-    driver.await.expect("driver").expect("connection");
-    messages
-        .iter()
-        .rev()
-        .find_map(|message| match message {
-            tokio_postgres::SimpleQueryMessage::CommandComplete(rows) => Some(*rows),
-            _ => None,
-        })
-        .unwrap_or(0)
-}
-
-/// A pair that takes a link for each of the rows that halt.
-async fn start(source: Server, target: Server) -> Option<Pair> {
-    let options = |server: Server| {
-        let options = Options::default().set("max_connections", "300");
-        if !server.is_postgres() {
-            return options;
-        }
-        options.set("max_replication_slots", "64").set("max_wal_senders", "64")
-    };
-    let source = sandbox::require(source, options(source)).await.expect("source server")?;
-    let target = sandbox::require(target, options(target)).await.expect("target server")?;
-    Some(Pair::of(source, target).await)
-}
-
 async fn run(source: Server, target: Server) {
-    let Some(pair) = start(source, target).await else { return };
+    let Some(pair) = Pair::start(source, target).await else { return };
     let file = std::env::var_os("WEIR_TYPE_VECTORS")
         .map_or_else(|| crate::harness::tree("tests/fixtures/type-vectors.csv"), Into::into);
     let text = std::fs::read_to_string(file).expect("vectors");
@@ -307,11 +257,12 @@ async fn run(source: Server, target: Server) {
         pair.source.execute(extensions).await.expect("extensions");
     }
     let mut wrong = arriving(&pair, &of(&[Demand::Arrives])).await;
+    wrong.extend(copied(&pair, &of(&[Demand::Arrives])).await);
     let (passed, unplanned) = planned(&pair, &of(&[Demand::Refused, Demand::Outside])).await;
     wrong.extend(unplanned);
-    wrong.extend(halting(&pair, &passed).await);
+    wrong.extend(refused(&pair, &passed).await);
     eprintln!(
-        "{source:?} -> {target:?}: {} arrive, {} refused (of these {} by a halt), {} of types outside \
+        "{source:?} -> {target:?}: {} arrive, {} refused (of these {} set aside), {} of types outside \
          this version, {} need rules",
         of(&[Demand::Arrives]).len(),
         of(&[Demand::Refused]).len(),

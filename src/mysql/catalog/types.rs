@@ -6,6 +6,7 @@
 
 use crate::model::Type;
 use crate::model::schema::{DecimalSize, JsonKind};
+use crate::model::shape::Shape;
 
 /// Character sets that weir decodes and encodes.
 const CHARSETS: [&str; 5] = ["utf8mb4", "utf8mb3", "utf8", "ascii", "latin1"];
@@ -79,20 +80,44 @@ fn plain(column: &Described<'_>) -> Option<Type> {
         "uuid" => Some(Type::Uuid),
         "json" => Some(Type::Json(JsonKind::Mysql)),
         "enum" => Some(Type::Enum { labels: labels(column.column_type)? }),
-        "set" => native(column.column_type, 0),
-        "bit" => native("bit", i32::try_from(column.precision?).ok()?),
-        "inet4" | "inet6" => native(column.data_type, 0),
-        "vector" => native(column.data_type, 0),
-        "geomcollection" => native("geometrycollection", 0),
-        "geometry" | "point" | "linestring" | "polygon" | "multipoint" | "multilinestring"
-        | "multipolygon" | "geometrycollection" => native(column.data_type, 0),
-        _ => None,
+        "set" => native(column.column_type, 0, Shape::Set(set_labels(column.column_type)?)),
+        "bit" => {
+            let count = u32::try_from(column.precision?).ok()?;
+            native("bit", i32::try_from(count).ok()?, Shape::Bits { count })
+        }
+        "inet4" => native("inet4", 0, Shape::Address { bytes: 4 }),
+        "inet6" => native("inet6", 0, Shape::Address { bytes: 16 }),
+        "vector" => native("vector", 0, Shape::Vector { count: vector_count(column.column_type) }),
+        name => geometry(if name == "geomcollection" { "geometrycollection" } else { name }),
     }
 }
 
-/// A type that crosses only into itself. The name of a set has its labels, as the server prints them.
-fn native(name: &str, modifier: i32) -> Option<Type> {
-    Some(Type::Native { name: name.to_owned(), modifier })
+/// A type that only MySQL and MariaDB have. The name of a set has its labels, as the server prints them.
+fn native(name: &str, modifier: i32, shape: Shape) -> Option<Type> {
+    Some(Type::Native { name: name.to_owned(), modifier, shape })
+}
+
+/// Geometry types in the order of their numbers in WKB, the first of which takes all kinds.
+const GEOMETRIES: [&str; 8] = [
+    "geometry",
+    "point",
+    "linestring",
+    "polygon",
+    "multipoint",
+    "multilinestring",
+    "multipolygon",
+    "geometrycollection",
+];
+
+fn geometry(name: &str) -> Option<Type> {
+    let at = GEOMETRIES.iter().position(|geometry| *geometry == name)?;
+    let kind = u32::try_from(at).ok().filter(|kind| *kind > 0);
+    native(name, 0, Shape::Geometry { kind })
+}
+
+/// The length of `vector(3)`.
+fn vector_count(column_type: &str) -> Option<u32> {
+    column_type.strip_prefix("vector(")?.strip_suffix(')')?.parse().ok()
 }
 
 /// The labels of the native type `set('a','b''c')`.
@@ -171,7 +196,8 @@ mod tests {
         }
         assert_eq!(of("tinyint(4)", "tinyint"), Type::Int { bits: 8, unsigned: false });
         assert_eq!(of("bigint(20) unsigned", "bigint"), Type::Int { bits: 64, unsigned: true });
-        let ten = Type::Native { name: "bit".to_owned(), modifier: 10 };
+        let shape = Shape::Bits { count: 10 };
+        let ten = Type::Native { name: "bit".to_owned(), modifier: 10, shape };
         assert_eq!(of("bit(10)", "bit"), ten);
         let bit = Described {
             column_type: "bit(1)",
@@ -188,12 +214,21 @@ mod tests {
         let odd = Described { column_type: "odd(3)", data_type: "odd", ..Described::default() };
         assert_eq!(logical(&odd), (Type::Unsupported, "odd(3)".to_owned()));
         for (column_type, data_type, name) in [
-            ("geomcollection", "geomcollection", "geometrycollection"),
-            ("set('a','b')", "set", "set('a','b')"),
-            ("vector(3)", "vector", "vector"),
+            (
+                "geomcollection",
+                "geomcollection",
+                ("geometrycollection", Shape::Geometry { kind: Some(7) }),
+            ),
+            (
+                "set('a','b')",
+                "set",
+                ("set('a','b')", Shape::Set(vec!["a".to_owned(), "b".to_owned()])),
+            ),
+            ("vector(3)", "vector", ("vector", Shape::Vector { count: Some(3) })),
         ] {
             let column = Described { column_type, data_type, ..Described::default() };
-            let native = Type::Native { name: name.to_owned(), modifier: 0 };
+            let (name, shape) = name;
+            let native = Type::Native { name: name.to_owned(), modifier: 0, shape };
             assert_eq!(logical(&column), (native, column_type.to_owned()));
         }
         assert_eq!(set_labels("set('a','b''c')").expect("labels"), ["a", "b'c"]);

@@ -4,6 +4,7 @@ use super::super::sql::literal;
 use super::{CHAR_BYTES, KEY_BYTES_MAX};
 use crate::config::Dialect;
 use crate::model::schema::DecimalSize;
+use crate::model::shape::{Figure, Shape};
 use crate::model::{Column, Type};
 
 /// Longest VARCHAR of utf8mb4 whose column can be a row's only one, in characters.
@@ -81,7 +82,7 @@ pub(super) fn definition(
         Type::Uuid => Definition::plain("char(36) CHARACTER SET ascii COLLATE ascii_bin", 36),
         Type::Json(_) => Definition::plain("json", 12),
         Type::Enum { labels } => enumeration(labels, key_bytes),
-        Type::Native { name, modifier } if !from_postgres => Definition::plain(
+        Type::Native { name, modifier, .. } if !from_postgres => Definition::plain(
             match name.as_str() {
                 "bit" => format!("bit({modifier})"),
                 "vector" => column.native.clone(),
@@ -89,7 +90,49 @@ pub(super) fn definition(
             },
             12,
         ),
-        Type::Native { .. } | Type::Unsupported => return Err("its type cannot cross"),
+        Type::Native { name, shape, .. } => shaped(name, shape, key_bytes)?,
+        Type::Unsupported => return Err("its type cannot cross"),
+    })
+}
+
+/// What holds a type that only PostgreSQL has.
+fn shaped(name: &str, shape: &Shape, key_bytes: Option<usize>) -> Result<Definition, &'static str> {
+    let ascii = |ty: &str, chars: u32| {
+        let ty = format!("{ty}({chars}) CHARACTER SET ascii COLLATE ascii_bin");
+        Definition::plain(ty, chars as usize + 2)
+    };
+    let long = || text(None, None, key_bytes);
+    Ok(match shape {
+        Shape::Text { bytes: Some(bytes) } => text(u32::try_from(*bytes).ok(), None, key_bytes),
+        Shape::Text { bytes: None } | Shape::Ltree => long(),
+        Shape::Letter => Definition::plain("char(1)", CHAR_BYTES),
+        Shape::Printed if name.starts_with("reg") => text(Some(255), None, key_bytes),
+        Shape::Printed => long(),
+        Shape::Unsigned { bits } => integer(*bits, true),
+        Shape::Money { digits } => Definition::plain(format!("decimal(19,{digits})"), 9),
+        Shape::Interval { whole: true, .. } => ascii("varchar", 64),
+        Shape::TimeTz { .. } => ascii("varchar", 24),
+        Shape::Inet | Shape::Cidr => ascii("varchar", 43),
+        Shape::Mac { bytes } => ascii("char", u32::from(*bytes) * 3 - 1),
+        Shape::Lsn => ascii("varchar", 17),
+        Shape::Bits { count } if *count <= 64 => Definition::plain(format!("bit({count})"), 8),
+        Shape::Bits { count: digits } | Shape::VarBits { max: Some(digits) }
+            if *digits <= VARCHAR_CHARS_MAX =>
+        {
+            ascii("varchar", *digits)
+        }
+        Shape::Bits { .. } | Shape::VarBits { .. } => long(),
+        Shape::Figure(Figure::Point) => Definition::plain("point", 12),
+        Shape::Figure(Figure::Path | Figure::Polygon) => long(),
+        Shape::Figure(_) | Shape::Range { .. } => text(Some(255), None, key_bytes),
+        Shape::Multirange { .. } => long(),
+        Shape::Array { .. } | Shape::Composite(_) | Shape::Hstore | Shape::Vector { .. } => {
+            Definition::plain("json", 12)
+        }
+        Shape::Geometry { .. } => Definition::plain("geometry", 12),
+        Shape::Opaque | Shape::Interval { .. } | Shape::Set(_) | Shape::Address { .. } => {
+            return Err("its type cannot cross");
+        }
     })
 }
 

@@ -258,7 +258,7 @@ fn same_type(planned: &Type, logged: &EventColumn) -> bool {
         },
         (Type::Text { .. }, Wire::Compressed { .. }) => text,
         (Type::Bytes { .. }, Wire::Compressed { .. }) => !text,
-        (Type::Native { name, modifier }, wire) => same_native(name, *modifier, wire, logged),
+        (Type::Native { name, modifier, .. }, wire) => same_native(name, *modifier, wire, logged),
         (Type::Unsupported, _) => true,
         _ => false,
     }

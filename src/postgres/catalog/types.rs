@@ -1,25 +1,21 @@
 //! Columns of the PostgreSQL catalog and their logical types.
 //!
-//! A type that only PostgreSQL has is [`Type::Native`]; what has no text that another server reads
-//! alike (object ids by name, money) is [`Type::Unsupported`] under the name the server prints for
-//! it. Domains are resolved down to their base type, with the limits of the nearest domain that
+//! A type that only PostgreSQL has is [`Type::Native`], with what it is made of (`shapes`). Domains are resolved down to their base type, with the limits of the nearest domain that
 //! sets any; a domain's NOT NULL counts as the column's.
 //! Source: PostgreSQL manual, "pg_attribute", "pg_type"; the type modifiers as `format_type`
 //! reads them.
 
-use std::collections::HashMap;
-
 use tokio_postgres::Row;
 use tokio_postgres::types::Type as Builtin;
 
+use super::shapes::{Shapes, shape};
 use crate::model::schema::{DecimalSize, JsonKind};
 use crate::model::{Column, TableName, Type};
 
 /// Columns of the tables `$1`, in order.
 pub(super) const COLUMNS: &str = "
 SELECT a.attrelid AS oid, a.attnum AS number, a.attname::text AS name,
-       b.typid, b.typmod, b.depth, t.typtype,
-       n.nspname || '.' || t.typname AS own_name,
+       b.typid, b.typmod,
        CASE WHEN b.depth = 0 THEN format_type(a.atttypid, a.atttypmod)
             WHEN t.typtype = 'e' OR b.typid < 16384 THEN format_type(b.typid, b.typmod)
             ELSE format_type(a.atttypid, a.atttypmod) END AS native,
@@ -37,7 +33,7 @@ CROSS JOIN LATERAL (
            r.required OR p.typnotnull, r.has_default OR p.typdefault IS NOT NULL
     FROM r JOIN pg_type p ON p.oid = r.typid WHERE p.typtype = 'd')
   SELECT * FROM r ORDER BY depth DESC LIMIT 1) AS b
-JOIN pg_type t ON t.oid = b.typid JOIN pg_namespace n ON n.oid = t.typnamespace
+JOIN pg_type t ON t.oid = b.typid
 LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 LEFT JOIN LATERAL (
   SELECT array_agg(sn.nspname::text ORDER BY s.oid) AS schemas,
@@ -51,16 +47,8 @@ WHERE a.attrelid = ANY($1) AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attrelid, a.attnum";
 
 /// One row of [`COLUMNS`].
-pub(super) fn column(row: &Row, labels: &HashMap<u32, Vec<String>>) -> Column {
-    let oid: u32 = row.get("typid");
-    let ty = match row.get::<_, i8>("typtype") as u8 {
-        b'e' => Type::Enum { labels: labels.get(&oid).cloned().unwrap_or_default() },
-        // The log names a type by its own name, so that of a domain over it would not be known.
-        b'b' | b'c' | b'r' | b'm' if oid >= FIRST_OWN_OID && row.get::<_, i32>("depth") == 0 => {
-            Type::Native { name: row.get("own_name"), modifier: row.get("typmod") }
-        }
-        _ => logical(oid, row.get("typmod")),
-    };
+pub(super) fn column(row: &Row, shapes: &Shapes) -> Column {
+    let ty = shapes.of(row.get("typid"), row.get("typmod"));
     let (generated, identity, serial): (bool, bool, bool) =
         (row.get("generated"), row.get("identity"), row.get("serial"));
     let names = |column: &str| row.get::<_, Option<Vec<String>>>(column).unwrap_or_default();
@@ -81,44 +69,6 @@ pub(super) fn column(row: &Row, labels: &HashMap<u32, Vec<String>>) -> Column {
     }
 }
 
-/// Types from here on are made by people and extensions.
-const FIRST_OWN_OID: u32 = 16_384;
-
-/// A built-in type that crosses as text; not one whose text depends on the server it is printed by.
-fn native(builtin: &Builtin, modifier: i32) -> Type {
-    let foreign = matches!(
-        *builtin,
-        Builtin::MONEY
-            | Builtin::MONEY_ARRAY
-            | Builtin::REGPROC
-            | Builtin::REGPROCEDURE
-            | Builtin::REGOPER
-            | Builtin::REGOPERATOR
-            | Builtin::REGCLASS
-            | Builtin::REGTYPE
-            | Builtin::REGCONFIG
-            | Builtin::REGDICTIONARY
-            | Builtin::REGNAMESPACE
-            | Builtin::REGROLE
-            | Builtin::REGCOLLATION
-            | Builtin::REGPROC_ARRAY
-            | Builtin::REGPROCEDURE_ARRAY
-            | Builtin::REGOPER_ARRAY
-            | Builtin::REGOPERATOR_ARRAY
-            | Builtin::REGCLASS_ARRAY
-            | Builtin::REGTYPE_ARRAY
-            | Builtin::REGCONFIG_ARRAY
-            | Builtin::REGDICTIONARY_ARRAY
-            | Builtin::REGNAMESPACE_ARRAY
-            | Builtin::REGROLE_ARRAY
-            | Builtin::REGCOLLATION_ARRAY
-    );
-    if foreign {
-        return Type::Unsupported;
-    }
-    Type::Native { name: builtin.name().to_owned(), modifier }
-}
-
 /// The logical type of a base type and its modifier.
 pub(in crate::postgres) fn logical(oid: u32, modifier: i32) -> Type {
     // Limits of character types and numerics are stored with 4 added; -1 is none.
@@ -132,10 +82,9 @@ pub(in crate::postgres) fn logical(oid: u32, modifier: i32) -> Type {
         Some(Builtin::NUMERIC) => Type::Decimal(limit.map(decimal_size)),
         Some(Builtin::FLOAT4) => Type::F32,
         Some(Builtin::FLOAT8) => Type::F64,
-        Some(Builtin::BPCHAR) => limit.map_or_else(
-            || Type::Native { name: "bpchar".to_owned(), modifier },
-            |chars| Type::Char { chars },
-        ),
+        Some(Builtin::BPCHAR) => {
+            limit.map_or_else(|| native(&Builtin::BPCHAR, modifier), |chars| Type::Char { chars })
+        }
         Some(Builtin::VARCHAR) => Type::Text { chars: limit, bytes: None },
         Some(Builtin::TEXT) => Type::Text { chars: None, bytes: None },
         Some(Builtin::BYTEA) => Type::Bytes { bytes: None },
@@ -151,6 +100,11 @@ pub(in crate::postgres) fn logical(oid: u32, modifier: i32) -> Type {
     }
 }
 
+fn native(builtin: &Builtin, modifier: i32) -> Type {
+    let shape = shape(builtin, modifier);
+    Type::Native { name: builtin.name().to_owned(), modifier, shape }
+}
+
 /// Precision in the upper half, scale in the lower 11 bits as a signed number.
 fn decimal_size(packed: u32) -> DecimalSize {
     let precision = u16::try_from(packed >> 16 & 0xFFFF).unwrap_or(u16::MAX);
@@ -161,6 +115,7 @@ fn decimal_size(packed: u32) -> DecimalSize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::shape::Shape;
 
     fn numeric(precision: u32, scale: i32) -> i32 {
         ((precision << 16 | (scale as u32 & 0x7FF)) + 4) as i32
@@ -169,7 +124,10 @@ mod tests {
     /// Broken if a limit were read wrong, and values that do not fit were sent, or good ones refused.
     #[test]
     fn modifiers_become_limits() {
-        let native = |name: &str, modifier| Type::Native { name: name.to_owned(), modifier };
+        let native =
+            |name: &str, modifier, shape| Type::Native { name: name.to_owned(), modifier, shape };
+        let ints = Box::new(Type::Int { bits: 32, unsigned: false });
+        let days = Shape::Interval { digits: 2, whole: false };
         let decimal = |precision, scale| Type::Decimal(Some(DecimalSize { precision, scale }));
         for (ty, modifier, expected) in [
             (Builtin::NUMERIC, numeric(10, 2), decimal(10, 2)),
@@ -179,14 +137,19 @@ mod tests {
             (Builtin::VARCHAR, 7, Type::Text { chars: Some(3), bytes: None }),
             (Builtin::VARCHAR, -1, Type::Text { chars: None, bytes: None }),
             (Builtin::BPCHAR, 5, Type::Char { chars: 1 }),
-            (Builtin::BPCHAR, -1, native("bpchar", -1)),
+            (Builtin::BPCHAR, -1, native("bpchar", -1, Shape::Text { bytes: None })),
             (Builtin::TIMESTAMP, -1, Type::Timestamp { digits: 6 }),
             (Builtin::TIMESTAMPTZ, 0, Type::Instant { digits: 0 }),
             (Builtin::TIME, 3, Type::Time { digits: 3 }),
-            (Builtin::INT4_ARRAY, -1, native("_int4", -1)),
-            (Builtin::VARBIT, 5, native("varbit", 5)),
-            (Builtin::REGCLASS, -1, Type::Unsupported),
-            (Builtin::MONEY, -1, Type::Unsupported),
+            (
+                Builtin::INT4_ARRAY,
+                -1,
+                native("_int4", -1, Shape::Array { element: ints, delimiter: ',' }),
+            ),
+            (Builtin::VARBIT, 5, native("varbit", 5, Shape::VarBits { max: Some(5) })),
+            (Builtin::REGCLASS, -1, native("regclass", -1, Shape::Printed)),
+            (Builtin::MONEY, -1, native("money", -1, Shape::Money { digits: 2 })),
+            (Builtin::INTERVAL, 0x0008_0002, native("interval", 0x0008_0002, days)),
         ] {
             assert_eq!(logical(ty.oid(), modifier), expected, "{ty} {modifier}");
         }

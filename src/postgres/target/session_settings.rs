@@ -70,6 +70,8 @@ pub(super) async fn prepare(
         ("enable_mergejoin", "off".to_owned()),
         ("jit", "off".to_owned()),
         ("default_transaction_deferrable", "off".to_owned()),
+        // The spelling in which amounts are written.
+        ("lc_monetary", "C".to_owned()),
         ("weir.apply", "on".to_owned()),
     ]
     .into_iter()

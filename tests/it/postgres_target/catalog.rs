@@ -3,7 +3,8 @@
 use weir::config::Dialect;
 use weir::error::Kind;
 use weir::link::ports::{Room, Selection};
-use weir::model::{Identity, Table, TableName, Type};
+use weir::model::shape::{Figure, Shape};
+use weir::model::{Column, Identity, Table, TableName, Type};
 use weir::postgres::Postgres;
 
 use super::fixture::{SERVERS, Site};
@@ -89,15 +90,7 @@ async fn tables_are_described_as_they_are() {
         assert!(!column("ci").exact_collation && column("d").exact_collation);
         assert!(column("g").generated && !column("g").has_default);
         assert!(column("n").has_default && !column("n").auto_increment);
-        let own = |name: &str, modifier| Type::Native { name: name.to_owned(), modifier };
-        for (name, ty, native) in [
-            ("arr", own("_int4", -1), "integer[]"),
-            ("pt", own("point", -1), "point"),
-            ("bits", own("bit", 3), "bit(3)"),
-            ("cash", Type::Unsupported, "money"),
-        ] {
-            assert_eq!((&column(name).ty, column(name).native.as_str()), (&ty, native));
-        }
+        assert_native(&column);
         let uniques: Vec<_> =
             t.uniques.iter().map(|u| (u.name.as_str(), u.columns.clone(), u.primary)).collect();
         assert_eq!(uniques, [("t_pkey", vec![0], true), ("plain", vec![11], false)]);
@@ -109,6 +102,21 @@ async fn tables_are_described_as_they_are() {
             assert_eq!(find(name).unsupported.is_none(), plain, "{name}");
         }
         assert_eq!(find("root").partitions[0].name, TableName::new("shop", "leaf"));
+    }
+}
+
+/// Types that only PostgreSQL has, with what they are made of.
+fn assert_native<'a>(column: &impl Fn(&str) -> &'a Column) {
+    let own = |name: &str, modifier, shape| Type::Native { name: name.to_owned(), modifier, shape };
+    let element = Box::new(Type::Int { bits: 32, unsigned: false });
+    let list = Shape::Array { element, delimiter: ',' };
+    for (name, ty, native) in [
+        ("arr", own("_int4", -1, list), "integer[]"),
+        ("pt", own("point", -1, Shape::Figure(Figure::Point)), "point"),
+        ("bits", own("bit", 3, Shape::Bits { count: 3 }), "bit(3)"),
+        ("cash", own("money", -1, Shape::Money { digits: 2 }), "money"),
+    ] {
+        assert_eq!((&column(name).ty, column(name).native.as_str()), (&ty, native));
     }
 }
 

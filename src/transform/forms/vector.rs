@@ -1,0 +1,95 @@
+//! Vectors of 32-bit floats: the bytes of MySQL and MariaDB, and the numbers of a PostgreSQL array or a
+//! `vector`.
+
+use crate::transform::Reason;
+use crate::transform::forms::spell_float;
+
+/// The numbers of a text `{1,2.5,-3}` or `[1,2.5,-3]`.
+pub(crate) fn parse(text: &str) -> Result<Vec<f32>, Reason> {
+    if text.starts_with('[') && text.contains('=') {
+        return Err(Reason::ArrayBounds);
+    }
+    let inner = text.strip_prefix(['{', '[']).and_then(|text| text.strip_suffix(['}', ']']));
+    let inner = inner.ok_or(Reason::Parse)?;
+    if inner.trim().is_empty() {
+        return Ok(Vec::new());
+    }
+    inner.split(',').map(|part| number(part.trim())).collect()
+}
+
+fn number(text: &str) -> Result<f32, Reason> {
+    match text {
+        "NaN" | "Infinity" | "-Infinity" => return Err(Reason::NonFinite),
+        _ if !text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte)) => {
+            return Err(Reason::Parse);
+        }
+        _ => {}
+    }
+    match text.parse::<f32>() {
+        Ok(number) if number.is_finite() => Ok(number),
+        Ok(_) => Err(Reason::OutOfRange),
+        Err(_) => Err(Reason::Parse),
+    }
+}
+
+/// The numbers of bytes, four each, lowest first.
+pub(crate) fn read(bytes: &[u8]) -> Result<Vec<f32>, Reason> {
+    let (numbers, rest) = bytes.as_chunks::<4>();
+    if !rest.is_empty() {
+        return Err(Reason::Parse);
+    }
+    let number = |bytes: &[u8; 4]| Some(f32::from_le_bytes(*bytes)).filter(|f| f.is_finite());
+    numbers.iter().map(|bytes| number(bytes).ok_or(Reason::NonFinite)).collect()
+}
+
+/// The bytes of numbers.
+pub(crate) fn write(numbers: &[f32]) -> Vec<u8> {
+    numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
+}
+
+/// The text of numbers between two signs.
+pub(crate) fn spell(numbers: &[f32], first: char, last: char) -> String {
+    let list: Vec<String> = numbers.iter().map(|number| shortest(*number)).collect();
+    format!("{first}{}{last}", list.join(","))
+}
+
+/// The shortest text that reads back as the same number.
+fn shortest(number: f32) -> String {
+    match number {
+        0.0 => "0".to_owned(),
+        number if (1e-4..1e6).contains(&number.abs()) => number.to_string(),
+        number => spell_float(number.to_string().parse().unwrap_or(f64::from(number))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Broken if a number that no vector holds were sent.
+    #[test]
+    fn only_numbers_are_taken() {
+        assert_eq!(parse("{1,2.5,-3}"), Ok(vec![1.0, 2.5, -3.0]));
+        assert_eq!(parse("[]"), Ok(Vec::new()));
+        assert_eq!(parse("{1,NULL}"), Err(Reason::Parse));
+        assert_eq!(parse("{{1},{2}}"), Err(Reason::Parse));
+        assert_eq!(parse("{NaN}"), Err(Reason::NonFinite));
+        assert_eq!(parse("{1e39}"), Err(Reason::OutOfRange));
+        assert_eq!(parse("[0:1]={1,2}"), Err(Reason::ArrayBounds));
+        assert_eq!(read(&[0, 0, 0]), Err(Reason::Parse));
+        assert_eq!(read(&f32::NAN.to_le_bytes()), Err(Reason::NonFinite));
+    }
+
+    proptest! {
+        /// Broken if a vector did not come back.
+        #[test]
+        fn vectors_come_back(numbers in prop::collection::vec(-3e38_f32..3e38, 0..9)) {
+            let one = |number: f32| if number == 0.0 { 0.0 } else { number };
+            let numbers: Vec<f32> = numbers.into_iter().map(one).collect();
+            prop_assert_eq!(parse(&spell(&numbers, '{', '}')), Ok(numbers.clone()));
+            prop_assert_eq!(read(&write(&numbers)), Ok(numbers));
+        }
+    }
+}
