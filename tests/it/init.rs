@@ -181,7 +181,7 @@ async fn expect_mysql_rows(pair: &Pair, space: &str) {
             &["1\tAnn\t\\N\t\\N", "2\tBob\t\\N\t\\N"][..],
         ),
         ("SELECT id FROM {space}.store", &[]),
-        ("SELECT title, made, rating FROM {space}.film", &["Ü\t2001\tit's"]),
+        ("SELECT title, made, rating, features FROM {space}.film", &["Ü\t2001\tit's\tTrailers"]),
         ("SELECT `order`, `Group by` FROM {space}.`order lines` ORDER BY 1", &["1\tx", "2\tz"]),
         ("SELECT b, a FROM {space}.unique_only ORDER BY 2", &["a\t1", "b\t2"]),
         ("SELECT id FROM {space}.`dot.ted`", &["9"]),
@@ -212,17 +212,11 @@ async fn expect_postgres_rows(pair: &Pair, space: &str) {
 #[tokio::test]
 async fn a_newcomer_between_mysql_and_postgres18() {
     let Some(pair) = Pair::start(Server::MySql97, Server::Postgres18).await else { return };
-    let told = [
-        "app.no_key: the source table has no primary key",
-        "app.film, column features",
-        "app.film, column place",
-        "weir ddl left:right",
-    ];
+    let told = ["app.no_key: the source table has no primary key", "weir ddl left:right"];
     walk(&pair, "app", [MYSQL, MYSQL_ROWS], &told).await;
     expect_mysql_rows(&pair, "public").await;
     let back = Pair::of(pair.target, pair.source).await;
     let told = [
-        "sales.Album, column tags",
         "sales.no_key: the source table has no primary key",
         "sales.unlogged: the source table sales.unlogged cannot be replicated: it is unlogged",
         "sales.two cases, column Name",
