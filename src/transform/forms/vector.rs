@@ -25,10 +25,18 @@ fn number(text: &str) -> Result<f32, Reason> {
         }
         _ => {}
     }
-    match text.parse::<f32>() {
-        Ok(number) if number.is_finite() => Ok(number),
-        Ok(_) => Err(Reason::OutOfRange),
-        Err(_) => Err(Reason::Parse),
+    let (Ok(number), Ok(double)) = (text.parse::<f32>(), text.parse::<f64>()) else {
+        return Err(Reason::Parse);
+    };
+    if !number.is_finite() {
+        return Err(Reason::OutOfRange);
+    }
+    // Either the number itself, or the shortest text that stands for it.
+    let stands_for = || shortest(number).parse::<f64>().is_ok_and(|short| short == double);
+    if f64::from(number) == double || stands_for() {
+        Ok(number)
+    } else {
+        Err(Reason::PrecisionLoss)
     }
 }
 
@@ -77,6 +85,8 @@ mod tests {
         assert_eq!(parse("{{1},{2}}"), Err(Reason::Parse));
         assert_eq!(parse("{NaN}"), Err(Reason::NonFinite));
         assert_eq!(parse("{1e39}"), Err(Reason::OutOfRange));
+        assert_eq!(parse("{0.1,0.10000000149011612}"), Ok(vec![0.1, 0.1]));
+        assert_eq!(parse("{0.100000001}"), Err(Reason::PrecisionLoss));
         assert_eq!(parse("[0:1]={1,2}"), Err(Reason::ArrayBounds));
         assert_eq!(read(&[0, 0, 0]), Err(Reason::Parse));
         assert_eq!(read(&f32::NAN.to_le_bytes()), Err(Reason::NonFinite));

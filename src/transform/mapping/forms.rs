@@ -40,15 +40,15 @@ impl Sides<'_> {
     /// How a pair crosses of which one side is a native type of its dialect.
     pub(super) fn form(&self) -> Result<Option<Fit>, String> {
         let fit = match (is_postgres(self.source_dialect), self.targets_postgres()) {
-            (true, false) => self.out_of_postgres()?,
-            (false, true) => self.into_postgres()?,
+            (true, false) => self.leaving_postgres()?,
+            (false, true) => self.entering_postgres()?,
             (true, true) => self.within_postgres()?,
             (false, false) => self.within_mysql()?,
         };
         Ok(fit.map(|fit| Fit::Form(Box::new(fit))))
     }
 
-    fn out_of_postgres(&self) -> Result<Option<FormFit>, String> {
+    fn leaving_postgres(&self) -> Result<Option<FormFit>, String> {
         let (source, target) = (&self.source.ty, &self.target.ty);
         if let (Type::Bytes { .. }, Some(Shape::Geometry { kind })) = (source, target.shape()) {
             return Ok(Some(FormFit::Geometry { kind: *kind }));
@@ -108,7 +108,7 @@ impl Sides<'_> {
         }))
     }
 
-    fn into_postgres(&self) -> Result<Option<FormFit>, String> {
+    fn entering_postgres(&self) -> Result<Option<FormFit>, String> {
         let (source, target) = (&self.source.ty, &self.target.ty);
         if let (Some(Shape::Geometry { .. }), Type::Bytes { .. }) = (source.shape(), target) {
             return Ok(Some(FormFit::Ewkb));
@@ -240,3 +240,6 @@ fn is_read(shape: &Shape) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests;
