@@ -271,7 +271,10 @@ fn logged_type(logged: &EventColumn, flavor: Flavor) -> Type {
     let text = charset != Some(Charset::Binary);
     let chars = |bytes: u16| u32::from(bytes) / charset.map_or(1, Charset::bytes_per_char);
     let int = |bits| Type::Int { bits, unsigned: logged.unsigned };
-    let native = |name: &str, modifier| Type::Native { name: name.to_owned(), modifier };
+    let native = |name: &str, modifier| {
+        let shape = crate::model::shape::Shape::Opaque;
+        Type::Native { name: name.to_owned(), modifier, shape }
+    };
     let labels = || {
         let labels =
             logged.labels.iter().flatten().map(|label| String::from_utf8_lossy(label).into_owned());
