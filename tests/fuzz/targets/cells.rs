@@ -20,7 +20,10 @@ pub(super) const TARGET: Target = Target {
 };
 
 fn types() -> Vec<Type> {
-    let native = |name: &str| Type::Native { name: name.to_owned(), modifier: -1 };
+    let native = |name: &str| {
+        let shape = weir::model::shape::Shape::Opaque;
+        Type::Native { name: name.to_owned(), modifier: -1, shape }
+    };
     vec![
         Type::Bool,
         Type::Int { bits: 64, unsigned: false },

@@ -3,6 +3,7 @@
 //! A value that is written again and read again is the same value.
 
 use weir::model::schema::{DecimalSize, JsonKind};
+use weir::model::shape::Shape;
 use weir::model::{Type, Value};
 use weir::postgres::probe;
 
@@ -58,7 +59,7 @@ fn types() -> Vec<Type> {
         Type::Json(JsonKind::Verbatim),
         Type::Json(JsonKind::Binary),
         Type::Enum { labels: vec!["a".to_owned()] },
-        Type::Native { name: "int4range".to_owned(), modifier: -1 },
+        Type::Native { name: "int4range".to_owned(), modifier: -1, shape: Shape::Opaque },
     ]
 }
 
