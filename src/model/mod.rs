@@ -11,6 +11,8 @@ pub mod witness;
 
 pub use batch::{Step, Verb};
 pub use change::{Before, Change, Commit, Op, Part};
-pub use schema::{Column, ForeignKey, Identity, Rule, Table, TableName, Type, Unique};
+pub use schema::{
+    Column, DefaultValue, ForeignKey, Identity, Rule, Table, TableName, Type, Unique,
+};
 pub use value::{Row, Value};
 pub use witness::Witness;

@@ -153,8 +153,14 @@ pub struct Column {
     pub nullable: bool,
     /// Computed by the server; never written.
     pub generated: bool,
+    /// MariaDB: until when a row of a system-versioned table was the present one.
+    pub row_end: bool,
     /// The server fills it when an insert leaves it out (default, identity, AUTO_INCREMENT).
     pub has_default: bool,
+    /// What that is; `None` for numbers of a sequence.
+    pub default: Option<DefaultValue>,
+    /// What people say of it.
+    pub comment: Option<String>,
     /// The sequences that its default takes numbers from, which whoever inserts needs a right on; those of
     /// identity columns need none.
     pub sequences: Vec<TableName>,
@@ -167,6 +173,24 @@ pub struct Column {
     pub exact_collation: bool,
     /// Text types of MySQL/MariaDB: the character set's name; `None` elsewhere (UTF-8).
     pub charset: Option<String>,
+}
+
+/// What a column gets where an insert leaves it out, as far as another server can be told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DefaultValue {
+    /// A value as its server writes it, without quotes; a truth value is `true` or `false`.
+    Literal(String),
+    /// The present moment.
+    Now {
+        /// Fraction digits.
+        digits: u8,
+    },
+    /// The present day.
+    Today,
+    /// A UUID that nobody has yet.
+    NewUuid,
+    /// What weir does not know, as the server prints it.
+    Other(String),
 }
 
 /// A unique index or constraint over plain columns (indexes over expressions are in

@@ -2,16 +2,17 @@
 //! columns, unique indexes, foreign keys, and what the row images will hold.
 //!
 //! Reads `information_schema`, a fixed number of queries per database (schema) however many tables it
-//! has; only rules of foreign keys that it hides from a reader are asked for table by table. What matches a pattern but is no plain table (view, sequence, system-versioned
-//! table) is returned with a reason, so that it is refused by name. Tables of the server and of
+//! has; only rules of foreign keys that it hides from a reader are asked for table by table. What matches a pattern but is no plain table (view, sequence) is returned with a reason, so that it is refused by name. Tables of the server and of
 //! `weir` are never returned. Where the server does not tell names by case
 //! (`lower_case_table_names`), neither do the patterns. Nothing is judged here: the planner decides
 //! what can cross.
 //! Source: MySQL and MariaDB manuals, "INFORMATION_SCHEMA Tables".
 
+mod defaults;
 mod foreign_keys;
 mod sequences;
 mod types;
+mod versioned;
 
 pub(super) use foreign_keys::rule;
 pub(super) use types::set_labels;
@@ -322,10 +323,9 @@ async fn read_names(
 /// Why a table of this `TABLE_TYPE` cannot be replicated as a plain one.
 fn unsupported(kind: &str) -> Option<String> {
     Some(match kind {
-        "BASE TABLE" => return None,
+        "BASE TABLE" | "SYSTEM VERSIONED" => return None,
         "VIEW" | "SYSTEM VIEW" => "it is a view".to_owned(),
         "SEQUENCE" => "it is a sequence".to_owned(),
-        "SYSTEM VERSIONED" => "it is system-versioned".to_owned(),
         other => format!("it is of the kind {}", other.to_lowercase()),
     })
 }
@@ -358,7 +358,7 @@ async fn read_columns(
     let sql = format!(
         "SELECT TABLE_NAME, COLUMN_NAME, COLUMN_TYPE, DATA_TYPE, CHARACTER_SET_NAME, \
          COLLATION_NAME, IS_NULLABLE, COLUMN_DEFAULT, EXTRA, CHARACTER_MAXIMUM_LENGTH, \
-         NUMERIC_PRECISION, NUMERIC_SCALE, DATETIME_PRECISION FROM information_schema.COLUMNS \
+         NUMERIC_PRECISION, NUMERIC_SCALE, DATETIME_PRECISION, COLUMN_COMMENT, GENERATION_EXPRESSION FROM information_schema.COLUMNS \
          WHERE {} ORDER BY TABLE_NAME, ORDINAL_POSITION",
         of_tables("TABLE_SCHEMA", schema, "TABLE_NAME", tables)
     );
@@ -371,7 +371,7 @@ async fn read_columns(
         let column = column(server, &documents, &row);
         table.columns.push(column);
     }
-    Ok(())
+    versioned::complete(session, server.flavor, schema, tables).await
 }
 
 /// One row of the query of [`read_columns`] as a column.
@@ -415,11 +415,14 @@ fn column(
     Column {
         exact_collation: !is_text || field(5).is_some_and(exact),
         charset: field(4).filter(|_| is_text || is_labelled).map(str::to_owned),
+        default: defaults::of(server.flavor, field(7), &extra, &ty).filter(|_| !generated),
+        comment: field(13).filter(|text| !text.is_empty()).map(str::to_owned),
         name,
         ty,
         native,
         nullable: text(6) == "YES",
         generated,
+        row_end: field(14) == Some(versioned::ROW_END),
         sequences: field(7).map(sequences::of_default).unwrap_or_default(),
         has_default: defaulted || auto_increment || extra.contains("default_generated"),
         auto_increment,
@@ -468,7 +471,9 @@ async fn read_uniques(session: &mut Session, schema: &str, tables: &mut [Table])
         let columns: Option<Vec<usize>> =
             columns.iter().map(|column| table.column_index(column.as_deref()?)).collect();
         match columns {
-            Some(columns) => {
+            Some(mut columns) => {
+                // The key that was declared: the server adds the end of a row's time to it.
+                columns.retain(|at| table.columns.get(*at).is_some_and(|column| !column.row_end));
                 let primary = name == "PRIMARY";
                 table.uniques.push(Unique { name, columns, primary });
             }

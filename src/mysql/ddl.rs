@@ -4,12 +4,12 @@
 //! collation that compares byte for byte without padding, on InnoDB, and foreign keys: with the table
 //! where its parent is made before it, else after all tables. Left out, and said so, is what weir
 //! does not know enough of: columns of types that cannot cross, computed columns, unique indexes over
-//! expressions. Defaults are not copied. Text in keys is as long as an index takes, and wide rows
+//! expressions, and defaults that may not mean the same (`defaults`). Text in keys is as long as an index takes, and wide rows
 //! have their widest texts beside the row. Pure.
 
 use std::collections::HashSet;
 
-use super::sql::{literal, quote, quote_table};
+use super::sql::{quote, quote_table};
 use crate::config::Dialect;
 use crate::link::ports::Creation;
 use crate::model::schema::Rule;
@@ -17,6 +17,7 @@ use crate::model::{Column, ForeignKey, Table, TableName, Type, Unique};
 use crate::plan::Blueprint;
 use crate::transform::pair;
 
+mod defaults;
 mod keys;
 mod types;
 
@@ -40,8 +41,14 @@ pub fn create_tables(
 ) -> Vec<Creation> {
     let dialects = (source_dialect, dialect);
     let drawn = blueprints.iter().map(|blueprint| Drawn::of(blueprint, dialects)).collect();
-    let mut maker =
-        Maker { drawn, dialect, made: HashSet::new(), names: HashSet::new(), later: Vec::new() };
+    let mut maker = Maker {
+        drawn,
+        source_dialect,
+        dialect,
+        made: HashSet::new(),
+        names: HashSet::new(),
+        later: Vec::new(),
+    };
     let mut databases = HashSet::new();
     let mut creations = Vec::new();
     for (at, blueprint) in blueprints.iter().enumerate().filter(|(_, table)| !table.exists) {
@@ -129,6 +136,7 @@ impl<'a> Drawn<'a> {
 /// Makes tables one after the other.
 struct Maker<'a> {
     drawn: Vec<Drawn<'a>>,
+    source_dialect: Dialect,
     dialect: Dialect,
     /// Tables that a foreign key can refer to by now.
     made: HashSet<&'a TableName>,
@@ -152,7 +160,14 @@ impl<'a> Maker<'a> {
         for (at, (column, definition)) in table.columns.iter().zip(&drawn.columns).enumerate() {
             match definition {
                 Ok(definition) => {
-                    lines.push(line(column, definition, counted == Some(at)));
+                    let counts = counted == Some(at);
+                    lines.push(line(
+                        column,
+                        definition,
+                        counts,
+                        self.source_dialect,
+                        &mut creation,
+                    ));
                     if drawn.keys.shortens(at) {
                         let why = format!("an index takes no more than {}", definition.ty);
                         creation.leave_out("length of column", &column.name, &why);
@@ -290,14 +305,29 @@ fn collation(dialect: Dialect) -> &'static str {
     }
 }
 
-fn line(column: &Column, definition: &Definition, counted: bool) -> String {
+fn line(
+    column: &Column,
+    definition: &Definition,
+    counted: bool,
+    source: Dialect,
+    creation: &mut Creation,
+) -> String {
     let mut line = format!("{} {}", quote(&column.name), definition.ty);
     line.push_str(if column.nullable { " NULL" } else { " NOT NULL" });
     if counted {
         line.push_str(" AUTO_INCREMENT");
+    } else {
+        let clauses = defaults::clauses(column, definition, source);
+        line.push_str(&clauses.text);
+        for (what, why) in &clauses.left_out {
+            creation.leave_out(what, &column.name, why);
+        }
     }
-    if let Some(comment) = definition.comment {
-        line.push_str(&format!(" COMMENT {}", literal(comment)));
+    if let Some((comment, is_cut)) = defaults::comment(column, definition) {
+        line.push_str(&comment);
+        if is_cut {
+            creation.leave_out("end of the comment of", &column.name, "it is too long here");
+        }
     }
     line
 }

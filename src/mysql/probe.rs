@@ -14,7 +14,6 @@ use super::assemble::{Assembler, Server};
 use super::binlog::{
     Cursor, Event, EventColumn, Format, Header, LoggedRows, Payload, TableMap, Wire, parse,
 };
-use super::decode::charset::Charset;
 use super::decode::{Shape, decimal, json, temporal};
 use super::encode::Form;
 use super::scan;
@@ -25,7 +24,7 @@ use crate::model::schema::{DecimalSize, JsonKind};
 use crate::model::{Column, Identity, Table, TableName, Type, Value};
 use crate::plan::{ColumnPlan, LinkPlan, TablePlan, Wanted};
 use crate::position::{MariadbGtidSet, MysqlGtidSet, Position};
-use crate::transform::{Conversion, Fit};
+use crate::transform::{Charset, Conversion, Fit};
 
 /// Bytes of a checksum behind each event of a file.
 const CHECKSUM_BYTES: usize = 4;
@@ -112,9 +111,13 @@ pub fn binary_json(document: &[u8]) -> Result<String> {
 /// # Errors
 /// As of a row that is read.
 pub fn cell(column: &Column, cell: Cell, index: Option<Cell>) -> Result<(Value, Cell)> {
-    let value = scan::value(column, cell, index)?;
+    let value = scan::value(column, None, cell, index)?;
     let sent = match value {
         Value::EnumInvalid => Cell::NULL,
+        // What no target takes.
+        Value::Bytes(_) if matches!(column.ty, Type::Char { .. } | Type::Text { .. }) => {
+            return Err(Error::new(Kind::Value, "bytes that are none of the character set"));
+        }
         ref value => Form::of_column(column)?.parameter(value)?,
     };
     Ok((value, sent))
@@ -257,7 +260,10 @@ fn column(logged: &EventColumn, flavor: Flavor) -> Column {
         ty,
         nullable: true,
         generated: false,
+        row_end: false,
         has_default: false,
+        default: None,
+        comment: None,
         sequences: Vec::new(),
         auto_increment: false,
         on_update_now: false,
@@ -267,7 +273,7 @@ fn column(logged: &EventColumn, flavor: Flavor) -> Column {
 }
 
 fn logged_type(logged: &EventColumn, flavor: Flavor) -> Type {
-    let charset = logged.collation.and_then(Charset::of_collation);
+    let charset = logged.charset;
     let text = charset != Some(Charset::Binary);
     let chars = |bytes: u16| u32::from(bytes) / charset.map_or(1, Charset::bytes_per_char);
     let int = |bits| Type::Int { bits, unsigned: logged.unsigned };

@@ -164,8 +164,8 @@ impl MysqlScan {
         let (marks, low, seen) = self.place(&mut session).await?;
         let select = match self.unplaced {
             // What the target takes for a row cannot be there beside it.
-            true => row::Select::new(table)?.loose(),
-            false => row::Select::new(table)?,
+            true => row::Select::new(table, session.flavor())?.loose(),
+            false => row::Select::new(table, session.flavor())?,
         };
         let asked = Asked::new(table, select, &session);
         if marks == Marks::Locks

@@ -19,8 +19,9 @@ use std::cell::Cell;
 use bytes::Bytes;
 
 use super::binlog::{Format, Query};
-use super::decode::charset::Charset;
 use crate::model::TableName;
+use crate::mysql::session::Flavor;
+use crate::transform::Charset;
 use alter::Effect;
 use tokens::{Syntax, Token, UNDECODED};
 
@@ -93,16 +94,17 @@ impl Statement {
 pub(crate) fn read(query: &Query<'_>, format: &Format) -> Statement {
     let schema = String::from_utf8_lossy(query.schema);
     let syntax = Syntax::of(query, format);
-    let charset = query.collation.and_then(|id| Charset::of_collation(u32::from(id)));
+    let mariadb = format.flavor == Flavor::Mariadb;
+    let charset = query.collation.and_then(|id| Charset::of_collation(u32::from(id), mariadb));
     match (charset, std::str::from_utf8(&query.text)) {
         (_, Ok(text)) if text.is_ascii() => whole(text, &schema, syntax),
-        (Some(Charset::Latin1), utf8) => {
-            match (Charset::Latin1.text(Bytes::copy_from_slice(&query.text)), utf8) {
-                (Ok(own), Ok(utf8)) => {
+        (Some(charset @ Charset::Tabled(_)), utf8) => {
+            match (charset.text(Bytes::copy_from_slice(&query.text)), utf8) {
+                (Some(own), Ok(utf8)) => {
                     either(whole(&own, &schema, syntax), whole(utf8, &schema, syntax))
                 }
-                (Ok(own), Err(_)) => whole(&own, &schema, syntax),
-                (Err(_), _) => unread(&query.text, &schema, syntax),
+                (Some(own), Err(_)) => whole(&own, &schema, syntax),
+                (None, _) => unread(&query.text, &schema, syntax),
             }
         }
         (Some(_), Ok(text)) => whole(text, &schema, syntax),

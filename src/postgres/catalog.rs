@@ -8,6 +8,7 @@
 //! planner decides what can cross.
 //! Source: PostgreSQL manual, chapter "System Catalogs".
 
+mod defaults;
 mod partitions;
 mod shapes;
 mod types;

@@ -35,6 +35,10 @@ pub fn convert(conversion: &Conversion, value: &Value) -> Result<Value, Reason> 
         (Fit::F32(fit), value) => single(fit, value),
         (Fit::F64(fit), value) => double(fit, value),
         (Fit::Text(fit), Value::Text(value)) => text::fit(value, fit).map(Value::Text),
+        // What a text column's character set has no text for.
+        (Fit::Text(_) | Fit::EnumText(_) | Fit::Enum { .. } | Fit::Json(_), Value::Bytes(_)) => {
+            Err(Reason::Charset)
+        }
         (Fit::Bytes(fit), Value::Bytes(value)) => text::fit_bytes(value, fit).map(Value::Bytes),
         (Fit::Date { invalid: true, .. }, Value::InvalidDate(date)) => {
             Ok(Value::InvalidDate(*date))

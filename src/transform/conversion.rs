@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use crate::transform::Charset;
 use crate::transform::forms::convert::FormFit;
 
 /// How one column crosses. Made by [`crate::transform::pair`].
@@ -164,19 +165,6 @@ pub enum Blanks {
     Trim,
     /// The target pads and they are data at the source: refused.
     Refuse,
-}
-
-/// The characters a target column can hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Charset {
-    /// All of Unicode.
-    Utf8,
-    /// The basic plane only (three bytes of UTF-8).
-    Utf8mb3,
-    /// MySQL's latin1, which is cp1252 with the five undefined bytes mapped to controls.
-    Latin1,
-    /// U+0000 ..= U+007F.
-    Ascii,
 }
 
 /// Limits of a bytes column.

@@ -9,9 +9,9 @@ use crate::config::Dialect;
 use crate::model::schema::DecimalSize;
 use crate::model::shape::{Figure, Shape};
 use crate::model::{Column, Type};
+use crate::transform::Charset;
 use crate::transform::conversion::{
-    Blanks, BytesFit, Charset, ClockFit, Conversion, DecimalFit, Fit, FloatFit, SpecialFit,
-    TextFit, Turn,
+    Blanks, BytesFit, ClockFit, Conversion, DecimalFit, Fit, FloatFit, SpecialFit, TextFit, Turn,
 };
 use crate::transform::forms::convert::FormFit;
 use crate::transform::mapping::{int_fit, is_unsigned};
@@ -191,13 +191,12 @@ pub(super) fn has_sign(source: &Column, negative: bool) -> bool {
 
 /// Whether every character of the source's is one of the target's.
 pub(super) fn has_characters(source: &Column, target: Charset) -> bool {
-    matches!(
-        (source.charset.as_deref(), target),
-        (_, Charset::Utf8)
-            | (Some("ascii"), _)
-            | (Some("latin1"), Charset::Latin1 | Charset::Utf8mb3)
-            | (Some("utf8" | "utf8mb3"), Charset::Utf8mb3)
-    )
+    // Where the two servers differ in a set, that of MySQL is no other than MariaDB's by mistake.
+    let named = |name: &str| [false, true].map(|mariadb| Charset::named(name, mariadb));
+    match source.charset.as_deref() {
+        None => Charset::Utf8.is_within(target),
+        Some(name) => named(name).iter().all(|own| own.is_some_and(|own| own.is_within(target))),
+    }
 }
 
 fn clocks(postgres: bool, digits: u8, fit: &ClockFit) -> LossClass {

@@ -10,9 +10,10 @@ use std::sync::Arc;
 use crate::config::Dialect;
 use crate::model::schema::{DecimalSize, JsonKind};
 use crate::model::{Column, Type};
+use crate::transform::Charset;
 use crate::transform::conversion::{
-    Blanks, BytesFit, Charset, ClockFit, Conversion, DecimalDigits, DecimalFit, Fit, FloatFit,
-    JsonFit, Numbers, SpecialFit, TextFit, Turn,
+    Blanks, BytesFit, ClockFit, Conversion, DecimalDigits, DecimalFit, Fit, FloatFit, JsonFit,
+    Numbers, SpecialFit, TextFit, Turn,
 };
 use crate::transform::loss::{LossClass, loss};
 
@@ -250,15 +251,9 @@ impl Sides<'_> {
         if self.targets_postgres() {
             return Ok(Charset::Utf8);
         }
-        match self.target.charset.as_deref() {
-            None | Some("utf8mb4") => Ok(Charset::Utf8),
-            Some("utf8" | "utf8mb3") => Ok(Charset::Utf8mb3),
-            Some("latin1") => Ok(Charset::Latin1),
-            Some("ascii") => Ok(Charset::Ascii),
-            Some(other) => {
-                Err(format!("character set {other} of the target column is not supported yet"))
-            }
-        }
+        let Some(name) = self.target.charset.as_deref() else { return Ok(Charset::Utf8) };
+        Charset::named(name, self.target_dialect == Dialect::Mariadb)
+            .ok_or_else(|| format!("weir does not know the target column's character set {name}"))
     }
 
     /// Limits of the target as text; also for labels of an enum.

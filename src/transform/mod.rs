@@ -2,6 +2,7 @@
 //! converts and fit-checks each value. Pure; a value that does not fit is an error with a reason
 //! code, never altered.
 
+pub mod charset;
 pub mod coerce;
 pub mod conversion;
 pub mod decimal;
@@ -15,8 +16,9 @@ pub mod reason;
 pub mod refused;
 pub mod text;
 
+pub use charset::Charset;
 pub use coerce::convert;
-pub use conversion::{Charset, Conversion, Fit};
+pub use conversion::{Conversion, Fit};
 pub use loss::LossClass;
 pub use mapping::{pair, reverse};
 pub use reason::Reason;

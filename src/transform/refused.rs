@@ -5,8 +5,9 @@
 use crate::config::Dialect;
 use crate::model::shape::Shape;
 use crate::model::{Column, Type};
+use crate::transform::Charset;
 use crate::transform::conversion::{
-    Blanks, BytesFit, Charset, ClockFit, Conversion, DecimalFit, Fit, FloatFit, JsonFit, Numbers,
+    Blanks, BytesFit, ClockFit, Conversion, DecimalFit, Fit, FloatFit, JsonFit, Numbers,
     SpecialFit, TextFit, Turn,
 };
 use crate::transform::forms::convert::FormFit;
@@ -180,10 +181,9 @@ impl Said<'_> {
         }
         match fit.charset {
             charset if has_characters(self.source, charset) => {}
-            Charset::Utf8 => {}
-            Charset::Utf8mb3 => said.push("characters beyond U+FFFF".to_owned()),
-            Charset::Latin1 => said.push("characters that latin1 lacks".to_owned()),
+            Charset::Utf8mb3 | Charset::Ucs2 => said.push("characters beyond U+FFFF".to_owned()),
             Charset::Ascii => said.push("characters that ASCII lacks".to_owned()),
+            charset => said.push(format!("characters that {} lacks", charset.name())),
         }
         if !fit.nul && !self.postgres {
             said.push("the character U+0000".to_owned());

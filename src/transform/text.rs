@@ -7,7 +7,7 @@ use bytes::Bytes;
 use bytestring::ByteString;
 
 use crate::transform::Reason;
-use crate::transform::conversion::{Blanks, BytesFit, Charset, TextFit};
+use crate::transform::conversion::{Blanks, BytesFit, TextFit};
 
 /// The text as the target holds it.
 pub(crate) fn fit(text: &ByteString, fit: &TextFit) -> Result<ByteString, Reason> {
@@ -21,7 +21,7 @@ pub(crate) fn fit(text: &ByteString, fit: &TextFit) -> Result<ByteString, Reason
     if !fit.nul && text.as_bytes().contains(&0) {
         return Err(Reason::NulChar);
     }
-    if !holds(fit.charset, &text) {
+    if !fit.charset.holds(&text) {
         return Err(Reason::Charset);
     }
     let longer = |limit: Option<u64>, length: usize| limit.is_some_and(|max| length as u64 > max);
@@ -29,30 +29,12 @@ pub(crate) fn fit(text: &ByteString, fit: &TextFit) -> Result<ByteString, Reason
     if longer(fit.chars_max, text.len()) && longer(fit.chars_max, text.chars().count()) {
         return Err(Reason::TooLong);
     }
-    if longer(fit.bytes_max, text.len())
-        && (fit.charset != Charset::Latin1 || longer(fit.bytes_max, text.chars().count()))
-    {
+    // No character set takes more than four bytes for a character, nor for a byte of UTF-8.
+    let most = text.len().saturating_mul(4);
+    if longer(fit.bytes_max, most) && longer(fit.bytes_max, fit.charset.bytes_of(&text)) {
         return Err(Reason::TooLong);
     }
     Ok(text)
-}
-
-fn holds(charset: Charset, text: &str) -> bool {
-    match charset {
-        Charset::Utf8 => true,
-        Charset::Utf8mb3 => text.bytes().all(|byte| byte < 0xf0),
-        Charset::Ascii => text.is_ascii(),
-        Charset::Latin1 => text.is_ascii() || text.chars().all(in_latin1),
-    }
-}
-
-/// Whether MySQL's latin1 has the character: cp1252, whose five undefined bytes are controls.
-fn in_latin1(character: char) -> bool {
-    matches!(character,
-        '\0'..='\u{7f}' | '\u{a0}'..='\u{ff}'
-        | '\u{81}' | '\u{8d}' | '\u{8f}' | '\u{90}' | '\u{9d}'
-        | '€' | '‚' | 'ƒ' | '„' | '…' | '†' | '‡' | 'ˆ' | '‰' | 'Š' | '‹' | 'Œ' | 'Ž'
-        | '‘' | '’' | '“' | '”' | '•' | '–' | '—' | '˜' | '™' | 'š' | '›' | 'œ' | 'ž' | 'Ÿ')
 }
 
 /// The bytes as the target holds them.

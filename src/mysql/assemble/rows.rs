@@ -65,15 +65,16 @@ impl Assembler {
         let mut cursor = Cursor::new(&bytes);
         while !cursor.is_empty() {
             let left = cursor.len();
-            let (op, whole) = change(known, &plan, &images, &mut cursor, &bytes)
+            let change = change(known, &plan, &images, &mut cursor, &bytes)
                 .map_err(|error| about(error, &plan))?;
             if cursor.len() == left {
                 return Err(about(Error::new(Kind::Malformed, "rows without columns"), &plan));
             }
+            let Some((op, whole)) = change else { continue };
             if event.unchecked {
                 self.refuse_unchecked(known.table, &op)?;
             }
-            let gone = images.kind == RowsKind::Delete;
+            let gone = matches!(op, Op::Delete { .. });
             let reshaped = !gone && (known.shape.reshaped || !whole);
             self.pass_on(Change { table: known.table, op, reshaped }, event.unchecked, ready)?;
         }
@@ -85,28 +86,39 @@ fn about(error: Error, plan: &TablePlan) -> Error {
     error.within(format_args!("table {}", plan.source.name))
 }
 
-/// The next change of the event, and whether the log holds all that it makes of the row.
+/// The next change of the event, and whether the log holds all that it makes of the row. `None` is a change of
+/// the past of a system-versioned table: an update adds the state before as a row of the past, a delete is
+/// an update that ends the row's time.
 fn change(
     known: &Known,
     plan: &TablePlan,
     images: &Images<'_>,
     cursor: &mut Cursor<'_>,
     event: &Bytes,
-) -> Result<(Op, bool)> {
+) -> Result<Option<(Op, bool)>> {
     let shape = &known.shape;
     match images.kind {
         RowsKind::Insert => {
-            let after = shape.image(cursor, images.after, event)?.into_row();
+            let image = shape.image(cursor, images.after, event)?;
+            if image.current == Some(false) {
+                return Ok(None);
+            }
+            let after = image.into_row();
             require_key(plan, &after, "an insert")?;
-            Ok((Op::Insert { after }, shape.is_full(images.after)))
+            Ok(Some((Op::Insert { after }, shape.is_full(images.after))))
         }
         RowsKind::Delete => {
-            let row = shape.image(cursor, images.before, event)?.into_row();
-            let before = before(plan, row, shape.is_full(images.before))?;
-            Ok((Op::Delete { before }, true))
+            let image = shape.image(cursor, images.before, event)?;
+            if image.current == Some(false) {
+                return Ok(None);
+            }
+            let before = before(plan, image.into_row(), shape.is_full(images.before))?;
+            Ok(Some((Op::Delete { before }, true)))
         }
         RowsKind::Update => {
-            let old = shape.image(cursor, images.before, event)?.into_row();
+            let old = shape.image(cursor, images.before, event)?;
+            let was_current = old.current.unwrap_or(true);
+            let old = old.into_row();
             let (mut after, whole) = match images.partial_json {
                 true => shape.partial_image(cursor, images.after, event)?,
                 false => (shape.image(cursor, images.after, event)?, true),
@@ -119,8 +131,15 @@ fn change(
                     }
                 }
             }
-            let before = Some(before(plan, old, full)?);
-            Ok((Op::Update { before, after: after.into_row() }, whole))
+            Ok(match (was_current, after.current.unwrap_or(was_current)) {
+                (true, true) => {
+                    let before = Some(before(plan, old, full)?);
+                    Some((Op::Update { before, after: after.into_row() }, whole))
+                }
+                (true, false) => Some((Op::Delete { before: before(plan, old, full)? }, true)),
+                (false, true) => Some((Op::Insert { after: after.into_row() }, whole)),
+                (false, false) => None,
+            })
         }
     }
 }

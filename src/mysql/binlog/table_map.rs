@@ -10,6 +10,7 @@ use super::metadata;
 use super::rows::COLUMNS_MAX;
 use crate::error::{Error, Kind, Result};
 use crate::mysql::session::Flavor;
+use crate::transform::Charset;
 
 /// A table map, its columns not yet read.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +37,8 @@ pub(crate) struct EventColumn {
     pub(crate) name: Option<String>,
     /// Collation id of text, enum and set columns; 63 is binary.
     pub(crate) collation: Option<u32>,
+    /// The character set of that; `None` for one that weir does not know.
+    pub(crate) charset: Option<Charset>,
     /// Labels of an enum or set in definition order, in the column's character set.
     pub(crate) labels: Option<Vec<Vec<u8>>>,
 }
@@ -214,11 +217,16 @@ impl TableMap<'_> {
                 unsigned: false,
                 name: None,
                 collation: None,
+                charset: None,
                 labels: None,
             });
         }
         cursor.bytes(count.div_ceil(8))?;
         metadata::read(cursor, self.flavor, &mut columns)?;
+        for column in &mut columns {
+            let known = |id| Charset::of_collation(id, self.flavor == Flavor::Mariadb);
+            column.charset = column.collation.and_then(known);
+        }
         Ok(columns)
     }
 }

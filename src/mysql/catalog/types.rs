@@ -1,15 +1,13 @@
 //! The logical type of a MySQL or MariaDB column, from what `information_schema` says of it. Pure.
 //!
-//! Types outside the base set and character sets that weir does not decode are
+//! Types outside the base set and character sets that weir does not know are
 //! [`Type::Unsupported`], with a name that says why. A column that MariaDB stores compressed is what
 //! it is without that. Enum labels are read exactly as `COLUMN_TYPE` escapes them.
 
 use crate::model::Type;
 use crate::model::schema::{DecimalSize, JsonKind};
 use crate::model::shape::Shape;
-
-/// Character sets that weir decodes and encodes.
-const CHARSETS: [&str; 5] = ["utf8mb4", "utf8mb3", "utf8", "ascii", "latin1"];
+use crate::transform::Charset;
 
 /// One column as `information_schema.COLUMNS` describes it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -36,7 +34,7 @@ pub(super) struct Described<'a> {
 pub(super) fn logical(column: &Described<'_>) -> (Type, String) {
     let native = column.column_type.to_owned();
     if let Some(charset) = column.charset
-        && !CHARSETS.contains(&charset)
+        && Charset::named(charset, false).is_none()
     {
         return (Type::Unsupported, format!("{native} character set {charset}"));
     }
@@ -65,9 +63,11 @@ fn plain(column: &Described<'_>) -> Option<Type> {
         "char" => Some(Type::Char { chars: length()? }),
         "varchar" => Some(Type::Text { chars: Some(length()?), bytes: None }),
         "longtext" if column.document => Some(Type::Json(JsonKind::Verbatim)),
-        "tinytext" | "text" | "mediumtext" | "longtext" => {
-            Some(Type::Text { chars: None, bytes: Some(column.length?) })
-        }
+        // The catalog counts characters of the fewest bytes.
+        "tinytext" => Some(Type::Text { chars: None, bytes: Some(0xFF) }),
+        "text" => Some(Type::Text { chars: None, bytes: Some(0xFFFF) }),
+        "mediumtext" => Some(Type::Text { chars: None, bytes: Some(0xFF_FFFF) }),
+        "longtext" => Some(Type::Text { chars: None, bytes: Some(0xFFFF_FFFF) }),
         "binary" => Some(Type::Binary { bytes: length()? }),
         "varbinary" | "tinyblob" | "blob" | "mediumblob" | "longblob" => {
             Some(Type::Bytes { bytes: Some(column.length?) })
@@ -127,7 +127,7 @@ pub(in crate::mysql) fn set_labels(name: &str) -> Option<Vec<String>> {
 
 /// The labels of `enum('a','b''c')`. Quotes are doubled, and the servers print a backslash, a line
 /// break, a carriage return and a zero byte as escapes. `None` for anything else.
-fn labels(column_type: &str) -> Option<Vec<String>> {
+pub(super) fn labels(column_type: &str) -> Option<Vec<String>> {
     let mut rest = column_type.strip_prefix("enum(")?.strip_suffix(')')?.chars().peekable();
     let mut labels = Vec::new();
     loop {
@@ -240,8 +240,9 @@ mod tests {
             ..Described::default()
         };
         assert_eq!(logical(&compressed).0, Type::Text { chars: Some(100), bytes: None });
-        let foreign = Described { column_type: "varchar(9)", charset: Some("gbk"), ..compressed };
-        let native = "varchar(9) character set gbk".to_owned();
+        let foreign =
+            Described { column_type: "varchar(9)", charset: Some("klingon"), ..compressed };
+        let native = "varchar(9) character set klingon".to_owned();
         assert_eq!(logical(&foreign), (Type::Unsupported, native));
     }
 

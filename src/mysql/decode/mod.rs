@@ -5,7 +5,6 @@
 //! (type, sign, character set, labels) and by the planned column's type. Nothing panics, and no
 //! memory is taken by a length that was not checked against the bytes at hand.
 
-pub(crate) mod charset;
 pub(crate) mod decimal;
 pub(crate) mod json;
 mod json_number;

@@ -13,12 +13,16 @@ use super::{decimal, json, temporal};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Row, Value};
 use crate::mysql::binlog::{Cursor, Wire, compressed, rows::bit};
+use crate::transform::Charset;
 
 /// One image.
 #[derive(Debug)]
 pub(crate) struct Image {
     /// As wide as the planned source table.
     pub(crate) values: Vec<Value>,
+    /// Whether it is the present state of a row of a system-versioned table, not a past one; `None` where it
+    /// does not say.
+    pub(crate) current: Option<bool>,
 }
 
 impl Image {
@@ -96,6 +100,7 @@ impl Shape {
         event: &Bytes,
     ) -> Result<Image> {
         let mut values = vec![Value::Unchanged; self.width];
+        let mut current = None;
         let memory = self.shares.then_some(event);
         let there = (0..self.columns.len()).filter(|index| bit(present, *index)).count();
         let nulls = cursor.bytes(there.div_ceil(8))?;
@@ -110,7 +115,12 @@ impl Shape {
             let value = match (target, null) {
                 (None, true) => continue,
                 (None, false) => {
+                    let from = cursor.rest();
                     skip(reader.wire, cursor)?;
+                    if self.row_end == Some(index) {
+                        let bytes = from.get(..from.len() - cursor.len()).unwrap_or_default();
+                        current = Some(is_without_end(reader.wire, bytes));
+                    }
                     continue;
                 }
                 (Some(_), true) => Value::Null,
@@ -121,7 +131,16 @@ impl Shape {
                 *slot = value;
             }
         }
-        Ok(Image { values })
+        Ok(Image { values, current })
+    }
+}
+
+/// Whether the end of a row's time is the last moment that there is, of 32 bits or 64, or the last
+/// transaction.
+fn is_without_end(wire: Wire, bytes: &[u8]) -> bool {
+    match wire {
+        Wire::LongLong => bytes == [0xFF; 8],
+        _ => bytes.starts_with(&[0x7F, 0xFF, 0xFF, 0xFF]) || bytes.starts_with(&[0xFF; 4]),
     }
 }
 
@@ -287,9 +306,12 @@ fn string(bytes: &[u8], form: &Form, memory: Option<&Bytes>) -> Result<Value> {
         memory.map_or_else(|| Bytes::copy_from_slice(bytes), |memory| memory.slice_ref(bytes))
     };
     Ok(match form {
-        Form::Text(charset) => Value::Text(charset.text(shared(bytes))?),
-        Form::Trimmed(charset) => Value::Text(charset.text(shared(trimmed(bytes)))?),
-        Form::JsonText(charset) => Value::Json(charset.text(shared(bytes))?),
+        Form::Text(charset) => text(*charset, shared(bytes)),
+        Form::Trimmed(charset) => blanks_trimmed(text(*charset, shared(bytes))),
+        Form::JsonText(charset) => match text(*charset, shared(bytes)) {
+            Value::Text(document) => Value::Json(document),
+            other => other,
+        },
         Form::Bytes(width) if bytes.len() < *width => Value::Bytes(padded(bytes, *width).into()),
         Form::Bytes(_) => Value::Bytes(shared(bytes)),
         Form::Uuid => {
@@ -311,8 +333,15 @@ fn padded(bytes: &[u8], width: usize) -> Vec<u8> {
     padded
 }
 
-/// Bytes without trailing U+0020.
-fn trimmed(bytes: &[u8]) -> &[u8] {
-    let end = bytes.iter().rposition(|byte| *byte != b' ').map_or(0, |last| last + 1);
-    bytes.get(..end).unwrap_or_default()
+/// Bytes of a text column as text. Bytes that are none stay bytes, which no text column takes.
+pub(in crate::mysql) fn text(charset: Charset, bytes: Bytes) -> Value {
+    charset.text(bytes.clone()).map_or(Value::Bytes(bytes), Value::Text)
+}
+
+/// A text without trailing U+0020.
+pub(in crate::mysql) fn blanks_trimmed(value: Value) -> Value {
+    match value {
+        Value::Text(text) => Value::Text(text.slice_ref(text.trim_end_matches(' '))),
+        other => other,
+    }
 }

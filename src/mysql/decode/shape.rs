@@ -9,13 +9,13 @@
 
 use bytestring::ByteString;
 
-use super::charset::Charset;
 use crate::error::{Error, Kind, Result};
 use crate::model::schema::{DecimalSize, JsonKind};
 use crate::model::{Column, Table, Type};
 use crate::mysql::binlog::{EventColumn, TableMap, Wire};
 use crate::mysql::catalog::set_labels;
 use crate::plan::TablePlan;
+use crate::transform::Charset;
 
 /// How rows of a table are read.
 #[derive(Debug)]
@@ -30,6 +30,8 @@ pub(crate) struct Shape {
     /// Whether values share the memory of their event. They do not where the event may hold much
     /// besides them: a long value that is passed over would stay in memory uncounted.
     pub(super) shares: bool,
+    /// The column of the event that says until when a row was the present one.
+    pub(super) row_end: Option<usize>,
 }
 
 /// How one column of the event is read.
@@ -129,7 +131,12 @@ impl Shape {
             readers.push(Reader { wire: column.wire, target });
         }
         let shares = readers.iter().all(|one| one.target.is_some() || !one.wire.is_sized());
-        Ok(Shape { columns: readers, width: plan.source.columns.len(), reshaped, shares })
+        let row_end = plan.source.columns.iter().find(|column| column.row_end);
+        let row_end = row_end.and_then(|planned| {
+            columns.iter().position(|one| one.name.as_deref() == Some(planned.name.as_str()))
+        });
+        let width = plan.source.columns.len();
+        Ok(Shape { columns: readers, width, reshaped, shares, row_end })
     }
 }
 
@@ -209,15 +216,10 @@ fn require_key(plan: &TablePlan, logged: &[EventColumn]) -> Result<()> {
     .hint("give the column its former name back on both sides and resume, or `weir teardown LINK --apply` and start anew"))
 }
 
-/// The character set of a column, if weir carries it.
-fn charset(column: &EventColumn) -> Option<Charset> {
-    Charset::of_collation(column.collation?)
-}
-
 /// Whether a value of the logged column is a value of the planned type. Text of an unknown
 /// character set is of the same type here, so that it is refused by that name later.
 fn same_type(planned: &Type, logged: &EventColumn) -> bool {
-    let text = charset(logged) != Some(Charset::Binary);
+    let text = logged.charset != Some(Charset::Binary);
     match (planned, logged.wire) {
         (Type::Bool, Wire::Tiny) => !logged.unsigned,
         (Type::Bool, Wire::Bit { bits }) => bits == 1,
@@ -281,7 +283,7 @@ fn same_native(name: &str, modifier: i32, wire: Wire, logged: &EventColumn) -> b
         Wire::Opaque { .. } => name == "vector",
         Wire::Fixed { bytes } => {
             let wanted = if name == "inet4" { 4 } else { 16 };
-            name.starts_with("inet") && bytes == wanted && charset(logged) == Some(Charset::Binary)
+            name.starts_with("inet") && bytes == wanted && logged.charset == Some(Charset::Binary)
         }
         _ => false,
     }
@@ -299,7 +301,7 @@ fn integer_bits(wire: Wire) -> Option<u8> {
 }
 
 fn chars_fit(logged: &EventColumn, chars: u32, bytes: u16) -> bool {
-    charset(logged).is_none_or(|charset| chars * charset.bytes_per_char() == u32::from(bytes))
+    logged.charset.is_none_or(|charset| chars * charset.bytes_per_char() == u32::from(bytes))
 }
 
 fn enum_labels(column: &EventColumn) -> Result<Box<[ByteString]>> {
@@ -308,11 +310,15 @@ fn enum_labels(column: &EventColumn) -> Result<Box<[ByteString]>> {
         Error::new(Kind::Setting, "the log does not hold the labels of an enum")
             .hint("set binlog_row_metadata = FULL on the source")
     })?;
-    labels.iter().map(|label| charset.text(label.clone().into())).collect()
+    let text = |label: &Vec<u8>| {
+        let text = charset.text(label.clone().into());
+        text.ok_or_else(|| Error::new(Kind::Value, "a label that is none of its character set"))
+    };
+    labels.iter().map(text).collect()
 }
 
 fn supported_charset(column: &EventColumn) -> Result<Charset> {
-    charset(column).ok_or_else(|| {
+    column.charset.ok_or_else(|| {
         let id = column.collation.map_or_else(|| "unknown".to_owned(), |id| id.to_string());
         Error::new(Kind::Unsupported, format!("text of the character set with collation id {id}"))
     })

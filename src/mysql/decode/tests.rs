@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 
-use super::{charset::Charset, decimal, json, shape, temporal};
+use super::{decimal, json, shape, temporal};
 use crate::model::Value;
 use crate::model::value::InvalidDate;
 use crate::mysql::binlog::Cursor;
@@ -74,16 +74,6 @@ fn decimals_are_exact() {
     assert_eq!(read("b2", 2, 2), "0.50");
     assert_eq!(read("89", 1, 0), "9");
     assert!(decimal::read(&mut Cursor::new(&hex("e3")), 1, 0).is_err(), "two digits in one");
-}
-
-/// Broken if latin1 followed a browser's rules, or bytes that are no text were passed on.
-#[test]
-fn text_by_character_set() {
-    let latin1 = Charset::Latin1.text(vec![0x80, 0x81, 0x8D, 0xE4].into()).expect("all bytes");
-    assert_eq!(&*latin1, "€\u{81}\u{8D}ä");
-    assert!(Charset::Utf8mb4.text(vec![0xE4].into()).is_err());
-    assert_eq!(Charset::of_collation(255), Some(Charset::Utf8mb4));
-    assert_eq!(Charset::of_collation(28), None, "gbk");
 }
 
 /// Broken if the document nobody wrote (an empty value) or nesting without end were let through.

@@ -87,7 +87,7 @@ impl MysqlScan {
             self.lock_rows(&mut session).await?;
         }
         let width = self.row_bytes.get(&plan.source.name).copied();
-        let mut reading = Reading::new(plan, reach, &walk, marks, width)?;
+        let mut reading = Reading::new(plan, reach, &walk, (marks, session.flavor()), width)?;
         let ended = match reading.read(&mut session).await {
             Err(error) if no_such_index(&error) => {
                 self.walks.remove(&plan.source.name);
@@ -174,10 +174,10 @@ impl<'a> Reading<'a> {
         plan: &'a TablePlan,
         reach: &'a Reach,
         walk: &'a Walk,
-        marks: Marks,
+        (marks, flavor): (Marks, Flavor),
         width: Option<usize>,
     ) -> Result<Self> {
-        let (select, span) = (Select::new(plan)?, ROWS_FIRST.min(reach.rows_max).max(1));
+        let (select, span) = (Select::new(plan, flavor)?, ROWS_FIRST.min(reach.rows_max).max(1));
         let (rows, bytes, last, began) = (Vec::new(), 0, None, Instant::now());
         Ok(Reading { plan, reach, walk, select, marks, width, span, rows, bytes, last, began })
     }

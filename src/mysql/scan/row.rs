@@ -7,16 +7,20 @@ use mysql_async::Value as Cell;
 
 use crate::error::{Error, Kind, Result};
 use crate::model::{Column, Row, Type, Value};
+use crate::mysql::decode::row::{blanks_trimmed, text as decoded};
 use crate::mysql::decode::temporal;
 use crate::mysql::encode::Form;
+use crate::mysql::session::Flavor;
 use crate::mysql::sql::quote;
 use crate::plan::TablePlan;
+use crate::transform::Charset;
 
 /// The parts of the statement that reads one row.
 #[derive(Debug)]
 pub(super) struct Select<'a> {
-    /// Planned columns by their place in the source table.
-    columns: Vec<(usize, &'a Column)>,
+    /// Planned columns by their place in the source table, with the character set of texts that are
+    /// read as their bytes.
+    columns: Vec<(usize, &'a Column, Option<Charset>)>,
     key: Vec<&'a Column>,
     width: usize,
     /// Keys are equal where the server takes them for the same.
@@ -29,10 +33,11 @@ fn internal(what: &str) -> Error {
 
 impl<'a> Select<'a> {
     /// The statement's parts for `plan`.
-    pub(super) fn new(plan: &'a TablePlan) -> Result<Self> {
+    pub(super) fn new(plan: &'a TablePlan, flavor: Flavor) -> Result<Self> {
         let source = &plan.source.columns;
         let column = |at: usize| {
-            source.get(at).map(|column| (at, column)).ok_or_else(|| internal("a plan's column"))
+            let column = source.get(at).ok_or_else(|| internal("a plan's column"))?;
+            Ok((at, column, as_bytes(column, flavor)?))
         };
         let columns = plan
             .columns
@@ -40,7 +45,7 @@ impl<'a> Select<'a> {
             .map(|planned| column(planned.source))
             .collect::<Result<Vec<_>>>()?;
         let key = plan.key.iter().map(|at| {
-            columns.get(*at).map(|(_, column)| *column).ok_or_else(|| internal("a plan's key"))
+            columns.get(*at).map(|(_, column, _)| *column).ok_or_else(|| internal("a plan's key"))
         });
         let key = key.collect::<Result<Vec<_>>>()?;
         Ok(Select { key, columns, width: source.len(), loose: false })
@@ -51,12 +56,14 @@ impl<'a> Select<'a> {
         Select { loose: true, ..self }
     }
 
-    /// The select list. Enums come with their index, which tells the invalid value from a label.
+    /// The select list. Enums come with their index, which tells the invalid value from a label; texts of
+    /// other character sets than UTF-8 as their bytes, since the server would write `?` for what it cannot say.
     pub(super) fn list(&self) -> String {
-        let names = self.columns.iter().map(|(_, column)| {
+        let names = self.columns.iter().map(|(_, column, charset)| {
             let name = quote(&column.name);
             match column.ty {
                 Type::Enum { .. } => format!("{name}, {name} + 0"),
+                _ if charset.is_some() => format!("CAST({name} AS BINARY)"),
                 _ => name,
             }
         });
@@ -99,13 +106,13 @@ impl<'a> Select<'a> {
         let mut cells = cells.into_iter();
         let mut next = || cells.next().flatten().ok_or_else(|| internal("an answer too narrow"));
         let mut values = vec![Value::Unchanged; self.width];
-        for (at, column) in &self.columns {
+        for (at, column, charset) in &self.columns {
             let cell = next()?;
             let index = match column.ty {
                 Type::Enum { .. } => Some(next()?),
                 _ => None,
             };
-            let value = value(column, cell, index)
+            let value = value(column, *charset, cell, index)
                 .map_err(|error| error.within(format_args!("column {}", column.name)))?;
             if let Some(slot) = values.get_mut(*at) {
                 *slot = value;
@@ -131,7 +138,12 @@ fn parameter(column: &Column, value: &Value) -> Result<Cell> {
 }
 
 /// One cell of the binary protocol as the stream's value.
-pub(in crate::mysql) fn value(column: &Column, cell: Cell, index: Option<Cell>) -> Result<Value> {
+pub(in crate::mysql) fn value(
+    column: &Column,
+    charset: Option<Charset>,
+    cell: Cell,
+    index: Option<Cell>,
+) -> Result<Value> {
     Ok(match (&column.ty, cell) {
         (_, Cell::NULL) => Value::Null,
         (Type::Bool, cell) => match whole(cell)? {
@@ -144,9 +156,11 @@ pub(in crate::mysql) fn value(column: &Column, cell: Cell, index: Option<Cell>) 
         (Type::F64, Cell::Double(number)) => Value::F64(number),
         (Type::Decimal(_), Cell::Bytes(bytes)) => Value::Decimal(decimal(&text(bytes)?).into()),
         (Type::Char { .. }, Cell::Bytes(bytes)) => {
-            Value::Text(text(bytes)?.trim_end_matches(' ').into())
+            blanks_trimmed(decoded(charset.unwrap_or(Charset::Utf8), bytes.into()))
         }
-        (Type::Text { .. }, Cell::Bytes(bytes)) => Value::Text(text(bytes)?.into()),
+        (Type::Text { .. }, Cell::Bytes(bytes)) => {
+            decoded(charset.unwrap_or(Charset::Utf8), bytes.into())
+        }
         (Type::Json(_), Cell::Bytes(bytes)) => Value::Json(text(bytes)?.into()),
         (Type::Enum { .. }, Cell::Bytes(bytes)) => match index.map(whole).transpose()? {
             Some(Value::Int(0)) => Value::EnumInvalid,
@@ -191,6 +205,16 @@ fn native(name: &str, cell: Cell) -> Result<Value> {
         (_, Cell::Bytes(bytes)) => Value::Bytes(bytes.into()),
         _ => return Err(internal("a value of another type than planned")),
     })
+}
+
+/// The character set of a text that is read as its bytes.
+fn as_bytes(column: &Column, flavor: Flavor) -> Result<Option<Charset>> {
+    let name = match (&column.ty, column.charset.as_deref()) {
+        (Type::Char { .. } | Type::Text { .. }, Some(name)) if name != "utf8mb4" => name,
+        _ => return Ok(None),
+    };
+    let known = Charset::named(name, flavor == Flavor::Mariadb);
+    known.map(Some).ok_or_else(|| internal("a planned column of an unknown character set"))
 }
 
 fn moment(cell: Cell, make: fn(u16, u8, u8, i64) -> Value) -> Result<Value> {

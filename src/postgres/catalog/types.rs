@@ -8,6 +8,7 @@
 use tokio_postgres::Row;
 use tokio_postgres::types::Type as Builtin;
 
+use super::defaults;
 use super::shapes::{Shapes, shape};
 use crate::model::schema::{DecimalSize, JsonKind};
 use crate::model::{Column, TableName, Type};
@@ -23,6 +24,7 @@ SELECT a.attrelid AS oid, a.attnum AS number, a.attname::text AS name,
        a.attgenerated <> '' AS generated, a.attidentity <> '' AS identity,
        a.atthasdef OR b.has_default AS has_default,
        COALESCE(pg_get_expr(d.adbin, d.adrelid) LIKE 'nextval(%', false) AS serial,
+       pg_get_expr(d.adbin, d.adrelid) AS default_text, col_description(a.attrelid, a.attnum) AS comment,
        COALESCE(o.collisdeterministic, true) AS exact, q.schemas, q.sequences
 FROM pg_attribute a
 CROSS JOIN LATERAL (
@@ -51,6 +53,7 @@ pub(super) fn column(row: &Row, shapes: &Shapes) -> Column {
     let ty = shapes.of(row.get("typid"), row.get("typmod"));
     let (generated, identity, serial): (bool, bool, bool) =
         (row.get("generated"), row.get("identity"), row.get("serial"));
+    let printed: Option<&str> = row.get("default_text");
     let names = |column: &str| row.get::<_, Option<Vec<String>>>(column).unwrap_or_default();
     let sequences = names("schemas").into_iter().zip(names("sequences"));
     let is_text = matches!(ty, Type::Char { .. } | Type::Text { .. } | Type::Enum { .. });
@@ -61,7 +64,10 @@ pub(super) fn column(row: &Row, shapes: &Shapes) -> Column {
         native: row.get("native"),
         nullable: row.get("nullable"),
         generated,
+        row_end: false,
         has_default: !generated && (identity || row.get("has_default")),
+        default: printed.filter(|_| !generated).and_then(defaults::of),
+        comment: row.get("comment"),
         sequences: sequences.map(|(schema, name)| TableName::new(schema, name)).collect(),
         auto_increment: identity || serial && !generated,
         on_update_now: false,

@@ -114,11 +114,12 @@ pub(super) async fn weir_schema(probe: &Probe<'_>) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
-/// Triggers that fire for weir's writes, rules that rewrite them, identities that refuse updates.
+/// Triggers that fire for weir's writes, but for those of `weir ddl`, which stand back for them; rules that rewrite them, identities that refuse updates.
 const TABLES: &str = "
 SELECT n.nspname::text AS nsp, c.relname::text AS rel, format('%I.%I', n.nspname, c.relname) AS name,
        ARRAY(SELECT g.tgname::text FROM pg_trigger g WHERE g.tgrelid = c.oid
-             AND NOT g.tgisinternal AND g.tgenabled IN ('O', 'A') ORDER BY 1) AS triggers,
+             AND NOT g.tgisinternal AND g.tgenabled IN ('O', 'A')
+             AND NOT starts_with(g.tgname::text, 'weir_touch_') ORDER BY 1) AS triggers,
        ARRAY(SELECT quote_ident(w.rulename) FROM pg_rewrite w WHERE w.ev_class = c.oid
              AND (w.ev_type IN ('2', '3') OR w.ev_type = '4' AND w.ev_enabled IN ('O', 'A'))
              ORDER BY 1) AS rules,

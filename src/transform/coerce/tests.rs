@@ -183,6 +183,8 @@ fn text_fits_or_is_refused() {
         ("utf8mb3", "ж€", "😀"),
         ("latin1", "€é\u{81}", "ж"),
         ("latin1", "", "\u{80}"),
+        ("gbk", "你好", "가"),
+        ("ucs2", "你", "😀"),
         ("ascii", "a", "é"),
     ] {
         let target = Column { charset: Some(charset.into()), ..col(&varchar(Mysql, 9)) };
@@ -190,9 +192,11 @@ fn text_fits_or_is_refused() {
         assert_eq!(convert(&conversion, &text(fits)), Ok(text(fits)), "{charset}");
         assert_eq!(convert(&conversion, &text(lacks)), Err(Reason::Charset), "{charset}");
     }
-    let gbk = Column { charset: Some("gbk".into()), ..col(&varchar(Mysql, 9)) };
-    let why = pair(&col(&PG_TEXT), Postgres, &gbk, Mysql).unwrap_err();
-    assert!(why.contains("character set gbk"), "{why}");
+    let unknown = Column { charset: Some("klingon".into()), ..col(&varchar(Mysql, 9)) };
+    let why = pair(&col(&PG_TEXT), Postgres, &unknown, Mysql).unwrap_err();
+    assert!(why.contains("character set klingon"), "{why}");
+    // What a text column holds that is no text of its character set.
+    refused(&varchar(Mysql, 5), &varchar(Postgres, 5), &[(bytes(b"\xff"), Reason::Charset)]);
 }
 
 /// Broken if a text that fits were copied: that is most of the work of a text-heavy table.

@@ -1,0 +1,149 @@
+//! DEFAULT, ON UPDATE and COMMENT of a column on MySQL or MariaDB.
+//!
+//! A default crosses where it surely means the same; anything else is left out by name. Texts beside the
+//! row take expressions only.
+
+use super::super::sql::literal;
+use super::types::Definition;
+use crate::config::Dialect;
+use crate::model::{Column, DefaultValue, Type};
+
+/// Longest comment of a column, in characters.
+const COMMENT_CHARS_MAX: usize = 1024;
+
+/// What follows a column's type, and what of it is left out, in words.
+#[derive(Default)]
+pub(super) struct Clauses {
+    pub(super) text: String,
+    pub(super) left_out: Vec<(&'static str, String)>,
+}
+
+/// The clauses of a column that does not count by itself.
+pub(super) fn clauses(column: &Column, definition: &Definition, source: Dialect) -> Clauses {
+    let mut clauses = Clauses::default();
+    match default(column, definition, source) {
+        Ok(None) => {}
+        Ok(Some(text)) => {
+            clauses.text = format!(" DEFAULT {text}");
+            if column.default == Some(DefaultValue::NewUuid) {
+                let why = "uuid() makes another version of UUID than the source".to_owned();
+                clauses.left_out.push(("kind of the default of", why));
+            }
+        }
+        Err(why) => clauses.left_out.push(("default of", why)),
+    }
+    if column.on_update_now && source != Dialect::Postgres {
+        clauses.text.push_str(&format!(" ON UPDATE {}", now(column)));
+    }
+    clauses
+}
+
+/// COMMENT with what weir has to say and what the source says.
+pub(super) fn comment(column: &Column, definition: &Definition) -> Option<(String, bool)> {
+    let words = [definition.comment, column.comment.as_deref()];
+    let text = words.into_iter().flatten().collect::<Vec<_>>().join("; ");
+    let cut: String = text.chars().take(COMMENT_CHARS_MAX).collect();
+    let is_cut = cut.len() < text.len();
+    (!text.is_empty()).then(|| (format!(" COMMENT {}", literal(&cut)), is_cut))
+}
+
+fn now(column: &Column) -> String {
+    match column.ty {
+        Type::Timestamp { digits } | Type::Instant { digits } if digits > 0 => {
+            format!("CURRENT_TIMESTAMP({digits})")
+        }
+        _ => "CURRENT_TIMESTAMP".to_owned(),
+    }
+}
+
+fn default(
+    column: &Column,
+    definition: &Definition,
+    source: Dialect,
+) -> Result<Option<String>, String> {
+    let unknown = |text: &str| Err(format!("{text} is not known to mean the same here"));
+    let from_postgres = source == Dialect::Postgres;
+    Ok(Some(match (&column.default, &column.ty) {
+        (None, _) => return Ok(None),
+        (Some(DefaultValue::Literal(value)), _) => match value_of(column, value, from_postgres) {
+            Some(text) if is_beside(definition) => format!("({text})"),
+            Some(text) => text,
+            None => return unknown(value),
+        },
+        // Under the convention that such a column holds UTC, whatever the session's zone is.
+        (Some(DefaultValue::Now { .. }), Type::Instant { digits }) if from_postgres => {
+            format!("(UTC_TIMESTAMP({digits}))")
+        }
+        (Some(DefaultValue::Now { .. }), Type::Timestamp { .. } | Type::Instant { .. }) => {
+            now(column)
+        }
+        (Some(DefaultValue::Today), Type::Date) => "(CURDATE())".to_owned(),
+        (Some(DefaultValue::NewUuid), Type::Uuid | Type::Char { .. } | Type::Text { .. }) => {
+            "(UUID())".to_owned()
+        }
+        (Some(DefaultValue::Other(text)), _) => return unknown(text),
+        (Some(_), _) => return unknown("its expression"),
+    }))
+}
+
+/// Whether the type takes its default as an expression only.
+fn is_beside(definition: &Definition) -> bool {
+    let word = definition.ty.split(['(', ' ']).next().unwrap_or_default();
+    word.ends_with("text") || word.ends_with("blob") || word == "json"
+}
+
+/// A literal as the column's type writes it.
+fn value_of(column: &Column, value: &str, from_postgres: bool) -> Option<String> {
+    let quoted = || Some(literal(value));
+    match &column.ty {
+        Type::Bool => match value {
+            "true" => Some("1".to_owned()),
+            "false" => Some("0".to_owned()),
+            _ => None,
+        },
+        Type::Int { .. } | Type::Year | Type::F32 | Type::F64 => {
+            is_number(value).then(|| value.to_owned())
+        }
+        Type::Decimal(size) => {
+            // More digits than the column has would be an error here, and are rounded at the source.
+            let digits = value.split_once('.').map_or(0, |(_, digits)| digits.len());
+            let most = size.map_or(30, |size| usize::try_from(size.scale).unwrap_or(0));
+            (is_number(value) && digits <= most).then(|| value.to_owned())
+        }
+        Type::Char { .. } | Type::Text { .. } if !value.contains('\0') => quoted(),
+        Type::Enum { labels } if labels.iter().any(|label| label == value) => quoted(),
+        Type::Uuid => quoted().filter(|_| value.len() == 36),
+        Type::Json(_) => {
+            serde_json::from_str::<serde_json::Value>(value).ok().and_then(|_| quoted())
+        }
+        Type::Date | Type::Timestamp { .. } => is_date(value).then(quoted).flatten(),
+        Type::Instant { .. } if from_postgres => {
+            value.strip_suffix("+00").filter(|value| is_date(value)).map(literal)
+        }
+        Type::Time { .. } => {
+            let plain =
+                value.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b':' | b'.'));
+            plain.then(quoted).flatten()
+        }
+        _ => None,
+    }
+}
+
+fn is_number(value: &str) -> bool {
+    let digits = value.strip_prefix('-').unwrap_or(value);
+    digits.starts_with(|first: char| first.is_ascii_digit())
+        && digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+}
+
+/// A day of the calendar, with or without a time; no zero date, no zone.
+fn is_date(value: &str) -> bool {
+    let (date, time) = value.split_once(' ').unwrap_or((value, ""));
+    let mut parts = date.split('-');
+    let mut number = |length: usize| {
+        let part = parts.next().filter(|part| part.len() == length)?;
+        part.parse::<u16>().ok().filter(|number| *number > 0)
+    };
+    let whole = number(4).is_some() && number(2).is_some() && number(2).is_some();
+    let plain = time.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b':' | b'.'));
+    whole && plain && parts.next().is_none()
+}

@@ -1,0 +1,116 @@
+//! DEFAULT, COMMENT and what stands for ON UPDATE of a column on PostgreSQL.
+//!
+//! A default crosses where it surely means the same; anything else is left out by name. ON UPDATE is a
+//! trigger that stands back for what weir applies.
+
+use super::super::sql::{literal, quote, quote_name};
+use crate::config::Dialect;
+use crate::model::{Column, DefaultValue, TableName, Type};
+
+/// Whose name begins so is made here.
+pub(in crate::postgres) const TOUCH: &str = "weir_touch_";
+
+/// The default of a column that does not count by itself.
+///
+/// # Errors
+/// Why it is left out, in words.
+pub(super) fn default(column: &Column, source: Dialect) -> Result<Option<String>, String> {
+    let unknown = |text: &str| Err(format!("{text} is not known to mean the same here"));
+    Ok(Some(match (&column.default, &column.ty) {
+        (None, _) => return Ok(None),
+        (Some(DefaultValue::Literal(value)), _) => match value_of(column, value, source) {
+            Some(text) => text,
+            None => return unknown(value),
+        },
+        (Some(DefaultValue::Now { .. }), Type::Timestamp { digits } | Type::Instant { digits }) => {
+            format!("CURRENT_TIMESTAMP({digits})")
+        }
+        (Some(DefaultValue::Today), Type::Date) => "CURRENT_DATE".to_owned(),
+        (Some(DefaultValue::NewUuid), Type::Uuid) => "gen_random_uuid()".to_owned(),
+        (Some(DefaultValue::NewUuid), Type::Char { .. } | Type::Text { .. }) => {
+            "(gen_random_uuid()::text)".to_owned()
+        }
+        (Some(DefaultValue::Other(text)), _) => return unknown(text),
+        (Some(_), _) => return unknown("its expression"),
+    }))
+}
+
+/// A literal as the column's type writes it.
+fn value_of(column: &Column, value: &str, source: Dialect) -> Option<String> {
+    let quoted = || (!value.contains('\0')).then(|| literal(value));
+    let own = source == Dialect::Postgres;
+    match &column.ty {
+        Type::Bool => matches!(value, "true" | "false").then(|| value.to_owned()),
+        Type::Int { .. } | Type::Decimal(_) | Type::F32 | Type::F64 | Type::Year => {
+            let digits = value.strip_prefix('-').unwrap_or(value);
+            let plain = digits.starts_with(|first: char| first.is_ascii_digit())
+                && digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+            plain.then(|| value.to_owned())
+        }
+        Type::Char { .. } | Type::Text { .. } | Type::Enum { .. } => quoted(),
+        Type::Json(_) => {
+            serde_json::from_str::<serde_json::Value>(value).ok().and_then(|_| quoted())
+        }
+        Type::Date | Type::Timestamp { .. } => (own || is_date(value)).then(quoted).flatten(),
+        Type::Instant { .. } if own => quoted(),
+        // MySQL and MariaDB print it in the session's zone, which is UTC for weir.
+        Type::Instant { .. } => is_date(value).then(|| literal(&format!("{value}+00"))),
+        Type::Time { .. } => {
+            let hours = value.split(':').next().and_then(|hours| hours.parse::<u8>().ok());
+            (own || hours.is_some_and(|hours| hours < 24)).then(quoted).flatten()
+        }
+        Type::Uuid => quoted(),
+        Type::Native { .. } if own => quoted(),
+        _ => None,
+    }
+}
+
+/// A day of the calendar, with or without a time: no zero date.
+fn is_date(value: &str) -> bool {
+    let (date, _) = value.split_once(' ').unwrap_or((value, ""));
+    let mut parts = date.split('-');
+    let mut number = || parts.next()?.parse::<u16>().ok().filter(|number| *number > 0);
+    number().is_some() && number().is_some() && number().is_some()
+}
+
+/// COMMENT ON for the columns of a table that are made.
+pub(super) fn comments<'a>(
+    table: &TableName,
+    columns: impl Iterator<Item = &'a Column>,
+) -> Vec<String> {
+    let of = |column: &'a Column| column.comment.as_ref().map(|text| (column, text));
+    let said = columns.filter_map(of).filter(|(_, text)| !text.contains('\0'));
+    said.map(|(column, text)| {
+        let name = format!("{}.{}", quote_name(table), quote(&column.name));
+        format!("COMMENT ON COLUMN {name} IS {}", literal(text))
+    })
+    .collect()
+}
+
+/// What makes columns move to the present where an update of a row leaves them as they are.
+pub(super) fn touch(table: &TableName, columns: &[&Column], name: &str) -> Vec<String> {
+    let function = quote_name(&TableName::new(&table.schema, name));
+    let moves = columns.iter().map(|column| {
+        let name = quote(&column.name);
+        let digits = match column.ty {
+            Type::Timestamp { digits } | Type::Instant { digits } => digits,
+            _ => 6,
+        };
+        format!(
+            "IF NEW.{name} IS NOT DISTINCT FROM OLD.{name} THEN NEW.{name} := CURRENT_TIMESTAMP({digits}); END IF; "
+        )
+    });
+    let moves: String = moves.collect();
+    vec![
+        format!(
+            "CREATE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS $touch$ BEGIN \
+             IF current_setting('weir.apply', true) IS NOT DISTINCT FROM 'on' OR NEW IS NOT DISTINCT FROM OLD \
+             THEN RETURN NEW; END IF; {moves}RETURN NEW; END $touch$"
+        ),
+        format!(
+            "CREATE TRIGGER {} BEFORE UPDATE ON {} FOR EACH ROW EXECUTE FUNCTION {function}()",
+            quote(name),
+            quote_name(table)
+        ),
+    ]
+}
