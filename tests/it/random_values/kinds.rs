@@ -3,6 +3,10 @@
 //!
 //! What a value must be at the target is known from how it was made, not from weir.
 
+use super::own::{
+    any_bits, bits, cidr, days, inet, integers, interval, labels, letter, lsn, mac, money, point,
+    range, ranges, texts, time_of_zone,
+};
 use super::values::{
     Made, any_text, bytes_of, bytes_up_to, clock, date, decimal, enum_label, float, integer, json,
     moment, single, text_bytes, text_chars, uuid, words, words_of_latin1, year,
@@ -40,6 +44,10 @@ pub enum Form {
     Plain,
     /// A document.
     Json,
+    /// An array, as the document that it is elsewhere.
+    Array,
+    /// What both servers print alike by these expressions, in which `?` is the column.
+    By(&'static str, &'static str),
 }
 
 /// A pair of columns.
@@ -67,7 +75,7 @@ const fn kind(
 }
 
 use At::{Mysql, Postgres, PostgresForMysql};
-use Form::{Bytes, Clock, Double, Json, Number, Plain, Single, Text, Truth};
+use Form::{Array, By, Bytes, Clock, Double, Json, Number, Plain, Single, Text, Truth};
 
 /// All of them. The key of the table stands before.
 #[rustfmt::skip]
@@ -141,6 +149,29 @@ pub const KINDS: &[Kind] = &[
         (Mysql, "'\"\\\\u0000\"'", "json_nul"),
     ]),
     kind("json", "JSON", Json, json, &[]),
+    // Types that only one dialect has.
+    kind("bit(10)", "BIT(10)", By("?::text", "LPAD(BIN(? + 0), 10, '0')"), |r| bits(r, 10), &[]),
+    kind("bit varying(64)", "VARCHAR(64)", Plain, |r| any_bits(r, 64), &[(Mysql, "'012'", "parse")]),
+    kind("inet", "VARCHAR(43)", By("CASE WHEN ? IS NOT NULL THEN format('%s', ?) END", "CAST(? AS CHAR)"), inet, &[(Mysql, "'10.0.0.256'", "parse")]),
+    kind("cidr", "VARCHAR(43)", Plain, cidr, &[(Mysql, "'10.0.0.1/8'", "parse")]),
+    kind("macaddr", "CHAR(17)", Plain, |r| mac(r, 6), &[]),
+    kind("macaddr8", "CHAR(23)", Plain, |r| mac(r, 8), &[]),
+    kind("pg_lsn", "VARCHAR(17)", Plain, lsn, &[]),
+    kind("timetz", "VARCHAR(24)", Plain, time_of_zone, &[]),
+    kind("interval", "VARCHAR(64)", Plain, interval, &[(Mysql, "'soon'", "parse")]),
+    kind("int4range", "VARCHAR(255)", Plain, range, &[(Mysql, "'[1,2'", "parse")]),
+    kind("int4multirange", "LONGTEXT", Plain, ranges, &[]),
+    kind("daterange", "VARCHAR(255)", Plain, days, &[]),
+    kind("money", "DECIMAL(19,2)", By("?::numeric::text", "CAST(? AS CHAR)"), money, &[]),
+    kind("point", "POINT", By("?[0]::text || ' ' || ?[1]::text", "CONCAT(ST_X(?), ' ', ST_Y(?))"), point, &[
+        (Postgres, "'(NaN,0)'", "non_finite"),
+    ]),
+    kind("text", "SET('a', 'B c', 'ä') CHARACTER SET utf8mb4 COLLATE utf8mb4_bin", Plain, labels, &[(Postgres, "'x'", "enum_unknown")]),
+    kind("oid", "INT UNSIGNED", Number, |r| integer(r, 0, (1 << 32) - 1), &[]),
+    kind("xid8", "BIGINT UNSIGNED", Number, |r| integer(r, 0, (1 << 64) - 1), &[]),
+    kind("\"char\"", "CHAR(1)", Plain, letter, &[]),
+    kind("integer[]", "JSON", Array, integers, &[(Mysql, "'[1.5]'", "parse"), (Postgres, "'[0:1]={1,2}'", "array_bounds")]),
+    kind("text[]", "JSON", Array, texts, &[]),
 ];
 
 /// The labels of the enum on PostgreSQL.

@@ -9,6 +9,7 @@
 //! `RANDOM_VALUES` is the number of rows (2,000), `RANDOM_SEED` what they are made of.
 
 mod kinds;
+mod own;
 mod values;
 
 use std::collections::BTreeMap;
@@ -56,11 +57,11 @@ fn canon(form: Form, text: &str) -> String {
             |number| format!("{:016x}", (number + 0.0).to_bits()),
         ),
         Form::Clock => without_zeros(text.strip_suffix("+00").unwrap_or(text)),
-        Form::Json => serde_json::from_str(text).map_or_else(
+        Form::Json | Form::Array => serde_json::from_str(text).map_or_else(
             |error| format!("{error}: {text}"),
             |document: serde_json::Value| plain(document).to_string(),
         ),
-        Form::Truth | Form::Text | Form::Bytes | Form::Plain => text.to_owned(),
+        Form::Truth | Form::Text | Form::Bytes | Form::Plain | Form::By(..) => text.to_owned(),
     }
 }
 
@@ -87,6 +88,8 @@ fn printed(kind: &Kind, column: &str, server: &Running) -> String {
         (true, Form::Truth) => format!("{column}::int::text"),
         (true, Form::Text) => format!("encode(convert_to({column}::text, 'UTF8'), 'hex')"),
         (true, Form::Bytes) => format!("encode({column}, 'hex')"),
+        (true, Form::Array) => format!("to_json({column})::text"),
+        (true, Form::By(by, _)) | (false, Form::By(_, by)) => by.replace('?', column),
         (true, _) => format!("{column}::text"),
         (false, Form::Truth) => format!("CAST({column} + 0 AS CHAR)"),
         (false, Form::Single) => format!("CAST(CAST({column} AS DOUBLE) AS CHAR)"),
@@ -118,7 +121,7 @@ fn row(seed: u64, id: u64) -> Vec<Made> {
 async fn session(server: &Running, space: &str) -> Session {
     let mut session = Session::open(server, space).await;
     let settings = match server.kind().is_postgres() {
-        true => "SET TimeZone = 'UTC'; SET extra_float_digits = 1",
+        true => "SET TimeZone = 'UTC'; SET extra_float_digits = 1; SET IntervalStyle = 'iso_8601'",
         false => "SET time_zone = '+00:00', sql_mode = ''",
     };
     session.lines(settings).await.expect("settings");
@@ -227,7 +230,7 @@ fn hash(cells: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     for (kind, cell) in KINDS.iter().zip(cells.split('\t')) {
         match kind.form {
-            Form::Json => canon(Form::Json, cell).hash(&mut hasher),
+            Form::Json | Form::Array => canon(kind.form, cell).hash(&mut hasher),
             _ => cell.hash(&mut hasher),
         }
     }

@@ -128,6 +128,11 @@ fn finite(random: &mut fastrand::Rng) -> f64 {
 pub struct Words(String);
 
 impl Words {
+    /// The text.
+    pub fn into_inner(self) -> String {
+        self.0
+    }
+
     /// Without blanks at its end, which CHAR does not have.
     pub fn trimmed(self) -> Made {
         Words(self.0.trim_end_matches(' ').to_owned()).into()
