@@ -53,6 +53,7 @@ mod reload;
 mod replica;
 mod rights;
 mod rotation;
+mod round_trip;
 mod sample;
 mod sandbox;
 mod service;
