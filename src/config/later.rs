@@ -4,11 +4,18 @@
 
 /// Keys of later versions: section as in `raw`, key, purpose.
 const LATER: &[(&str, &str, &str)] = &[
-    ("", "conversion", "default conversions of values"),
     ("", "flagged", "records of writes by a database that is not the owner"),
     ("", "memory_max", "one memory limit shared by all links"),
     ("", "retention", "how long closed records are kept"),
     ("", "verify", "comparing both sides on a schedule"),
+    ("conversion", "array_bounds", "arrays whose first index is not 1"),
+    ("conversion", "json_as", "the types that `weir ddl` chooses"),
+    ("conversion", "naming", "the names that `weir ddl` chooses"),
+    ("conversion", "numeric_unconstrained", "the types that `weir ddl` chooses"),
+    ("conversion", "time_as", "the types that `weir ddl` chooses"),
+    ("conversion", "timestamptz_as", "the types that `weir ddl` chooses"),
+    ("conversion", "tinyint1", "the types that `weir ddl` chooses"),
+    ("conversion", "zerofill", "the types that `weir ddl` chooses"),
     ("database", "capture", "sharing one capture between links"),
     ("database", "publish", "publications with column lists"),
     ("database", "retain_max", "a limit on the log a stopped link retains"),
@@ -20,7 +27,6 @@ const LATER: &[(&str, &str, &str)] = &[
     ("replicate", "new_tables", "what happens with tables created later"),
     ("replicate", "on_flagged", "writes by a database that is not the owner"),
     ("replicate", "where", "row filters"),
-    ("table", "conversion", "conversions of values"),
     ("table", "foreign_deletes", "deletes by a database that is not the owner"),
     ("table", "initial", "first values of columns that another database owns"),
     ("table", "new_tables", "what happens with tables created later"),
@@ -32,12 +38,10 @@ const LATER: &[(&str, &str, &str)] = &[
     ("table", "watch", "watching a database that owns nothing"),
     ("table", "where", "row filters"),
     ("column", "absent", "columns that some databases do not have"),
-    ("column", "conversion", "conversions of values"),
     ("column", "initial", "first values of columns that another database owns"),
     ("column", "on_flagged", "writes by a database that is not the owner"),
     ("column", "owner", "different owners of single columns"),
     ("column", "references", "ids that differ per database"),
-    ("column", "to", "conversions of values"),
 ];
 
 /// What a key of a later version is for, if it is one.

@@ -14,10 +14,11 @@ pub mod pattern;
 mod problem;
 mod raw;
 mod read;
+mod rules;
 mod schema;
 mod secret;
 mod settings;
-mod suggest;
+pub(crate) mod suggest;
 mod syntax;
 #[cfg(test)]
 mod tests;

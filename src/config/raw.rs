@@ -13,6 +13,7 @@ use toml::de::DeValue;
 use super::alerts::WebhookFormat;
 use super::columns::Columns;
 use super::read::{At, Named, Node, OrOff, Period, Read, Reader, Size};
+use super::rules::{Conversion, Steps};
 use super::settings::{
     self, Deletes, DroppedPartitions, OnPoison, Rate, Streaming, TableSeries, TlsMode, Truncates,
 };
@@ -121,6 +122,8 @@ section! {
         optional link: Named<Named<Apply>>,
         /// Plain one-way replications: every table that matches, owned by the source.
         optional replicate: Vec<At<Replicate>>,
+        /// What becomes of values that a target cannot hold; in all tables.
+        optional conversion: Conversion,
         /// Tables with names, keys or columns that differ; here or in `tables/*.toml`.
         optional table: Named<Table>,
     }
@@ -361,6 +364,8 @@ section! {
         optional on_poison: OnPoison,
         /// Patterns of columns whose values are kept out of records; a hash stands for each.
         optional sensitive: Vec<At<String>>,
+        /// What becomes of values that a target cannot hold; instead of what is said for all tables.
+        optional conversion: Conversion,
         /// Columns that differ.
         optional column: Columns,
     }
@@ -373,6 +378,10 @@ section! {
         optional r#in: Named<String>,
         /// Whether its values are kept out of records, whatever patterns say.
         optional sensitive: bool,
+        /// Steps that its values go through on their way to a database.
+        optional to: Named<Steps>,
+        /// What becomes of values that a target cannot hold; instead of what is said for the table.
+        optional conversion: Conversion,
     }
 }
 

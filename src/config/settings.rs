@@ -13,6 +13,7 @@ use super::alerts::Alerts;
 use super::url::is_socket;
 use crate::model::TableName;
 use crate::position::Position;
+use crate::transform::rules::{Settings, Step};
 
 /// The whole configuration.
 #[derive(Clone, Debug)]
@@ -33,6 +34,8 @@ pub struct Config {
     pub databases: BTreeMap<String, Database>,
     /// Plain one-way replications, in file order.
     pub replicates: Vec<Replicate>,
+    /// `[conversion]`: what becomes of values that a target cannot hold, in all tables.
+    pub conversion: Settings,
     /// Table mappings, by table key, from all files.
     pub tables: Vec<TableMapping>,
     /// `[apply]`: defaults of every link.
@@ -289,6 +292,12 @@ pub struct TableMapping {
     pub sensitive: Vec<String>,
     /// Columns by logical name whose values are kept out of records, or are not, whatever patterns say.
     pub sensitive_columns: BTreeMap<String, bool>,
+    /// What becomes of values that a target cannot hold, where the table says it.
+    pub conversion: Settings,
+    /// The same of columns, by logical name.
+    pub column_conversions: BTreeMap<String, Settings>,
+    /// Steps of columns: logical name → target database → steps.
+    pub steps: BTreeMap<String, BTreeMap<String, Vec<Step>>>,
     /// Where it stands, for messages.
     pub at: String,
 }

@@ -5,6 +5,7 @@ mod copies;
 mod files;
 mod random;
 mod refused;
+mod rules;
 
 use std::path::Path;
 

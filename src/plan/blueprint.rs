@@ -65,11 +65,15 @@ pub fn blueprints(
     let dialect = |name: &str| config.databases.get(name).map(|database| database.dialect);
     let dialects = dialect(&link.source).zip(dialect(&link.target));
     let dialects = dialects.unwrap_or((Dialect::Postgres, Dialect::Postgres));
+    let conversion = &config.conversion;
     let drafts: HashMap<&TableName, Draft<'_>> = chosen
         .iter()
         .filter_map(|chosen| {
             let source = source_tables.iter().find(|table| table.name == chosen.source)?;
-            Some((&source.name, Draft { link, dialects, chosen, source, target: source }))
+            Some((
+                &source.name,
+                Draft { link, dialects, chosen, source, target: source, conversion },
+            ))
         })
         .collect();
     let mut made = Vec::new();

@@ -6,6 +6,7 @@
 use crate::config::Dialect;
 use crate::config::pattern::matches_name;
 use crate::plan::columns::Draft;
+use crate::transform::rules::{Settings, Step};
 
 impl Draft<'_> {
     /// Whether the column is not replicated, under either of its names.
@@ -38,6 +39,21 @@ impl Draft<'_> {
         own.unwrap_or_else(|| {
             rules.into_iter().chain(more).flatten().any(|pattern| matches_any(pattern, names))
         })
+    }
+
+    /// The steps of a source column towards the target, and the settings that hold for it.
+    pub(super) fn rules_of(&self, source: &str) -> (&[Step], Settings) {
+        let logical = self.logical_name(source, &self.link.source);
+        let Some((mapping, logical)) = self.chosen.mapping.zip(logical) else {
+            return (&[], self.conversion.clone());
+        };
+        let lists = mapping.steps.get(logical);
+        let steps = lists.and_then(|lists| lists.get(&self.link.target));
+        let mut settings = self.conversion.under(&mapping.conversion);
+        if let Some(own) = mapping.column_conversions.get(logical) {
+            settings = settings.under(own);
+        }
+        (steps.map_or(&[], Vec::as_slice), settings)
     }
 
     /// Whether `ignore` names a source column. `local` ones are the target's own, not ignored there.

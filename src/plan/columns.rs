@@ -4,6 +4,8 @@
 //! Columns meet by name, byte for byte. A column that only one side has is a finding unless it is
 //! ignored, local or computed by the server, so that nothing is left out by a typo.
 
+use std::sync::Arc;
+
 use crate::config::{Dialect, LinkName};
 use crate::error::Kind;
 use crate::model::shape::Shape;
@@ -12,6 +14,7 @@ use crate::plan::select::Chosen;
 use crate::plan::unproven::is_unique;
 use crate::plan::{ColumnPlan, Finding, UpsertStrategy, sql};
 use crate::transform::forms::convert::FormFit;
+use crate::transform::rules::{Settings, Site, compile};
 use crate::transform::{Fit, pair, reverse};
 
 /// One table of a link while it is planned.
@@ -26,6 +29,8 @@ pub(crate) struct Draft<'a> {
     pub(crate) source: &'a Table,
     /// The target table.
     pub(crate) target: &'a Table,
+    /// What becomes of values that a target cannot hold, in all tables.
+    pub(crate) conversion: &'a Settings,
 }
 
 impl Draft<'_> {
@@ -45,6 +50,7 @@ impl Draft<'_> {
     /// The columns that are written, in target order.
     pub(crate) fn columns(&self, findings: &mut Vec<Finding>) -> Vec<ColumnPlan> {
         let mut columns = Vec::new();
+        let key = self.key_names(&mut Vec::new()).unwrap_or_default();
         for (target, column) in self.target.columns.iter().enumerate() {
             let name = self.source_name(&column.name);
             let ignored = self.ignored(name, Some(&column.name));
@@ -55,7 +61,8 @@ impl Draft<'_> {
                 }
                 _ if column.generated => {}
                 Some((source, from)) if !from.generated => {
-                    columns.extend(self.column(source, from, target, column, findings));
+                    let key = key.contains(&from.name);
+                    columns.extend(self.column((source, from), (target, column), key, findings));
                 }
                 Some(_) => self.left_out(column, "is computed at the source", findings),
                 None if ignored => self.left_out(column, "is ignored", findings),
@@ -147,16 +154,36 @@ impl Draft<'_> {
 
     fn column(
         &self,
-        source: usize,
-        from: &Column,
-        target: usize,
-        to: &Column,
+        (source, from): (usize, &Column),
+        (target, to): (usize, &Column),
+        key: bool,
         findings: &mut Vec<Finding>,
     ) -> Option<ColumnPlan> {
-        match pair(from, self.dialects.0, to, self.dialects.1) {
-            Ok((conversion, _)) => {
+        let (steps, settings) = self.rules_of(&from.name);
+        let site = Site {
+            source: (self.source, from, self.dialects.0),
+            target: (self.target, to, self.dialects.1),
+            key,
+        };
+        match compile(&site, steps, &settings) {
+            Ok(compiled) => {
                 let sensitive = self.is_sensitive(&from.name, &to.name);
-                Some(ColumnPlan { sensitive, ..ColumnPlan::of(source, target, conversion) })
+                let reverse = compiled.reverse.filter(|_| compiled.rules.is_some());
+                let rules = compiled.rules.map(Arc::new);
+                let column = ColumnPlan::of(source, target, compiled.conversion);
+                Some(ColumnPlan { sensitive, reverse, rules, ..column })
+            }
+            Err(why) if !steps.is_empty() => {
+                let message = format!("column {} cannot be replicated: {why}", from.name);
+                findings.push(self.finding(
+                    Kind::Mapping,
+                    message,
+                    format!(
+                        "correct the steps that the column goes through to {}",
+                        self.link.target
+                    ),
+                ));
+                None
             }
             Err(why) => {
                 let unsupported = [&from.ty, &to.ty]
@@ -308,14 +335,20 @@ impl Draft<'_> {
                 "give the target's column a deterministic collation (COLLATE \"C\")",
             );
         }
-        match reverse(from, self.dialects.0, to, self.dialects.1) {
-            Ok(conversion) => column.reverse = Some(conversion),
-            Err(why) => refuse(
+        column.conversion.nullable = false;
+        if let Err(why) = self.way_back(column, from, to) {
+            refuse(
                 format!("match key column {} has no way back to the source: {why}", from.name),
                 "change the column's type on the target, or choose another `key`",
-            ),
+            );
         }
-        column.conversion.nullable = false;
+    }
+
+    /// Gives a key column its way back; steps have brought theirs.
+    fn way_back(&self, column: &mut ColumnPlan, from: &Column, to: &Column) -> Result<(), String> {
+        if column.rules.is_some() && column.reverse.is_some() {
+            return Ok(());
+        }
         // One key must have one spelling, or two source rows would meet in one target row.
         if let Fit::UuidFromText { lower_only } = &mut column.conversion.fit {
             *lower_only = true;
@@ -325,6 +358,8 @@ impl Draft<'_> {
         {
             *spelled = true;
         }
+        column.reverse = Some(reverse(from, self.dialects.0, to, self.dialects.1)?);
+        Ok(())
     }
 
     /// Whether the key is in the before image and unique on both sides.

@@ -72,6 +72,9 @@ pub struct ExplainedColumn {
     pub refused: Vec<String>,
     /// Whether its values are kept out of records.
     pub sensitive: bool,
+    /// The steps and settings that its values go through, as JSON, if there are any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rules: Option<String>,
 }
 
 /// Explains a plan.
@@ -146,9 +149,17 @@ fn explain_table(
             source_type: from.native.clone(),
             target: to.name.clone(),
             target_type: to.native.clone(),
-            loss: loss(from, plan.source_dialect, &column.conversion).to_string(),
-            refused: refused(from, plan.source_dialect, &column.conversion),
+            loss: match &column.rules {
+                None => loss(from, plan.source_dialect, &column.conversion).to_string(),
+                Some(rules) if rules.has_way_back() => "by rule, with a way back".to_owned(),
+                Some(_) => "lossy by rule".to_owned(),
+            },
+            refused: match &column.rules {
+                None => refused(from, plan.source_dialect, &column.conversion),
+                Some(_) => Vec::new(),
+            },
             sensitive: column.sensitive,
+            rules: column.rules.as_ref().map(|rules| rules.text().to_owned()),
         });
     }
     let key = table.key.iter().filter_map(|index| columns.get(*index));
@@ -303,6 +314,9 @@ impl ExplainedColumn {
         }
         if !self.refused.is_empty() {
             loss.push_str(&format!(", refuses {}", self.refused.join("; ")));
+        }
+        if let Some(rules) = &self.rules {
+            loss.push_str(&format!(": {rules}"));
         }
         [
             format!("{} {}", self.source, self.source_type),

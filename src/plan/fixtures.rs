@@ -132,6 +132,9 @@ pub(crate) fn mapping(name: &str, owner: Option<&str>, addresses: &[(&str, &str)
         on_poison: None,
         sensitive: Vec::new(),
         sensitive_columns: BTreeMap::new(),
+        conversion: Default::default(),
+        column_conversions: BTreeMap::new(),
+        steps: BTreeMap::new(),
         at: "tables/x.toml:1".into(),
     }
 }
@@ -150,6 +153,7 @@ pub(crate) fn config(replicates: Vec<Replicate>, tables: Vec<TableMapping>) -> C
             .map(|(name, dialect)| (name.into(), database(name, dialect)))
             .into(),
         replicates,
+        conversion: Default::default(),
         tables,
         apply: ApplyOptions {
             start: None,

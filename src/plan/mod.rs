@@ -42,6 +42,7 @@ pub use mirror::{mirror, mirror_table, planned};
 pub(crate) use outer_keys::{OuterKey, warnings as outer_key_warnings};
 pub use outline::{Difference, Outline, TableOutline, Verdict};
 pub use planner::plan;
+pub(crate) use prepare::column_value;
 pub use prepare::{Act, Prepared, note, prepare, prepare_whole, source_key};
 pub use record::{recorded, recorded_act};
 pub use routes::{Route, collisions, meeting, routes};

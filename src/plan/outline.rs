@@ -41,6 +41,9 @@ pub struct TableOutline {
     /// Source columns whose values are kept out of records.
     #[serde(default)]
     pub sensitive: BTreeSet<String>,
+    /// The steps and settings of source columns that have any.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub rules: BTreeMap<String, String>,
 }
 
 /// What [`TableOutline::on_poison`] is where nothing is written.
@@ -137,7 +140,9 @@ impl Outline {
         let is_filled_anew = |name: &String, table: &TableOutline| {
             before.tables.get(name).is_none_or(|old| {
                 let placed = |(from, to): (&String, &String)| old.columns.get(from) == Some(to);
-                old.target != table.target || !table.columns.iter().all(placed)
+                old.target != table.target
+                    || old.rules != table.rules
+                    || !table.columns.iter().all(placed)
             })
         };
         let tables = self.tables.iter().filter(|(name, table)| is_filled_anew(name, table));
@@ -186,6 +191,10 @@ impl TableOutline {
         };
         let key = table.key.iter().filter_map(|index| name(table.columns.get(*index)?));
         let sensitive = table.columns.iter().filter(|column| column.sensitive).filter_map(name);
+        let ruled = |column: &crate::plan::ColumnPlan| {
+            Some((name(column)?.0, column.rules.as_ref()?.text().to_owned()))
+        };
+        let rules = table.columns.iter().filter_map(ruled);
         TableOutline {
             target: table.target.name.to_string(),
             key: key.map(|(source, _)| source).collect(),
@@ -205,6 +214,7 @@ impl TableOutline {
             },
             columns: table.columns.iter().filter_map(name).collect(),
             sensitive: sensitive.map(|(source, _)| source).collect(),
+            rules: rules.collect(),
         }
     }
 
@@ -241,12 +251,38 @@ impl TableOutline {
             }
         }
         differences.extend(self.columns_moved(before, filled));
+        differences.extend(self.rules_differ(before, filled));
         let otherwise = before.sensitive.symmetric_difference(&self.sensitive);
         differences.extend(otherwise.filter(|name| before.is_written(name, self)).map(|name| {
             let now = if self.sensitive.contains(name) { "is" } else { "is no longer" };
             from_now(format!("column {name} {now} sensitive"))
         }));
         differences
+    }
+
+    /// Columns that go through other steps; those that rows are matched by would not be found.
+    fn rules_differ(&self, before: &TableOutline, filled: bool) -> Vec<Difference> {
+        let names: BTreeSet<_> = self.rules.keys().chain(before.rules.keys()).collect();
+        let changed = names.into_iter().filter(|name| {
+            before.rules.get(*name) != self.rules.get(*name) && before.is_written(name, self)
+        });
+        let difference = |name: &String| {
+            let found = Difference {
+                effect: "rows go through them from now on; `weir snapshot LINK TABLE` then writes \
+                         those that are there"
+                    .to_owned(),
+                ..filling(filled, format!("the rules of column {name} are others"))
+            };
+            match self.key.contains(name) {
+                true => Difference {
+                    verdict: Verdict::Refused,
+                    effect: "rows that are there would not be found".to_owned(),
+                    ..found
+                },
+                false => found,
+            }
+        };
+        changed.map(difference).collect()
     }
 
     /// Whether a column is carried before and after.
@@ -334,6 +370,7 @@ mod tests {
             on_poison: "park".to_owned(),
             columns: columns.iter().map(|name| ((*name).to_owned(), (*name).to_owned())).collect(),
             sensitive: BTreeSet::new(),
+            rules: BTreeMap::new(),
         }
     }
 
@@ -360,6 +397,10 @@ mod tests {
             led.columns.insert(column.to_owned(), "elsewhere".to_owned());
             led
         };
+        let ruled = |column: &str| TableOutline {
+            rules: BTreeMap::from([(column.to_owned(), "[]".to_owned())]),
+            ..table("t.a", "id", &["id", "n"])
+        };
         let before = of("s.a", table("t.a", "id", &["id", "n"]));
         assert!(verdicts(&before, &before, &["s.a"]).is_empty());
         let both = outline(&[
@@ -385,6 +426,9 @@ mod tests {
                 true,
                 vec![FromNow],
             ),
+            (ruled("n"), true, vec![Decision]),
+            (ruled("n"), false, vec![FromNow]),
+            (ruled("id"), false, vec![Refused]),
         ] {
             let after = of("s.a", after);
             let asked = !after.in_question(&before).is_empty();

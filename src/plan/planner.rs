@@ -47,7 +47,8 @@ pub fn plan(
         );
         if let (Some(source), Some(target)) = found {
             let dialects = (source_dialect, target_dialect);
-            let draft = Draft { link, dialects, chosen, source, target };
+            let conversion = &config.conversion;
+            let draft = Draft { link, dialects, chosen, source, target, conversion };
             let on_poison = chosen.on_poison().unwrap_or(config.options(link).on_poison);
             tables.push(TablePlan { on_poison, ..table_plan(&draft, &mut findings) });
         } else {

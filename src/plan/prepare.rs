@@ -11,8 +11,9 @@ use crate::error::{Error, Kind, Result};
 use crate::model::{Before, Change, Op, Row, Step, Value, Verb};
 use crate::ownership::{Event, Policy, Verdict, judge};
 use crate::plan::keys::KeyRef;
-use crate::plan::{LinkPlan, TablePlan};
-use crate::transform::{Reason, convert};
+use crate::plan::{ColumnPlan, LinkPlan, TablePlan};
+use crate::transform::convert;
+use crate::transform::rules::{Failure, Scope};
 
 /// One change, ready for the target.
 #[derive(Clone, Debug, PartialEq)]
@@ -260,7 +261,12 @@ pub fn source_key(table: &TablePlan, key: &[Value]) -> Result<Row> {
                 format!("table {}: a key without a way back", table.source.name),
             )
         })?;
-        values.push(convert(reverse, value).map_err(|reason| misfit(table, *index, reason))?);
+        let rules = table.columns.get(*index).and_then(|column| column.rules.as_ref());
+        let back = convert(reverse, value).and_then(|value| match rules {
+            Some(rules) => rules.back(value),
+            None => Ok(value),
+        });
+        values.push(back.map_err(|reason| misfit(table, *index, &reason.into()))?);
     }
     Ok(values.into())
 }
@@ -311,18 +317,29 @@ fn convert_column(
     before: Option<&Row>,
 ) -> Result<Value> {
     let column = table.columns.get(index);
-    let value = column.and_then(|column| {
-        let value = row.get(column.source)?;
-        let before = before.and_then(|before| before.get(column.source));
-        Some((column, if value.is_known() { value } else { before.unwrap_or(value) }))
-    });
-    let Some((column, value)) = value else {
+    let Some(value) = column.and_then(|column| column_value(column, row, before)) else {
         return Err(Error::new(
             Kind::Malformed,
             format!("a row of {} has {} columns, fewer than planned", table.source.name, row.len()),
         ));
     };
-    convert(&column.conversion, value).map_err(|reason| misfit(table, index, reason))
+    value.map_err(|failure| misfit(table, index, &failure))
+}
+
+/// What the target holds for a column of a row of the source: through its rules, converted and checked;
+/// `None` where the row is shorter than planned. What `row` does not repeat is as it was before.
+pub(crate) fn column_value(
+    column: &ColumnPlan,
+    row: &Row,
+    before: Option<&Row>,
+) -> Option<std::result::Result<Value, Failure>> {
+    let value = row.get(column.source)?;
+    let earlier = before.and_then(|before| before.get(column.source));
+    let value = if value.is_known() { value } else { earlier.unwrap_or(value) };
+    Some(match &column.rules {
+        None => convert(&column.conversion, value).map_err(Failure::from),
+        Some(rules) => rules.apply(&column.conversion, value, &Scope { row, before }),
+    })
 }
 
 pub(super) fn lacks_key(table: &TablePlan) -> Error {
@@ -333,7 +350,7 @@ pub(super) fn lacks_key(table: &TablePlan) -> Error {
     .hint("the before image must hold the match key: REPLICA IDENTITY (PostgreSQL) or binlog_row_image = FULL (MySQL, MariaDB)")
 }
 
-fn misfit(table: &TablePlan, index: usize, reason: Reason) -> Error {
+fn misfit(table: &TablePlan, index: usize, failure: &Failure) -> Error {
     let column = table.columns.get(index);
     let source = column.and_then(|column| table.source.columns.get(column.source));
     let target = column.and_then(|column| table.target.columns.get(column.target));
@@ -341,7 +358,7 @@ fn misfit(table: &TablePlan, index: usize, reason: Reason) -> Error {
     let native = target.map_or("?", |column| &column.native);
     Error::new(
         Kind::Value,
-        format!("table {}, column {name} into {native}: {reason}", table.source.name),
+        format!("table {}, column {name} into {native}: {failure}", table.source.name),
     )
 }
 

@@ -158,8 +158,8 @@ fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// A value as JSON.
-fn shown(value: &Value) -> String {
+/// A value as JSON; a long one is cut.
+pub(crate) fn shown(value: &Value) -> String {
     if let Some(literal) = literal(value) {
         return literal;
     }

@@ -9,6 +9,7 @@ use crate::config::{Deletes, Dialect, DroppedPartitions, LinkName, OnPoison, Tru
 use crate::model::{Column, Table, TableName};
 use crate::plan::{Finding, UnseenKey, Wanted};
 use crate::transform::Conversion;
+use crate::transform::rules::Rules;
 
 /// Everything a link does, table by table.
 #[derive(Clone, Debug)]
@@ -192,12 +193,14 @@ pub struct ColumnPlan {
     pub reverse: Option<Conversion>,
     /// Its values are kept out of records: a hash stands for each.
     pub sensitive: bool,
+    /// The steps and settings that its values go through before the conversion; none for most columns.
+    pub rules: Option<Arc<Rules>>,
 }
 
 impl ColumnPlan {
     /// A column that is written and not read back, and is no secret.
     pub fn of(source: usize, target: usize, conversion: Conversion) -> ColumnPlan {
-        ColumnPlan { source, target, conversion, reverse: None, sensitive: false }
+        ColumnPlan { source, target, conversion, reverse: None, sensitive: false, rules: None }
     }
 }
 

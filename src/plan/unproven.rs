@@ -85,7 +85,11 @@ pub fn unproven<'a>(
     let of_table = |chosen: &Chosen<'_>| {
         let source = source_tables.iter().find(|table| table.name == chosen.source)?;
         let target = target_tables.iter().find(|table| table.name == chosen.target)?;
-        of_table(&Draft { link, dialects, chosen, source, target }, source, target)
+        of_table(
+            &Draft { link, dialects, chosen, source, target, conversion: &config.conversion },
+            source,
+            target,
+        )
     };
     chosen.iter().filter_map(of_table).collect()
 }

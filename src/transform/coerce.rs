@@ -165,7 +165,7 @@ fn float_fits(fit: &FloatFit, float: f64) -> Result<(), Reason> {
 }
 
 /// Why a date of MySQL or MariaDB is none.
-const fn why_invalid(date: &InvalidDate) -> Reason {
+pub(crate) const fn why_invalid(date: &InvalidDate) -> Reason {
     if date.is_zero() {
         Reason::ZeroDate
     } else if date.month == 0 || date.day == 0 {

@@ -445,7 +445,7 @@ fn is_of_its_server(name: &str) -> bool {
     name == "money" || name.starts_with("reg") && !name.contains('.')
 }
 
-fn label_fit(labels: &[String]) -> Fit {
+pub(super) fn label_fit(labels: &[String]) -> Fit {
     let mut sorted: Vec<Box<str>> = labels.iter().map(|label| label.as_str().into()).collect();
     sorted.sort_unstable();
     Fit::Enum { labels: Arc::from(sorted) }

@@ -14,6 +14,7 @@ pub mod loss;
 pub mod mapping;
 pub mod reason;
 pub mod refused;
+pub mod rules;
 pub mod text;
 
 pub use charset::Charset;

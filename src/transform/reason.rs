@@ -53,6 +53,7 @@ reasons! {
     InetMask, "inet_mask", "the address has a mask, which the target lacks";
     GeometryUnsupported, "geometry_unsupported", "the target has no such geometry";
     Parse, "parse", "the text is not what its column promises";
+    Validation, "validation", "a rule rejects the value";
     NullNotAllowed, "null_not_allowed", "the target column takes no NULL";
     MissingValue, "missing_value", "the log does not hold a value that is needed";
     PairNeedsRule, "pair_needs_rule", "the value is of a kind that this column pair has no rule for";

@@ -12,7 +12,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::shape::Shape;
 use crate::model::value::{InvalidDate, Special};
 use crate::model::{Row, Type, Value};
-use crate::plan::TablePlan;
+use crate::plan::{ColumnPlan, TablePlan};
 use crate::transform::forms::canonical;
 use crate::transform::forms::structure::{Spelling, from_json, to_json};
 use crate::transform::text;
@@ -92,12 +92,14 @@ impl Form {
 
 /// The forms of the planned columns, in their order.
 pub fn forms(table: &TablePlan) -> Vec<Form> {
-    let form = |source: usize, target: usize| {
-        let source = table.source.columns.get(source).map(|column| &column.ty);
-        let target = table.target.columns.get(target).map(|column| &column.ty);
+    let form = |column: &ColumnPlan| {
+        let target = table.target.columns.get(column.target).map(|column| &column.ty);
+        let source = table.source.columns.get(column.source).map(|column| &column.ty);
+        // What steps have made has nothing of the source's type.
+        let source = if column.rules.is_some() { target } else { source };
         source.zip(target).map_or(Form::Plain, |(source, target)| Form::of(source, target))
     };
-    table.columns.iter().map(|column| form(column.source, column.target)).collect()
+    table.columns.iter().map(form).collect()
 }
 
 /// The canonical bytes of a match key whose values are in key order.

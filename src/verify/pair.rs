@@ -6,7 +6,6 @@ use std::sync::Arc;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Change, Op, Row, Value};
 use crate::plan::{self, LinkPlan, TablePlan};
-use crate::transform::convert;
 use crate::verify::canonical::{Form, forms};
 use crate::verify::digest::digest;
 use crate::verify::merge::Item;
@@ -118,9 +117,13 @@ impl Pair {
     pub fn as_written(&self, key: &Row) -> Option<Row> {
         let source = self.source_key(key)?;
         let columns = self.table.key.iter().filter_map(|at| self.table.columns.get(*at));
+        let mut row = vec![Value::Unchanged; self.table.source.columns.len()];
+        for (column, value) in columns.clone().zip(source.iter()) {
+            *row.get_mut(column.source)? = value.clone();
+        }
+        let row = Row::from(row);
         let written = columns
-            .zip(source.iter())
-            .map(|(column, value)| convert(&column.conversion, value).ok().filter(Value::is_known));
+            .map(|column| plan::column_value(column, &row, None)?.ok().filter(Value::is_known));
         written.collect()
     }
 
@@ -156,7 +159,7 @@ impl Pair {
         let columns = self.table.key.iter().map(|at| self.table.columns.get(*at));
         let key = columns.map(|column| {
             let column = column?;
-            convert(&column.conversion, row.get(column.source)?).ok().filter(Value::is_known)
+            plan::column_value(column, row, None)?.ok().filter(Value::is_known)
         });
         key.collect()
     }

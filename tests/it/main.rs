@@ -54,6 +54,7 @@ mod replica;
 mod rights;
 mod rotation;
 mod round_trip;
+mod rules;
 mod sample;
 mod sandbox;
 mod service;

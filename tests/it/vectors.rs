@@ -4,7 +4,8 @@
 //!
 //! Rows that arrive share a link that streams them and one that copies them. Rows that are refused in the
 //! plan share one `weir check`; those that are refused by their value share a link that copies and then
-//! streams them, where each is set aside. Rows that need a rule are counted and not run.
+//! streams them, where each is set aside. Rows that need a rule are counted, and run in
+//! `rules`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,6 +16,7 @@ use crate::harness::{Outcome, Pair, Weir, query_in};
 use crate::load::Session;
 
 mod compared;
+mod rules;
 mod table;
 
 use compared::compared;
@@ -243,11 +245,15 @@ async fn refused(pair: &Pair, vectors: &[&Vector]) -> Vec<String> {
     wrong
 }
 
+/// Where the vectors are.
+fn file() -> std::path::PathBuf {
+    std::env::var_os("WEIR_TYPE_VECTORS")
+        .map_or_else(|| crate::harness::tree("tests/fixtures/type-vectors.csv"), Into::into)
+}
+
 async fn run(source: Server, target: Server) {
     let Some(pair) = Pair::start(source, target).await else { return };
-    let file = std::env::var_os("WEIR_TYPE_VECTORS")
-        .map_or_else(|| crate::harness::tree("tests/fixtures/type-vectors.csv"), Into::into);
-    let text = std::fs::read_to_string(file).expect("vectors");
+    let text = std::fs::read_to_string(file()).expect("vectors");
     let all = vectors(&text, source, target);
     let of = |demands: &[Demand]| -> Vec<&Vector> {
         all.iter().filter(|vector| demands.contains(&vector.demand)).collect()

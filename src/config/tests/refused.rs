@@ -134,7 +134,7 @@ fn columns_named_like_settings_are_columns() {
 /// Broken if a key of a later version were ignored.
 #[test]
 fn later_keys_are_refused_by_name() {
-    for key in ["verify = { every = '1d' }", "memory_max = '1GiB'", "conversion = {}"] {
+    for key in ["verify = { every = '1d' }", "memory_max = '1GiB'", "flagged = {}"] {
         let name = key.split(' ').next().unwrap_or_default();
         let found = problems(&format!("{key}\n{HEAD}"));
         assert!(found.contains(&format!("`{name}` is not supported by this version")), "{found}");

@@ -11,6 +11,7 @@ use crate::config::read::At;
 use crate::config::settings::{Replicate, TableMapping};
 use crate::config::suggest::did_you_mean;
 use crate::model::TableName;
+use crate::transform::rules::{Settings, Step};
 
 /// Longest name of a table mapping.
 const NAME_CHARS_MAX: usize = 64;
@@ -57,6 +58,9 @@ pub(super) fn table(
         on_poison: raw.on_poison.as_ref().map(|poison| poison.value),
         sensitive: columns(raw.sensitive.as_ref(), true, report),
         sensitive_columns: sensitive_columns(raw),
+        conversion: raw.conversion.as_ref().map(|raw| raw.0.clone()).unwrap_or_default(),
+        column_conversions: column_conversions(raw),
+        steps: BTreeMap::new(),
         at: report.at(name.place),
         addresses,
     };
@@ -65,14 +69,10 @@ pub(super) fn table(
         true => held_by(name, &mapping, replicates, report),
         false => None,
     };
-    let columns = column_names(
-        raw,
-        &mapping,
-        held_by.as_ref().map(<[String; 2]>::as_slice),
-        databases,
-        report,
-    );
-    Some(At { place: name.place, value: TableMapping { columns, ..mapping } })
+    let held_by = held_by.as_ref().map(<[String; 2]>::as_slice);
+    let columns = column_names(raw, &mapping, held_by, databases, report);
+    let steps = steps(raw, &mapping, held_by, databases, report);
+    Some(At { place: name.place, value: TableMapping { columns, steps, ..mapping } })
 }
 
 fn addresses(
@@ -167,6 +167,46 @@ fn sensitive_columns(raw: &raw::Table) -> BTreeMap<String, bool> {
     let columns = raw.column.iter().flat_map(|columns| &columns.value.0);
     let said = columns.filter_map(|(name, column)| Some((name, column.sensitive.as_ref()?)));
     said.map(|(name, sensitive)| (name.value.clone(), sensitive.value)).collect()
+}
+
+/// What columns say of values that a target cannot hold.
+fn column_conversions(raw: &raw::Table) -> BTreeMap<String, Settings> {
+    let columns = raw.column.iter().flat_map(|columns| &columns.value.0);
+    let said = columns.filter_map(|(name, column)| Some((name, column.conversion.as_ref()?)));
+    said.map(|(name, conversion)| (name.value.clone(), conversion.value.0.clone())).collect()
+}
+
+/// The steps of columns, towards databases that the table flows to.
+fn steps(
+    raw: &raw::Table,
+    mapping: &TableMapping,
+    held_by: Option<&[String]>,
+    databases: &Databases<'_>,
+    report: &mut Report<'_>,
+) -> BTreeMap<String, BTreeMap<String, Vec<Step>>> {
+    let mut steps: BTreeMap<String, BTreeMap<String, Vec<Step>>> = BTreeMap::new();
+    for (column, settings) in raw.column.iter().flat_map(|columns| &columns.value.0) {
+        for (database, list) in settings.to.iter().flat_map(|to| &to.value.0) {
+            let known = databases.check(database, database.place, report);
+            if let Some(holders) = held_by
+                && known
+                && !holders.contains(&database.value)
+            {
+                let holders: Vec<&str> = holders.iter().map(String::as_str).collect();
+                let message =
+                    format!("`{}` does not hold table `{}`", database.value, mapping.name);
+                report.add(database.place, message, did_you_mean(database, &holders));
+            }
+            if mapping.owner.as_ref() == Some(&database.value) {
+                let message =
+                    format!("nothing flows to `{}`, which owns the table", database.value);
+                report.add(database.place, message, "write the steps under the other database");
+            }
+            let lists = steps.entry(column.value.clone()).or_default();
+            lists.insert(database.value.clone(), list.0.clone());
+        }
+    }
+    steps
 }
 
 fn column_names(

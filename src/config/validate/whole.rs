@@ -79,6 +79,7 @@ pub(crate) fn config(
             .map(|database| (database.value.name.clone(), database.value))
             .collect(),
         replicates: replicates.into_iter().map(|replicate| replicate.value).collect(),
+        conversion: file.conversion.as_ref().map(|raw| raw.0.clone()).unwrap_or_default(),
         tables: tables.into_iter().map(|table| table.value).collect(),
         apply,
         links,

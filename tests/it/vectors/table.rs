@@ -17,6 +17,10 @@ pub struct Vector {
     pub probe: String,
     pub source_prelude: String,
     pub target_prelude: String,
+    /// The steps that the column goes through, as JSON; empty for most.
+    pub rule: String,
+    /// `ok`, `reject` or `rule_needed`.
+    pub outcome: String,
     pub demand: Demand,
 }
 
@@ -27,7 +31,7 @@ pub enum Demand {
     Arrives,
     /// It is refused, in the plan or by a halt.
     Refused,
-    /// It needs a rule, which this version does not have.
+    /// It needs a rule.
     Rule,
     /// One of its types is outside this version: the plan refuses it by name.
     Outside,
@@ -81,6 +85,8 @@ pub fn vectors(text: &str, source: Server, target: Server) -> Vec<Vector> {
             probe: cell("probe_sql"),
             source_prelude: cell("source_prelude"),
             target_prelude: cell("target_prelude"),
+            rule: cell("rule"),
+            outcome: cell("outcome"),
             demand: demand(&cell),
         });
     }

@@ -1,0 +1,55 @@
+//! Rules of columns and the settings of conversions: read, laid over each other, refused with their line.
+
+use super::{HEAD, parsed, problems};
+use crate::transform::rules::Choice;
+
+const TABLE: &str = "[table.t]\nin.shop = 'shop.t'\nin.dwh = 'public.t'\nowner = 'shop'\n";
+
+/// Broken if steps were lost, read in another order, or taken for another database.
+#[test]
+fn steps_are_read_in_their_order() {
+    let text = format!(
+        "{HEAD}[conversion]\nzero_date = 'null'\nnon_finite = 0\n{TABLE}\
+         [table.t.conversion]\ntoo_long = 'truncate'\n[table.t.column]\n\
+         a = {{ to.dwh = [{{ trim = 'both' }}, {{ round = {{ scale = 2 }} }}] }}\n\
+         b = {{ conversion = {{ zero_date = '1970-01-01' }} }}\n"
+    );
+    let config = parsed(&text).unwrap();
+    assert_eq!(config.conversion.get("zero_date"), Some(&Choice::Word("null")));
+    assert_eq!(config.conversion.get("non_finite"), Some(&Choice::Value("0".to_owned())));
+    let table = &config.tables[0];
+    assert_eq!(table.conversion.get("too_long"), Some(&Choice::Word("truncate")));
+    assert_eq!(
+        table.column_conversions["b"].get("zero_date"),
+        Some(&Choice::Value("1970-01-01".to_owned()))
+    );
+    let texts: Vec<_> = table.steps["a"]["dwh"].iter().map(|step| step.text()).collect();
+    assert_eq!(texts, [r#"{"trim": "both"}"#, r#"{"round": {"scale": 2}}"#]);
+}
+
+/// Broken if a misspelled step or setting were passed over, or told without its line.
+#[test]
+fn mistakes_are_told_with_their_line() {
+    let text = format!(
+        "{HEAD}[conversion]\nzero_dat = 'null'\ntoo_long = 'cut'\ntinyint1 = 'boolean'\n{TABLE}\
+         [table.t.column]\na = {{ to.dwh = [\n{{ trimm = 'both' }},\n{{ trim = 'all' }},\n\
+         {{ trim = 'both', case = 'lower' }},\n{{ hash = {{ algo = 'hmac_sha256', key = 'k3y' }} }} ] }}\n\
+         b = {{ to.shop = [] }}\nc = {{ to.nowhere = [] }}\n"
+    );
+    let found = problems(&text);
+    for expected in [
+        "did you mean `zero_date`?",
+        "`too_long` is \"reject\", \"truncate\", \"null\"",
+        "`tinyint1` is not supported by this version",
+        "there is no step `trimm`",
+        "did you mean `trim`?",
+        "`trim`: is one of \"both\"",
+        "a step has one key, and this has 2",
+        "a key never stands in this file",
+        "nothing flows to `shop`",
+        "there is no [database.nowhere]",
+    ] {
+        assert!(found.contains(expected), "{expected}:\n{found}");
+    }
+    assert!(!found.contains("k3y"), "{found}");
+}

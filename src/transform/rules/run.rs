@@ -1,0 +1,276 @@
+//! The compiled rules of one column: values go through the steps, the implicit conversion and the fit
+//! check, and what they cannot carry is mended where somebody has said how.
+//!
+//! What fails says at which step and why, never the value. Outcomes of validations are counted as they
+//! happen; a change that is tried again counts again.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::bind::{Bound, Scope};
+use super::mend::Mends;
+use super::numbers::number_of;
+use super::values::text_of;
+use crate::model::Value;
+use crate::transform::{Conversion, Reason, convert};
+
+/// What a validation did with a value that it found wanting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was rejected.
+    Reject,
+    /// It became NULL.
+    Null,
+    /// It became the nearest value that is right.
+    Clamp,
+    /// It became another value.
+    Default,
+    /// It was written all the same.
+    Warn,
+}
+
+impl Outcome {
+    /// Every outcome.
+    pub const ALL: [Outcome; 5] =
+        [Outcome::Reject, Outcome::Null, Outcome::Clamp, Outcome::Default, Outcome::Warn];
+
+    /// The word for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Outcome::Reject => "reject",
+            Outcome::Null => "null",
+            Outcome::Clamp => "clamp",
+            Outcome::Default => "default",
+            Outcome::Warn => "warn",
+        }
+    }
+}
+
+/// Why a value has no form at the target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The step that refused it, from 1, and its name; none where no step did.
+    pub step: Option<(usize, &'static str)>,
+    /// Why.
+    pub reason: Reason,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.step {
+            Some((number, name)) => write!(f, "step {number} ({name}): {}", self.reason),
+            None => write!(f, "{}", self.reason),
+        }
+    }
+}
+
+impl From<Reason> for Failure {
+    fn from(reason: Reason) -> Failure {
+        Failure { step: None, reason }
+    }
+}
+
+/// A step in its place.
+pub(super) struct Placed {
+    pub(super) number: usize,
+    pub(super) name: &'static str,
+    pub(super) bound: Bound,
+    pub(super) counts: [AtomicU64; Outcome::ALL.len()],
+}
+
+impl Placed {
+    pub(super) fn new(number: usize, name: &'static str, bound: Bound) -> Placed {
+        Placed { number, name, bound, counts: Default::default() }
+    }
+
+    fn count(&self, outcome: Outcome) {
+        if let Some(count) = self.counts.get(outcome as usize) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// An implicit change of the kind of value at the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cast {
+    None,
+    /// Text that is a plain number.
+    TextToNumber,
+    /// An exact number into the nearest float, where that has the same text.
+    NumberToFloat,
+}
+
+/// The rules of one column.
+pub struct Rules {
+    pub(super) steps: Vec<Placed>,
+    pub(super) mends: Mends,
+    pub(super) cast: Cast,
+    /// Whether rows are matched by the column: its values must be told apart, and come back.
+    pub(super) key: bool,
+    /// The steps and settings, for people and to see whether they have changed.
+    pub(super) text: String,
+    /// Whether every step has its way back.
+    pub(super) has_way_back: bool,
+}
+
+impl fmt::Debug for Rules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Rules {
+    /// The steps and settings as JSON.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether values come back from what they become.
+    pub fn has_way_back(&self) -> bool {
+        self.has_way_back
+    }
+
+    /// The columns of the source that are looked at besides the column itself.
+    pub fn reads(&self) -> impl Iterator<Item = usize> {
+        self.steps.iter().flat_map(|step| step.bound.reads.iter().copied())
+    }
+
+    /// How often validations did what since this was last asked: the step's number and name.
+    pub fn take_outcomes(&self) -> impl Iterator<Item = (usize, &'static str, Outcome, u64)> {
+        self.steps.iter().filter(|step| step.name == "validate").flat_map(|step| {
+            let counts = Outcome::ALL.into_iter().zip(&step.counts);
+            counts.map(|(outcome, count)| {
+                (step.number, step.name, outcome, count.swap(0, Ordering::Relaxed))
+            })
+        })
+    }
+
+    /// What the target holds for a value of the source.
+    ///
+    /// # Errors
+    /// The step and the reason, where it has no form there.
+    pub(crate) fn apply(
+        &self,
+        conversion: &Conversion,
+        value: &Value,
+        scope: &Scope<'_>,
+    ) -> Result<Value, Failure> {
+        let stepped = self.stepped(conversion, value, scope)?;
+        if !stepped.is_known() {
+            return Ok(Value::Unchanged);
+        }
+        if self.key && stepped != Value::Null && !self.comes_back(value, &stepped) {
+            let step = Some((self.steps.len(), "way back of the match key"));
+            return Err(Failure { step, reason: Reason::Validation });
+        }
+        self.ended(conversion, stepped).map_err(Failure::from)
+    }
+
+    /// The source's value of one that the target holds, converted to the kind that the last step makes.
+    ///
+    /// # Errors
+    /// Where it has no form at the source.
+    pub(crate) fn back(&self, value: Value) -> Result<Value, Reason> {
+        let mut value = value;
+        for step in self.steps.iter().rev() {
+            let back = step.bound.back.as_ref().ok_or(Reason::Validation)?;
+            value = back(value)?;
+        }
+        Ok(value)
+    }
+
+    fn stepped(
+        &self,
+        conversion: &Conversion,
+        value: &Value,
+        scope: &Scope<'_>,
+    ) -> Result<Value, Failure> {
+        let mut value = value.clone();
+        for step in &self.steps {
+            let passes = match value {
+                Value::Unchanged => step.bound.reads.is_empty(),
+                Value::Null => !step.bound.takes_null,
+                _ => false,
+            };
+            if !passes {
+                value = self.step(step, conversion, value, scope)?;
+            }
+        }
+        Ok(value)
+    }
+
+    fn step(
+        &self,
+        step: &Placed,
+        conversion: &Conversion,
+        value: Value,
+        scope: &Scope<'_>,
+    ) -> Result<Value, Failure> {
+        let mut turned = (step.bound.run)(value.clone(), scope);
+        if let Err(reason) = turned
+            && let Some(mended) = self.mends.mend(reason, &value, conversion)
+        {
+            turned = match mended {
+                Value::Null if !step.bound.takes_null => return Ok(Value::Null),
+                mended => (step.bound.run)(mended, scope),
+            };
+        }
+        match turned {
+            Ok(turned) => {
+                if let Some(outcome) = turned.outcome {
+                    step.count(outcome);
+                }
+                Ok(turned.value)
+            }
+            Err(reason) => {
+                step.count(Outcome::Reject);
+                Err(Failure { step: Some((step.number, step.name)), reason })
+            }
+        }
+    }
+
+    /// Whether the steps' way back leads to the same value, so that no other has this one's form.
+    fn comes_back(&self, value: &Value, stepped: &Value) -> bool {
+        let Ok(back) = self.back(stepped.clone()) else { return false };
+        back == *value || text_of(&back).is_some() && text_of(&back) == text_of(value)
+    }
+
+    fn ended(&self, conversion: &Conversion, value: Value) -> Result<Value, Reason> {
+        let mut value = value;
+        // Each reason is mended once at most, so this ends.
+        let mut mended = [None; 4];
+        loop {
+            let reason = match self.cast(&value).and_then(|cast| convert(conversion, &cast)) {
+                Ok(value) => return Ok(value),
+                Err(reason) => reason,
+            };
+            let slot = mended.iter_mut().find(|slot| slot.is_none() || **slot == Some(reason));
+            match (slot, self.mends.mend(reason, &value, conversion)) {
+                (Some(slot), Some(next)) if slot.is_none() => {
+                    *slot = Some(reason);
+                    value = next;
+                }
+                _ => return Err(reason),
+            }
+        }
+    }
+
+    fn cast(&self, value: &Value) -> Result<Value, Reason> {
+        match (self.cast, value) {
+            (Cast::TextToNumber, Value::Text(text)) => {
+                let number = super::number::Number::parse(text).ok_or(Reason::Parse)?;
+                Ok(Value::Decimal(number.to_string().into()))
+            }
+            (Cast::NumberToFloat, Value::Int(_) | Value::UInt(_) | Value::Decimal(_)) => {
+                let number = number_of(value)?;
+                let float: f64 = number.to_string().parse().map_err(|_| Reason::Parse)?;
+                let same = super::number::Number::parse(&float.to_string());
+                if same.as_ref() != Some(&number) {
+                    return Err(Reason::PrecisionLoss);
+                }
+                Ok(Value::F64(float))
+            }
+            _ => Ok(value.clone()),
+        }
+    }
+}
