@@ -73,6 +73,8 @@ pub enum Verb {
     Check(CheckArgs),
     /// Print who owns what and how each column is converted, with its loss class
     Explain(ExplainArgs),
+    /// Show rows of a source's table, what each becomes and why any is rejected; writes nowhere
+    Try(TryArgs),
     /// Print, or run, the statements that make the tables that the target lacks
     Ddl(DdlArgs),
     /// Print, or apply, what weir needs in each database: publication, `weir` schema, grants
@@ -217,6 +219,26 @@ pub struct CheckArgs {
     /// Fail on warnings too
     #[arg(long)]
     pub strict: bool,
+    /// Read the source's tables too, all or these, and count the rows that have no form at the target
+    #[arg(long, value_name = "TABLE", num_args = 0..)]
+    pub data: Option<Vec<String>>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `weir try`.
+#[derive(Debug, Args)]
+pub struct TryArgs {
+    /// The table at the source: schema.table, or its name alone
+    #[arg(value_name = "TABLE")]
+    pub table: String,
+    /// Rows to show at most
+    #[arg(long, value_name = "ROWS", default_value_t = 10)]
+    pub limit: u64,
+    /// The link [default: every one that carries the table]
+    #[arg(long, value_name = "SOURCE:TARGET", value_parser = parse_link)]
+    pub link: Option<LinkName>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

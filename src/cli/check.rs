@@ -2,9 +2,11 @@
 //! looked at in `start` and `copies`.
 
 mod copies;
+mod data;
 mod start;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
@@ -34,6 +36,9 @@ struct Report {
     target: String,
     tables: Vec<String>,
     findings: Vec<Line>,
+    /// How the rows of tables fare, with `--data`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    data: Vec<data::Counted>,
     #[serde(skip)]
     routes: Vec<Route>,
 }
@@ -72,7 +77,7 @@ pub(super) async fn run(global: &Global, args: &CheckArgs) -> Result<ExitCode> {
     for link in names {
         let ends = Ends::of(&config, &link, &config.name)?;
         let mut report = Report { link: link.to_string(), ..Report::default() };
-        let findings = examine(&ends, &mut report).await;
+        let findings = Box::pin(examine(&ends, args.data.as_deref(), &mut report)).await;
         report.findings = findings.into_iter().map(Line::from).collect();
         reports.push(report);
     }
@@ -117,6 +122,14 @@ fn print(report: &Report) {
     }
     say!("  target  {}", report.target);
     say!("  tables  {}", report.tables.len());
+    for one in &report.data {
+        say!(
+            "  data    {}: {} rows, {} have no form at the target",
+            one.table,
+            one.rows,
+            one.refused
+        );
+    }
     report.findings.iter().for_each(print_line);
     if report.findings.is_empty() {
         say!("  ok");
@@ -158,7 +171,7 @@ pub(super) fn met(subject: &str, error: &Error) -> Finding {
 }
 
 /// Everything that can be said about a link; goes as far as the databases let it.
-async fn examine(ends: &Ends<'_>, report: &mut Report) -> Vec<Finding> {
+async fn examine(ends: &Ends<'_>, data: Option<&[String]>, report: &mut Report) -> Vec<Finding> {
     let mut findings: Vec<_> =
         [ends.source, ends.target].into_iter().filter_map(weak_transport).collect();
     let source = version(ends.source_room(), ends.source, &mut findings).await;
@@ -191,7 +204,12 @@ async fn examine(ends: &Ends<'_>, report: &mut Report) -> Vec<Finding> {
             findings.extend(preflight(ends, &plan, true).await);
             findings.extend(start_needed(ends, &plan).await);
             findings.extend(duplicates::look(ends, &catalogs).await);
-            findings.extend(copies::look(ends, plan).await);
+            findings.extend(copies::look(ends, plan.clone()).await);
+            if let Some(names) = data {
+                let (counted, found) = data::look(ends, &Arc::new(plan), names).await;
+                report.data = counted;
+                findings.extend(found);
+            }
         }
         Err(refusals) => {
             findings.extend(refusals);

@@ -256,6 +256,9 @@ fn rules(config: &Config, link: &LinkName) -> String {
             texts.push(format!("{:?}", Replicate { at: String::new(), ..rule.clone() }));
         }
     }
+    if !config.conversion.0.is_empty() {
+        texts.push(format!("{:?}", config.conversion));
+    }
     for table in config.tables.iter().filter(|table| table.addresses.contains_key(&link.source)) {
         texts.push(format!("{:?}", TableMapping { at: String::new(), ..table.clone() }));
     }

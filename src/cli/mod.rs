@@ -31,8 +31,10 @@ mod snapshot;
 mod spec;
 mod state;
 mod status;
+mod survey;
 mod teardown;
 mod telling;
+mod trial;
 mod verify;
 mod wait;
 mod watch;
@@ -67,6 +69,7 @@ async fn dispatch(cli: &Cli) -> Result<ExitCode> {
     match &cli.verb {
         Verb::Init(args) => Box::pin(init::run(global, args)).await,
         Verb::Check(args) => check::run(global, args).await,
+        Verb::Try(args) => Box::pin(trial::run(global, args)).await,
         Verb::Explain(args) => explain::run(global, args).await,
         Verb::Ddl(args) => ddl::run(global, args).await,
         Verb::Setup(args) => setup::run(global, args).await,

@@ -19,6 +19,21 @@ pub struct RowCount {
     pub rows: u64,
 }
 
+/// What validations did with values of one column.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleCount {
+    /// The table at the source.
+    pub table: TableName,
+    /// The column at the source.
+    pub column: String,
+    /// The step's number and name.
+    pub rule: String,
+    /// `reject`, `null`, `clamp`, `default` or `warn`.
+    pub outcome: &'static str,
+    /// Values.
+    pub values: u64,
+}
+
 /// A committed target transaction.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BatchReport {
@@ -51,6 +66,9 @@ pub trait Observer: Send + Sync {
 
     /// Changes were set aside.
     fn set_aside(&self, _link: &LinkName, _letters: u64) {}
+
+    /// Validations found values wanting; what is tried again counts again.
+    fn ruled(&self, _link: &LinkName, _counts: &[RuleCount]) {}
 
     /// An error ended the link's attempt; it will retry or halt as the kind says.
     fn failed(&self, _link: &LinkName, _kind: Kind) {}

@@ -13,11 +13,12 @@ use crate::link::copying::{Copying, Standing};
 use crate::link::ledger::Progress;
 use crate::link::letter::{BEHIND, Letter};
 use crate::link::notes::OpenNotes;
-use crate::link::observer::{BatchReport, Observer, RowCount};
+use crate::link::observer::{BatchReport, Observer, RowCount, RuleCount};
 use crate::link::status::{Board, SetAside, now_us};
-use crate::model::{Step, Verb, Witness};
+use crate::model::{Step, TableName, Verb, Witness};
 use crate::plan::LinkPlan;
 use crate::position::Position;
+use crate::transform::rules::Rules;
 
 /// The apply task's voice.
 pub(super) struct Report {
@@ -31,6 +32,8 @@ pub(super) struct Report {
     settled: Option<(Option<Position>, bool)>,
     /// When copies were told of last, and where each stood.
     copies: Option<(Instant, Vec<Standing>)>,
+    /// The columns that have rules.
+    ruled: Vec<(TableName, String, Arc<Rules>)>,
 }
 
 impl Report {
@@ -43,10 +46,42 @@ impl Report {
     ) -> Self {
         let (rows, began) = (Vec::new(), Instant::now());
         let (settled, copies) = (None, None);
-        let mut report = Report { link, observer, board, progress, rows, began, settled, copies };
+        let ruled = Vec::new();
+        let mut report =
+            Report { link, observer, board, progress, rows, began, settled, copies, ruled };
         // Notes of an earlier run may be open: not until they are read is everything there.
         report.settled(None, false);
         report
+    }
+
+    /// What the rules of this plan do is told from now on.
+    pub(super) fn follow(&mut self, plan: &LinkPlan) {
+        let columns = plan.tables.iter().flat_map(|table| {
+            let columns = table.columns.iter();
+            columns.filter_map(|column| {
+                let name = table.source.columns.get(column.source)?.name.clone();
+                Some((table.source.name.clone(), name, Arc::clone(column.rules.as_ref()?)))
+            })
+        });
+        self.ruled = columns.collect();
+    }
+
+    /// What rules have done since the last time.
+    fn rules(&self) {
+        let counts = self.ruled.iter().flat_map(|(table, column, rules)| {
+            let outcomes = rules.take_outcomes().filter(|(.., values)| *values > 0);
+            outcomes.map(|(number, name, outcome, values)| RuleCount {
+                table: table.clone(),
+                column: column.clone(),
+                rule: format!("{number} {name}"),
+                outcome: outcome.name(),
+                values,
+            })
+        });
+        let counts: Vec<_> = counts.collect();
+        if !counts.is_empty() {
+            self.observer.ruled(&self.link, &counts);
+        }
     }
 
     /// A batch begins; its oldest commit is not later than now.
@@ -64,6 +99,7 @@ impl Report {
     /// Progress without changes, past source transactions of which the newest was committed at
     /// `newest_us`.
     pub(super) fn seen(&self, position: &Position, newest_us: Option<i64>, queue_is_empty: bool) {
+        self.rules();
         self.board.update(|status| {
             status.reached(position.clone());
             status.lag.reached(newest_us, now_us());
@@ -116,6 +152,7 @@ impl Report {
             latencies: batch.committed_us.iter().map(latency).collect(),
         };
         self.observer.applied(&self.link, &report);
+        self.rules();
         let rows: u64 = report.rows.iter().map(|count| count.rows).sum();
         tracing::debug!(
             link = %self.link,

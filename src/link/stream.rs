@@ -129,7 +129,8 @@ fn start(
     let newest = Progress::of(&witness, link.board.get().lag.last_applied_us);
     let (progress, settled) = watch::channel(newest);
     let observer = Arc::clone(&link.observer);
-    let report = Report::new(link.name().clone(), observer, link.board.clone(), progress);
+    let mut report = Report::new(link.name().clone(), observer, link.board.clone(), progress);
+    report.follow(&plan);
     report.moved(&witness);
     report.rows_set_aside(rows.status());
     let (requests, requested) = mpsc::channel(1);

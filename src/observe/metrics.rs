@@ -29,7 +29,7 @@ use tokio::sync::watch;
 use crate::config::{LinkName, TableSeries};
 use crate::error::{Disposition, Kind};
 use crate::link::lag::lag_seconds;
-use crate::link::observer::{BatchReport, Observer};
+use crate::link::observer::{BatchReport, Observer, RuleCount};
 use crate::link::space::Space;
 use crate::link::status::{LinkState, LinkStatus, now_us};
 use crate::observe::http::Exposition;
@@ -136,6 +136,10 @@ impl Observer for Metrics {
         let named = shown.counts.values().map(Counts::tables_named).sum();
         let free = self.links.tables_named_max.saturating_sub(named);
         shown.counts.entry(link.clone()).or_default().applied(batch, free);
+    }
+
+    fn ruled(&self, link: &LinkName, counts: &[RuleCount]) {
+        self.links.count(link, |all| all.ruled(counts));
     }
 
     fn missed(&self, link: &LinkName, rows: u64) {
@@ -297,6 +301,7 @@ impl Collector for Links {
         shown
             .kinds(encoder, "weir_retries", "Retries after such as may pass", |one| &one.retries)?;
         shown.rows(encoder)?;
+        shown.rules(encoder)?;
         shown.copies(encoder, self.tables_named_max)?;
         shown.distributions(encoder)
     }
@@ -392,6 +397,26 @@ impl Shown {
                 let [source, target] = labels(link);
                 let labels = [source, target, ("table", table), ("operation", operation)];
                 count(value, family.encode_family(&labels)?)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn rules(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let (name, help) = ("weir_rule_outcomes", "Values that validations found wanting");
+        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (link, counts) in &self.counts {
+            for ([table, column, rule, outcome], value) in &counts.rules {
+                let [source, target] = labels(link);
+                let labels = [
+                    source,
+                    target,
+                    ("table", table.as_str()),
+                    ("column", column.as_str()),
+                    ("rule", rule.as_str()),
+                    ("outcome", outcome.as_str()),
+                ];
+                count(*value, family.encode_family(&labels)?)?;
             }
         }
         Ok(())

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 
-use crate::link::observer::{BatchReport, RowCount};
+use crate::link::observer::{BatchReport, RowCount, RuleCount};
 use crate::model::Verb;
 
 /// In place of the tables that have no series of their own. A table's name has a dot.
@@ -37,6 +37,8 @@ pub(super) struct Counts {
     pub(super) retries: BTreeMap<&'static str, u64>,
     /// Rows that copies have written, by table.
     pub(super) copied: BTreeMap<String, u64>,
+    /// What validations did, by table, column, step and outcome.
+    pub(super) rules: BTreeMap<[String; 4], u64>,
     tables: BTreeMap<String, Rows>,
     other: Rows,
     batch_rows: Histogram,
@@ -81,6 +83,7 @@ impl Default for Counts {
             errors: BTreeMap::new(),
             retries: BTreeMap::new(),
             copied: BTreeMap::new(),
+            rules: BTreeMap::new(),
             tables: BTreeMap::new(),
             other: Rows::new(),
             batch_rows: Histogram::new(exponential_buckets(1.0, 4.0, 8)),
@@ -125,6 +128,15 @@ impl Counts {
             }
             let named = if self.tables.contains_key(table) { table } else { OTHER };
             *self.copied.entry(named.to_owned()).or_default() += rows;
+        }
+    }
+
+    /// Validations found values wanting.
+    pub(super) fn ruled(&mut self, counts: &[RuleCount]) {
+        for count in counts {
+            let RuleCount { table, column, rule, outcome, values } = count;
+            let series = [table.to_string(), column.clone(), rule.clone(), (*outcome).to_owned()];
+            *self.rules.entry(series).or_default() += values;
         }
     }
 
