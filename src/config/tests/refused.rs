@@ -150,7 +150,6 @@ fn later_keys_are_refused_by_name() {
             "`on_flagged`",
             "`where`",
             "`owner` is not",
-            "`to`",
             "`references`",
             "`absent` is not supported by this version",
         ],

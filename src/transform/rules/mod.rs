@@ -15,6 +15,7 @@ mod clock;
 mod compile;
 mod dates;
 mod documents;
+mod expr;
 mod format;
 mod kind;
 mod mend;

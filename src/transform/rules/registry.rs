@@ -6,7 +6,7 @@
 use super::literal::Literal;
 use super::mend;
 use super::step::Step;
-use super::{clock, dates, documents, numbers, secrets, texts, validate, words};
+use super::{clock, dates, documents, expr, numbers, secrets, texts, validate, words};
 use crate::config::suggest::did_you_mean;
 
 /// Largest list of words, values or columns in one step.
@@ -137,8 +137,13 @@ pub const STEPS: &[Entry] = &[
     ),
     entry("mask", "Characters hidden: { keep_first, keep_last, char }.", secrets::mask),
     entry(
+        "expr",
+        "An expression in CEL over the row: \"row.total > 1000 ? 'gold' : 'basic'\".",
+        expr::expr,
+    ),
+    entry(
         "validate",
-        "A check, and what becomes of others: { not_null, not_empty, range, length, regex, one_of, date_between, utf8_clean, else }.",
+        "A check, and what becomes of others: { not_null, not_empty, range, length, regex, one_of, date_between, utf8_clean, unique_in_target, check, else }.",
         validate::validate,
     ),
 ];
@@ -152,7 +157,6 @@ const ABSENT: &[(&str, &str)] = &[
     ("json_set", "no step writes into documents yet"),
     ("encrypt", "`hash` and `mask` keep values from being seen"),
     ("decrypt", "values are not decrypted yet"),
-    ("expr", "expressions are not read yet; other steps may do"),
 ];
 
 /// Reads one step.

@@ -6,7 +6,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::bind::{Bound, Ground, Turned};
+use super::bind::{Bound, Ground, Scope, Turned};
+use super::expr::{Expression, expression};
 use super::kind::Kind;
 use super::literal::Literal;
 use super::numbers::{bounds, outside};
@@ -16,7 +17,7 @@ use super::step::Step;
 use super::texts;
 use super::values::{key_of, text_of, value_of};
 use super::words::textual;
-use crate::model::Value;
+use crate::model::{Row, Value};
 use crate::transform::Reason;
 
 const CHECKS: &[&str] = &[
@@ -30,13 +31,12 @@ const CHECKS: &[&str] = &[
     "utf8_clean",
     "fits_target",
     "unique_in_target",
+    "check",
 ];
 
 /// What is known of checks that need more than a value, and so are not made.
-const ABSENT: &[(&str, &str)] = &[
-    ("check", "expressions are not read yet"),
-    ("references", "a foreign key of the target decides: what it refuses is set aside"),
-];
+const ABSENT: &[(&str, &str)] =
+    &[("references", "a foreign key of the target decides: what it refuses is set aside")];
 
 /// What becomes of a value that is found wanting.
 #[derive(Clone)]
@@ -59,10 +59,11 @@ enum Check {
     OneOf(Arc<HashSet<String>>),
     Utf8Clean,
     Unique,
+    Expression(Arc<Expression>),
 }
 
 /// A check that is bound: what it makes of a value.
-type Judge = Arc<dyn Fn(&Value) -> Result<bool, Reason> + Send + Sync>;
+type Judge = Arc<dyn Fn(&Value, &Scope<'_>) -> Result<bool, Reason> + Send + Sync>;
 
 pub(super) fn validate(params: &Params<'_>) -> Result<Step, String> {
     if let Literal::Table(entries) = params.written
@@ -134,6 +135,10 @@ fn check(name: &str, table: &Table<'_>) -> Result<Option<Check>, String> {
             }
             Check::Length { min, max, bytes }
         }
+        "check" => match literal {
+            Literal::Text(text) => Check::Expression(expression(text)?),
+            _ => return Err("`check` is an expression, in quotes".to_owned()),
+        },
         "regex" => Check::Regex(texts::pattern(table.text("regex")?.unwrap_or_default())?),
         "one_of" => {
             let Literal::List(items) = literal else {
@@ -154,20 +159,22 @@ fn bind(ground: &Ground<'_>, checks: &[Check], rest: &Else) -> Result<Bound, Str
     }
     let judges = checks.iter().map(|check| judge(ground, check)).collect::<Result<Vec<_>, _>>()?;
     let takes_null = checks.iter().any(|check| matches!(check, Check::NotNull));
+    let reads = checks.iter().map(|check| match check {
+        Check::Expression(expression) => expression.reads(ground),
+        _ => Ok(Vec::new()),
+    });
+    let reads = reads.collect::<Result<Vec<_>, _>>()?;
+    let reads = reads.into_iter().flatten().map(|(_, at)| at).collect();
     let wanting = instead(ground, checks, &judges, rest)?;
-    let run = move |value: Value| -> Result<Turned, Reason> {
+    let run = move |value: Value, scope: &Scope<'_>| -> Result<Turned, Reason> {
         for judge in &judges {
-            if !judge(&value)? {
+            if !judge(&value, scope)? {
                 return wanting(value);
             }
         }
         Ok(Turned::from(value))
     };
-    let bound = Bound {
-        run: Arc::new(move |value, _| run(value)),
-        takes_null,
-        ..Bound::of(ground.kind, Ok)
-    };
+    let bound = Bound { run: Arc::new(run), reads, takes_null, ..Bound::of(ground.kind, Ok) };
     // A value that passes is as it was.
     Ok(if matches!(rest, Else::Reject | Else::Warn) { bound.back(Ok) } else { bound })
 }
@@ -194,7 +201,10 @@ fn instead(
         Else::Null => Box::new(move |_| turned(Value::Null, Outcome::Null)),
         Else::Default(literal) => {
             let value = value_of(literal, ground.kind)?;
-            if !judges.iter().all(|judge| judge(&value).unwrap_or(false)) && !out_of_range(checks) {
+            let row = Row::default();
+            let scope = Scope { row: &row, before: None };
+            let passes = |judge: &Judge| judge(&value, &scope).unwrap_or(false);
+            if !judges.iter().all(passes) && !is_free(checks) {
                 return Err(format!("the default {} does not pass the check", literal.json()));
             }
             Box::new(move |_| turned(value.clone(), Outcome::Default))
@@ -212,9 +222,11 @@ fn instead(
     })
 }
 
-/// Whether a default may be a mark that lies outside the range, as -1 for what is not known.
-fn out_of_range(checks: &[Check]) -> bool {
+/// Whether a default may be what the checks would not pass: a mark outside a range, as -1 for what is not
+/// known, or what an expression says of the row.
+fn is_free(checks: &[Check]) -> bool {
     matches!(checks, [Check::Range(..)])
+        || checks.iter().any(|check| matches!(check, Check::Expression(_)))
 }
 
 fn judge(ground: &Ground<'_>, check: &Check) -> Result<Judge, String> {
@@ -223,35 +235,44 @@ fn judge(ground: &Ground<'_>, check: &Check) -> Result<Judge, String> {
         kind => Err(format!("`{what}` takes text, and gets {kind}")),
     };
     Ok(match check.clone() {
-        Check::NotNull => Arc::new(|value| Ok(*value != Value::Null)),
+        Check::NotNull => Arc::new(|value, _| Ok(*value != Value::Null)),
         Check::NotEmpty => match ground.kind {
-            Kind::Text | Kind::Enum | Kind::Bytes => Arc::new(|value| Ok(length(value, true) != 0)),
+            Kind::Text | Kind::Enum | Kind::Bytes => {
+                Arc::new(|value, _| Ok(length(value, true) != 0))
+            }
             kind => return Err(format!("`not_empty` takes text or bytes, and gets {kind}")),
         },
         Check::Range(min, max) => {
             let (min, max) = bounds(ground, Some(&min), Some(&max))?;
-            Arc::new(move |value| {
+            Arc::new(move |value, _| {
                 Ok(*value == Value::Null || outside(value, min.as_ref(), max.as_ref())?.is_none())
             })
         }
         Check::Length { min, max, bytes } => match ground.kind {
             Kind::Text | Kind::Enum | Kind::Bytes => {
-                Arc::new(move |value| Ok((min..=max).contains(&length(value, bytes))))
+                Arc::new(move |value, _| Ok((min..=max).contains(&length(value, bytes))))
             }
             kind => return Err(format!("`length` takes text or bytes, and gets {kind}")),
         },
         Check::Regex(regex) => {
             needs_text("regex")?;
-            Arc::new(move |value| Ok(text_of(value).is_none_or(|text| regex.is_match(&text))))
+            Arc::new(move |value, _| Ok(text_of(value).is_none_or(|text| regex.is_match(&text))))
         }
         Check::OneOf(keys) => {
             textual(ground.kind)?;
-            Arc::new(move |value| Ok(text_of(value).is_none_or(|text| keys.contains(&*text))))
+            Arc::new(move |value, _| Ok(text_of(value).is_none_or(|text| keys.contains(&*text))))
         }
         Check::Utf8Clean => match ground.kind {
-            Kind::Text | Kind::Enum | Kind::Bytes => Arc::new(|value| Ok(is_clean(value))),
+            Kind::Text | Kind::Enum | Kind::Bytes => Arc::new(|value, _| Ok(is_clean(value))),
             kind => return Err(format!("`utf8_clean` takes text or bytes, and gets {kind}")),
         },
+        Check::Expression(expression) => {
+            let reads = expression.reads(ground)?;
+            Arc::new(move |value, scope| match expression.of(value, scope, &reads)? {
+                cel::Value::Bool(truth) => Ok(truth),
+                _ => Err(Reason::Validation),
+            })
+        }
         Check::Unique => {
             let (table, column) = ground.target;
             let own = table.column_index(&column.name).map(|at| vec![at]);
@@ -262,7 +283,7 @@ fn judge(ground: &Ground<'_>, check: &Check) -> Result<Judge, String> {
                     table.name, column.name
                 ));
             }
-            Arc::new(|_| Ok(true))
+            Arc::new(|_, _| Ok(true))
         }
     })
 }
