@@ -15,7 +15,7 @@ use super::values::value_of;
 use crate::config::Dialect;
 use crate::model::calendar::DAY_US;
 use crate::model::{Column, Value};
-use crate::transform::conversion::{Charset, Turn};
+use crate::transform::conversion::Turn;
 use crate::transform::{Conversion, Fit, Reason};
 
 /// How deep a document may be nested for a name to be dropped from it.
@@ -279,12 +279,12 @@ fn truncated(value: &Value, fit: &Fit) -> Option<Value> {
             let mut end = 0;
             let mut used = 0_u64;
             for (count, (at, character)) in (1_u64..).zip(text.char_indices()) {
-                used +=
-                    if fit.charset == Charset::Latin1 { 1 } else { character.len_utf8() as u64 };
+                let next = at + character.len_utf8();
+                used += fit.charset.bytes_of(text.get(at..next)?) as u64;
                 if count > chars || used > bytes {
                     break;
                 }
-                end = at + character.len_utf8();
+                end = next;
             }
             let cut = text.slice_ref(text.get(..end)?);
             Some(if matches!(value, Value::Text(_)) { Value::Text(cut) } else { Value::Enum(cut) })

@@ -3,8 +3,10 @@
 //! Lengths are in characters, cases those of Unicode without any locale. Patterns run in time linear in
 //! the text. None of these has a way back: what they cut is not kept.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use regex::{Regex, RegexBuilder};
 use unicode_normalization::UnicodeNormalization;
 
@@ -15,7 +17,7 @@ use super::registry::Params;
 use super::step::Step;
 use super::values;
 use crate::model::Value;
-use crate::transform::Reason;
+use crate::transform::{Charset, Reason};
 
 /// Largest compiled pattern, in bytes.
 const PATTERN_BYTES_MAX: usize = 1 << 20;
@@ -251,20 +253,27 @@ pub(super) fn nul_char(params: &Params<'_>) -> Result<Step, String> {
 pub(super) fn charset(params: &Params<'_>) -> Result<Step, String> {
     let table = params.table(&["from", "invalid", "fix_mojibake"])?;
     match (table.text("from")?, table.text("fix_mojibake")?) {
-        (None, Some("cp1252")) => Ok(Step::of(|ground| text_to_text(ground, unmix))),
-        (Some(label), None) => {
-            let encoding = encoding_rs::Encoding::for_label_no_replacement(label.as_bytes())
-                .ok_or_else(|| format!("\"{label}\" is no character set that weir knows"))?;
+        (None, Some("cp1252")) => {
+            let latin1 = latin1_bytes();
+            Ok(Step::of(move |ground| {
+                let latin1 = Arc::clone(&latin1);
+                text_to_text(ground, move |text| unmix(text, &latin1))
+            }))
+        }
+        (Some(name), None) => {
+            let from = Charset::named(name, false)
+                .filter(|from| *from != Charset::Binary)
+                .ok_or_else(|| format!("\"{name}\" is no character set of MySQL's"))?;
             let replace = table.word("invalid", &["reject", "replace"])? == "replace";
             Ok(Step::of(move |ground| {
                 needs(ground, &[Kind::Bytes])?;
                 Ok(Bound::of(Kind::Text, move |value| {
                     let Value::Bytes(bytes) = value else { return Err(Reason::PairNeedsRule) };
-                    let (text, damaged) = encoding.decode_without_bom_handling(&bytes);
-                    if damaged && !replace {
-                        return Err(Reason::Charset);
+                    match from.text(bytes.clone()) {
+                        Some(text) => Ok(Value::Text(text)),
+                        None if replace => Ok(Value::Text(with_holes(from, &bytes).into())),
+                        None => Err(Reason::Charset),
                     }
-                    Ok(Value::Text(text.into_owned().into()))
                 }))
             }))
         }
@@ -272,11 +281,68 @@ pub(super) fn charset(params: &Params<'_>) -> Result<Step, String> {
     }
 }
 
-/// Text in UTF-8 that somebody took for cp1252 and wrote as UTF-8 once more.
-fn unmix(text: &str) -> Result<String, Reason> {
-    let (bytes, _, damaged) = encoding_rs::WINDOWS_1252.encode(text);
-    if damaged {
-        return Err(Reason::Charset);
+/// What of `bytes` is text in this set, with U+FFFD in place of each unit that is not.
+fn with_holes(from: Charset, bytes: &Bytes) -> String {
+    let unit = match from {
+        Charset::Ucs2 | Charset::Utf16 | Charset::Utf16le => 2,
+        Charset::Utf32 => 4,
+        _ => 1,
+    };
+    let longest = from.bytes_per_char().max(4) as usize;
+    let (mut text, mut at) = (String::with_capacity(bytes.len()), 0);
+    while at < bytes.len() {
+        let left = bytes.len() - at;
+        let found = (1..=longest.min(left))
+            .find_map(|length| Some((length, from.text(bytes.slice(at..at + length))?)));
+        match found {
+            Some((length, piece)) => {
+                text.push_str(&piece);
+                at += length;
+            }
+            None => {
+                text.push('\u{fffd}');
+                at += unit.min(left);
+            }
+        }
     }
-    String::from_utf8(bytes.into_owned()).map_err(|_| Reason::Charset)
+    text
+}
+
+/// The byte of each character of cp1252 (MySQL's latin1).
+fn latin1_bytes() -> Arc<HashMap<char, u8>> {
+    let latin1 = Charset::named("latin1", false);
+    let pairs = (0..=u8::MAX).filter_map(|byte| {
+        let text = latin1?.text(Bytes::copy_from_slice(&[byte]))?;
+        Some((text.chars().next()?, byte))
+    });
+    Arc::new(pairs.collect())
+}
+
+/// Text in UTF-8 that somebody took for cp1252 and wrote as UTF-8 once more.
+fn unmix(text: &str, latin1: &HashMap<char, u8>) -> Result<String, Reason> {
+    let bytes: Option<Vec<u8>> =
+        text.chars().map(|character| latin1.get(&character).copied()).collect();
+    String::from_utf8(bytes.ok_or(Reason::Charset)?).map_err(|_| Reason::Charset)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Broken if damaged bytes took others with them, or if text that was encoded twice did not come back.
+    #[test]
+    fn damaged_text_is_mended_where_it_is_damaged() {
+        let named = |name| Charset::named(name, false).expect("a set");
+        for (set, bytes, text) in [
+            ("sjis", &b"\x83\x41\xff\x41"[..], "ア\u{fffd}A"),
+            ("utf8mb4", b"a\xc3\xa4\xc3b\xe2\x82", "aä\u{fffd}b\u{fffd}\u{fffd}"),
+            ("utf16", b"\x00a\xd8\x00\x00b\x00", "a\u{fffd}b\u{fffd}"),
+        ] {
+            assert_eq!(with_holes(named(set), &Bytes::from_static(bytes)), text, "{set}");
+        }
+        let latin1 = latin1_bytes();
+        assert_eq!(latin1.len(), 256);
+        assert_eq!(unmix("MÃ¼ller â‚¬", &latin1).as_deref(), Ok("Müller €"));
+        assert_eq!(unmix("Müller", &latin1), Err(Reason::Charset));
+    }
 }

@@ -67,7 +67,7 @@ async fn arriving(pair: &Pair, vectors: &[&Vector]) -> Vec<String> {
     tables(pair, space, vectors).await;
     let weir = weir(pair, "ruled", space, vectors);
     weir.set_up().await;
-    fill(pair, space, vectors).await;
+    fill(pair, space, vectors, 1).await;
     weir.run(&["check"]).await.expect_code(0);
     weir.run(&["run", "--until-caught-up"]).await.expect_code(0);
     again(pair, space, vectors).await;
@@ -87,7 +87,7 @@ async fn rejected(pair: &Pair, vectors: &[&Vector]) -> Vec<String> {
     tables(pair, space, vectors).await;
     let weir = weir(pair, "rejected", space, vectors);
     weir.set_up().await;
-    fill(pair, space, vectors).await;
+    fill(pair, space, vectors, 1).await;
     weir.run(&["run", "--until-caught-up"]).await;
     again(pair, space, vectors).await;
     weir.run(&["run", "--until-caught-up"]).await;
