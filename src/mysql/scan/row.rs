@@ -154,7 +154,7 @@ pub(in crate::mysql) fn value(
         (Type::Int { .. } | Type::Year, cell) => whole(cell)?,
         (Type::F32, Cell::Float(number)) => Value::F32(number),
         (Type::F64, Cell::Double(number)) => Value::F64(number),
-        (Type::Decimal(_), Cell::Bytes(bytes)) => Value::Decimal(decimal(&text(bytes)?).into()),
+        (Type::Decimal(_), Cell::Bytes(bytes)) => Value::Decimal(decimal(&text(bytes)?)?.into()),
         (Type::Char { .. }, Cell::Bytes(bytes)) => {
             blanks_trimmed(decoded(charset.unwrap_or(Charset::Utf8), bytes.into()))
         }
@@ -246,14 +246,19 @@ fn text(bytes: Vec<u8>) -> Result<String> {
 }
 
 /// Without the leading zeros of ZEROFILL.
-fn decimal(text: &str) -> String {
+fn decimal(text: &str) -> Result<String> {
     let (sign, digits) = match text.strip_prefix('-') {
         Some(digits) => ("-", digits),
         None => ("", text),
     };
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let all_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.len() + fraction.len() == 0 || !all_digits(whole) || !all_digits(fraction) {
+        return Err(Error::new(Kind::Value, "a decimal that is none"));
+    }
     let digits = digits.trim_start_matches('0');
     let zero = if digits.is_empty() || digits.starts_with('.') { "0" } else { "" };
-    format!("{sign}{zero}{digits}")
+    Ok(format!("{sign}{zero}{digits}"))
 }
 
 fn uuid(text: &str) -> Result<Value> {
