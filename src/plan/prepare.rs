@@ -184,21 +184,38 @@ fn lacks_required(table: &TablePlan, listed: &[usize]) -> bool {
     })
 }
 
-/// What has a reshaped row read again; `None` for others, and where no row is left. It goes with the
-/// change, before or after it.
+/// What has a row read again of which the log may not hold all that is needed: a reshaped one, or one whose
+/// column is made of several of which some did not change. `None` for others, and where no row is left. It
+/// goes with the change, before or after it.
 ///
 /// # Errors
 /// As [`prepare`].
 pub fn note(plan: &LinkPlan, change: &Change) -> Result<Option<Prepared>> {
-    let (Some(table), true) = (plan.tables.get(change.table), change.reshaped) else {
+    let Some(table) = plan.tables.get(change.table) else { return Ok(None) };
+    if !change.reshaped && !is_torn(table, &change.op) {
         return Ok(None);
-    };
+    }
     let key = match &change.op {
         Op::Insert { after } => key(table, after, None)?,
         Op::Update { before, after } => key(table, after, before.as_ref().map(Before::row))?,
         Op::Delete { .. } | Op::Truncate => return Ok(None),
     };
     Ok(Some(Prepared { table: change.table, act: Act::Note { key } }))
+}
+
+/// Whether the row that a change leaves lacks some of what a column is made of.
+fn is_torn(table: &TablePlan, op: &Op) -> bool {
+    let (row, before) = match op {
+        Op::Insert { after } => (after, None),
+        Op::Update { before, after } => (after, before.as_ref().map(Before::row)),
+        Op::Delete { .. } | Op::Truncate => return false,
+    };
+    let ruled = table.columns.iter().filter_map(|column| Some((column, column.rules.as_ref()?)));
+    let mut ruled = ruled.filter_map(|(column, rules)| {
+        let value = source_value(column, row, before)?;
+        Some(rules.is_torn(&column.conversion, value, &Scope { row, before }))
+    });
+    ruled.any(|torn| torn)
 }
 
 fn act(table: &TablePlan, op: &Op) -> Result<Option<Act>> {
@@ -333,13 +350,22 @@ pub(crate) fn column_value(
     row: &Row,
     before: Option<&Row>,
 ) -> Option<std::result::Result<Value, Failure>> {
-    let value = row.get(column.source)?;
-    let earlier = before.and_then(|before| before.get(column.source));
-    let value = if value.is_known() { value } else { earlier.unwrap_or(value) };
+    let value = source_value(column, row, before)?;
     Some(match &column.rules {
         None => convert(&column.conversion, value).map_err(Failure::from),
         Some(rules) => rules.apply(&column.conversion, value, &Scope { row, before }),
     })
+}
+
+/// The source's value of a column; what `row` does not repeat is as it was before.
+fn source_value<'a>(
+    column: &ColumnPlan,
+    row: &'a Row,
+    before: Option<&'a Row>,
+) -> Option<&'a Value> {
+    let value = row.get(column.source)?;
+    let earlier = before.and_then(|before| before.get(column.source));
+    Some(if value.is_known() { value } else { earlier.unwrap_or(value) })
 }
 
 pub(super) fn lacks_key(table: &TablePlan) -> Error {

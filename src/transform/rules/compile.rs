@@ -56,6 +56,15 @@ pub fn compile(site: &Site<'_>, steps: &[Step], settings: &Settings) -> Result<C
     // What would make one key of two is never done to a key.
     let settings = if site.key { Settings::default() } else { settings.under(&own) };
     let mends = mends(&settings, &written, (source, dialect), (kind, &end.conversion))?;
+    if site.key
+        && let Some(step) = placed.iter().find(|step| !step.bound.reads.is_empty())
+    {
+        return Err(format!(
+            "step {} (`{}`) looks at other columns, and rows are matched by this one: of a row that goes \
+             the log may hold the key alone",
+            step.number, step.name
+        ));
+    }
     let has_way_back = placed.iter().all(|step| step.bound.back.is_some());
     if site.key && !has_way_back {
         let lossy = placed.iter().find(|step| step.bound.back.is_none());

@@ -179,6 +179,26 @@ impl Rules {
         Ok(value)
     }
 
+    /// Whether a row holds some of what the steps look at and lacks some that they need: what they make
+    /// may have changed, and only the whole row tells.
+    pub(crate) fn is_torn(
+        &self,
+        conversion: &Conversion,
+        value: &Value,
+        scope: &Scope<'_>,
+    ) -> bool {
+        let known = || self.reads().map(|at| scope.get(at).is_some());
+        if known().next().is_none() {
+            return false;
+        }
+        let (any, all) = (
+            value.is_known() || known().any(|one| one),
+            value.is_known() && known().all(|one| one),
+        );
+        any && !all && matches!(self.stepped(conversion, value, scope), Ok(Value::Unchanged))
+    }
+
+    /// What the steps make; unknown where they need something of the row that is not known.
     fn stepped(
         &self,
         conversion: &Conversion,
@@ -222,6 +242,7 @@ impl Rules {
                 }
                 Ok(turned.value)
             }
+            Err(Reason::MissingValue) => Ok(Value::Unchanged),
             Err(reason) => {
                 step.count(Outcome::Reject);
                 Err(Failure { step: Some((step.number, step.name)), reason })
