@@ -248,7 +248,7 @@ impl JsonSchema for Conversion {
         let properties: serde_json::Map<_, _> =
             SETTINGS.iter().map(|setting| (setting.name.to_owned(), words(setting))).collect();
         json_schema!({
-            "description": "What becomes of values that a target cannot hold; \"reject\" where nothing is written.",
+            "description": "What becomes of values that a target cannot hold, and which types stand for others; the first word of each holds where nothing is written.",
             "type": "object",
             "properties": properties,
             "additionalProperties": false,

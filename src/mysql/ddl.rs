@@ -107,7 +107,9 @@ impl<'a> Drawn<'a> {
                 {
                     return Err("its type cannot cross");
                 }
-                definition(column, dialect, keys.bytes(at))
+                // Held as the servers themselves hold moments.
+                let moment = blueprint.moments.contains(&at);
+                definition(column, if moment { target } else { dialect }, keys.bytes(at))
             })
             .collect();
         fit_row(&mut columns, &keys);

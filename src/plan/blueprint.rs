@@ -7,11 +7,13 @@
 use std::collections::HashMap;
 
 use crate::config::{Config, Dialect, LinkName};
-use crate::model::{ForeignKey, Table, TableName, Unique};
+use crate::model::{Column, ForeignKey, Table, TableName, Unique};
 use crate::plan::Finding;
 use crate::plan::columns::Draft;
 use crate::plan::rank::ranks;
 use crate::plan::select::{Chosen, choose};
+use crate::plan::stand_ins::{Stand, stand_in};
+use crate::transform::rules::Step;
 
 /// A table as the target should have it.
 #[derive(Clone, Debug)]
@@ -28,6 +30,8 @@ pub struct Blueprint {
     pub left_out: Vec<String>,
     /// Every foreign key is to be made, not only those that the link needs.
     pub all_keys: bool,
+    /// Columns of moments that are to be held as such (TIMESTAMP), not as the wall clock of UTC.
+    pub moments: Vec<usize>,
 }
 
 impl Blueprint {
@@ -41,6 +45,7 @@ impl Blueprint {
             refused: None,
             left_out: Vec::new(),
             all_keys: true,
+            moments: Vec::new(),
         }
     }
 
@@ -122,14 +127,22 @@ fn draw(draft: &Draft<'_>, drafts: &HashMap<&TableName, Draft<'_>>) -> Blueprint
     blueprint.refused.clone_from(&source.unsupported);
     let mut places = Vec::new();
     blueprint.table.columns.clear();
-    for column in &source.columns {
+    for (at, column) in source.columns.iter().enumerate() {
         let kept = draft.target_name(&column.name).filter(|_| !draft.is_ignored(&column.name));
         places.push(kept.map(|_| blueprint.table.columns.len()));
         match kept {
             Some(name) => {
-                let mut column = column.clone();
-                name.clone_into(&mut column.name);
-                blueprint.table.columns.push(column);
+                let mut made = column.clone();
+                match typed(draft, &mut made, at) {
+                    Stand::Made => {}
+                    Stand::Moment => blueprint.moments.push(blueprint.table.columns.len()),
+                    Stand::InKey(setting) => {
+                        let why = format!("`{setting}` of {}: it is in a key", column.name);
+                        blueprint.left_out.push(why);
+                    }
+                }
+                name.clone_into(&mut made.name);
+                blueprint.table.columns.push(made);
             }
             None => blueprint.left_out.push(format!("column {}: it is ignored", column.name)),
         }
@@ -146,6 +159,20 @@ fn draw(draft: &Draft<'_>, drafts: &HashMap<&TableName, Draft<'_>>) -> Blueprint
         }
     }
     blueprint
+}
+
+/// Gives a column the type that `[conversion]` names for it; steps of its own decide alone.
+fn typed(draft: &Draft<'_>, column: &mut Column, at: usize) -> Stand {
+    let (steps, settings) = draft.rules_of(&column.name);
+    if !steps.iter().all(Step::is_setting) {
+        return Stand::Made;
+    }
+    let keys = draft.source.uniques.iter().any(|unique| unique.columns.contains(&at));
+    let match_key = draft.chosen.mapping.and_then(|mapping| mapping.key.as_ref());
+    let matched = match_key.is_some_and(|names| {
+        names.iter().any(|name| draft.is_same(draft.source_column(name), &column.name))
+    });
+    stand_in(column, draft.dialects, &settings, keys || matched)
 }
 
 /// The unique indexes over columns at their new places, and one over the match key.
@@ -201,7 +228,7 @@ mod tests {
     use crate::model::schema::Rule;
     use crate::plan::fixtures::{BIGINT, TEXT, column, config, link, mapping, replicate, table};
 
-    fn child(name: &str, parent: &str, columns: Vec<crate::model::Column>) -> Table {
+    fn child(name: &str, parent: &str, columns: Vec<Column>) -> Table {
         let mut made = table("shop", name, columns);
         made.foreign_keys.push(ForeignKey {
             name: format!("{name}_fk"),

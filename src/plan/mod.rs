@@ -25,6 +25,7 @@ pub mod routes;
 pub mod select;
 pub mod selection;
 mod sql;
+mod stand_ins;
 pub mod table;
 mod tangles;
 mod touched;

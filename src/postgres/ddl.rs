@@ -327,6 +327,7 @@ fn definition(
             Shape::Geometry { kind: Some(1) } => plain("point"),
             Shape::Geometry { .. } => plain("bytea"),
             Shape::Vector { .. } => plain("real[]"),
+            Shape::Interval { digits, .. } => plain(&format!("interval({digits})")),
             _ => Err("its type cannot cross"),
         },
         Type::Unsupported => Err("its type cannot cross"),

@@ -31,7 +31,7 @@ fn steps_are_read_in_their_order() {
 #[test]
 fn mistakes_are_told_with_their_line() {
     let text = format!(
-        "{HEAD}[conversion]\nzero_dat = 'null'\ntoo_long = 'cut'\ntinyint1 = 'boolean'\n{TABLE}\
+        "{HEAD}[conversion]\nzero_dat = 'null'\ntoo_long = 'cut'\nnaming = 'lower'\n{TABLE}\
          [table.t.column]\na = {{ to.dwh = [\n{{ trimm = 'both' }},\n{{ trim = 'all' }},\n\
          {{ trim = 'both', case = 'lower' }},\n{{ hash = {{ algo = 'hmac_sha256', key = 'k3y' }} }} ] }}\n\
          b = {{ to.shop = [] }}\nc = {{ to.nowhere = [] }}\n"
@@ -40,7 +40,7 @@ fn mistakes_are_told_with_their_line() {
     for expected in [
         "did you mean `zero_date`?",
         "`too_long` is \"reject\", \"truncate\", \"null\"",
-        "`tinyint1` is not supported by this version",
+        "`naming` is not supported by this version",
         "there is no step `trimm`",
         "did you mean `trim`?",
         "`trim`: is one of \"both\"",

@@ -65,13 +65,21 @@ fn default(
     let from_postgres = source == Dialect::Postgres;
     Ok(Some(match (&column.default, &column.ty) {
         (None, _) => return Ok(None),
+        // The servers read it in the session's zone.
+        (Some(DefaultValue::Literal(value)), Type::Instant { .. })
+            if from_postgres && definition.comment.is_none() =>
+        {
+            return unknown(value);
+        }
         (Some(DefaultValue::Literal(value)), _) => match value_of(column, value, from_postgres) {
             Some(text) if is_beside(definition) => format!("({text})"),
             Some(text) => text,
             None => return unknown(value),
         },
         // Under the convention that such a column holds UTC, whatever the session's zone is.
-        (Some(DefaultValue::Now { .. }), Type::Instant { digits }) if from_postgres => {
+        (Some(DefaultValue::Now { .. }), Type::Instant { digits })
+            if from_postgres && definition.comment.is_some() =>
+        {
             format!("(UTC_TIMESTAMP({digits}))")
         }
         (Some(DefaultValue::Now { .. }), Type::Timestamp { .. } | Type::Instant { .. }) => {

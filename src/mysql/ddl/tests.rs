@@ -1,6 +1,7 @@
 //! Definitions by example; that servers take them is shown on real ones.
 
 use super::*;
+use crate::model::DefaultValue;
 use crate::model::schema::{DecimalSize, JsonKind};
 use crate::plan::fixtures::{self, foreign_key};
 
@@ -56,6 +57,24 @@ fn every_type_has_a_column_that_holds_it() {
     let instant = column("c", "timestamptz", Type::Instant { digits: 6 });
     let text = created(&table(vec![instant], Vec::new()));
     assert!(text.contains("`c` datetime(6) NULL COMMENT 'instant utc'"), "{text}");
+}
+
+/// Broken if a moment were held otherwise than the configuration says, or its default were another moment.
+#[test]
+fn moments_are_held_as_asked() {
+    let now = Some(DefaultValue::Now { digits: 6 });
+    let day = Some(DefaultValue::Literal("2024-01-01 00:00:00+00".to_owned()));
+    let columns = [("now", now), ("day", day)].map(|(name, default)| Column {
+        default,
+        ..column(name, "timestamptz", Type::Instant { digits: 6 })
+    });
+    let source = table(columns.to_vec(), Vec::new());
+    let mut blueprint = Blueprint::of(&source, TableName::new("app", "t"));
+    blueprint.moments = vec![0, 1];
+    let text = create_tables(&[blueprint], Dialect::Postgres, Dialect::Mysql)[0].to_string();
+    assert!(text.contains("`now` timestamp(6) NULL DEFAULT CURRENT_TIMESTAMP(6),"), "{text}");
+    assert!(text.contains("`day` timestamp(6) NULL\n"), "{text}");
+    assert!(text.contains("left out: default of day"), "{text}");
 }
 
 /// Broken if a key could not be created, or something were left out without a word.

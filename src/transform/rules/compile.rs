@@ -8,6 +8,7 @@ use super::kind::Kind;
 use super::mend::mends;
 use super::run::{Cast, Placed, Rules};
 use super::settings::Settings;
+use super::stand;
 use super::step::Step;
 use crate::config::Dialect;
 use crate::model::{Column, Table, Type};
@@ -42,7 +43,12 @@ pub struct Compiled {
 /// Why the pair cannot cross, or which step cannot work.
 pub fn compile(site: &Site<'_>, steps: &[Step], settings: &Settings) -> Result<Compiled, String> {
     let (_, source, dialect) = site.source;
-    let placed = bind(site, steps)?;
+    // Steps of its own decide alone what a column becomes.
+    let stand = stand::step(site, settings).filter(|_| steps.iter().all(Step::is_setting));
+    // It has no number, so that those that are written keep theirs.
+    let first = usize::from(stand.is_none());
+    let steps: &[Step] = &stand.into_iter().chain(steps.iter().cloned()).collect::<Vec<_>>();
+    let placed = bind(site, steps, first)?;
     let kind = placed.last().map_or(Kind::of(&source.ty), |step| step.bound.kind);
     let end = end(site, kind, !steps.is_empty())?;
     let own = Settings(steps.iter().filter_map(|step| step.choice.clone()).collect());
@@ -99,10 +105,10 @@ fn text(steps: &[Step], settings: &Settings, mends: &super::mend::Mends) -> Stri
     format!("[{}]", parts.join(", "))
 }
 
-fn bind(site: &Site<'_>, steps: &[Step]) -> Result<Vec<Placed>, String> {
+fn bind(site: &Site<'_>, steps: &[Step], first: usize) -> Result<Vec<Placed>, String> {
     let mut kind = Kind::of(&site.source.1.ty);
     let mut placed = Vec::with_capacity(steps.len());
-    for (number, step) in (1..).zip(steps) {
+    for (number, step) in (first..).zip(steps) {
         let ground = Ground {
             kind,
             table: site.source.0,

@@ -63,6 +63,7 @@ const FUNCTIONS: &[&str] = &[
     "substr",
     "regex",
     "parse_date",
+    "decimal",
 ];
 
 /// An expression that was read.
@@ -206,6 +207,7 @@ fn functions(
         let part = |number: i64| usize::try_from(number).unwrap_or(0);
         Arc::new(text.chars().skip(part(start)).take(part(length)).collect::<String>())
     })?;
+    context.add_function("decimal", decimal)?;
     let patterns = Arc::clone(patterns);
     context.add_function("regex", move |text: Text, pattern: Text| {
         let regex = patterns.get(&*pattern).ok_or_else(|| wrong("regex"))?;
@@ -226,6 +228,29 @@ fn wrong(function: &str) -> ExecutionError {
     ExecutionError::function_error(function, "no value")
 }
 
+/// The number that a text or a number is, where CEL has one that is the same.
+fn decimal(value: cel::Value) -> Result<cel::Value, ExecutionError> {
+    match value {
+        cel::Value::String(text) => exact(text.trim()).map_err(|_| wrong("decimal")),
+        number @ (cel::Value::Int(_) | cel::Value::UInt(_)) => Ok(number),
+        cel::Value::Float(float) if float.is_finite() => Ok(cel::Value::Float(float)),
+        _ => Err(wrong("decimal")),
+    }
+}
+
+/// A decimal: whole where it is, else the float of the same digits.
+fn exact(digits: &str) -> Result<cel::Value, Reason> {
+    let number = Number::parse(digits).ok_or(Reason::Parse)?;
+    if let Some(whole) = number.whole() {
+        return Ok(cel::Value::Int(whole));
+    }
+    let float: f64 = number.to_string().parse().map_err(|_| Reason::Parse)?;
+    if Number::parse(&float.to_string()).as_ref() != Some(&number) {
+        return Err(Reason::PrecisionLoss);
+    }
+    Ok(cel::Value::Float(float))
+}
+
 /// A value as CEL has it.
 fn into(value: &Value) -> Result<cel::Value, Reason> {
     Ok(match value {
@@ -237,17 +262,7 @@ fn into(value: &Value) -> Result<cel::Value, Reason> {
         Value::F32(float) => cel::Value::Float(f64::from(*float)),
         Value::F64(float) => cel::Value::Float(*float),
         Value::Bytes(bytes) => cel::Value::Bytes(Arc::new(bytes.to_vec())),
-        Value::Decimal(digits) => {
-            let number = Number::parse(digits).ok_or(Reason::Parse)?;
-            if let Some(whole) = number.whole() {
-                return Ok(cel::Value::Int(whole));
-            }
-            let float: f64 = number.to_string().parse().map_err(|_| Reason::Parse)?;
-            if Number::parse(&float.to_string()).as_ref() != Some(&number) {
-                return Err(Reason::PrecisionLoss);
-            }
-            cel::Value::Float(float)
-        }
+        Value::Decimal(digits) => exact(digits)?,
         Value::DecimalSpecial(_) => return Err(Reason::NonFinite),
         Value::InvalidDate(date) => return Err(crate::transform::coerce::why_invalid(date)),
         Value::EnumInvalid => return Err(Reason::EnumInvalid),

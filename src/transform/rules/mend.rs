@@ -14,6 +14,7 @@ use super::step::Step;
 use super::values::value_of;
 use crate::config::Dialect;
 use crate::model::calendar::DAY_US;
+use crate::model::shape::Shape;
 use crate::model::{Column, Value};
 use crate::transform::conversion::Turn;
 use crate::transform::{Conversion, Fit, Reason};
@@ -35,6 +36,8 @@ pub(super) enum Mend {
     Truncate,
     /// The last, or the first, of the members of one name.
     Last(bool),
+    /// The array without the bounds in front of it.
+    Unbound,
 }
 
 /// The mends of one column.
@@ -53,6 +56,7 @@ const fn reason(name: &str) -> Option<Reason> {
         b"out_of_range" => Some(Reason::OutOfRange),
         b"enum_invalid" => Some(Reason::EnumInvalid),
         b"json_duplicate_keys" => Some(Reason::JsonDuplicateKey),
+        b"array_bounds" => Some(Reason::ArrayBounds),
         _ => None,
     }
 }
@@ -68,6 +72,11 @@ fn can_meet(name: &str, source: &Column, dialect: Dialect, end: (Kind, &Conversi
         "non_finite" => matches!(kind, Kind::Decimal | Kind::Float) && postgres,
         "enum_invalid" => kind == Kind::Enum && !postgres,
         "json_duplicate_keys" => end.0 == Kind::Json,
+        "array_bounds" => {
+            postgres
+                && matches!(source.ty.shape(), Some(Shape::Array { .. }))
+                && matches!(end.1.fit, Fit::Form(_))
+        }
         "nul_char" => matches!(&end.1.fit, Fit::Text(fit) | Fit::EnumText(fit) if !fit.nul),
         "too_long" => matches!(end.1.fit, Fit::Text(_) | Fit::EnumText(_) | Fit::Bytes(_)),
         "out_of_range" => matches!(
@@ -120,6 +129,7 @@ fn mend(name: &str, choice: &Choice, kind: Kind) -> Result<Mend, String> {
         Choice::Word("strip") => Mend::Strip,
         Choice::Word("replace") => Mend::Replace,
         Choice::Word("truncate") => Mend::Truncate,
+        Choice::Word("drop") => Mend::Unbound,
         Choice::Word("last") => Mend::Last(true),
         Choice::Word("first") if name == "partial_date" => Mend::First,
         Choice::Word("first") => Mend::Last(false),
@@ -170,6 +180,10 @@ impl Mends {
             Mend::Strip => without_nul(value, ""),
             Mend::Replace => without_nul(value, "\u{fffd}"),
             Mend::Truncate => truncated(value, &conversion.fit),
+            Mend::Unbound => match value {
+                Value::Text(text) => unbound(text).map(|text| Value::Text(text.into())),
+                _ => None,
+            },
             Mend::Last(last) => match value {
                 Value::Json(text) | Value::Text(text) => {
                     let text = single(text, *last, DEPTH_MAX)?;
@@ -190,6 +204,13 @@ fn without_nul(value: &Value, with: &str) -> Option<Value> {
         Value::Enum(label) => Some(Value::Enum(label.replace('\0', with).into())),
         _ => None,
     }
+}
+
+/// An array's text without the bounds in front: `{1,2}` of `[0:1]={1,2}`.
+fn unbound(text: &str) -> Option<&str> {
+    let (bounds, list) = text.split_once('=')?;
+    let plain = |byte: u8| byte.is_ascii_digit() || b"[]:-+".contains(&byte);
+    (bounds.starts_with('[') && bounds.bytes().all(plain)).then_some(list)
 }
 
 /// The first day that a date without month or day may mean.
@@ -328,6 +349,15 @@ fn single(text: &str, last: bool, depth: usize) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Broken if an array lost more than its bounds, or a text that has none were cut.
+    #[test]
+    fn bounds_go_and_elements_stay() {
+        assert_eq!(unbound("[0:1]={7,8}"), Some("{7,8}"));
+        assert_eq!(unbound("[-1:0][2:3]={{\"a=b\",c},{d,e}}"), Some("{{\"a=b\",c},{d,e}}"));
+        assert_eq!(unbound("{\"[0:1]=\"}"), None);
+        assert_eq!(unbound("{a=b}"), None);
+    }
 
     /// Broken if dropping a member changed another, or the wrong one were dropped.
     #[test]

@@ -6,7 +6,7 @@
 use super::literal::Literal;
 use super::mend;
 use super::step::Step;
-use super::{clock, dates, documents, expr, numbers, secrets, texts, validate, words};
+use super::{clock, dates, documents, expr, numbers, phones, secrets, texts, validate, words};
 use crate::config::suggest::did_you_mean;
 
 /// Largest list of words, values or columns in one step.
@@ -97,8 +97,8 @@ pub const STEPS: &[Entry] = &[
     entry("digits_only", "Digits and nothing else; zeros in front stay: true.", texts::digits_only),
     entry(
         "phone",
-        "\"keep_leading_zeros\": blanks, dots, dashes, slashes and parentheses go.",
-        texts::phone,
+        "\"keep_leading_zeros\": blanks, dots, dashes, slashes and parentheses go; { e164 = \"DE\" }: as +4930123456.",
+        phones::phone,
     ),
     entry("nul_char", "NUL characters: \"strip\" or \"replace\".", texts::nul_char),
     entry(

@@ -27,6 +27,10 @@ const fn mends(
     Setting { name, words, value, step: true, doc }
 }
 
+const fn types(name: &'static str, words: &'static [&'static str], doc: &'static str) -> Setting {
+    Setting { name, words, value: false, step: false, doc }
+}
+
 /// Every setting.
 pub const SETTINGS: &[Setting] = &[
     mends("zero_date", &["reject", "null"], true, "Dates 0000-00-00."),
@@ -43,6 +47,21 @@ pub const SETTINGS: &[Setting] = &[
     ),
     mends("enum_invalid", &["reject", "null"], true, "MySQL's invalid enum value, the empty one."),
     mends("json_duplicate_keys", &["reject", "last", "first"], false, "A name twice in an object."),
+    mends("array_bounds", &["reject", "drop"], false, "Arrays whose first index is not 1."),
+    types("tinyint1", &["boolean", "smallint"], "What `weir ddl` makes of TINYINT(1)."),
+    types(
+        "timestamptz_as",
+        &["datetime", "timestamp"],
+        "What `weir ddl` makes of timestamptz: DATETIME in UTC, or TIMESTAMP, which ends in 2038.",
+    ),
+    types("time_as", &["time", "interval"], "What `weir ddl` makes of TIME."),
+    types(
+        "numeric_unconstrained",
+        &["decimal", "text"],
+        "numeric without limits: DECIMAL(65,30), or text with every digit.",
+    ),
+    types("json_as", &["json", "text"], "json and jsonb: JSON, or their text."),
+    types("zerofill", &["number", "text"], "ZEROFILL: a number, or text with its zeros."),
 ];
 
 /// What a setting says.
@@ -80,6 +99,11 @@ impl Settings {
         let mut all = self.clone();
         all.0.extend(nearer.0.iter().map(|(name, choice)| (*name, choice.clone())));
         all
+    }
+
+    /// Whether one says this word.
+    pub fn says(&self, name: &str, word: &str) -> bool {
+        matches!(self.get(name), Some(Choice::Word(said)) if *said == word)
     }
 
     /// What one says.
@@ -130,5 +154,7 @@ mod tests {
         assert_eq!(choice(zero, "1970-01-01"), Ok(Choice::Value("1970-01-01".to_owned())));
         assert_eq!(choice(zero, "null"), Ok(Choice::Word("null")));
         assert!(choice(setting("too_long").unwrap(), "12").is_err());
+        assert!(layer("json_as", "text").says("json_as", "text"));
+        assert!(!both.says("json_as", "json"), "what is not written says nothing");
     }
 }

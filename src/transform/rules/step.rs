@@ -28,6 +28,11 @@ impl Step {
         &self.text
     }
 
+    /// Whether it is a setting of `[conversion]`, which turns no value by itself.
+    pub fn is_setting(&self) -> bool {
+        self.choice.is_some()
+    }
+
     /// Where it stands, `tables/a.toml:12`.
     pub fn at(&self) -> &str {
         &self.at

@@ -215,34 +215,21 @@ pub(super) fn regex_extract(params: &Params<'_>) -> Result<Step, String> {
 }
 
 /// A step for texts of digits, which a number would take the zeros from.
-fn never_a_number(turn: fn(&str) -> String) -> Step {
+pub(super) fn never_a_number(
+    turn: impl Fn(&str) -> Result<String, Reason> + Copy + Send + Sync + 'static,
+) -> Step {
     Step::of(move |ground| {
         if ground.wanted.is_number() {
             let why = "the target's column is a number, which keeps no zeros in front";
             return Err(why.to_owned());
         }
-        text_to_text(ground, move |text| Ok(turn(text)))
+        text_to_text(ground, turn)
     })
 }
 
 pub(super) fn digits_only(params: &Params<'_>) -> Result<Step, String> {
     params.is_true()?;
-    Ok(never_a_number(|text| text.chars().filter(char::is_ascii_digit).collect()))
-}
-
-pub(super) fn phone(params: &Params<'_>) -> Result<Step, String> {
-    if let Literal::Table(_) = params.written {
-        return Err("weir knows no numbering plans: take \"keep_leading_zeros\", and \
-                    `regex_replace` for the prefix"
-            .to_owned());
-    }
-    params.word(&["keep_leading_zeros"])?;
-    Ok(never_a_number(|text| {
-        let drops = |character: &char| {
-            character.is_whitespace() || matches!(character, '.' | '-' | '/' | '(' | ')')
-        };
-        text.chars().filter(|character| !drops(character)).collect()
-    }))
+    Ok(never_a_number(|text| Ok(text.chars().filter(char::is_ascii_digit).collect())))
 }
 
 pub(super) fn nul_char(params: &Params<'_>) -> Result<Step, String> {

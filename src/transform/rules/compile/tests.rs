@@ -7,15 +7,16 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::config::Dialect::{Mysql, Postgres};
+use crate::model::shape::Shape;
 use crate::model::value::{InvalidDate, Special};
 use crate::model::{Row, Value};
 use crate::plan::fixtures::{column, table};
-use crate::transform::convert;
 use crate::transform::fixtures::{
-    MY_JSON, NUMERIC, PG_TEXT, Side, bytes, clock, decimal, int, label, labels, moment, text, unix,
-    varchar,
+    JSONB, LONGTEXT, MY_JSON, NUMERIC, PG_TEXT, Side, bytes, clock, decimal, int, label, labels,
+    moment, text, unix, varchar,
 };
 use crate::transform::rules::{Literal, Scope, build, settings};
+use crate::transform::{Reason, convert};
 
 fn literal(value: &serde_json::Value) -> Literal {
     match value {
@@ -268,6 +269,7 @@ fn lists_that_cannot_work_are_refused() {
     }
     for (rules, expected) in [
         (r#"[{"trimm":"both"}]"#, "there is no step `trimm`"),
+        (r#"[{"phone":{"e164":"XX"}}]"#, "numbers of \"XX\" are written; it knows AE, AL"),
         (r#"[{"trim":"all"}]"#, "is one of \"both\""),
         (r#"[{"round":{"scal":2}}]"#, "unknown parameter `scal`"),
         (r#"[{"parse_date":"%d/%m/%y"}]"#, "two_digit_year_pivot"),

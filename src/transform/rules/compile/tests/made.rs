@@ -72,6 +72,21 @@ fn texts_in_lists_are_turned() {
             text("+49 (0)30/123-4.5"),
             text("+4903012345"),
         ),
+        (&my, &pg, r#"[{"phone":{"e164":"DE"}}]"#, text("(030) 123 456"), text("+4930123456")),
+        (
+            &my,
+            &pg,
+            r#"[{"expr":"decimal(value) > decimal('1.05') ? 'more' : 'less'"}]"#,
+            text("1.10"),
+            text("more"),
+        ),
+        (
+            &my,
+            &pg,
+            r#"[{"expr":"decimal(value) > decimal('1.05') ? 'more' : 'less'"}]"#,
+            text("2"),
+            text("more"),
+        ),
         (&my, &pg, r#"[{"charset":{"fix_mojibake":"cp1252"}}]"#, text("MÃ¼ller"), text("Müller")),
     ]);
 }
@@ -275,4 +290,67 @@ fn hashes_are_of_the_texts_bytes() {
     let hash = turned((&my, &pg), r#"[{"hash":{"algo":"sha256"}}]"#, &text("abc"));
     let sha = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
     assert_eq!(hash, Ok(text(sha)));
+}
+
+/// A setting for types, the sides that it lets cross, a value and what becomes of it.
+type Stood<'a> = (&'a str, &'a Side, &'a Side, Value, Value);
+
+/// Broken if a setting let a pair cross that the contract does not give it, if a digit or zero were lost on
+/// the way, or the pair crossed without the setting.
+#[test]
+fn types_stand_for_others_where_settings_say_so() {
+    let zeros: Side = (Mysql, int(32, true), "int(8) unsigned zerofill");
+    let pg = varchar(Postgres, 10);
+    let long = decimal("0.10000000000000000000000000000000000000001000");
+    let spelled = text("0.10000000000000000000000000000000000000001000");
+    let document = r#"{"a": 1.10, "n": 12345678901234567890123}"#;
+    let cases: &[Stood<'_>] = &[
+        ("numeric_unconstrained", &NUMERIC, &LONGTEXT, long, spelled),
+        (
+            "numeric_unconstrained",
+            &NUMERIC,
+            &LONGTEXT,
+            Value::DecimalSpecial(Special::NaN),
+            text("NaN"),
+        ),
+        ("json_as", &JSONB, &LONGTEXT, Value::Json(document.into()), text(document)),
+        ("zerofill", &zeros, &pg, Value::Int(42), text("00000042")),
+        ("zerofill", &zeros, &pg, Value::Int(123_456_789), text("123456789")),
+        ("zerofill", &zeros, &pg, Value::Null, Value::Null),
+    ];
+    for (name, from, to, value, expected) in cases {
+        let compiled = compiled_as((from, to), "[]", false, &[(name, "text")]).unwrap();
+        assert_eq!(run(&compiled, value).as_ref(), Ok(expected), "{name}");
+        assert!(format!("{:?}", compiled.rules).contains(name), "the rules say so");
+        assert!(compiled_as((from, to), "[]", false, &[]).is_err(), "{name} is not set");
+        assert!(compiled_as((to, from), "[]", false, &[(name, "text")]).is_err(), "{name} back");
+    }
+    // Rows are matched by what has one text only.
+    assert!(
+        compiled_as((&NUMERIC, &LONGTEXT), "[]", true, &[("numeric_unconstrained", "text")])
+            .is_err()
+    );
+    let key = compiled_as((&zeros, &pg), "[]", true, &[("zerofill", "text")]).unwrap();
+    let rules = key.rules.as_ref().unwrap();
+    assert_eq!(rules.back(text("00000042")), Ok(Value::Int(42)));
+    assert_eq!(rules.back(text("42")), Err(Reason::Parse));
+    // A column's own steps decide alone.
+    let own = r#"[{"map":{"values":{"42":"x"},"else":"reject"}}]"#;
+    let stepped = compiled_as((&zeros, &pg), own, false, &[("zerofill", "text")]).unwrap();
+    assert_eq!(run(&stepped, &Value::Int(42)), Ok(text("x")));
+}
+
+/// Broken if an array lost its elements with its bounds, or lost the bounds unasked.
+#[test]
+fn bounds_of_arrays_are_dropped_on_demand() {
+    let shape = Shape::Array { element: Box::new(int(32, false)), delimiter: ',' };
+    let ty = Type::Native { name: "_int4".into(), modifier: -1, shape };
+    let array: Side = (Postgres, ty, "integer[]");
+    let odd = text("[0:1]={7,8}");
+    let plain = compiled_as((&array, &MY_JSON), "[]", false, &[]).unwrap();
+    assert!(run(&plain, &odd).is_err());
+    let drop = compiled_as((&array, &MY_JSON), "[]", false, &[("array_bounds", "drop")]).unwrap();
+    assert_eq!(run(&drop, &odd), Ok(Value::Json("[7, 8]".into())));
+    let step = compiled_as((&array, &MY_JSON), r#"[{"array_bounds":"drop"}]"#, false, &[]).unwrap();
+    assert_eq!(run(&step, &odd), Ok(Value::Json("[7, 8]".into())));
 }
