@@ -240,12 +240,14 @@ async fn options(database: &Database, application_name: &str) -> Result<OptsBuil
 
 /// What every session is set to.
 pub(super) fn settings(role: Role, flavor: Flavor) -> Vec<String> {
-    // Time-outs of the server would end what may last; weir's own clocks bound it.
+    // Time-outs of the server would end what may last; weir's own clocks bound it. Rows of system-versioned
+    // tables are read as they are now, whatever moment the server has for all.
     let no_limits = match flavor {
         Flavor::Mysql => "max_execution_time = 0",
         Flavor::Mariadb => {
             "max_statement_time = 0, idle_transaction_timeout = 0, \
-             idle_write_transaction_timeout = 0, idle_readonly_transaction_timeout = 0"
+             idle_write_transaction_timeout = 0, idle_readonly_transaction_timeout = 0, \
+             system_versioning_asof = DEFAULT"
         }
     };
     let sql_mode = if role == Role::Target { TARGET_SQL_MODE } else { "" };

@@ -159,7 +159,8 @@ const OF_MYSQL: Case = Case {
     ],
 };
 
-/// System-versioned tables, of which the past stays where it is; compressed, invisible and computed columns.
+/// System-versioned tables, of which the past stays where it is, even where the server shows every new session
+/// a moment that is past; compressed, invisible and computed columns.
 const OF_MARIADB: Case = Case {
     target: None,
     source: "\
@@ -170,10 +171,13 @@ const OF_MARIADB: Case = Case {
         CREATE TABLE packed (id INT PRIMARY KEY, t TEXT COMPRESSED, v VARCHAR(500) COMPRESSED, b BINARY(4), \
           hid INT INVISIBLE DEFAULT 5, g INT AS (id + 1) VIRTUAL, p INT AS (id + 2) PERSISTENT)",
     copied: "\
-        INSERT INTO past VALUES (1, 'a', 1), (2, 'b', 2); UPDATE past SET v = 'c' WHERE id = 1; \
+        INSERT INTO past VALUES (1, 'a', 1), (2, 'b', 2), (7, 'old', 7); UPDATE past SET v = 'c' WHERE id = 1; \
+        DO SLEEP(0.1); SET @then = NOW(6); DO SLEEP(0.1); UPDATE past SET v = 'new' WHERE id = 7; \
         INSERT INTO named (id, v) VALUES (1, 'a'), (2, 'b'); UPDATE named SET v = 'c'; \
-        INSERT INTO packed (id, t, v, b) VALUES (1, REPEAT('ä', 300), REPEAT('b', 300), 'ab')",
+        INSERT INTO packed (id, t, v, b) VALUES (1, REPEAT('ä', 300), REPEAT('b', 300), 'ab'); \
+        SET GLOBAL system_versioning_asof = @then",
     streamed: "\
+        SET GLOBAL system_versioning_asof = DEFAULT; SET SESSION system_versioning_asof = DEFAULT; \
         INSERT INTO past VALUES (3, 'x', 3); UPDATE past SET v = 'y' WHERE id = 3; \
         UPDATE past SET v = 'z' WHERE id = 1; DELETE FROM past WHERE id = 2; UPDATE past SET id = 4 WHERE id = 3; \
         REPLACE INTO past VALUES (1, 'r', 1); INSERT INTO past VALUES (5, 'i', 3) ON DUPLICATE KEY UPDATE v = 'd'; \
@@ -183,7 +187,7 @@ const OF_MARIADB: Case = Case {
         INSERT INTO packed (id, t, v, b, hid) VALUES (2, REPEAT('ä', 300), 'short', '', 6); \
         UPDATE packed SET v = REPEAT('c', 400) WHERE id = 1",
     arrives: &[
-        ("SELECT id, v, n FROM {space}.past ORDER BY id", &["1\tr\t1", "4\td\t3"]),
+        ("SELECT id, v, n FROM {space}.past ORDER BY id", &["1\tr\t1", "4\td\t3", "7\tnew\t7"]),
         ("SELECT id, v FROM {space}.named ORDER BY id", &["1\td", "3\tn"]),
         (
             "SELECT id, t = repeat('ä', 300), v = repeat('c', 400), v, encode(b, 'hex'), hid FROM {space}.packed \

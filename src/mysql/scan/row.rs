@@ -70,11 +70,14 @@ impl<'a> Select<'a> {
         names.collect::<Vec<_>>().join(", ")
     }
 
-    /// The match key's condition: the first half of a text's uses the index, the second is exact.
-    pub(super) fn condition(&self) -> String {
-        let terms = self.key.iter().map(|column| {
+    /// The match key's condition: the first half of a text's uses the index, the second is exact. A text
+    /// that cannot be decoded is sought by its bytes, without the index.
+    pub(super) fn condition(&self, key: &Row) -> String {
+        let terms = self.key.iter().zip(key.iter()).map(|(column, value)| {
             let name = quote(&column.name);
-            if self.loose || column.exact_collation {
+            if is_undecoded(column, value) {
+                format!("CAST({name} AS BINARY) = CAST(? AS BINARY)")
+            } else if self.loose || column.exact_collation {
                 format!("{name} = ?")
             } else {
                 format!(
@@ -93,7 +96,7 @@ impl<'a> Select<'a> {
         let mut parameters = Vec::new();
         for (column, value) in self.key.iter().zip(key.iter()) {
             let parameter = parameter(column, value)?;
-            if !self.loose && !column.exact_collation {
+            if !self.loose && !column.exact_collation && !is_undecoded(column, value) {
                 parameters.push(parameter.clone());
             }
             parameters.push(parameter);
@@ -122,9 +125,15 @@ impl<'a> Select<'a> {
     }
 }
 
+/// Whether a text is kept as its bytes, since its character set has no character for some of them.
+fn is_undecoded(column: &Column, value: &Value) -> bool {
+    matches!(column.ty, Type::Char { .. } | Type::Text { .. }) && matches!(value, Value::Bytes(_))
+}
+
 /// A key's value as a parameter. Dates that are none are sent by their fields.
 fn parameter(column: &Column, value: &Value) -> Result<Cell> {
     match value {
+        Value::Bytes(bytes) if is_undecoded(column, value) => Ok(Cell::Bytes(bytes.to_vec())),
         Value::InvalidDate(date) => {
             let (clock, fraction) = (date.time_us / 1_000_000, date.time_us % 1_000_000);
             let part = |number: i64| u8::try_from(number).unwrap_or(0);

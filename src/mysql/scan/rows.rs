@@ -32,7 +32,6 @@ const TRIES_MAX: usize = 16;
 pub(super) struct Asked<'a> {
     table: &'a TablePlan,
     select: Select<'a>,
-    text: String,
     lock: &'static str,
     context: String,
 }
@@ -41,18 +40,12 @@ impl<'a> Asked<'a> {
     /// The question that `select` puts.
     pub(super) fn new(table: &'a TablePlan, select: Select<'a>, session: &Session) -> Self {
         let name = &table.source.name;
-        let text = format!(
-            "SELECT {} FROM {} WHERE {} LIMIT 2",
-            select.list(),
-            quote_table(name),
-            select.condition(),
-        );
         let lock = match session.flavor() {
             Flavor::Mysql => "FOR SHARE",
             Flavor::Mariadb => "LOCK IN SHARE MODE",
         };
         let context = format!("read rows of {name} in database `{}`", session.database());
-        Asked { table, select, text, lock, context }
+        Asked { table, select, lock, context }
     }
 
     /// In the transaction as it is, in the order of the keys.
@@ -63,7 +56,7 @@ impl<'a> Asked<'a> {
     ) -> Result<Vec<Option<Row>>> {
         let mut rows = Vec::with_capacity(keys.len());
         for key in keys {
-            rows.push(self.row(session, &self.text, key).await?);
+            rows.push(self.row(session, "", key).await?);
         }
         Ok(rows)
     }
@@ -74,11 +67,10 @@ impl<'a> Asked<'a> {
         session: &mut Session,
         keys: &[Row],
     ) -> Result<Vec<Option<Row>>> {
-        let text = format!("{} {}", self.text, self.lock);
         let mut rows = Vec::with_capacity(keys.len());
         for key in keys {
             session.run("read a row", "START TRANSACTION READ ONLY").await?;
-            rows.push(self.row(session, &text, key).await?);
+            rows.push(self.row(session, self.lock, key).await?);
             session.run("end a read", "COMMIT").await?;
         }
         Ok(rows)
@@ -121,12 +113,11 @@ impl<'a> Asked<'a> {
         order: &[usize],
         rows: &mut [Option<Row>],
     ) -> Result<Option<usize>> {
-        let waiting = format!("{} {}", self.text, self.lock);
-        let at_once = format!("{waiting} NOWAIT");
+        let at_once = format!("{} NOWAIT", self.lock);
         for (place, at) in order.iter().enumerate() {
             let (Some(key), Some(row)) = (keys.get(*at), rows.get_mut(*at)) else { continue };
-            let text = if place == 0 { &waiting } else { &at_once };
-            match self.row(session, text, key).await {
+            let lock = if place == 0 { self.lock } else { &at_once };
+            match self.row(session, lock, key).await {
                 Ok(found) => *row = found,
                 Err(error) if place > 0 && error.kind() == Kind::Contention => {
                     return Ok(Some(place));
@@ -137,7 +128,10 @@ impl<'a> Asked<'a> {
         Ok(None)
     }
 
-    async fn row(&self, session: &mut Session, text: &str, key: &Row) -> Result<Option<Row>> {
+    async fn row(&self, session: &mut Session, lock: &str, key: &Row) -> Result<Option<Row>> {
+        let name = quote_table(&self.table.source.name);
+        let (list, condition) = (self.select.list(), self.select.condition(key));
+        let text = format!("SELECT {list} FROM {name} WHERE {condition} LIMIT 2 {lock}");
         let parameters = Params::Positional(self.select.parameters(key)?);
         let call = session.conn().exec::<Answer, _, _>(text, parameters);
         let mut answers = within(ROW_TIMEOUT, &self.context, call).await?;

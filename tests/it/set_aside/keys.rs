@@ -11,14 +11,18 @@ use crate::harness::{Pair, Weir, execute_in, query_in, until};
 const LARGE: &str = "18446744073709551610";
 /// No text of PostgreSQL.
 const NUL: &str = "'a\\0b'";
+/// No character of its set.
+const NONE: &str = "_cp1257 0xA1";
 
 async fn prepare(pair: &Pair) -> Weir {
     pair.create_space(SPACE).await;
     let source = "CREATE TABLE number (id BIGINT UNSIGNED PRIMARY KEY, n INT);
-        CREATE TABLE word (id VARCHAR(20) PRIMARY KEY, n INT)";
+        CREATE TABLE word (id VARCHAR(20) PRIMARY KEY, n INT);
+        CREATE TABLE coded (id VARCHAR(20) CHARACTER SET cp1257 COLLATE cp1257_bin PRIMARY KEY, n INT)";
     execute_in(&pair.source, SPACE, source).await;
     let target = "CREATE TABLE number (id BIGINT PRIMARY KEY, n INT);
-        CREATE TABLE word (id VARCHAR(20) PRIMARY KEY, n INT)";
+        CREATE TABLE word (id VARCHAR(20) PRIMARY KEY, n INT);
+        CREATE TABLE coded (id VARCHAR(20) PRIMARY KEY, n INT)";
     execute_in(&pair.target, SPACE, target).await;
     let weir = Weir::parking(pair, "letters", SPACE, "\n[apply]\nstart = \"now\"\n");
     weir.let_look().await;
@@ -87,6 +91,7 @@ async fn keys_without_a_form_at_the_target() {
     let mut child = weir.spawn(&["run"]);
     odd_key(&pair, &weir, "number", LARGE, ["5", "6"]).await;
     odd_key(&pair, &weir, "word", NUL, ["'one'", "'other'"]).await;
+    odd_key(&pair, &weir, "coded", NONE, ["'one'", "'other'"]).await;
     assert!(!weir.log().contains("halted"), "{}", weir.log());
     kill(&mut child).await;
 }
