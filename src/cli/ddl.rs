@@ -37,7 +37,9 @@ pub(super) async fn run(global: &Global, args: &DdlArgs) -> Result<ExitCode> {
         let (from, to) = (ends.source.dialect, ends.target.dialect);
         let creations = ends.target_room().create_tables(&tables, from, to);
         if !creations.is_empty() {
-            remark!("no defaults, checks, other indexes, triggers and views are copied");
+            remark!(
+                "no checks, indexes that are not unique, comments of tables, triggers and views are made"
+            );
         }
         for creation in &creations {
             say!("{}", creation.to_string().trim_end());

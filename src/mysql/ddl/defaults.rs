@@ -6,6 +6,7 @@
 use super::super::sql::literal;
 use super::types::Definition;
 use crate::config::Dialect;
+use crate::model::shape::Shape;
 use crate::model::{Column, DefaultValue, Type};
 
 /// Longest comment of a column, in characters.
@@ -133,8 +134,23 @@ fn value_of(column: &Column, value: &str, from_postgres: bool) -> Option<String>
                 value.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b':' | b'.'));
             plain.then(quoted).flatten()
         }
+        Type::Native { shape: Shape::Set(_), .. } => quoted(),
+        Type::Native { shape: Shape::Bits { count }, .. } => {
+            bits(value, *count).map(|digits| match count {
+                ..=64 => format!("b'{digits}'"),
+                _ => literal(digits),
+            })
+        }
         _ => None,
     }
+}
+
+/// The digits of a default of bits: MySQL and MariaDB print `b'101'`, PostgreSQL's are all of the column's.
+fn bits(value: &str, count: u32) -> Option<&str> {
+    let bare = value.strip_prefix("b'").and_then(|value| value.strip_suffix('\''));
+    let digits = bare.unwrap_or(value);
+    let fits = digits.len() == count as usize || bare.is_some() && digits.len() <= count as usize;
+    (fits && digits.bytes().all(|digit| matches!(digit, b'0' | b'1'))).then_some(digits)
 }
 
 fn is_number(value: &str) -> bool {

@@ -35,7 +35,8 @@ pub(super) fn of(printed: &str) -> Option<DefaultValue> {
 
 /// A quoted text, number or truth value with nothing but a cast behind it.
 fn literal(text: &str) -> Option<String> {
-    if let Some(rest) = text.strip_prefix('\'') {
+    // Bits are quoted texts too.
+    if let Some(rest) = text.strip_prefix("B'").or_else(|| text.strip_prefix('\'')) {
         let (value, after) = quoted(rest)?;
         return is_cast(after).then_some(value);
     }
@@ -85,6 +86,7 @@ mod tests {
             ("'it''s \\'::text", Some(DefaultValue::Literal("it's \\".into()))),
             ("'a'::character varying(10)", Some(DefaultValue::Literal("a".into()))),
             ("'x'::my.\"Mood\"", Some(DefaultValue::Literal("x".into()))),
+            ("B'0101'::\"bit\"", Some(DefaultValue::Literal("0101".into()))),
             ("0", Some(DefaultValue::Literal("0".into()))),
             ("'-5'::integer", Some(DefaultValue::Literal("-5".into()))),
             ("(-1)", Some(DefaultValue::Literal("-1".into()))),

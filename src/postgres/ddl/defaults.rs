@@ -5,6 +5,7 @@
 
 use super::super::sql::{literal, quote, quote_name};
 use crate::config::Dialect;
+use crate::model::shape::Shape;
 use crate::model::{Column, DefaultValue, TableName, Type};
 
 /// Whose name begins so is made here.
@@ -61,8 +62,20 @@ fn value_of(column: &Column, value: &str, source: Dialect) -> Option<String> {
         }
         Type::Uuid => quoted(),
         Type::Native { .. } if own => quoted(),
+        Type::Native { shape: Shape::Bits { count }, .. } => bits(value, *count),
+        Type::Native { shape: Shape::Set(_), .. } => quoted(),
         _ => None,
     }
+}
+
+/// `b'101'` in as many digits as the column has.
+fn bits(value: &str, count: u32) -> Option<String> {
+    let digits = value.strip_prefix("b'")?.strip_suffix('\'')?;
+    let width = usize::try_from(count).ok().filter(|width| digits.len() <= *width)?;
+    digits
+        .bytes()
+        .all(|digit| matches!(digit, b'0' | b'1'))
+        .then(|| format!("B'{digits:0>width$}'"))
 }
 
 /// A day of the calendar, with or without a time: no zero date.
