@@ -20,6 +20,7 @@ mod copying;
 mod crash;
 mod dead_letters;
 mod defaults;
+mod definitions;
 mod docker;
 mod duplicates;
 mod emptied;

@@ -7,6 +7,7 @@ mod keys;
 mod parents;
 mod people;
 mod secrets;
+mod warnings;
 
 use std::time::{Duration, Instant};
 
