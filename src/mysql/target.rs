@@ -80,8 +80,9 @@ fn settings(flavor: Flavor, lock_timeout: Duration) -> Vec<String> {
             "SET SESSION innodb_lock_wait_timeout = {seconds}, lock_wait_timeout = {seconds}, \
              sql_safe_updates = 0, foreign_key_checks = 1, unique_checks = 1"
         ),
-        // What the server has altered is told by warnings, or by notes alone.
-        "SET SESSION sql_notes = 1, max_error_count = 1024".to_owned(),
+        // What the server has altered is told by warnings, or by notes alone. How many it keeps is for
+        // administrators to say on MySQL: those that it does not show are refused too.
+        "SET SESSION sql_notes = 1".to_owned(),
     ];
     if flavor == Flavor::Mariadb {
         // A large transaction of the source stays open between slices.

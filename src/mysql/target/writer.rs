@@ -373,7 +373,9 @@ async fn refuse_warnings(session: &mut Session, context: &str) -> Result<()> {
         return Ok(());
     }
     let call = session.conn().query::<ServerRow, _>("SHOW WARNINGS");
-    for row in within(CALL_TIMEOUT, context, call).await? {
+    let told = within(CALL_TIMEOUT, context, call).await?;
+    let hidden = usize::from(count).saturating_sub(told.len());
+    for row in told {
         let (code, message): (u16, String) = (field(context, &row, 1)?, field(context, &row, 2)?);
         if HARMLESS.contains(&code) {
             continue;
@@ -386,7 +388,13 @@ async fn refuse_warnings(session: &mut Session, context: &str) -> Result<()> {
             _ => Error::new(Kind::Value, warned),
         });
     }
-    Ok(())
+    if hidden == 0 {
+        return Ok(());
+    }
+    let context =
+        format!("{context}: the server may have altered a value ({hidden} warnings not shown)");
+    Err(Error::new(Kind::Value, context)
+        .hint("raise max_error_count on the target, so that it says what it warns of"))
 }
 
 /// Whether a value is too long for a parameter of a derived table.
