@@ -193,6 +193,28 @@ pub enum DefaultValue {
     Other(String),
 }
 
+impl Column {
+    /// A column that may be NULL, is no more than its type, and compares byte for byte.
+    pub fn plain(name: impl Into<String>, ty: Type, native: impl Into<String>) -> Self {
+        Column {
+            name: name.into(),
+            ty,
+            native: native.into(),
+            nullable: true,
+            generated: false,
+            row_end: false,
+            has_default: false,
+            default: None,
+            comment: None,
+            sequences: Vec::new(),
+            auto_increment: false,
+            on_update_now: false,
+            exact_collation: true,
+            charset: None,
+        }
+    }
+}
+
 /// A unique index or constraint over plain columns (indexes over expressions are in
 /// [`Table::odd_unique_indexes`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -315,6 +337,21 @@ pub struct Partition {
 }
 
 impl Table {
+    /// A table without keys of which a before image holds everything.
+    pub fn keyless(name: TableName, columns: Vec<Column>) -> Self {
+        Table {
+            name,
+            columns,
+            uniques: Vec::new(),
+            odd_unique_indexes: Vec::new(),
+            identity: Identity::Full,
+            foreign_keys: Vec::new(),
+            transactional: true,
+            unsupported: None,
+            partitions: Vec::new(),
+        }
+    }
+
     /// Position of the column called `name`.
     pub fn column_index(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| column.name == name)

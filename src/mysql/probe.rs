@@ -21,7 +21,7 @@ use super::session::Flavor;
 use crate::config::{Dialect, LinkName};
 use crate::error::{Error, Kind, Result};
 use crate::model::schema::{DecimalSize, JsonKind};
-use crate::model::{Column, Identity, Table, TableName, Type, Value};
+use crate::model::{Column, Table, TableName, Type, Value};
 use crate::plan::{ColumnPlan, LinkPlan, TablePlan, Wanted};
 use crate::position::{MariadbGtidSet, MysqlGtidSet, Position};
 use crate::transform::{Charset, Conversion, Fit};
@@ -237,39 +237,15 @@ fn table(map: &TableMap<'_>, flavor: Flavor) -> Result<TablePlan> {
         .filter(|at| columns.get(*at).is_some_and(|one| one.ty != Type::Unsupported));
     let conversion = Conversion { nullable: true, fit: Fit::Same };
     let planned = carried.map(|at| ColumnPlan::of(at, at, conversion.clone())).collect();
-    let table = Table {
-        name: TableName::new(map.schema, map.table),
-        columns,
-        uniques: Vec::new(),
-        odd_unique_indexes: Vec::new(),
-        identity: Identity::Full,
-        foreign_keys: Vec::new(),
-        transactional: true,
-        unsupported: None,
-        partitions: Vec::new(),
-    };
+    let table = Table::keyless(TableName::new(map.schema, map.table), columns);
     Ok(TablePlan::alone(table.clone(), table, planned, Vec::new()))
 }
 
 /// A column as the log describes it.
 fn column(logged: &EventColumn, flavor: Flavor) -> Column {
-    let (ty, exact_collation) = (logged_type(logged, flavor), true);
-    Column {
-        name: logged.name.clone().unwrap_or_default(),
-        native: format!("{ty:?}"),
-        ty,
-        nullable: true,
-        generated: false,
-        row_end: false,
-        has_default: false,
-        default: None,
-        comment: None,
-        sequences: Vec::new(),
-        auto_increment: false,
-        on_update_now: false,
-        exact_collation,
-        charset: None,
-    }
+    let ty = logged_type(logged, flavor);
+    let native = format!("{ty:?}");
+    Column::plain(logged.name.clone().unwrap_or_default(), ty, native)
 }
 
 fn logged_type(logged: &EventColumn, flavor: Flavor) -> Type {

@@ -8,7 +8,7 @@ use crate::config::{
     TableMapping, TableSeries, Tls, Truncates,
 };
 use crate::model::schema::Rule;
-use crate::model::{Column, ForeignKey, Identity, Row, Table, TableName, Type, Unique, Value};
+use crate::model::{Column, ForeignKey, Row, Table, TableName, Type, Unique, Value};
 use crate::plan::{ColumnPlan, LinkPlan, TablePlan};
 use crate::transform::{Conversion, Fit};
 
@@ -16,22 +16,7 @@ pub(crate) const BIGINT: Type = Type::Int { bits: 64, unsigned: false };
 pub(crate) const TEXT: Type = Type::Text { chars: None, bytes: None };
 
 pub(crate) fn column(name: &str, ty: Type, native: &str) -> Column {
-    Column {
-        name: name.into(),
-        ty,
-        native: native.into(),
-        nullable: true,
-        generated: false,
-        row_end: false,
-        has_default: false,
-        default: None,
-        comment: None,
-        sequences: Vec::new(),
-        auto_increment: false,
-        on_update_now: false,
-        exact_collation: true,
-        charset: None,
-    }
+    Column::plain(name, ty, native)
 }
 
 /// A table whose first column is its primary key and part of every before image.
@@ -44,17 +29,7 @@ pub(crate) fn table(schema: &str, name: &str, columns: Vec<Column>) -> Table {
 
 /// A table without a key, whole in every before image.
 pub(crate) fn keyless(schema: &str, name: &str, columns: Vec<Column>) -> Table {
-    Table {
-        name: TableName::new(schema, name),
-        columns,
-        uniques: Vec::new(),
-        odd_unique_indexes: Vec::new(),
-        identity: Identity::Full,
-        foreign_keys: Vec::new(),
-        transactional: true,
-        unsupported: None,
-        partitions: Vec::new(),
-    }
+    Table::keyless(TableName::new(schema, name), columns)
 }
 
 /// A plan that writes every column of a table into the like of it, and applies all that is done to it.

@@ -19,7 +19,7 @@ use super::pgoutput::{self, Message, Old, Relation, Tuple};
 use super::spool;
 use crate::config::{Dialect, LinkName};
 use crate::error::Result;
-use crate::model::{Column, Identity, Table, TableName, Type, Value};
+use crate::model::{Column, Table, TableName, Type, Value};
 use crate::plan::{ColumnPlan, LinkPlan, TablePlan};
 use crate::transform::{Conversion, Fit};
 
@@ -103,21 +103,9 @@ fn plan(messages: &[Bytes]) -> LinkPlan {
 }
 
 fn table(relation: &Relation<'_>) -> TablePlan {
-    let column = |(name, ty): (&str, Type)| Column {
-        name: name.to_owned(),
-        native: format!("{ty:?}"),
-        ty,
-        nullable: true,
-        generated: false,
-        row_end: false,
-        default: None,
-        comment: None,
-        has_default: false,
-        sequences: Vec::new(),
-        auto_increment: false,
-        on_update_now: false,
-        exact_collation: true,
-        charset: None,
+    let column = |(name, ty): (&str, Type)| {
+        let native = format!("{ty:?}");
+        Column::plain(name, ty, native)
     };
     let logged = relation.columns.iter();
     let logged = logged.map(|one| (one.name, logical(one.type_oid, one.type_modifier)));
@@ -126,16 +114,6 @@ fn table(relation: &Relation<'_>) -> TablePlan {
     let conversion = Conversion { nullable: true, fit: Fit::Same };
     let planned = (0..columns.len()).map(|at| ColumnPlan::of(at, at, conversion.clone()));
     let planned = planned.collect();
-    let table = Table {
-        name: TableName::new(relation.schema, relation.table),
-        columns,
-        uniques: Vec::new(),
-        odd_unique_indexes: Vec::new(),
-        identity: Identity::Full,
-        foreign_keys: Vec::new(),
-        transactional: true,
-        unsupported: None,
-        partitions: Vec::new(),
-    };
+    let table = Table::keyless(TableName::new(relation.schema, relation.table), columns);
     TablePlan::alone(table.clone(), table, planned, vec![key])
 }

@@ -176,6 +176,25 @@ fn column_conversions(raw: &raw::Table) -> BTreeMap<String, Settings> {
     said.map(|(name, conversion)| (name.value.clone(), conversion.value.0.clone())).collect()
 }
 
+/// Tells of a database that is not known, or that does not hold the table.
+fn holds(
+    database: &At<String>,
+    mapping: &TableMapping,
+    held_by: Option<&[String]>,
+    databases: &Databases<'_>,
+    report: &mut Report<'_>,
+) {
+    let known = databases.check(database, database.place, report);
+    if let Some(holders) = held_by
+        && known
+        && !holders.contains(&database.value)
+    {
+        let holders: Vec<&str> = holders.iter().map(String::as_str).collect();
+        let message = format!("`{}` does not hold table `{}`", database.value, mapping.name);
+        report.add(database.place, message, did_you_mean(database, &holders));
+    }
+}
+
 /// The steps of columns, towards databases that the table flows to.
 fn steps(
     raw: &raw::Table,
@@ -187,16 +206,7 @@ fn steps(
     let mut steps: BTreeMap<String, BTreeMap<String, Vec<Step>>> = BTreeMap::new();
     for (column, settings) in raw.column.iter().flat_map(|columns| &columns.value.0) {
         for (database, list) in settings.to.iter().flat_map(|to| &to.value.0) {
-            let known = databases.check(database, database.place, report);
-            if let Some(holders) = held_by
-                && known
-                && !holders.contains(&database.value)
-            {
-                let holders: Vec<&str> = holders.iter().map(String::as_str).collect();
-                let message =
-                    format!("`{}` does not hold table `{}`", database.value, mapping.name);
-                report.add(database.place, message, did_you_mean(database, &holders));
-            }
+            holds(database, mapping, held_by, databases, report);
             if mapping.owner.as_ref() == Some(&database.value) {
                 let message =
                     format!("nothing flows to `{}`, which owns the table", database.value);
@@ -221,16 +231,7 @@ fn column_names(
     for (column, settings) in listed {
         let mut names = BTreeMap::new();
         for (database, name) in settings.r#in.iter().flat_map(|names| &names.value.0) {
-            let known = databases.check(database, database.place, report);
-            if let Some(holders) = held_by
-                && known
-                && !holders.contains(&database.value)
-            {
-                let holders: Vec<&str> = holders.iter().map(String::as_str).collect();
-                let message =
-                    format!("`{}` does not hold table `{}`", database.value, mapping.name);
-                report.add(database.place, message, did_you_mean(database, &holders));
-            }
+            holds(database, mapping, held_by, databases, report);
             if name.is_empty() {
                 report.add(database.place, "a column's name is empty", "");
             }

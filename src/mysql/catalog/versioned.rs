@@ -40,20 +40,6 @@ pub(super) async fn complete(
 }
 
 fn hidden(name: &str) -> Column {
-    Column {
-        name: name.to_owned(),
-        ty: Type::Instant { digits: 6 },
-        native: "timestamp(6)".to_owned(),
-        nullable: false,
-        generated: true,
-        row_end: false,
-        has_default: false,
-        default: None,
-        comment: None,
-        sequences: Vec::new(),
-        auto_increment: false,
-        on_update_now: false,
-        exact_collation: true,
-        charset: None,
-    }
+    let ty = Type::Instant { digits: 6 };
+    Column { nullable: false, generated: true, ..Column::plain(name, ty, "timestamp(6)") }
 }

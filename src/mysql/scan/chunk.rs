@@ -15,6 +15,7 @@ use mysql_async::prelude::Queryable;
 use mysql_async::{Row as Answer, ServerError, Value as Cell};
 
 use super::condition::{self, enclosed};
+use super::marks::share_lock;
 use super::row::Select;
 use super::walk::{Bound, Walk, filter};
 use super::{Marks, MysqlScan, STATEMENT_MAX};
@@ -230,14 +231,13 @@ impl<'a> Reading<'a> {
             // In this form no index is chosen by it.
             conditions.push(format!("CASE WHEN {} THEN 1 ELSE 0 END", enclosed(condition)?));
         }
-        let lock = match (self.marks, session.flavor()) {
-            (Marks::Locks, Flavor::Mysql) => " FOR SHARE",
-            (Marks::Locks, Flavor::Mariadb) => " LOCK IN SHARE MODE",
-            _ => "",
+        let lock = match self.marks {
+            Marks::Locks => share_lock(session.flavor()),
+            Marks::Gtids | Marks::Snapshot | Marks::Forgone => "",
         };
         let limit = self.limit();
         let sql = format!(
-            "SELECT {}, {} FROM {}{} ORDER BY {} LIMIT {limit}{lock}",
+            "SELECT {}, {} FROM {}{} ORDER BY {} LIMIT {limit} {lock}",
             self.walk.list(),
             self.select.list(),
             self.walk.table(self.plan),

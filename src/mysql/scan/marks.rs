@@ -74,6 +74,14 @@ impl Marks {
     }
 }
 
+/// What a SELECT ends with that reads under share locks.
+pub(super) const fn share_lock(flavor: Flavor) -> &'static str {
+    match flavor {
+        Flavor::Mysql => "FOR SHARE",
+        Flavor::Mariadb => "LOCK IN SHARE MODE",
+    }
+}
+
 /// MariaDB: the GTIDs of the place where the last snapshot lay.
 #[derive(Debug, Default)]
 pub(super) struct Placed(Option<(Coordinates, MariadbGtidSet)>);

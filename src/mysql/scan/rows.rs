@@ -13,8 +13,9 @@ use mysql_async::prelude::Queryable;
 use mysql_async::{Params, Row as Answer};
 
 use super::super::history;
-use super::super::session::{Flavor, Session, within};
+use super::super::session::{Session, within};
 use super::super::sql::quote_table;
+use super::marks::share_lock;
 use super::row::Select;
 use crate::error::{Error, Kind, Result};
 use crate::model::Row;
@@ -40,10 +41,7 @@ impl<'a> Asked<'a> {
     /// The question that `select` puts.
     pub(super) fn new(table: &'a TablePlan, select: Select<'a>, session: &Session) -> Self {
         let name = &table.source.name;
-        let lock = match session.flavor() {
-            Flavor::Mysql => "FOR SHARE",
-            Flavor::Mariadb => "LOCK IN SHARE MODE",
-        };
+        let lock = share_lock(session.flavor());
         let context = format!("read rows of {name} in database `{}`", session.database());
         Asked { table, select, lock, context }
     }
