@@ -1,17 +1,19 @@
 //! Reading the rules of columns: `to.DATABASE = [ … ]` and `[conversion]`.
 //!
 //! What a step is and takes is known in `transform::rules`; here a step is brought into its shape, each
-//! mistake with its place. The key of a hash is read here, so that the rules know no environment.
+//! mistake with its place. The key of a hash or a cipher is read here, so that the rules know no environment.
 
 use std::borrow::Cow;
 use std::os::unix::ffi::OsStrExt as _;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use secrecy::ExposeSecret as _;
 use toml::de::DeValue;
 
 use super::later;
 use super::read::{Node, Read, Reader};
 use super::secret::refuse_open;
+use super::settings::Secret;
 use super::suggest::did_you_mean;
 use crate::transform::rules::{
     self, KEY_BYTES, Literal, SETTINGS, STEPS, Settings, Step, hexed, settings,
@@ -56,7 +58,7 @@ fn step(node: &Node<'_>, reader: &mut Reader<'_, '_>) -> Option<Step> {
     };
     let name = key.get_ref().as_ref();
     let mut literal = literal(value, reader)?;
-    if name == "hash" {
+    if matches!(name, "hash" | "encrypt" | "decrypt") {
         read_key(&mut literal, value, reader)?;
     }
     match rules::build(name, &literal) {
@@ -112,12 +114,11 @@ fn literal(node: &Node<'_>, reader: &mut Reader<'_, '_>) -> Option<Literal> {
     }
 }
 
-/// Puts the bytes of a hash's key behind its parameters; notes where they cannot be had.
+/// Puts the bytes of a step's key behind its parameters; notes where they cannot be had.
 fn read_key(literal: &mut Literal, node: &Node<'_>, reader: &mut Reader<'_, '_>) -> Option<()> {
     let Literal::Table(entries) = literal else { return Some(()) };
     let Some((_, key)) = entries.iter().find(|(name, _)| name == "key") else { return Some(()) };
-    const HINT: &str =
-        "a key never stands in this file: write { env = \"NAME\" } or { file = \"/path\" }";
+    const HINT: &str = "a key never stands in this file: write { env = \"NAME\" }, { file = \"/path\" } or { command = [\"program\", …] }";
     let found = match key {
         Literal::Table(source) => match source.as_slice() {
             [(kind, Literal::Text(name))] if kind == "env" => std::env::var_os(name)
@@ -126,6 +127,7 @@ fn read_key(literal: &mut Literal, node: &Node<'_>, reader: &mut Reader<'_, '_>)
             [(kind, Literal::Text(path))] if kind == "file" && path.starts_with('/') => {
                 key_file(path).map_err(|why| format!("file `{path}` of the key: {why}"))
             }
+            [(kind, Literal::List(words))] if kind == "command" => key_command(words),
             _ => Err("`key` names no source".to_owned()),
         },
         _ => Err("`key` is no source".to_owned()),
@@ -144,6 +146,25 @@ fn read_key(literal: &mut Literal, node: &Node<'_>, reader: &mut Reader<'_, '_>)
             None
         }
     }
+}
+
+/// What a command prints, which is a key. It is waited for: the configuration is not read before.
+fn key_command(words: &[Literal]) -> Result<Vec<u8>, String> {
+    let word = |word: &Literal| match word {
+        Literal::Text(word) => Some(word.clone()),
+        _ => None,
+    };
+    let words: Option<Vec<String>> = words.iter().map(word).collect();
+    let words = words.filter(|words| !words.is_empty());
+    let secret = Secret::Command(words.ok_or("`command` is a list of strings")?);
+    // A thread of its own: where this is called from may be a runtime already, or none.
+    let reading = std::thread::spawn(move || -> Result<Vec<u8>, String> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|cause| cause.to_string())?;
+        let key = runtime.block_on(secret.read_as("the key"));
+        key.map(|key| key.expose_secret().as_bytes().to_vec()).map_err(|error| error.chain())
+    });
+    reading.join().unwrap_or_else(|_| Err("the key could not be read".to_owned()))
 }
 
 fn key_file(path: &str) -> Result<Vec<u8>, String> {

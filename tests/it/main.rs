@@ -63,6 +63,7 @@ mod set_aside;
 mod settings;
 mod snapshot;
 mod standby;
+mod steps;
 mod stopping;
 mod streams;
 mod tables;

@@ -20,6 +20,30 @@ fn text(path: &str) -> String {
     std::fs::read_to_string(shipped(path)).unwrap()
 }
 
+/// The reference with the lines that want a file with a key, which is there.
+fn with_keys(file: &str) -> String {
+    text("reference.toml").replace("#~ ", "").replace("/etc/weir/ssn.key", file)
+}
+
+/// Broken if the examples that the reference only shows were refused, or a key that others can read were taken.
+#[test]
+fn examples_with_keys_are_accepted() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("key");
+    std::fs::write(&file, "6f".repeat(64)).unwrap();
+    let with = |mode| {
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+        parsed(&with_keys(file.to_str().unwrap())).map_err(|problems| problems.to_string())
+    };
+    let config = with(0o600).unwrap_or_else(|problems| panic!("{problems}"));
+    let table = config.tables.iter().find(|table| table.steps.contains_key("ssn")).unwrap();
+    assert!(table.steps["memo"]["dwh"][0].text().contains("key_name"));
+    assert!(with(0o644).unwrap_err().contains("can be read by every user"));
+    std::fs::write(&file, "6f").unwrap();
+    assert!(with(0o600).unwrap_err().contains("the key is 64 bytes, and this is not"));
+}
+
 /// Broken if a user copied a shipped file and weir refused it.
 #[test]
 fn shipped_files_are_accepted() {
@@ -46,7 +70,7 @@ fn schema_is_up_to_date() {
 #[test]
 fn reference_has_every_key() {
     let schema: Value = serde_json::from_str(&json_schema()).unwrap();
-    let file: toml::Table = toml::from_str(&text("reference.toml")).unwrap();
+    let file: toml::Table = toml::from_str(&with_keys("/k")).unwrap();
     let mut missing = BTreeSet::new();
     let mut seen = 0;
     // [link.*.*] has the keys of [apply], which are written there.

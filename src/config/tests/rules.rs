@@ -27,6 +27,32 @@ fn steps_are_read_in_their_order() {
     assert_eq!(texts, [r#"{"trim": "both"}"#, r#"{"round": {"scale": 2}}"#]);
 }
 
+/// Broken if a key could not come from a command, or its failure told what it printed.
+#[test]
+fn keys_come_from_commands() {
+    let with = |command: &str| {
+        let step = format!(
+            "{{ encrypt = {{ algo = 'aes_256_gcm_siv', key = {{ command = {command} }} }} }}"
+        );
+        parsed(&format!("{HEAD}{TABLE}[table.t.column]\na = {{ to.dwh = [{step}] }}\n"))
+    };
+    let key = "5b".repeat(32);
+    let config = with(&format!("['echo', '{key}']")).unwrap();
+    let shown = config.tables[0].steps["a"]["dwh"][0].text();
+    assert!(shown.contains(r#"{"command": ["echo"]}"#) && !shown.contains("5b5b"), "{shown}");
+    for (command, expected) in [
+        ("['echo', 'k3y']".to_owned(), "the key is 32 bytes"),
+        ("['false', 'k3y']".to_owned(), "failed: exit status: 1"),
+        ("['/nowhere/k3y-less']".to_owned(), "cannot start command"),
+        ("[]".to_owned(), "a list of strings"),
+        ("'k3y'".to_owned(), "names no source"),
+    ] {
+        let found = with(&command).unwrap_err().to_string();
+        assert!(found.contains(expected), "{command}: {found}");
+        assert!(!found.replace("/nowhere/k3y-less", "").contains("k3y"), "{found}");
+    }
+}
+
 /// Broken if a misspelled step or setting were passed over, or told without its line.
 #[test]
 fn mistakes_are_told_with_their_line() {

@@ -43,6 +43,8 @@ pub(super) struct Ground<'a> {
     pub(super) kind: Kind,
     /// The source's table.
     pub(super) table: &'a Table,
+    /// The column there.
+    pub(super) column: &'a Column,
     /// The target's table, and the column there.
     pub(super) target: (&'a Table, &'a Column),
     /// Whether the target takes NULL.

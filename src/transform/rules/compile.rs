@@ -112,6 +112,7 @@ fn bind(site: &Site<'_>, steps: &[Step], first: usize) -> Result<Vec<Placed>, St
         let ground = Ground {
             kind,
             table: site.source.0,
+            column: site.source.1,
             target: (site.target.0, site.target.1),
             nullable: site.target.1.nullable,
             wanted: Kind::of(&site.target.1.ty),

@@ -1,4 +1,4 @@
-//! Steps that look into documents, and those between uuids, their bytes and their text.
+//! The step that looks into documents, and those between uuids, their bytes and their text.
 
 use std::fmt;
 
@@ -19,13 +19,13 @@ use crate::transform::{Reason, text};
 const PATH_MAX: usize = 64;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Part {
+pub(super) enum Part {
     Member(String),
     Item(usize),
 }
 
 /// `$.a.b[0]."c d"`.
-fn path(text: &str) -> Result<Vec<Part>, String> {
+pub(super) fn path(text: &str) -> Result<Vec<Part>, String> {
     let wrong = || format!("\"{text}\" is no path; write $.a.b[0].\"c d\"");
     let mut rest = text.strip_prefix('$').ok_or_else(wrong)?;
     let mut parts = Vec::new();
@@ -75,7 +75,7 @@ fn find<'d>(document: &'d str, path: &[Part]) -> Result<Option<&'d str>, Reason>
 }
 
 /// A member of an object; one that is there twice is no one value.
-fn member<'d>(object: &'d str, name: &str) -> Result<Option<&'d RawValue>, Reason> {
+pub(super) fn member<'d>(object: &'d str, name: &str) -> Result<Option<&'d RawValue>, Reason> {
     let mut named = members(object)?.into_iter().filter(|(other, _)| other == name);
     match (named.next(), named.next()) {
         (Some(_), Some(_)) => Err(Reason::JsonDuplicateKey),

@@ -6,7 +6,10 @@
 use super::literal::Literal;
 use super::mend;
 use super::step::Step;
-use super::{clock, dates, documents, expr, numbers, phones, secrets, texts, validate, words};
+use super::{
+    ciphers, clock, dates, documents, expr, json_set, numbers, phones, secrets, texts, validate,
+    words,
+};
 use crate::config::suggest::did_you_mean;
 
 /// Largest list of words, values or columns in one step.
@@ -126,6 +129,11 @@ pub const STEPS: &[Entry] = &[
         documents::json_path,
     ),
     entry(
+        "json_set",
+        "One scalar put into a document: { path, value }, or { path, column }.",
+        json_set::json_set,
+    ),
+    entry(
         "uuid",
         "16 bytes and text to uuid, and back: { layout = \"plain\" or \"time_swapped\" }.",
         documents::uuid,
@@ -134,6 +142,16 @@ pub const STEPS: &[Entry] = &[
         "hash",
         "{ algo = \"sha256\", \"hmac_sha256\" or \"blake3\", key = { env }, encoding = \"hex\" or \"bytes\" }.",
         secrets::hash,
+    ),
+    entry(
+        "encrypt",
+        "{ algo = \"aes_256_gcm_siv\" or \"aes_256_siv\", key = { env }, aad = [\"table\", \"column\"], encoding = \"base64\" or \"hex\" }.",
+        ciphers::encrypt,
+    ),
+    entry(
+        "decrypt",
+        "What `encrypt` made, with the same parameters; as = \"text\" where other steps follow.",
+        ciphers::decrypt,
     ),
     entry("mask", "Characters hidden: { keep_first, keep_last, char }.", secrets::mask),
     entry(
@@ -154,9 +172,6 @@ const ABSENT: &[(&str, &str)] = &[
     ("rename", "to name a column otherwise, write `in.DATABASE = \"its name there\"`"),
     ("add", "a column that only the target has can be given a default there"),
     ("lookup", "`map` holds values that do not change"),
-    ("json_set", "no step writes into documents yet"),
-    ("encrypt", "`hash` and `mask` keep values from being seen"),
-    ("decrypt", "values are not decrypted yet"),
 ];
 
 /// Reads one step.
@@ -191,7 +206,7 @@ pub fn build(name: &str, written: &Literal) -> Result<Step, (String, String)> {
 }
 
 fn named(step: Step, name: &'static str, written: &Literal) -> Step {
-    let text = format!("{{\"{name}\": {}}}", secrets::shown(written).json());
+    let text = format!("{{\"{name}\": {}}}", secrets::shown(name, written).json());
     Step { name, text, ..step }
 }
 

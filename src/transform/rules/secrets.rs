@@ -1,6 +1,6 @@
-//! Steps that keep values from being seen: hashes and masks. Neither has a way back.
+//! Steps that keep values from being seen for good: hashes and masks. Neither has a way back; `ciphers` has.
 //!
-//! The key of a keyed hash comes from the environment or a file, never from the configuration, and is
+//! The key of a keyed hash comes from the environment, a file or a command, never from the configuration, and is
 //! read by whoever reads the configuration: here are only its bytes. They are shown nowhere.
 
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 
 use super::bind::{Bound, Ground, text_to_text};
+use super::ciphers;
 use super::kind::Kind;
 use super::literal::Literal;
 use super::registry::Params;
@@ -20,6 +21,9 @@ use crate::transform::Reason;
 
 /// The name under which the reader of the configuration puts the bytes of a key, in hex.
 pub const KEY_BYTES: &str = "\0key";
+/// Where the key of a step may come from.
+pub(super) const KEY_SOURCES: &str =
+    "`key` is { env = \"NAME\" }, { file = \"/path\" } or { command = [\"program\", …] }";
 
 #[derive(Clone)]
 enum Algorithm {
@@ -49,8 +53,8 @@ pub(super) fn hash(params: &Params<'_>) -> Result<Step, String> {
     let table = params.table(&["algo", "key", "encoding", KEY_BYTES])?;
     let key = match (table.get("key"), table.text(KEY_BYTES)?) {
         (None, None) => None,
-        (Some(_), Some(hex)) => Some(unhex(hex)),
-        _ => return Err("`key` is { env = \"NAME\" } or { file = \"path\" }".to_owned()),
+        (Some(_), Some(hex)) => Some(unhexed(hex).ok_or("the key cannot be read")?),
+        _ => return Err(KEY_SOURCES.to_owned()),
     };
     table.need("algo")?;
     let algorithm = match (table.word("algo", &["sha256", "hmac_sha256", "blake3"])?, key) {
@@ -90,21 +94,44 @@ pub fn hexed(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn unhex(hex: &str) -> Vec<u8> {
-    let pairs = hex.as_bytes().chunks_exact(2);
-    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    pairs.filter_map(byte).collect()
+/// What hex digits say, two for each byte.
+pub(super) fn unhexed(hex: &str) -> Option<Vec<u8>> {
+    let digit = |digit: &u8| char::from(*digit).to_digit(16);
+    let byte = |pair: &[u8]| match pair {
+        [high, low] => u8::try_from(digit(high)? * 16 + digit(low)?).ok(),
+        _ => None,
+    };
+    hex.as_bytes().chunks(2).map(byte).collect()
 }
 
-/// The parameters without the bytes of a key, for people.
-pub(super) fn shown(written: &Literal) -> Literal {
+/// The parameters without the bytes of a key, for people. Keys of ciphers are long and random: such a one gets a
+/// name, so that another is seen.
+pub(super) fn shown(step: &str, written: &Literal) -> Literal {
     match written {
         Literal::Table(entries) => {
-            let open = entries.iter().filter(|(name, _)| name != KEY_BYTES);
-            Literal::Table(open.cloned().collect())
+            let named = |(name, value): &(String, Literal)| match value {
+                Literal::Text(hex) if name == KEY_BYTES => {
+                    let key = unhexed(hex).filter(|_| step != "hash")?;
+                    Some(("key_name".to_owned(), Literal::Text(ciphers::key_name(&key))))
+                }
+                Literal::Table(source) if name == "key" => Some((name.clone(), program(source))),
+                _ => Some((name.clone(), value.clone())),
+            };
+            Literal::Table(entries.iter().filter_map(named).collect())
         }
         other => other.clone(),
     }
+}
+
+/// Where a key comes from; of a command the program alone.
+fn program(source: &[(String, Literal)]) -> Literal {
+    let short = |(kind, of): &(String, Literal)| match of {
+        Literal::List(words) => {
+            (kind.clone(), Literal::List(words.iter().take(1).cloned().collect()))
+        }
+        of => (kind.clone(), of.clone()),
+    };
+    Literal::Table(source.iter().map(short).collect())
 }
 
 pub(super) fn mask(params: &Params<'_>) -> Result<Step, String> {

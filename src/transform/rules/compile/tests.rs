@@ -1,6 +1,7 @@
 //! Whole lists of steps on column pairs: what comes out, what is rejected at which step, and which lists
 //! are refused before the first row.
 
+mod hidden;
 mod made;
 
 use proptest::prelude::*;
@@ -276,7 +277,11 @@ fn lists_that_cannot_work_are_refused() {
         (r#"[{"regex_replace":{"pattern":"(","with":""}}]"#, "not a pattern"),
         (r#"[{"timezone":{"from":"Mars"}}]"#, "is no time zone"),
         (r#"[{"hash":{"algo":"hmac_sha256"}}]"#, "wants a `key`"),
-        (r#"[{"encrypt":{}}]"#, "not supported by this version"),
+        (r#"[{"encrypt":{"algo":"aes_256_siv"}}]"#, "`key` is missing"),
+        (r#"[{"decrypt":{"algo":"aes_256_siv","key":"k"}}]"#, "`key` is { env"),
+        (r#"[{"json_set":{"path":"$.a"}}]"#, "either `value` or `column`"),
+        (r#"[{"json_set":{"path":"$","value":1}}]"#, "a place within the document"),
+        (r#"[{"json_set":{"path":"$.a","value":[1]}}]"#, "a scalar, not a list"),
         (r#"[{"expr":"row.a +"}]"#, "not an expression"),
         (r#"[{"expr":"other + 1"}]"#, "`other` is not known"),
         (r#"[{"expr":"[1].map(x, x)"}]"#, "loops over lists"),
