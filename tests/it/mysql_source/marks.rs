@@ -17,7 +17,7 @@ use super::rig::Rig;
 const WRITERS: i64 = 6;
 const SCANS: usize = 150;
 /// Between scans, so that the writers get something done.
-const PAUSE: Duration = Duration::from_millis(20);
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// One logged update of a row: its own GTID, and the value it left.
 struct Logged {
