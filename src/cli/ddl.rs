@@ -37,9 +37,7 @@ pub(super) async fn run(global: &Global, args: &DdlArgs) -> Result<ExitCode> {
         let (from, to) = (ends.source.dialect, ends.target.dialect);
         let creations = ends.target_room().create_tables(&tables, from, to);
         if !creations.is_empty() {
-            remark!(
-                "no checks, indexes that are not unique, comments of tables, triggers and views are made"
-            );
+            remark!("no triggers and views are made; what else is not is said beside each table");
         }
         for creation in &creations {
             say!("{}", creation.to_string().trim_end());

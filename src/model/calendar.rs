@@ -57,6 +57,47 @@ pub fn write_moment(out: &mut impl fmt::Write, us: i64, zone: &str) -> fmt::Resu
     out.write_str(suffix)
 }
 
+/// Whether a text is a day of the calendar, `YYYY-MM-DD` of the years 1 to 9999, with nothing or a time of day
+/// behind it.
+pub fn is_moment(text: &str) -> bool {
+    let (day, time) = text.split_once(' ').map_or((text, None), |(day, time)| (day, Some(time)));
+    is_day(day) && time.is_none_or(is_time_of_day)
+}
+
+/// Whether a text is a day of the calendar, `YYYY-MM-DD` of the years 1 to 9999.
+pub fn is_day(text: &str) -> bool {
+    let mut parts = text.split('-');
+    let mut number = |length: usize| {
+        let part = parts.next().filter(|part| part.len() == length)?;
+        part.bytes().all(|byte| byte.is_ascii_digit()).then(|| part.parse::<u16>().ok())?
+    };
+    let (Some(year), Some(month), Some(day)) = (number(4), number(2), number(2)) else {
+        return false;
+    };
+    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let days = match month {
+        2 if is_leap => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
+        _ => 0,
+    };
+    year > 0 && (1..=days).contains(&day) && parts.next().is_none()
+}
+
+/// Whether a text is `HH:MM:SS` below 24:00:00, with at most six digits behind a point.
+fn is_time_of_day(text: &str) -> bool {
+    let (clock, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let parts: Vec<&str> = clock.split(':').collect();
+    let is_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    let below = |part: &str, most: u8| {
+        part.len() == 2 && is_digits(part) && part.parse::<u8>().is_ok_and(|number| number < most)
+    };
+    let [hours, minutes, seconds] = parts.as_slice() else { return false };
+    let is_clock = below(hours, 24) && below(minutes, 60) && below(seconds, 60);
+    is_clock && (1..=6).contains(&fraction.len()) && is_digits(fraction)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,6 +141,38 @@ mod tests {
         fn every_moment_has_a_text(us in any::<i64>()) {
             prop_assert!(!moment(us).is_empty());
             prop_assert!(write_time(&mut String::new(), us).is_ok());
+        }
+    }
+
+    /// Broken if a day that is in no calendar were printed as one.
+    #[test]
+    fn days_of_no_calendar_are_told() {
+        for good in
+            ["2024-02-29", "2000-02-29", "0001-01-01", "9999-12-31", "2024-01-31 23:59:59.5"]
+        {
+            assert!(is_moment(good), "{good}");
+        }
+        for bad in [
+            "2024-02-30",
+            "2023-02-29",
+            "1900-02-29",
+            "0000-00-00",
+            "0000-01-01",
+            "2024-00-10",
+            "2024-13-01",
+            "2024-04-31",
+            "24-01-01",
+            "2024-1-1",
+            "2024-01-01 24:00:00",
+            "2024-01-01 1:00:00",
+            "+024-01-01",
+            "2024-01-01 00:00:00+00",
+            "2024-01-01-",
+            "2024-01-01 00:00:00.1234567",
+            "infinity",
+            "",
+        ] {
+            assert!(!is_moment(bad), "{bad}");
         }
     }
 }

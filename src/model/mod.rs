@@ -4,6 +4,7 @@
 pub mod batch;
 pub mod calendar;
 pub mod change;
+pub mod formula;
 pub mod schema;
 pub mod shape;
 pub mod value;
@@ -12,7 +13,7 @@ pub mod witness;
 pub use batch::{Step, Verb};
 pub use change::{Before, Change, Commit, Op, Part};
 pub use schema::{
-    Column, DefaultValue, ForeignKey, Identity, Rule, Table, TableName, Type, Unique,
+    Column, DefaultValue, Extras, ForeignKey, Identity, Rule, Table, TableName, Type, Unique,
 };
 pub use value::{Row, Value};
 pub use witness::Witness;

@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use crate::model::formula::Formula;
 use crate::model::shape::Shape;
 
 /// A table's name: PostgreSQL schema or MySQL/MariaDB database, and table. Byte for byte as in the
@@ -153,6 +154,8 @@ pub struct Column {
     pub nullable: bool,
     /// Computed by the server; never written.
     pub generated: bool,
+    /// What is computed, where it is understood.
+    pub formula: Option<Formula>,
     /// MariaDB: until when a row of a system-versioned table was the present one.
     pub row_end: bool,
     /// The server fills it when an insert leaves it out (default, identity, AUTO_INCREMENT).
@@ -164,6 +167,9 @@ pub struct Column {
     /// The sequences that its default takes numbers from, which whoever inserts needs a right on; those of
     /// identity columns need none.
     pub sequences: Vec<TableName>,
+    /// PostgreSQL: the schemas that its type is in, which whoever names the type needs a right on; not
+    /// those of the server itself.
+    pub type_schemas: Vec<String>,
     /// Identity, serial or AUTO_INCREMENT.
     pub auto_increment: bool,
     /// `ON UPDATE CURRENT_TIMESTAMP`.
@@ -202,11 +208,13 @@ impl Column {
             native: native.into(),
             nullable: true,
             generated: false,
+            formula: None,
             row_end: false,
             has_default: false,
             default: None,
             comment: None,
             sequences: Vec::new(),
+            type_schemas: Vec::new(),
             auto_increment: false,
             on_update_now: false,
             exact_collation: true,
@@ -325,6 +333,58 @@ pub struct Table {
     /// PostgreSQL: the partitions that hold the rows, at whatever level; none where the table holds
     /// them itself.
     pub partitions: Vec<Partition>,
+    /// What only its definition needs.
+    pub extras: Extras,
+}
+
+/// What of a table is of no consequence for its rows: only who makes it anew needs it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Extras {
+    /// What people say of the table.
+    pub comment: Option<String>,
+    /// Checks of its rows.
+    pub checks: Vec<Check>,
+    /// Indexes but the primary key and those of [`Table::uniques`].
+    pub indexes: Vec<Index>,
+}
+
+/// A check of a table's rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// Its name.
+    pub name: String,
+    /// What is checked, as the server prints it.
+    pub text: String,
+    /// The same, where it is understood.
+    pub formula: Option<Formula>,
+    /// Whether every row fulfils it.
+    pub holds: bool,
+}
+
+/// An index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Index {
+    /// Its name.
+    pub name: String,
+    /// Whether no two rows have the same in it.
+    pub unique: bool,
+    /// What it is over, and whether that goes downwards.
+    pub parts: Vec<(Part, bool)>,
+    /// What of it other servers have nothing for, in words.
+    pub unfit: Option<String>,
+}
+
+/// What an index is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// A column.
+    Column(String),
+    /// The first characters of a text, or the first of a column's bytes.
+    Prefix(String, u32),
+    /// What is computed of columns.
+    Formula(Formula),
+    /// What is not understood, as the server prints it.
+    Unknown(String),
 }
 
 /// A partition of a table.
@@ -349,6 +409,7 @@ impl Table {
             transactional: true,
             unsupported: None,
             partitions: Vec::new(),
+            extras: Extras::default(),
         }
     }
 

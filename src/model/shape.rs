@@ -102,6 +102,8 @@ pub enum Shape {
     Geometry {
         /// The one kind that a column takes, by its number in WKB.
         kind: Option<u32>,
+        /// The one reference system that a column takes. No log says it.
+        srid: Option<u32>,
     },
     /// A vector of 32-bit floats.
     Vector {

@@ -9,7 +9,9 @@
 //! Source: MySQL and MariaDB manuals, "INFORMATION_SCHEMA Tables".
 
 mod defaults;
+mod extras;
 mod foreign_keys;
+mod formula;
 mod sequences;
 mod types;
 mod versioned;
@@ -26,7 +28,7 @@ use crate::config::pattern::matches_name;
 use crate::config::{Database, Dialect};
 use crate::error::{Error, Kind, Result};
 use crate::link::ports::Selection;
-use crate::model::{Column, Identity, Table, TableName, Type, Unique};
+use crate::model::{Column, Extras, Identity, Table, TableName, Type, Unique};
 use types::Described;
 
 /// How catalog sessions show in the process list.
@@ -239,6 +241,7 @@ async fn read(session: &mut Session, selection: &Selection) -> Result<Vec<Table>
     for (schema, mut tables) in schemas {
         read_columns(session, &server, &schema, &mut tables).await?;
         read_uniques(session, &schema, &mut tables).await?;
+        extras::complete(session, server.flavor, &schema, &mut tables).await?;
         foreign_keys::read(session, &schema, server.logs_cascades, &mut tables).await?;
         for table in &mut tables {
             table.identity = server.image.identity(table);
@@ -287,7 +290,8 @@ async fn read_names(
     server: &Server,
     selection: &Selection,
 ) -> Result<Vec<Table>> {
-    let sql = "SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, ENGINE FROM information_schema.TABLES \
+    let sql = "SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, ENGINE, TABLE_COMMENT \
+               FROM information_schema.TABLES \
                WHERE TABLE_SCHEMA NOT IN \
                ('mysql', 'information_schema', 'performance_schema', 'sys', 'weir')";
     let folded = selection.folded();
@@ -296,6 +300,7 @@ async fn read_names(
         let mut fields = row.into_iter().map(Option::unwrap_or_default);
         let mut next = || fields.next().unwrap_or_default();
         let (name, kind, engine) = (TableName::new(next(), next()), next(), next());
+        let comment = Some(next()).filter(|text| !text.is_empty());
         let (selection, asked) = match server.folds_names {
             false => (selection, name.clone()),
             true => (&folded, name.folded()),
@@ -315,6 +320,7 @@ async fn read_names(
             transactional: server.transactional.contains(&engine),
             unsupported: unsupported(&kind),
             partitions: Vec::new(),
+            extras: Extras { comment, ..Extras::default() },
         });
     }
     Ok(tables)
@@ -358,8 +364,13 @@ async fn read_columns(
     let sql = format!(
         "SELECT TABLE_NAME, COLUMN_NAME, COLUMN_TYPE, DATA_TYPE, CHARACTER_SET_NAME, \
          COLLATION_NAME, IS_NULLABLE, COLUMN_DEFAULT, EXTRA, CHARACTER_MAXIMUM_LENGTH, \
-         NUMERIC_PRECISION, NUMERIC_SCALE, DATETIME_PRECISION, COLUMN_COMMENT, GENERATION_EXPRESSION FROM information_schema.COLUMNS \
+         NUMERIC_PRECISION, NUMERIC_SCALE, DATETIME_PRECISION, COLUMN_COMMENT, \
+         GENERATION_EXPRESSION, {} FROM information_schema.COLUMNS \
          WHERE {} ORDER BY TABLE_NAME, ORDINAL_POSITION",
+        match server.flavor {
+            Flavor::Mysql => "SRS_ID",
+            Flavor::Mariadb => "NULL",
+        },
         of_tables("TABLE_SCHEMA", schema, "TABLE_NAME", tables)
     );
     let at = positions(tables);
@@ -393,6 +404,7 @@ fn column(
         scale: number(11),
         digits: number(12),
         document: documents.contains(&(text(0).to_owned(), name.clone())),
+        srid: number(15).and_then(|srid| u32::try_from(srid).ok()),
     };
     let (ty, native) = types::logical(&described);
     let extra = text(8).to_lowercase();
@@ -422,9 +434,11 @@ fn column(
         native,
         nullable: text(6) == "YES",
         generated,
+        formula: field(14).filter(|_| generated).and_then(|text| formula::of(server.flavor, text)),
         row_end: field(14) == Some(versioned::ROW_END),
         sequences: field(7).map(sequences::of_default).unwrap_or_default(),
         has_default: defaulted || auto_increment || extra.contains("default_generated"),
+        type_schemas: Vec::new(),
         auto_increment,
         on_update_now: extra.contains("on update"),
     }

@@ -3,9 +3,9 @@
 //! Made are the database, the table with its columns, primary key and unique keys, in utf8mb4 with a
 //! collation that compares byte for byte without padding, on InnoDB, and foreign keys: with the table
 //! where its parent is made before it, else after all tables. Left out, and said so, is what weir
-//! does not know enough of: columns of types that cannot cross, computed columns, unique indexes over
-//! expressions, and defaults that may not mean the same (`defaults`). Text in keys is as long as an index takes, and wide rows
-//! have their widest texts beside the row. Pure.
+//! does not know enough of: columns of types that cannot cross, defaults that may not mean the same (`defaults`),
+//! checks, computed columns and indexes that may not (`extras`). Text in keys is as long as an index takes, and wide
+//! rows have their widest texts beside the row. Names that are too long are shortened, and that is said. Pure.
 
 use std::collections::HashSet;
 
@@ -18,6 +18,8 @@ use crate::plan::Blueprint;
 use crate::transform::pair;
 
 mod defaults;
+mod extras;
+mod formula;
 mod keys;
 mod types;
 
@@ -48,6 +50,8 @@ pub fn create_tables(
         made: HashSet::new(),
         names: HashSet::new(),
         later: Vec::new(),
+        indexes: HashSet::new(),
+        renamed: Vec::new(),
     };
     let mut databases = HashSet::new();
     let mut creations = Vec::new();
@@ -109,11 +113,25 @@ impl<'a> Drawn<'a> {
                 }
                 // Held as the servers themselves hold moments.
                 let moment = blueprint.moments.contains(&at);
-                definition(column, if moment { target } else { dialect }, keys.bytes(at))
+                let from = if moment { target } else { dialect };
+                let mut made = definition(column, from, keys.bytes(at))?;
+                made.ty.push_str(&types::clause(column, target));
+                Ok(made)
             })
             .collect();
         fit_row(&mut columns, &keys);
-        Drawn { blueprint, keys, columns }
+        let mut drawn = Drawn { blueprint, keys, columns };
+        for (at, column) in table.columns.iter().enumerate().filter(|(_, one)| one.generated) {
+            let made = drawn.computed(at, column, (dialect, target)).and_then(|text| {
+                let plain = Column { generated: false, ..column.clone() };
+                let definition = definition(&plain, dialect, drawn.keys.bytes(at))?;
+                Ok(Definition { computed: Some(text), ..definition })
+            });
+            if let Some(place) = drawn.columns.get_mut(at) {
+                *place = made;
+            }
+        }
+        drawn
     }
 
     fn is_made(&self, at: usize) -> bool {
@@ -146,6 +164,10 @@ struct Maker<'a> {
     names: HashSet<(String, String)>,
     /// Foreign keys whose parents come after them.
     later: Vec<Creation>,
+    /// Names of indexes of the table that is being made, in lower case.
+    indexes: HashSet<String>,
+    /// Names that could not be kept, in words, of that table.
+    renamed: Vec<String>,
 }
 
 impl<'a> Maker<'a> {
@@ -167,9 +189,13 @@ impl<'a> Maker<'a> {
                         column,
                         definition,
                         counts,
-                        self.source_dialect,
+                        (self.source_dialect, self.dialect),
                         &mut creation,
                     ));
+                    if let Some(srid) = types::unsaid_srid(column, self.dialect) {
+                        let why = format!("{} does not hold a column to {srid}", self.dialect);
+                        creation.leave_out("SRID of", &column.name, &why);
+                    }
                     if drawn.keys.shortens(at) {
                         let why = format!("an index takes no more than {}", definition.ty);
                         creation.leave_out("length of column", &column.name, &why);
@@ -181,24 +207,67 @@ impl<'a> Maker<'a> {
                 Err(why) => creation.leave_out_column(at, column, why),
             }
         }
+        self.indexes.clear();
         for unique in &table.uniques {
-            match unique_line(drawn, unique) {
+            match self.unique(at, unique) {
                 Some(line) => lines.push(line),
                 None => creation.leave_out("unique index", &unique.name, "a column is left out"),
             }
         }
-        for index in &table.odd_unique_indexes {
+        let is_known = |name: &String| table.extras.indexes.iter().any(|one| one.name == *name);
+        for index in table.odd_unique_indexes.iter().filter(|name| !is_known(name)) {
             creation.leave_out("unique index", index, "not over plain columns");
         }
+        lines.extend(self.more_indexes(at, &mut creation));
+        lines.extend(self.checks(at, &mut creation));
         self.made.insert(&table.name);
         self.foreign_keys(at, blueprint, &mut lines, &mut creation);
+        creation.left_out.append(&mut self.renamed);
+        let (comment, is_cut) = defaults::table_comment(table);
+        if is_cut {
+            creation.left_out.push("end of the comment: it is too long here".to_owned());
+        }
         creation.statements.push(format!(
-            "CREATE TABLE {} (\n  {}\n) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE={}",
+            "CREATE TABLE {} (\n  {}\n) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE={}{comment}",
             quote_table(&table.name),
             lines.join(",\n  "),
-            collation(self.dialect)
+            types::collation(self.dialect)
         ));
         creation
+    }
+
+    fn unique(&mut self, at: usize, unique: &Unique) -> Option<String> {
+        let drawn = self.drawn.get(at)?;
+        let mut names = Vec::new();
+        for at in unique.columns.iter().filter(|at| drawn.is_made(**at)) {
+            names.push(quote(&drawn.blueprint.table.columns.get(*at)?.name));
+        }
+        if names.len() < unique.columns.len() {
+            return None;
+        }
+        let names = names.join(", ");
+        if unique.primary {
+            return Some(format!("PRIMARY KEY ({names})"));
+        }
+        Some(format!("UNIQUE KEY {} ({names})", quote(&self.index_name(&unique.name))))
+    }
+
+    /// A name that no other index of the table has: names that differ by case only are one here.
+    fn index_name(&mut self, name: &str) -> String {
+        let is_primary = name.eq_ignore_ascii_case("primary");
+        let mut free = if is_primary { "primary_key".to_owned() } else { shorten(name) };
+        while !self.indexes.insert(free.to_lowercase()) {
+            free = shorten(&format!("{free}_{:08x}", crc32fast::hash(name.as_bytes())));
+        }
+        self.tell_name(name, &free);
+        free
+    }
+
+    /// Says that a name is another one here.
+    fn tell_name(&mut self, name: &str, here: &str) {
+        if name != here {
+            self.renamed.push(format!("name {name}: it is {here} here"));
+        }
     }
 
     fn foreign_keys(
@@ -249,6 +318,10 @@ impl<'a> Maker<'a> {
         if !table.uniques.iter().any(over) {
             return Err("no unique index is over what it refers to");
         }
+        let is_computed = |column: &Column| column.generated && key.columns.contains(&column.name);
+        if own.blueprint.table.columns.iter().any(is_computed) {
+            return Err("a column of it is computed");
+        }
         for (name, referred) in key.columns.iter().zip(&key.parent_columns) {
             let own = own.kind(name).ok_or("a column of it is left out")?;
             if own != parent.kind(referred).ok_or("a column of it is left out")? {
@@ -273,6 +346,7 @@ impl<'a> Maker<'a> {
             name = shorten(&format!("{}_{}", table.name.table, key.name));
             self.names.insert((database.clone(), name.to_lowercase()));
         }
+        self.tell_name(&key.name, &name);
         format!(
             "CONSTRAINT {} FOREIGN KEY ({}) REFERENCES {} ({}) ON DELETE {} ON UPDATE {}",
             quote(&name),
@@ -299,26 +373,24 @@ fn refusal(drawn: &Drawn<'_>) -> Option<String> {
     none.then(|| "no column of it can cross".to_owned())
 }
 
-/// The collation that compares byte for byte without padding.
-fn collation(dialect: Dialect) -> &'static str {
-    match dialect {
-        Dialect::Mariadb => "utf8mb4_nopad_bin",
-        _ => "utf8mb4_0900_bin",
-    }
-}
-
 fn line(
     column: &Column,
     definition: &Definition,
     counted: bool,
-    source: Dialect,
+    (source, target): (Dialect, Dialect),
     creation: &mut Creation,
 ) -> String {
     let mut line = format!("{} {}", quote(&column.name), definition.ty);
-    line.push_str(if column.nullable { " NULL" } else { " NOT NULL" });
+    // MariaDB takes neither for what it computes.
+    let takes_null = target == Dialect::Mysql || definition.computed.is_none();
+    let null = if column.nullable { " NULL" } else { " NOT NULL" };
+    if let Some(computed) = &definition.computed {
+        line.push_str(&format!(" GENERATED ALWAYS AS ({computed}) STORED"));
+    }
+    line.push_str(if takes_null { null } else { "" });
     if counted {
         line.push_str(" AUTO_INCREMENT");
-    } else {
+    } else if definition.computed.is_none() {
         let clauses = defaults::clauses(column, definition, source);
         line.push_str(&clauses.text);
         for (what, why) in &clauses.left_out {
@@ -332,22 +404,6 @@ fn line(
         }
     }
     line
-}
-
-fn unique_line(drawn: &Drawn<'_>, unique: &Unique) -> Option<String> {
-    let mut names = Vec::new();
-    for at in unique.columns.iter().filter(|at| drawn.is_made(**at)) {
-        names.push(quote(&drawn.blueprint.table.columns.get(*at)?.name));
-    }
-    if names.len() < unique.columns.len() {
-        return None;
-    }
-    let names = names.join(", ");
-    Some(match (unique.primary, unique.name.eq_ignore_ascii_case("primary")) {
-        (true, _) => format!("PRIMARY KEY ({names})"),
-        (false, true) => format!("UNIQUE KEY `primary_key` ({names})"),
-        (false, false) => format!("UNIQUE KEY {} ({names})", quote(&shorten(&unique.name))),
-    })
 }
 
 /// The one column that may count by itself: the first of a key, and an integer.

@@ -10,6 +10,7 @@ use crate::config::{Config, Dialect, LinkName};
 use crate::model::{Column, ForeignKey, Table, TableName, Unique};
 use crate::plan::Finding;
 use crate::plan::columns::Draft;
+use crate::plan::extras::renamed;
 use crate::plan::rank::ranks;
 use crate::plan::select::{Chosen, choose};
 use crate::plan::stand_ins::{Stand, stand_in};
@@ -114,6 +115,7 @@ fn absent(chosen: &Chosen<'_>) -> Blueprint {
         transactional: true,
         unsupported: None,
         partitions: Vec::new(),
+        extras: crate::model::Extras::default(),
     };
     let mut blueprint = Blueprint::of(&table, chosen.target.clone());
     blueprint.source = chosen.source.clone();
@@ -126,6 +128,7 @@ fn draw(draft: &Draft<'_>, drafts: &HashMap<&TableName, Draft<'_>>) -> Blueprint
     let mut blueprint = Blueprint::of(source, draft.chosen.target.clone());
     blueprint.refused.clone_from(&source.unsupported);
     let mut places = Vec::new();
+    let mut as_is: HashMap<&str, String> = HashMap::new();
     blueprint.table.columns.clear();
     for (at, column) in source.columns.iter().enumerate() {
         let kept = draft.target_name(&column.name).filter(|_| !draft.is_ignored(&column.name));
@@ -142,11 +145,20 @@ fn draw(draft: &Draft<'_>, drafts: &HashMap<&TableName, Draft<'_>>) -> Blueprint
                     }
                 }
                 name.clone_into(&mut made.name);
+                let is_changed = !draft.rules_of(&column.name).0.iter().all(Step::is_setting);
+                if !is_changed && made.ty == column.ty {
+                    as_is.insert(&column.name, name.to_owned());
+                }
                 blueprint.table.columns.push(made);
             }
             None => blueprint.left_out.push(format!("column {}: it is ignored", column.name)),
         }
     }
+    let name = |own: &str| as_is.get(own).cloned();
+    for column in &mut blueprint.table.columns {
+        column.formula = column.formula.as_ref().and_then(|formula| formula.renamed(&name));
+    }
+    blueprint.table.extras = renamed(&source.extras, &name, &mut blueprint.left_out);
     blueprint.table.uniques = uniques(draft, &places, &mut blueprint.left_out);
     blueprint.table.foreign_keys.clear();
     for key in &source.foreign_keys {

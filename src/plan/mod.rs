@@ -7,9 +7,11 @@ mod cascades;
 mod column_names;
 mod columns;
 pub mod explain;
+mod extras;
 pub mod finding;
 #[cfg(test)]
 pub(crate) mod fixtures;
+pub mod formula;
 pub mod key;
 mod keys;
 pub mod merge;

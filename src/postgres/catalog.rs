@@ -9,6 +9,8 @@
 //! Source: PostgreSQL manual, chapter "System Catalogs".
 
 mod defaults;
+mod extras;
+mod formula;
 mod partitions;
 mod shapes;
 mod types;
@@ -24,7 +26,7 @@ use crate::config::{Database, Dialect};
 use crate::error::{Error, Kind, Result};
 use crate::link::ports::Selection;
 use crate::model::schema::Rule;
-use crate::model::{Column, ForeignKey, Identity, Table, TableName, Unique};
+use crate::model::{Column, Extras, ForeignKey, Identity, Table, TableName, Unique};
 
 use partitions::Parts;
 use shapes::Shapes;
@@ -153,6 +155,7 @@ struct Relation {
     /// It holds rows; a view does not, and a foreign table's rows are elsewhere.
     is_table: bool,
     is_partitioned: bool,
+    comment: Option<String>,
     unsupported: Option<String>,
 }
 
@@ -161,7 +164,8 @@ SELECT c.oid, n.nspname::text, c.relname::text, c.relkind, c.relreplident, c.rel
        EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = c.oid) AS has_children,
        (SELECT i.inhparent FROM pg_inherits i
         WHERE i.inhrelid = c.oid AND c.relispartition LIMIT 1) AS parent,
-       current_setting('server_version_num')::int4 >= 180000 AS judges_generated
+       current_setting('server_version_num')::int4 >= 180000 AS judges_generated,
+       obj_description(c.oid, 'pg_class') AS comment
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relpersistence <> 't'
   AND n.nspname NOT IN ('information_schema', 'weir') AND n.nspname !~ '^pg_'
@@ -179,6 +183,7 @@ async fn relations(session: &Session) -> Result<Vec<Relation>, tokio_postgres::E
             judges_generated: row.get("judges_generated"),
             is_table: [b'r', b'p'].contains(&(row.get::<_, i8>(3) as u8)),
             is_partitioned: row.get::<_, i8>(3) as u8 == b'p',
+            comment: row.get("comment"),
             unsupported: no_table(row.get(3), row.get(5), row.get(6)).map(str::to_owned),
         })
         .collect())
@@ -215,17 +220,21 @@ async fn read_details(
     let mut indexes = group(session.query(INDEXES, &[&oids]).await?);
     let mut foreign_keys = group(session.query(FOREIGN_KEYS, &[&oids]).await?);
     let mut parts = partitions::read(session, &relations).await?;
+    let mut extras = extras::Read::of(session, &oids).await?;
     Ok(relations
         .into_iter()
-        .map(|relation| {
-            let oid = relation.oid;
-            build(
+        .map(|mut relation| {
+            let (oid, comment) = (relation.oid, relation.comment.take());
+            let mut table = build(
                 relation,
                 columns.remove(&oid).unwrap_or_default(),
                 &indexes.remove(&oid).unwrap_or_default(),
                 &foreign_keys.remove(&oid).unwrap_or_default(),
                 parts.remove(&oid).unwrap_or_default(),
-            )
+            )?;
+            let uniques: Vec<&str> = table.uniques.iter().map(|one| one.name.as_str()).collect();
+            table.extras = extras.take(oid, comment, &uniques);
+            Ok(table)
         })
         .collect())
 }
@@ -349,6 +358,7 @@ fn build(
         transactional: true,
         unsupported: relation.unsupported.or(incomplete),
         partitions,
+        extras: Extras::default(),
     })
 }
 

@@ -3,22 +3,25 @@
 //! Made are the schema, the table with its columns, primary key and unique keys, enum types, and
 //! foreign keys: with the table where its parent is made before it, else after all tables. They are
 //! judged at commit, since weir writes a transaction's rows in another order. Left out, and said so,
-//! is what weir does not know enough of: columns of types that cannot cross, computed columns, unique
-//! indexes over expressions, defaults that may not mean the same (`defaults`). AUTO_INCREMENT becomes an
-//! identity that takes given values, ON UPDATE a trigger. Pure.
+//! is what weir does not know enough of: columns of types that cannot cross, defaults that may not mean the same
+//! (`defaults`), checks, computed columns and indexes that may not (`extras`). AUTO_INCREMENT becomes an
+//! identity that takes given values, ON UPDATE a trigger. Names that are too long are shortened, and that is said.
+//! Pure.
 
 mod defaults;
+mod extras;
+mod formula;
+mod types;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::setup::block;
 use super::sql::{literal, quote, quote_name};
 use crate::config::Dialect;
 use crate::link::ports::Creation;
-use crate::model::schema::JsonKind;
-use crate::model::shape::Shape;
 use crate::model::{Column, ForeignKey, Table, TableName, Type, Unique};
 use crate::plan::Blueprint;
+use types::{Definition, definition, enum_name, other_enum_name};
 
 /// Longest name PostgreSQL keeps, in bytes.
 const NAME_BYTES_MAX: usize = 63;
@@ -31,7 +34,10 @@ const KEYS_FOLLOWED_MAX: u8 = 8;
 pub fn create_tables(blueprints: &[Blueprint], dialect: Dialect) -> Vec<Creation> {
     // Tables and indexes of a schema share their names.
     let names = blueprints.iter().map(|blueprint| blueprint.table.name.clone()).collect();
-    let mut maker = Maker { blueprints, dialect, names, made: HashSet::new(), later: Vec::new() };
+    let enums = wanted_enums(blueprints);
+    let (made, shortened) = (HashSet::new(), Vec::new());
+    let later = Vec::new();
+    let mut maker = Maker { blueprints, dialect, names, enums, made, shortened, later };
     let mut schemas = HashSet::from(["public"]);
     let mut creations = Vec::new();
     for blueprint in blueprints.iter().filter(|blueprint| !blueprint.exists) {
@@ -50,6 +56,20 @@ pub fn create_tables(blueprints: &[Blueprint], dialect: Dialect) -> Vec<Creation
     creations
 }
 
+/// How many want a name for a type: columns of enum types, and tables, whose rows have one. Those that are
+/// there count too, so that a name does not depend on what was made before.
+fn wanted_enums(blueprints: &[Blueprint]) -> HashMap<TableName, usize> {
+    let mut wanted: HashMap<TableName, usize> = HashMap::new();
+    for table in blueprints.iter().map(|blueprint| &blueprint.table) {
+        *wanted.entry(table.name.clone()).or_default() += 1;
+        let is_enum = |column: &&Column| matches!(column.ty, Type::Enum { .. });
+        for column in table.columns.iter().filter(is_enum) {
+            *wanted.entry(enum_name(&table.name, &column.name)).or_default() += 1;
+        }
+    }
+    wanted
+}
+
 /// The schema, unless it is there: `IF NOT EXISTS` would ask for the right to make it all the same.
 fn create_schema(name: &str) -> String {
     block(&format!(
@@ -66,8 +86,12 @@ struct Maker<'a> {
     dialect: Dialect,
     /// Names that are taken.
     names: HashSet<TableName>,
+    /// How many want a type's name.
+    enums: HashMap<TableName, usize>,
     /// Tables that a foreign key can refer to by now.
     made: HashSet<&'a TableName>,
+    /// Names that were too long, in words, of the table that is being made.
+    shortened: Vec<String>,
     /// Foreign keys whose parents come after them.
     later: Vec<Creation>,
 }
@@ -90,10 +114,16 @@ impl<'a> Maker<'a> {
         let (mut lines, mut made) = (Vec::new(), Vec::new());
         for (at, column) in table.columns.iter().enumerate() {
             match self.definition(table, column) {
-                Ok(Definition { ty, check, create_type }) => {
+                Ok(Definition { ty, check, create_type, computed }) => {
+                    if create_type.is_some() {
+                        self.short_name(&types::long_enum_name(&table.name, &column.name));
+                    }
                     creation.statements.extend(create_type);
                     foreign_type(column, &mut creation);
-                    let default = self.default(column, &ty, &mut creation);
+                    let default = match computed {
+                        Some(text) => Some(format!("GENERATED ALWAYS AS ({text}) STORED")),
+                        None => self.default(column, &ty, &mut creation),
+                    };
                     lines.push(line(column, &ty, default, check));
                     made.push(column);
                 }
@@ -106,9 +136,35 @@ impl<'a> Maker<'a> {
                 Err(why) => creation.leave_out("unique index", &unique.name, why),
             }
         }
-        for index in &table.odd_unique_indexes {
+        lines.extend(self.checks(table, &mut creation));
+        let is_known = |name: &String| table.extras.indexes.iter().any(|one| one.name == *name);
+        for index in table.odd_unique_indexes.iter().filter(|name| !is_known(name)) {
             creation.leave_out("unique index", index, "not over plain columns");
         }
+        self.foreign_keys(blueprint, &mut lines, &mut creation);
+        if lines.is_empty() {
+            creation.refused = Some("no column of it can cross".to_owned());
+            creation.statements.clear();
+            return creation;
+        }
+        let lines = lines.join(",\n  ");
+        creation
+            .statements
+            .push(format!("CREATE TABLE {} (\n  {lines}\n)", quote_name(&table.name)));
+        self.indexes(table, &mut creation);
+        self.remarks(table, &made, &mut creation);
+        creation.left_out.append(&mut self.shortened);
+        creation
+    }
+
+    /// The foreign keys of a table, as lines of it where their parents are made.
+    fn foreign_keys(
+        &mut self,
+        blueprint: &'a Blueprint,
+        lines: &mut Vec<String>,
+        creation: &mut Creation,
+    ) {
+        let table = &blueprint.table;
         self.made.insert(&table.name);
         for key in &table.foreign_keys {
             match self.foreign_key(blueprint, key) {
@@ -119,25 +175,11 @@ impl<'a> Maker<'a> {
                     ..Creation::default()
                 }),
                 Err(why) => {
-                    creation.leave_out(
-                        "foreign key",
-                        &format!("{} to {}", key.name, key.parent),
-                        why,
-                    );
+                    let name = format!("{} to {}", key.name, key.parent);
+                    creation.leave_out("foreign key", &name, why);
                 }
             }
         }
-        if lines.is_empty() {
-            creation.refused = Some("no column of it can cross".to_owned());
-            creation.statements.clear();
-            return creation;
-        }
-        let lines = lines.join(",\n  ");
-        creation
-            .statements
-            .push(format!("CREATE TABLE {} (\n  {lines}\n)", quote_name(&table.name)));
-        self.remarks(table, &made, &mut creation);
-        creation
     }
 
     /// The default of a column that does not count by itself.
@@ -145,15 +187,16 @@ impl<'a> Maker<'a> {
         if counts(column, ty) {
             return None;
         }
-        defaults::default(column, self.dialect).unwrap_or_else(|why| {
+        let made = defaults::default(column, self.dialect).unwrap_or_else(|why| {
             creation.leave_out("default of", &column.name, &why);
             None
-        })
+        });
+        made.map(|text| format!("DEFAULT {text}"))
     }
 
     /// What is made once the table is there: comments, and what moves columns to the present.
     fn remarks(&mut self, table: &Table, made: &[&Column], creation: &mut Creation) {
-        creation.statements.extend(defaults::comments(&table.name, made.iter().copied()));
+        creation.statements.extend(defaults::comments(table, made.iter().copied()));
         let touched: Vec<&Column> = made.iter().copied().filter(|one| one.on_update_now).collect();
         if !touched.is_empty() {
             let name = self.free_name(table, &format!("{}{}", defaults::TOUCH, table.name.table));
@@ -168,7 +211,17 @@ impl<'a> Maker<'a> {
             );
         }
         let counts = self.counts(table, column, KEYS_FOLLOWED_MAX);
-        definition(column, self.dialect, &table.name, counts)
+        let plain = enum_name(&table.name, &column.name);
+        let name = match self.enums.get(&plain) {
+            Some(2..) => other_enum_name(&table.name, &column.name),
+            _ => plain,
+        };
+        if column.generated {
+            let computed = Some(self.computed(table, column)?);
+            let plain = Column { generated: false, ..column.clone() };
+            return Ok(Definition { computed, ..definition(&plain, self.dialect, &name, counts)? });
+        }
+        definition(column, self.dialect, &name, counts)
     }
 
     /// Whether a column counts by itself, or refers to one that does: both need one type.
@@ -213,15 +266,28 @@ impl<'a> Maker<'a> {
 
     /// A name that nothing else of the table's schema has.
     fn free_name(&mut self, table: &Table, name: &str) -> String {
-        let mut free = shorten(name);
+        let mut free = self.short_name(name);
         while !self.names.insert(TableName::new(&table.name.schema, &free)) {
             free = shorten(&format!("{free}_{:08x}", crc32fast::hash(name.as_bytes())));
         }
         free
     }
 
+    /// The name, or a shorter one, which is said.
+    fn short_name(&mut self, name: &str) -> String {
+        let short = shorten(name);
+        if short != name {
+            self.shortened.push(format!("end of the name {name}: it is {short} here"));
+        }
+        short
+    }
+
     /// The line of a foreign key, where both sides can have it.
-    fn foreign_key(&self, blueprint: &Blueprint, key: &ForeignKey) -> Result<String, &'static str> {
+    fn foreign_key(
+        &mut self,
+        blueprint: &Blueprint,
+        key: &ForeignKey,
+    ) -> Result<String, &'static str> {
         if !blueprint.makes(key) {
             return Err("the link does without it; --foreign-keys makes it");
         }
@@ -237,6 +303,10 @@ impl<'a> Maker<'a> {
         if !parent.table.uniques.iter().any(over) {
             return Err("no unique index is over what it refers to");
         }
+        let is_computed = |column: &Column| column.generated && key.columns.contains(&column.name);
+        if blueprint.table.columns.iter().any(is_computed) {
+            return Err("a column of it is computed");
+        }
         for (own, theirs) in key.columns.iter().zip(&key.parent_columns) {
             let own = self.kind(&blueprint.table, own).ok_or("a column of it is left out")?;
             let theirs = self.kind(&parent.table, theirs).ok_or("a column of it is left out")?;
@@ -249,7 +319,7 @@ impl<'a> Maker<'a> {
         Ok(format!(
             "CONSTRAINT {} FOREIGN KEY ({}) REFERENCES {} ({}) ON DELETE {} ON UPDATE {} \
              DEFERRABLE INITIALLY DEFERRED",
-            quote(&shorten(&key.name)),
+            quote(&self.short_name(&key.name)),
             list(&key.columns),
             quote_name(&key.parent),
             list(&key.parent_columns),
@@ -281,82 +351,6 @@ fn foreign_type(column: &Column, creation: &mut Creation) {
     }
 }
 
-/// A column's type on PostgreSQL.
-struct Definition {
-    ty: String,
-    check: Option<String>,
-    create_type: Option<String>,
-}
-
-fn definition(
-    column: &Column,
-    dialect: Dialect,
-    table: &TableName,
-    counts: bool,
-) -> Result<Definition, &'static str> {
-    if column.generated {
-        return Err("computed by the source, never replicated");
-    }
-    let plain = |ty: &str| Ok(Definition { ty: ty.to_owned(), check: None, create_type: None });
-    match &column.ty {
-        Type::Bool => plain("boolean"),
-        Type::Int { bits, unsigned } => plain(integer(*bits, *unsigned, counts)),
-        Type::Decimal(None) => plain("numeric"),
-        Type::Decimal(Some(size)) => plain(&format!("numeric({},{})", size.precision, size.scale)),
-        Type::F32 => plain("real"),
-        Type::F64 => plain("double precision"),
-        Type::Char { chars: 0 } | Type::Text { chars: Some(0), .. } => plain("varchar(1)"),
-        Type::Char { chars } => plain(&format!("char({chars})")),
-        Type::Text { chars: Some(chars), .. } => plain(&format!("varchar({chars})")),
-        Type::Text { chars: None, .. } => plain("text"),
-        Type::Binary { .. } | Type::Bytes { .. } => plain("bytea"),
-        Type::Date => plain("date"),
-        Type::Time { digits } => plain(&format!("time({digits})")),
-        Type::Timestamp { digits } => plain(&format!("timestamp({digits})")),
-        Type::Instant { digits } => plain(&format!("timestamptz({digits})")),
-        Type::Year => plain("smallint"),
-        Type::Uuid => plain("uuid"),
-        Type::Json(JsonKind::Verbatim) if dialect == Dialect::Postgres => plain("json"),
-        Type::Json(_) => plain("jsonb"),
-        Type::Enum { labels } => Ok(enumeration(column, labels, table)),
-        Type::Native { .. } if dialect == Dialect::Postgres => plain(&column.native),
-        Type::Native { shape, .. } => match shape {
-            Shape::Set(_) => plain("text"),
-            Shape::Bits { count } => plain(&format!("bit({count})")),
-            Shape::Address { .. } => plain("inet"),
-            Shape::Geometry { kind: Some(1) } => plain("point"),
-            Shape::Geometry { .. } => plain("bytea"),
-            Shape::Vector { .. } => plain("real[]"),
-            Shape::Interval { digits, .. } => plain(&format!("interval({digits})")),
-            _ => Err("its type cannot cross"),
-        },
-        Type::Unsupported => Err("its type cannot cross"),
-    }
-}
-
-fn integer(bits: u8, unsigned: bool, counts: bool) -> &'static str {
-    match (bits, unsigned) {
-        (8, _) | (16, false) => "smallint",
-        (16, true) | (24, _) | (32, false) => "integer",
-        (_, false) | (32, true) => "bigint",
-        (_, true) if counts => "bigint",
-        (_, true) => "numeric(20,0)",
-    }
-}
-
-/// An enum type; text with a check where a label is too long for one.
-fn enumeration(column: &Column, labels: &[String], table: &TableName) -> Definition {
-    let list = labels.iter().map(|label| literal(label)).collect::<Vec<_>>().join(", ");
-    if labels.iter().any(|label| label.len() > NAME_BYTES_MAX) {
-        let check = format!("CHECK ({} IN ({list}))", quote(&column.name));
-        return Definition { ty: "text".to_owned(), check: Some(check), create_type: None };
-    }
-    let name = shorten(&format!("{}_{}_enum", table.table, column.name));
-    let ty = quote_name(&TableName::new(table.schema.clone(), name));
-    let create_type = Some(format!("CREATE TYPE {ty} AS ENUM ({list})"));
-    Definition { ty, check: None, create_type }
-}
-
 /// Whether the column counts by itself.
 fn counts(column: &Column, ty: &str) -> bool {
     column.auto_increment && matches!(ty, "smallint" | "integer" | "bigint")
@@ -371,7 +365,7 @@ fn line(column: &Column, ty: &str, default: Option<String>, check: Option<String
         line.push_str(" GENERATED BY DEFAULT AS IDENTITY");
     }
     if let Some(default) = default {
-        line.push_str(&format!(" DEFAULT {default}"));
+        line.push_str(&format!(" {default}"));
     }
     if let Some(check) = check {
         line.push(' ');
@@ -393,6 +387,7 @@ pub fn shorten(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::schema::JsonKind;
     use crate::plan::fixtures::foreign_key;
     use crate::postgres::sql::tests::{assert_golden, column, every_type, plan};
 

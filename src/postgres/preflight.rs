@@ -12,6 +12,8 @@ mod retention;
 mod source;
 mod target;
 
+use std::collections::BTreeMap;
+
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
@@ -52,6 +54,7 @@ pub async fn check_target(preflight: Preflight<'_>) -> Result<Vec<Finding>> {
     }
     findings.extend(target::weir_schema(&probe).await?);
     findings.extend(rights(&probe, &["SELECT", "INSERT", "UPDATE", "DELETE"]).await?);
+    findings.extend(types(&probe).await?);
     findings.extend(target::tables(&probe).await?);
     findings.extend(target::expressions(&probe).await?);
     findings.extend(target::counters(&probe).await?);
@@ -179,6 +182,41 @@ async fn rights(probe: &Probe<'_>, wanted: &[&str]) -> Result<Vec<Finding>> {
                 format!("ALTER ROLE {role} BYPASSRLS"),
             );
         }
+    }
+    Ok(findings)
+}
+
+/// Of the schemas `$1`, those whose types the user may not name.
+const HIDDEN_TYPES: &str = "
+SELECT n.nspname::text, quote_ident(n.nspname) AS schema, quote_ident(current_user) AS role
+FROM pg_namespace n
+WHERE n.nspname = ANY ($1::text[]) AND NOT has_schema_privilege(n.oid, 'USAGE')
+ORDER BY n.nspname COLLATE \"C\"";
+
+/// Whether the types of columns may be named, which statements that write do.
+async fn types(probe: &Probe<'_>) -> Result<Vec<Finding>> {
+    let mut of_schemas: BTreeMap<&str, String> = BTreeMap::new();
+    for table in probe.preflight.tables {
+        for column in &table.columns {
+            let others = column.type_schemas.iter().filter(|one| **one != table.name.schema);
+            for schema in others {
+                let subject = || format!("table {}, column {}", table.name, column.name);
+                of_schemas.entry(schema).or_insert_with(subject);
+            }
+        }
+    }
+    let schemas: Vec<&str> = of_schemas.keys().copied().collect();
+    let mut findings = Vec::new();
+    for row in probe.rows(HIDDEN_TYPES, &[&schemas]).await? {
+        let (name, schema, role): (&str, &str, &str) = (row.get(0), row.get(1), row.get(2));
+        findings.push(Finding {
+            fatal: true,
+            kind: Kind::Privilege,
+            subject: of_schemas.remove(name).unwrap_or_default(),
+            message: format!("role {role} has no USAGE on schema {schema}, which the type is in"),
+            hint: String::new(),
+            mend: vec![format!("GRANT USAGE ON SCHEMA {schema} TO {role}")],
+        });
     }
     Ok(findings)
 }

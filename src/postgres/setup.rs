@@ -245,11 +245,12 @@ fn counters(account: &str, tables: &[&Table]) -> Vec<String> {
     statements.into_iter().collect()
 }
 
-/// Rights on schemas and tables.
+/// Rights on schemas, of tables and of their columns' types, and on tables.
 fn grants(rights: &str, account: &str, tables: &[&Table]) -> Vec<String> {
-    let mut schemas: Vec<&str> = tables.iter().map(|table| table.name.schema.as_str()).collect();
-    schemas.sort_unstable();
-    schemas.dedup();
+    let of_tables = tables.iter().map(|table| table.name.schema.as_str());
+    let columns = tables.iter().flat_map(|table| &table.columns);
+    let of_types = columns.flat_map(|column| column.type_schemas.iter().map(String::as_str));
+    let schemas: BTreeSet<&str> = of_tables.chain(of_types).collect();
     let usage = schemas
         .iter()
         .map(|schema| format!("GRANT USAGE ON SCHEMA {} TO {account}", quote(schema)));

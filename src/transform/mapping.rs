@@ -9,12 +9,14 @@ use std::sync::Arc;
 
 use crate::config::Dialect;
 use crate::model::schema::{DecimalSize, JsonKind};
+use crate::model::shape::Shape;
 use crate::model::{Column, Type};
 use crate::transform::Charset;
 use crate::transform::conversion::{
     Blanks, BytesFit, ClockFit, Conversion, DecimalDigits, DecimalFit, Fit, FloatFit, JsonFit,
     Numbers, SpecialFit, TextFit, Turn,
 };
+use crate::transform::forms::convert::FormFit;
 use crate::transform::loss::{LossClass, loss};
 
 pub(crate) mod forms;
@@ -115,7 +117,7 @@ impl Sides<'_> {
             (Type::Native { name, .. }, Type::Native { .. })
                 if source.ty.is_same(&target.ty) && self.both_know(name) =>
             {
-                Ok(Some(Fit::Same))
+                Ok(Some(self.of_system().unwrap_or(Fit::Same)))
             }
             (Type::Native { .. }, _) | (_, Type::Native { .. }) => self.form(),
             _ => Ok(None),
@@ -127,7 +129,19 @@ impl Sides<'_> {
         let alone = matches!(name, "inet4" | "inet6" | "vector");
         !self.targets_postgres()
             && self.same_family()
-            && (!alone || self.source_dialect == self.target_dialect)
+            && (!alone
+                || self.source_dialect == self.target_dialect
+                    && self.source.native == self.target.native)
+    }
+
+    /// What checks the reference system that the target asks for, where the source does not ask for the same.
+    fn of_system(&self) -> Option<Fit> {
+        let srid = |column: &Column| match column.ty.shape() {
+            Some(Shape::Geometry { srid, .. }) => *srid,
+            _ => None,
+        };
+        let asked = srid(self.target).filter(|asked| srid(self.source) != Some(*asked));
+        asked.map(|srid| Fit::Form(Box::new(FormFit::OfSystem { srid })))
     }
 
     fn fit(&self) -> Result<Fit, String> {

@@ -94,9 +94,13 @@ impl Said<'_> {
             FormFit::Point => said("NaN and infinite coordinates"),
             FormFit::PointText => said("points of a reference system"),
             FormFit::Ewkb | FormFit::EwkbText => said("broken geometries"),
-            FormFit::Geometry { .. } => {
-                said("geometries of more than two dimensions, curves, and what is no geometry")
+            FormFit::Geometry { srid, .. } => {
+                let text =
+                    "geometries of more than two dimensions, curves, and what is no geometry";
+                let other = srid.map(|srid| format!("any SRID but {srid}"));
+                said(text).into_iter().chain(other).collect()
             }
+            FormFit::OfSystem { srid } => vec![format!("any SRID but {srid}")],
             FormFit::Vector { count } | FormFit::VectorText { count, .. } => match count {
                 Some(count) => vec![format!("any length but {count}"), "NaN and infinities".into()],
                 None => said("NaN and infinities"),

@@ -28,6 +28,8 @@ pub(super) struct Described<'a> {
     pub(super) digits: Option<u64>,
     /// MariaDB: a check says that it is JSON.
     pub(super) document: bool,
+    /// MySQL: the one reference system that a geometry may have.
+    pub(super) srid: Option<u32>,
 }
 
 /// The logical type, and the native type's name for messages.
@@ -88,7 +90,8 @@ fn plain(column: &Described<'_>) -> Option<Type> {
         "inet4" => native("inet4", 0, Shape::Address { bytes: 4 }),
         "inet6" => native("inet6", 0, Shape::Address { bytes: 16 }),
         "vector" => native("vector", 0, Shape::Vector { count: vector_count(column.column_type) }),
-        name => geometry(if name == "geomcollection" { "geometrycollection" } else { name }),
+        "geomcollection" => geometry("geometrycollection", column.srid),
+        name => geometry(name, column.srid),
     }
 }
 
@@ -109,10 +112,10 @@ const GEOMETRIES: [&str; 8] = [
     "geometrycollection",
 ];
 
-fn geometry(name: &str) -> Option<Type> {
+fn geometry(name: &str, srid: Option<u32>) -> Option<Type> {
     let at = GEOMETRIES.iter().position(|geometry| *geometry == name)?;
     let kind = u32::try_from(at).ok().filter(|kind| *kind > 0);
-    native(name, 0, Shape::Geometry { kind })
+    native(name, 0, Shape::Geometry { kind, srid })
 }
 
 /// The length of `vector(3)`.
@@ -217,7 +220,7 @@ mod tests {
             (
                 "geomcollection",
                 "geomcollection",
-                ("geometrycollection", Shape::Geometry { kind: Some(7) }),
+                ("geometrycollection", Shape::Geometry { kind: Some(7), srid: None }),
             ),
             (
                 "set('a','b')",

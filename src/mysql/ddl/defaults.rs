@@ -6,11 +6,14 @@
 use super::super::sql::literal;
 use super::types::Definition;
 use crate::config::Dialect;
+use crate::model::calendar::is_moment;
 use crate::model::shape::Shape;
-use crate::model::{Column, DefaultValue, Type};
+use crate::model::{Column, DefaultValue, Table, Type};
 
 /// Longest comment of a column, in characters.
 const COMMENT_CHARS_MAX: usize = 1024;
+/// Longest comment of a table, in characters.
+const TABLE_COMMENT_CHARS_MAX: usize = 2048;
 
 /// What follows a column's type, and what of it is left out, in words.
 #[derive(Default)]
@@ -46,6 +49,13 @@ pub(super) fn comment(column: &Column, definition: &Definition) -> Option<(Strin
     let cut: String = text.chars().take(COMMENT_CHARS_MAX).collect();
     let is_cut = cut.len() < text.len();
     (!text.is_empty()).then(|| (format!(" COMMENT {}", literal(&cut)), is_cut))
+}
+
+/// COMMENT of a table, and whether it is cut.
+pub(super) fn table_comment(table: &Table) -> (String, bool) {
+    let Some(text) = &table.extras.comment else { return (String::new(), false) };
+    let cut: String = text.chars().take(TABLE_COMMENT_CHARS_MAX).collect();
+    (format!(" COMMENT={}", literal(&cut)), cut.len() < text.len())
 }
 
 fn now(column: &Column) -> String {
@@ -125,9 +135,9 @@ fn value_of(column: &Column, value: &str, from_postgres: bool) -> Option<String>
         Type::Json(_) => {
             serde_json::from_str::<serde_json::Value>(value).ok().and_then(|_| quoted())
         }
-        Type::Date | Type::Timestamp { .. } => is_date(value).then(quoted).flatten(),
+        Type::Date | Type::Timestamp { .. } => is_moment(value).then(quoted).flatten(),
         Type::Instant { .. } if from_postgres => {
-            value.strip_suffix("+00").filter(|value| is_date(value)).map(literal)
+            value.strip_suffix("+00").filter(|value| is_moment(value)).map(literal)
         }
         Type::Time { .. } => {
             let plain =
@@ -157,17 +167,4 @@ fn is_number(value: &str) -> bool {
     let digits = value.strip_prefix('-').unwrap_or(value);
     digits.starts_with(|first: char| first.is_ascii_digit())
         && digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
-}
-
-/// A day of the calendar, with or without a time; no zero date, no zone.
-fn is_date(value: &str) -> bool {
-    let (date, time) = value.split_once(' ').unwrap_or((value, ""));
-    let mut parts = date.split('-');
-    let mut number = |length: usize| {
-        let part = parts.next().filter(|part| part.len() == length)?;
-        part.parse::<u16>().ok().filter(|number| *number > 0)
-    };
-    let whole = number(4).is_some() && number(2).is_some() && number(2).is_some();
-    let plain = time.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b':' | b'.'));
-    whole && plain && parts.next().is_none()
 }

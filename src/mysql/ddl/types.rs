@@ -24,11 +24,52 @@ pub(super) struct Definition {
     pub(super) row_bytes: usize,
     /// The type that takes as much but lies beside the row.
     pub(super) beside: Option<&'static str>,
+    /// What is computed.
+    pub(super) computed: Option<String>,
 }
 
 impl Definition {
     fn plain(ty: impl Into<String>, row_bytes: usize) -> Self {
-        Definition { ty: ty.into(), comment: None, row_bytes, beside: None }
+        Definition { ty: ty.into(), comment: None, row_bytes, beside: None, computed: None }
+    }
+}
+
+/// The collation that compares byte for byte without padding.
+pub(super) fn collation(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::Mariadb => "utf8mb4_nopad_bin",
+        _ => "utf8mb4_0900_bin",
+    }
+}
+
+/// What follows the type of a column in `target`: the collation of a text that is compared without case, and
+/// the reference system of a geometry.
+pub(super) fn clause(column: &Column, target: Dialect) -> String {
+    match (&column.ty, column.ty.shape()) {
+        (Type::Native { name, .. }, Some(Shape::Text { .. })) if is_citext(name) => {
+            let collation = match target {
+                Dialect::Mariadb => "uca1400_nopad_as_ci",
+                _ => "utf8mb4_0900_as_ci",
+            };
+            format!(" CHARACTER SET utf8mb4 COLLATE {collation}")
+        }
+        (_, Some(Shape::Geometry { srid: Some(srid), .. })) if target == Dialect::Mysql => {
+            format!(" SRID {srid}")
+        }
+        _ => String::new(),
+    }
+}
+
+/// `citext` is where its extension was made.
+fn is_citext(name: &str) -> bool {
+    name.rsplit_once('.').is_some_and(|(_, own)| own == "citext")
+}
+
+/// The reference system that a source's column is held to, and one of `target` cannot be.
+pub(super) fn unsaid_srid(column: &Column, target: Dialect) -> Option<u32> {
+    match column.ty.shape() {
+        Some(Shape::Geometry { srid, .. }) if target != Dialect::Mysql => *srid,
+        _ => None,
     }
 }
 

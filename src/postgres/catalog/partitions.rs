@@ -159,6 +159,7 @@ mod tests {
 
     fn relation(oid: u32, name: &str, parent: Option<u32>) -> Relation {
         Relation {
+            comment: None,
             oid,
             name: TableName::new("public", name),
             parent,

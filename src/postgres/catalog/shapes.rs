@@ -178,7 +178,9 @@ impl Described {
             (Some("hstore"), "hstore") => Shape::Hstore,
             (Some("ltree"), "ltree") => Shape::Ltree,
             (Some("ltree"), _) => Shape::Printed,
-            (Some("postgis"), "geometry" | "geography") => Shape::Geometry { kind: None },
+            (Some("postgis"), "geometry" | "geography") => {
+                Shape::Geometry { kind: None, srid: None }
+            }
             (Some("vector"), "vector") => {
                 Shape::Vector { count: u32::try_from(modifier).ok().filter(|count| *count > 0) }
             }

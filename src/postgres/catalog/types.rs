@@ -8,8 +8,8 @@
 use tokio_postgres::Row;
 use tokio_postgres::types::Type as Builtin;
 
-use super::defaults;
 use super::shapes::{Shapes, shape};
+use super::{defaults, formula};
 use crate::model::schema::{DecimalSize, JsonKind};
 use crate::model::{Column, TableName, Type};
 
@@ -25,7 +25,11 @@ SELECT a.attrelid AS oid, a.attnum AS number, a.attname::text AS name,
        a.atthasdef OR b.has_default AS has_default,
        COALESCE(pg_get_expr(d.adbin, d.adrelid) LIKE 'nextval(%', false) AS serial,
        pg_get_expr(d.adbin, d.adrelid) AS default_text, col_description(a.attrelid, a.attnum) AS comment,
-       COALESCE(o.collisdeterministic, true) AS exact, q.schemas, q.sequences
+       COALESCE(o.collisdeterministic, true) AS exact, q.schemas, q.sequences,
+       (SELECT array_agg(DISTINCT n.nspname::text ORDER BY n.nspname::text)
+        FROM pg_type u JOIN pg_namespace n ON n.oid = u.typnamespace
+        WHERE u.oid >= 16384 AND u.oid = CASE
+          WHEN b.depth > 0 AND (t.typtype = 'e' OR b.typid < 16384) THEN b.typid ELSE a.atttypid END) AS type_schemas
 FROM pg_attribute a
 CROSS JOIN LATERAL (
   WITH RECURSIVE r(depth, typid, typmod, required, has_default) AS (
@@ -64,11 +68,13 @@ pub(super) fn column(row: &Row, shapes: &Shapes) -> Column {
         native: row.get("native"),
         nullable: row.get("nullable"),
         generated,
+        formula: printed.filter(|_| generated).and_then(formula::of),
         row_end: false,
         has_default: !generated && (identity || row.get("has_default")),
         default: printed.filter(|_| !generated).and_then(defaults::of),
         comment: row.get("comment"),
         sequences: sequences.map(|(schema, name)| TableName::new(schema, name)).collect(),
+        type_schemas: names("type_schemas"),
         auto_increment: identity || serial && !generated,
         on_update_now: false,
         charset: None,

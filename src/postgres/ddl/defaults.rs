@@ -5,8 +5,9 @@
 
 use super::super::sql::{literal, quote, quote_name};
 use crate::config::Dialect;
+use crate::model::calendar::is_moment;
 use crate::model::shape::Shape;
-use crate::model::{Column, DefaultValue, TableName, Type};
+use crate::model::{Column, DefaultValue, Table, TableName, Type};
 
 /// Whose name begins so is made here.
 pub(in crate::postgres) const TOUCH: &str = "weir_touch_";
@@ -52,10 +53,10 @@ fn value_of(column: &Column, value: &str, source: Dialect) -> Option<String> {
         Type::Json(_) => {
             serde_json::from_str::<serde_json::Value>(value).ok().and_then(|_| quoted())
         }
-        Type::Date | Type::Timestamp { .. } => (own || is_date(value)).then(quoted).flatten(),
+        Type::Date | Type::Timestamp { .. } => (own || is_moment(value)).then(quoted).flatten(),
         Type::Instant { .. } if own => quoted(),
         // MySQL and MariaDB print it in the session's zone, which is UTC for weir.
-        Type::Instant { .. } => is_date(value).then(|| literal(&format!("{value}+00"))),
+        Type::Instant { .. } => is_moment(value).then(|| literal(&format!("{value}+00"))),
         Type::Time { .. } => {
             let hours = value.split(':').next().and_then(|hours| hours.parse::<u8>().ok());
             (own || hours.is_some_and(|hours| hours < 24)).then(quoted).flatten()
@@ -78,26 +79,19 @@ fn bits(value: &str, count: u32) -> Option<String> {
         .then(|| format!("B'{digits:0>width$}'"))
 }
 
-/// A day of the calendar, with or without a time: no zero date.
-fn is_date(value: &str) -> bool {
-    let (date, _) = value.split_once(' ').unwrap_or((value, ""));
-    let mut parts = date.split('-');
-    let mut number = || parts.next()?.parse::<u16>().ok().filter(|number| *number > 0);
-    number().is_some() && number().is_some() && number().is_some()
-}
-
-/// COMMENT ON for the columns of a table that are made.
+/// COMMENT ON for a table and its columns that are made.
 pub(super) fn comments<'a>(
-    table: &TableName,
+    table: &'a Table,
     columns: impl Iterator<Item = &'a Column>,
 ) -> Vec<String> {
-    let of = |column: &'a Column| column.comment.as_ref().map(|text| (column, text));
-    let said = columns.filter_map(of).filter(|(_, text)| !text.contains('\0'));
-    said.map(|(column, text)| {
-        let name = format!("{}.{}", quote_name(table), quote(&column.name));
-        format!("COMMENT ON COLUMN {name} IS {}", literal(text))
-    })
-    .collect()
+    let name = quote_name(&table.name);
+    let own = table.extras.comment.as_ref().map(|text| (format!("TABLE {name}"), text));
+    let of = columns.filter_map(|column| {
+        let text = column.comment.as_ref()?;
+        Some((format!("COLUMN {name}.{}", quote(&column.name)), text))
+    });
+    let said = own.into_iter().chain(of).filter(|(_, text)| !text.contains('\0'));
+    said.map(|(what, text)| format!("COMMENT ON {what} IS {}", literal(text))).collect()
 }
 
 /// What makes columns move to the present where an update of a row leaves them as they are.

@@ -100,6 +100,13 @@ pub enum FormFit {
     Geometry {
         /// The one kind that the target takes.
         kind: Option<u32>,
+        /// The one reference system that the target takes.
+        srid: Option<u32>,
+    },
+    /// Geometry of MySQL and MariaDB into a column of MySQL that takes one reference system.
+    OfSystem {
+        /// It.
+        srid: u32,
     },
     /// Geometry of MySQL and MariaDB into PostGIS, which reads EWKB in hexadecimal.
     EwkbText,
@@ -188,8 +195,8 @@ fn of_text(fit: &FormFit, value: &ByteString) -> Result<Value, Reason> {
             let (x, y) = figures::point(value)?;
             Value::Bytes(Geometry::point(x, y)?.stored().into())
         }
-        FormFit::Geometry { kind } => {
-            let geometry = of_kind(Geometry::of_ewkb(&unhex(value)?)?, *kind)?;
+        FormFit::Geometry { kind, srid } => {
+            let geometry = of_kind(Geometry::of_ewkb(&unhex(value)?)?, *kind, *srid)?;
             Value::Bytes(geometry.stored().into())
         }
         FormFit::Vector { count } => {
@@ -253,8 +260,12 @@ fn of_bytes(fit: &FormFit, bytes: &[u8]) -> Result<Value, Reason> {
         }
         FormFit::Ewkb => Value::Bytes(Geometry::of_stored(bytes)?.ewkb().into()),
         FormFit::EwkbText => Value::Text(hex(&Geometry::of_stored(bytes)?.ewkb()).into()),
-        FormFit::Geometry { kind } => {
-            Value::Bytes(of_kind(Geometry::of_ewkb(bytes)?, *kind)?.stored().into())
+        FormFit::Geometry { kind, srid } => {
+            Value::Bytes(of_kind(Geometry::of_ewkb(bytes)?, *kind, *srid)?.stored().into())
+        }
+        FormFit::OfSystem { srid } => {
+            of_kind(Geometry::of_stored(bytes)?, None, Some(*srid))?;
+            Value::Bytes(bytes.to_vec().into())
         }
         FormFit::VectorText { count, array } => {
             let numbers = counted(vector::read(bytes)?, *count)?;
@@ -347,11 +358,11 @@ fn money_text(text: &str, digits: u8) -> Result<String, Reason> {
     Ok(format!("{sign}{}.{:02}", units / 100, units % 100))
 }
 
-fn of_kind(geometry: Geometry, kind: Option<u32>) -> Result<Geometry, Reason> {
-    match kind {
-        Some(_) if geometry.kind() != kind => Err(Reason::GeometryUnsupported),
-        _ => Ok(geometry),
-    }
+/// The geometry, if a column of these limits takes it.
+fn of_kind(geometry: Geometry, kind: Option<u32>, srid: Option<u32>) -> Result<Geometry, Reason> {
+    let is_kind = kind.is_none() || geometry.kind() == kind;
+    let is_of_system = srid.is_none_or(|srid| geometry.srid == srid);
+    if is_kind && is_of_system { Ok(geometry) } else { Err(Reason::GeometryUnsupported) }
 }
 
 fn counted(numbers: Vec<f32>, count: Option<u32>) -> Result<Vec<f32>, Reason> {

@@ -14,11 +14,15 @@ pub(crate) fn parse(text: &str) -> Result<Vec<f32>, Reason> {
     if inner.trim().is_empty() {
         return Ok(Vec::new());
     }
+    if inner.contains('{') {
+        return Err(Reason::ArrayBounds);
+    }
     inner.split(',').map(|part| number(part.trim())).collect()
 }
 
 fn number(text: &str) -> Result<f32, Reason> {
     match text {
+        "NULL" => return Err(Reason::NullNotAllowed),
         "NaN" | "Infinity" | "-Infinity" => return Err(Reason::NonFinite),
         _ if !text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte)) => {
             return Err(Reason::Parse);
@@ -81,8 +85,8 @@ mod tests {
     fn only_numbers_are_taken() {
         assert_eq!(parse("{1,2.5,-3}"), Ok(vec![1.0, 2.5, -3.0]));
         assert_eq!(parse("[]"), Ok(Vec::new()));
-        assert_eq!(parse("{1,NULL}"), Err(Reason::Parse));
-        assert_eq!(parse("{{1},{2}}"), Err(Reason::Parse));
+        assert_eq!(parse("{1,NULL}"), Err(Reason::NullNotAllowed));
+        assert_eq!(parse("{{1},{2}}"), Err(Reason::ArrayBounds));
         assert_eq!(parse("{NaN}"), Err(Reason::NonFinite));
         assert_eq!(parse("{1e39}"), Err(Reason::OutOfRange));
         assert_eq!(parse("{0.1,0.10000000149011612}"), Ok(vec![0.1, 0.1]));

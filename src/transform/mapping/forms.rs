@@ -50,8 +50,9 @@ impl Sides<'_> {
 
     fn leaving_postgres(&self) -> Result<Option<FormFit>, String> {
         let (source, target) = (&self.source.ty, &self.target.ty);
-        if let (Type::Bytes { .. }, Some(Shape::Geometry { kind })) = (source, target.shape()) {
-            return Ok(Some(FormFit::Geometry { kind: *kind }));
+        if let (Type::Bytes { .. }, Some(Shape::Geometry { kind, srid })) = (source, target.shape())
+        {
+            return Ok(Some(FormFit::Geometry { kind: *kind, srid: *srid }));
         }
         if let (Type::Text { .. }, Some(Shape::Set(labels))) = (source, target.shape()) {
             return Ok(Some(FormFit::Set { labels: labels.clone() }));
@@ -73,11 +74,16 @@ impl Sides<'_> {
                 FormFit::Time { max: DURATION_MAX, digits: *digits }
             }
             (Shape::Inet, _, Some(Shape::Address { bytes })) => FormFit::Address { bytes: *bytes },
-            (Shape::Figure(Figure::Point), _, Some(Shape::Geometry { kind: None | Some(1) })) => {
+            (
+                Shape::Figure(Figure::Point),
+                _,
+                Some(Shape::Geometry { kind: None | Some(1), srid }),
+            ) => {
+                self.no_system(*srid)?;
                 FormFit::Point
             }
-            (Shape::Geometry { .. }, _, Some(Shape::Geometry { kind })) => {
-                FormFit::Geometry { kind: *kind }
+            (Shape::Geometry { .. }, _, Some(Shape::Geometry { kind, srid })) => {
+                FormFit::Geometry { kind: *kind, srid: *srid }
             }
             (Shape::Array { element, .. }, _, Some(Shape::Vector { count }))
                 if **element == Type::F32 =>
@@ -139,7 +145,10 @@ impl Sides<'_> {
                 FormFit::IntervalOfTime { digits: *digits }
             }
             (_, Some(Shape::Address { .. }), Shape::Inet) => self.parsed(shape),
-            (_, Some(Shape::Geometry { .. }), Shape::Figure(Figure::Point)) => FormFit::PointText,
+            (_, Some(Shape::Geometry { srid, .. }), Shape::Figure(Figure::Point)) => {
+                self.no_system(*srid)?;
+                FormFit::PointText
+            }
             (_, Some(Shape::Geometry { .. }), Shape::Geometry { .. }) => FormFit::EwkbText,
             (_, Some(Shape::Vector { .. }), Shape::Array { element, .. })
                 if **element == Type::F32 =>
@@ -183,6 +192,16 @@ impl Sides<'_> {
             (None, None) => Ok(None),
             (Some(_), Some(_)) => Err(self.needs_rule("the two are different types")),
             _ => Err(self.needs_rule("no direct conversion exists")),
+        }
+    }
+
+    /// A `point` has no reference system: a column that asks for one holds nothing that crosses.
+    fn no_system(&self, srid: Option<u32>) -> Result<(), String> {
+        match srid {
+            None | Some(0) => Ok(()),
+            Some(srid) => {
+                Err(self.needs_rule(&format!("`point` has no SRID, and {srid} is asked for")))
+            }
         }
     }
 

@@ -144,11 +144,13 @@ fn column(name: &str, ty: Type) -> Column {
         native: name.to_owned(),
         nullable: !name.contains("id"),
         generated: false,
+        formula: None,
         row_end: false,
         has_default: false,
         default: None,
         comment: None,
         sequences: Vec::new(),
+        type_schemas: Vec::new(),
         auto_increment: name == "id",
         on_update_now: false,
         exact_collation: true,
@@ -206,6 +208,7 @@ fn source() -> Table {
         transactional: true,
         unsupported: None,
         partitions: Vec::new(),
+        extras: weir::model::Extras::default(),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::model::{Type, Value};
 use crate::plan::fixtures::column;
 use crate::transform::fixtures::*;
 use crate::transform::forms::canonical;
-use crate::transform::{LossClass, convert, pair};
+use crate::transform::{LossClass, Reason, convert, pair};
 
 fn native(shape: Shape) -> Type {
     Type::Native { name: "native".to_owned(), modifier: -1, shape }
@@ -30,6 +30,18 @@ fn array(element: Type) -> Shape {
 
 fn range(element: Type, discrete: bool) -> Shape {
     Shape::Range { element: Box::new(element), discrete }
+}
+
+/// What becomes of a value, or why it does not fit.
+fn attempted(source: &Side, target: &Side, value: &Value) -> Result<Value, Reason> {
+    let (conversion, _) = pair(&col(source), source.0, &col(target), target.0)
+        .unwrap_or_else(|why| panic!("{source:?} {target:?}: {why}"));
+    convert(&conversion, value)
+}
+
+/// Why no value of one side crosses to the other.
+fn refusal(source: &Side, target: &Side) -> String {
+    pair(&col(source), source.0, &col(target), target.0).expect_err("refused")
 }
 
 /// From one side to the other.
@@ -140,7 +152,7 @@ fn values_come_back_from_other_types() {
         ),
         (
             postgres(Shape::Figure(Figure::Point)),
-            mysql(Shape::Geometry { kind: Some(1) }),
+            mysql(Shape::Geometry { kind: Some(1), srid: None }),
             &["(1.5,-2)", "(1e+300,0)"],
         ),
         (
@@ -157,7 +169,7 @@ fn values_come_back_from_other_types() {
         texts(&here, &there, values);
     }
     let line = "01020000000200000000000000000000000000000000000000000000000000f03f000000000000f03f";
-    let geometry = mysql(Shape::Geometry { kind: None });
+    let geometry = mysql(Shape::Geometry { kind: None, srid: None });
     let bytea = (Postgres, Type::Bytes { bytes: None }, "bytea");
     let wkb = crate::transform::forms::wkb::unhex(line).unwrap();
     twice_around(&bytea, &geometry, &Value::Bytes(wkb.into()));
@@ -250,12 +262,65 @@ fn losses_are_told() {
         (postgres(Shape::Bits { count: 9 }), mysql(Shape::Bits { count: 9 }), Exact, &[]),
         (
             postgres(Shape::Figure(Figure::Point)),
-            mysql(Shape::Geometry { kind: None }),
+            mysql(Shape::Geometry { kind: None, srid: None }),
             RangeChecked,
             &["NaN and infinite coordinates"],
         ),
     ] {
         let expected: Vec<String> = said.iter().map(|text| (*text).to_owned()).collect();
         assert_eq!(refused(&source, &target), (class, expected), "{source:?} {target:?}");
+    }
+}
+
+/// Broken if a geometry of another reference system were left to the server, which refuses it there and takes
+/// it elsewhere, or a column that holds none that crosses were planned.
+#[test]
+fn reference_systems_are_held_to() {
+    let held = |srid| mysql(Shape::Geometry { kind: None, srid });
+    let point = |srid| mysql(Shape::Geometry { kind: Some(1), srid });
+    let bytea = (Postgres, Type::Bytes { bytes: None }, "bytea");
+    let maria = (Mariadb, native(Shape::Geometry { kind: None, srid: None }), "geometry");
+    let ewkb = "0101000020e6100000000000000000f03f0000000000000040";
+    let ewkb = crate::transform::forms::wkb::unhex(ewkb).unwrap();
+    let stored = crate::transform::forms::wkb::Geometry::of_ewkb(&ewkb).unwrap().stored();
+    for (source, value) in [(&bytea, ewkb), (&maria, stored)] {
+        let into = |srid| attempted(source, &held(srid), &Value::Bytes(value.clone().into()));
+        assert!(into(None).is_ok() && into(Some(4326)).is_ok());
+        for other in [0, 3857] {
+            assert_eq!(into(Some(other)), Err(Reason::GeometryUnsupported), "{other}");
+        }
+    }
+    let figure = postgres(Shape::Figure(Figure::Point));
+    for (source, target) in [(&figure, &point(Some(4326))), (&point(Some(4326)), &figure)] {
+        let why = refusal(source, target);
+        assert!(why.contains("`point` has no SRID, and 4326 is asked for"), "{why}");
+    }
+}
+
+/// Broken if a vector that the target has no room for were left to the server, or refused without a reason.
+#[test]
+fn vectors_are_refused_by_their_reasons() {
+    let floats = postgres(Shape::Array { element: Box::new(Type::F32), delimiter: ',' });
+    let held = mysql(Shape::Vector { count: Some(3) });
+    for (text, reason) in [
+        ("{1,2}", Reason::LengthChange),
+        ("{}", Reason::LengthChange),
+        ("{1,2,NaN}", Reason::NonFinite),
+        ("{1,2,NULL}", Reason::NullNotAllowed),
+        ("{{1,2,3}}", Reason::ArrayBounds),
+        ("[2:4]={1,2,3}", Reason::ArrayBounds),
+        ("{1,2,1e39}", Reason::OutOfRange),
+    ] {
+        let found = attempted(&floats, &held, &Value::Text(text.into()));
+        assert_eq!(found, Err(reason), "{text}");
+    }
+    let vector = |count| Type::Native {
+        name: "vector".to_owned(),
+        modifier: 0,
+        shape: Shape::Vector { count: Some(count) },
+    };
+    let held = (Mysql, vector(3), "vector(3)");
+    for other in [(Mariadb, vector(3), "vector(3)"), (Mysql, vector(2), "vector(2)")] {
+        assert!(refusal(&held, &other).contains("pair_needs_rule"), "{other:?}");
     }
 }
