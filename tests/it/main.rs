@@ -58,6 +58,7 @@ mod round_trip;
 mod rules;
 mod sample;
 mod sandbox;
+mod scenarios;
 mod service;
 mod set_aside;
 mod settings;

@@ -4,13 +4,14 @@
 //!
 //! Rows that arrive share a link that streams them and one that copies them. Rows that are refused in the
 //! plan share one `weir check`; those that are refused by their value share a link that copies and then
-//! streams them, where each is set aside. Rows that need a rule are counted, and run in
+//! streams them, where each is set aside with a reason code. Rows that need a rule are counted, and run in
 //! `rules`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use weir::sandbox::{Running, Server};
+use weir::transform::Reason;
 
 use crate::harness::{Outcome, Pair, Weir, query_in};
 use crate::load::Session;
@@ -230,7 +231,11 @@ async fn refused(pair: &Pair, vectors: &[&Vector]) -> Vec<String> {
     for vector in vectors {
         let of = |line: &&String| line.starts_with(&format!("{space}.{}\t", vector.name));
         let own: Vec<&String> = letters.iter().filter(of).collect();
-        if own.len() != 2 || !own.iter().all(|line| line.contains("column c")) {
+        let says_why = |line: &&String| {
+            line.contains("column c")
+                && Reason::ALL.iter().any(|reason| line.contains(&reason.to_string()))
+        };
+        if own.len() != 2 || !own.iter().all(says_why) {
             wrong.push(format!("{vector:?}: set aside as {own:?}"));
         }
         let rows = format!("SELECT count(*) FROM {{space}}.{}", vector.name);

@@ -111,10 +111,53 @@ async fn notes_refuse(target: Server) {
     until("no letter is left", SOON, async || letters(&pair).await.is_empty()).await;
     kill(&mut child).await;
     weir.run(&["verify"]).await.expect_code(0);
+    halts_and_triggers(&pair).await;
+}
+
+/// A link that sets nothing aside halts for a note. Of what a trigger of the target bends the servers note
+/// nothing: there the comparison tells it.
+async fn halts_and_triggers(pair: &Pair) {
+    const HALTS: &str = "halts";
+    pair.create_space(HALTS).await;
+    for server in [&pair.source, &pair.target] {
+        let table = "CREATE TABLE noted (id INT PRIMARY KEY, n DECIMAL(10,4))";
+        execute_in(server, HALTS, table).await;
+    }
+    let weir = Weir::new(pair, "halts", HALTS, "\n[apply]\nstart = \"now\"\n");
+    weir.let_look().await;
+    weir.set_up().await;
+    let rows =
+        async || query_in(&pair.target, HALTS, "SELECT id, n FROM {space}.noted ORDER BY id").await;
+    let mut child = weir.spawn(&["run"]);
+    execute_in(&pair.source, HALTS, "INSERT INTO noted VALUES (1, 1.5)").await;
+    until("the link streams", SOON, async || rows().await.len() == 1).await;
+    let alter = async |n: &str| {
+        execute_in(&pair.target, HALTS, &format!("ALTER TABLE noted MODIFY n {n}")).await
+    };
+    alter("DECIMAL(10,2)").await;
+    execute_in(&pair.source, HALTS, &format!("INSERT INTO noted VALUES (2, {FINE})")).await;
+    until("it halts", SOON, async || {
+        let log = weir.log();
+        log.contains("halted") && log.contains("altered a value")
+    })
+    .await;
+    assert_eq!(rows().await, ["1\t1.50"]);
+    kill(&mut child).await;
+    alter("DECIMAL(10,4)").await;
+    weir.run(&["run", "--until-caught-up"]).await.expect_code(0);
+    assert_eq!(rows().await, ["1\t1.5000", "2\t1.2345"]);
+
+    let trigger =
+        "CREATE TRIGGER bends BEFORE INSERT ON noted FOR EACH ROW SET NEW.n = ROUND(NEW.n, 1)";
+    execute_in(&pair.target, HALTS, trigger).await;
+    execute_in(&pair.source, HALTS, &format!("INSERT INTO noted VALUES (3, {FINE})")).await;
+    weir.run(&["run", "--until-caught-up"]).await.expect_code(0);
+    weir.run(&["verify"]).await.expect_code(3).expect_phrase("differing [3]: n");
 }
 
 /// Broken if a value that the server rounded with nothing but a note were left in the table, by whatever
-/// statement it came and whatever the server's settings of notes are, or if the rows beside it were kept back.
+/// statement it came and whatever the server's settings of notes are, or if the rows beside it were kept back;
+/// if a link that sets nothing aside went on, or if nothing told what a trigger of the target bends.
 #[tokio::test]
 async fn what_mysql_notes_is_set_aside() {
     notes_refuse(Server::MySql97).await;
