@@ -8,7 +8,6 @@ const LATER: &[(&str, &str, &str)] = &[
     ("", "memory_max", "one memory limit shared by all links"),
     ("", "retention", "how long closed records are kept"),
     ("", "verify", "comparing both sides on a schedule"),
-    ("conversion", "naming", "the names that `weir ddl` chooses"),
     ("database", "capture", "sharing one capture between links"),
     ("database", "publish", "publications with column lists"),
     ("database", "retain_max", "a limit on the log a stopped link retains"),

@@ -4,6 +4,7 @@
 //! the columns that are left out. Parents come before the tables that refer to them. Types are the
 //! source's: what they become is the room's to say. Nothing is left out in silence.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use crate::config::{Config, Dialect, LinkName};
@@ -132,7 +133,7 @@ fn draw(draft: &Draft<'_>, drafts: &HashMap<&TableName, Draft<'_>>) -> Blueprint
     blueprint.table.columns.clear();
     for (at, column) in source.columns.iter().enumerate() {
         let kept = draft.target_name(&column.name).filter(|_| !draft.is_ignored(&column.name));
-        places.push(kept.map(|_| blueprint.table.columns.len()));
+        places.push(kept.as_ref().map(|_| blueprint.table.columns.len()));
         match kept {
             Some(name) => {
                 let mut made = column.clone();
@@ -144,11 +145,11 @@ fn draw(draft: &Draft<'_>, drafts: &HashMap<&TableName, Draft<'_>>) -> Blueprint
                         blueprint.left_out.push(why);
                     }
                 }
-                name.clone_into(&mut made.name);
                 let is_changed = !draft.rules_of(&column.name).0.iter().all(Step::is_setting);
                 if !is_changed && made.ty == column.ty {
-                    as_is.insert(&column.name, name.to_owned());
+                    as_is.insert(&column.name, name.clone().into_owned());
                 }
+                made.name = name.into_owned();
                 blueprint.table.columns.push(made);
             }
             None => blueprint.left_out.push(format!("column {}: it is ignored", column.name)),
@@ -222,7 +223,7 @@ fn foreign_key(
             let found =
                 draft.source.columns.iter().find(|column| draft.is_same(&column.name, name));
             let own = &found?.name;
-            draft.target_name(own).filter(|_| !draft.is_ignored(own)).map(str::to_owned)
+            draft.target_name(own).filter(|_| !draft.is_ignored(own)).map(Cow::into_owned)
         };
         names.iter().map(kept).collect()
     };

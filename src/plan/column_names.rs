@@ -3,9 +3,12 @@
 //!
 //! Names meet byte for byte. How the columns that remain are converted is in `columns`.
 
+use std::borrow::Cow;
+
 use crate::config::Dialect;
 use crate::config::pattern::matches_name;
 use crate::plan::columns::Draft;
+use crate::plan::naming::Naming;
 use crate::transform::rules::{Settings, Step};
 
 impl Draft<'_> {
@@ -59,7 +62,7 @@ impl Draft<'_> {
     /// Whether `ignore` names a source column. `local` ones are the target's own, not ignored there.
     pub(crate) fn is_ignored(&self, source: &str) -> bool {
         let logical = self.logical_name(source, &self.link.source);
-        self.covered([Some(source), self.target_name(source), logical])
+        self.covered([Some(source), self.target_name(source).as_deref(), logical])
     }
 
     /// What a logical column is called at the source.
@@ -97,13 +100,41 @@ impl Draft<'_> {
     }
 
     /// What a source column is called at the target.
-    pub(crate) fn target_name<'b>(&'b self, source: &'b str) -> Option<&'b str> {
+    pub(crate) fn target_name<'b>(&'b self, source: &'b str) -> Option<Cow<'b, str>> {
         let logical = self.logical_name(source, &self.link.source)?;
-        Some(self.name_in(logical, &self.link.target))
+        let mapping = self.chosen.mapping;
+        let written = mapping
+            .and_then(|mapping| mapping.columns.get(logical))
+            .and_then(|names| names.get(&self.link.target));
+        Some(match written {
+            Some(name) => Cow::Borrowed(name),
+            None => self.naming(Some(logical)).apply(logical),
+        })
+    }
+
+    /// How names are made of a logical column, or of the table's columns.
+    fn naming(&self, logical: Option<&str>) -> Naming {
+        let mapping = self.chosen.mapping;
+        let own = logical
+            .and_then(|name| mapping.and_then(|mapping| mapping.column_conversions.get(name)));
+        let table = mapping.map(|mapping| &mapping.conversion);
+        Naming::of(own.into_iter().chain(table).chain([self.conversion]))
+    }
+
+    /// Whether any column may be called otherwise at the target without being named.
+    pub(super) fn makes_names(&self) -> bool {
+        let mapping = self.chosen.mapping.into_iter();
+        let mut own = mapping.flat_map(|mapping| mapping.column_conversions.values());
+        self.naming(None) != Naming::Keep || own.any(|own| Naming::of([own]) != Naming::Keep)
     }
 
     /// What a target column is called at the source.
     pub(super) fn source_name<'b>(&'b self, target: &'b str) -> Option<&'b str> {
+        if self.makes_names() {
+            let names = self.source.columns.iter().map(|column| column.name.as_str());
+            let called = |name: &&str| self.target_name(name).is_some_and(|there| there == target);
+            return names.into_iter().find(called);
+        }
         let logical = self.logical_name(target, &self.link.target)?;
         Some(self.name_in(logical, &self.link.source))
     }

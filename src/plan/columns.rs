@@ -4,6 +4,7 @@
 //! Columns meet by name, byte for byte. A column that only one side has is a finding unless it is
 //! ignored, local or computed by the server, so that nothing is left out by a typo.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::config::{Dialect, LinkName};
@@ -71,10 +72,14 @@ impl Draft<'_> {
         }
         for column in &self.source.columns {
             let name = self.target_name(&column.name);
+            let name = name.as_deref();
             let missing = name.is_none_or(|name| self.target.column_index(name).is_none());
             if missing && !column.generated && !self.ignored(Some(&column.name), name) {
                 findings.push(self.missing_at_target(column, name));
             }
+        }
+        if self.makes_names() {
+            findings.extend(self.one_name());
         }
         findings.extend(self.named_nowhere());
         columns
@@ -102,6 +107,29 @@ impl Draft<'_> {
                 "correct the name, or remove it".to_owned(),
             )
         })
+    }
+
+    /// Source columns that would be one at the target, by the names that are made for them.
+    fn one_name(&self) -> Vec<Finding> {
+        let mut names = BTreeMap::new();
+        let mut findings = Vec::new();
+        for column in &self.source.columns {
+            let Some(there) = self.target_name(&column.name) else { continue };
+            if self.ignored(Some(&column.name), Some(&there)) {
+                continue;
+            }
+            if let Some(other) = names.insert(there.to_string(), &column.name) {
+                findings.push(self.finding(
+                    Kind::Mapping,
+                    format!("columns {other} and {} are both called {there} at the target", column.name),
+                    format!(
+                        "name one of them under `[table.*.column]`, as in \"{}\" = {{ in.{} = \"…\" }}",
+                        column.name, self.link.target
+                    ),
+                ));
+            }
+        }
+        findings
     }
 
     fn missing_at_source(&self, column: &Column, name: Option<&str>) -> Finding {
@@ -133,10 +161,14 @@ impl Draft<'_> {
             );
         }
         let alike = self.alike(name.unwrap_or(&column.name), self.target);
+        let called = match name {
+            Some(name) if name != column.name => format!(", where it is called {name}"),
+            _ => String::new(),
+        };
         let statement = format!("`weir ddl {}` prints its type", self.link);
         self.finding(
             Kind::Mapping,
-            format!("column {} is missing at the target{alike}", column.name),
+            format!("column {} is missing at the target{called}{alike}", column.name),
             format!(
                 "add the column to {} ({statement}), or add \"{}\" to `ignore`",
                 self.target.name, column.name

@@ -16,6 +16,7 @@ pub mod key;
 mod keys;
 pub mod merge;
 mod mirror;
+mod naming;
 mod outer_keys;
 pub mod outline;
 pub mod planner;

@@ -5,6 +5,7 @@
 //! table is a finding, so that nothing is left out by a typo. Order follows the configuration, and
 //! within one `[[replicate]]` the table names, so that plans of one configuration are equal.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use crate::config::{
@@ -13,7 +14,9 @@ use crate::config::{
 };
 use crate::error::Kind;
 use crate::model::{Table, TableName};
+use crate::plan::naming::Naming;
 use crate::plan::{Finding, Selection, Wanted};
+use crate::transform::rules::Settings;
 
 /// A table of a link before its columns are looked at.
 #[derive(Clone, Debug)]
@@ -96,13 +99,19 @@ pub fn selection(config: &Config, link: &LinkName) -> (Selection, Selection) {
             source.include.push(pattern.clone());
             let Some((schema, table)) = pattern.split_once('.') else { continue };
             for place in places.pattern(replicate, schema) {
+                // What a pattern's tables are called there is known only once they are seen.
+                let table = match places.naming {
+                    Naming::Keep => Cow::Borrowed(table),
+                    _ if table.contains('*') => Cow::Borrowed("*"),
+                    naming => naming.apply(table),
+                };
                 target.include.push(format!("{place}.{table}"));
             }
         }
         for (name, renamed) in &replicate.rename {
             target
                 .include
-                .push(places.target(replicate, &TableName::new(&name.schema, renamed)).to_string());
+                .push(TableName::new(places.schema(replicate, &name.schema), renamed).to_string());
         }
     }
     for mapping in &config.tables {
@@ -116,7 +125,8 @@ pub fn selection(config: &Config, link: &LinkName) -> (Selection, Selection) {
         match (there, found) {
             (Some(there), _) => target.include.push(there.to_string()),
             (None, Some(replicate)) => {
-                target.include.push(places.target(replicate, here).to_string())
+                let naming = places.naming_of(mapping);
+                target.include.push(places.target_by(naming, replicate, here).to_string())
             }
             (None, None) => {}
         }
@@ -233,7 +243,9 @@ fn named<'a>(
         // What the mapping does not say comes from the replication that matches.
         (_, there, Some(rule)) => Named::Carried(Chosen {
             source: here.clone(),
-            target: there.cloned().unwrap_or_else(|| places.target(rule, here)),
+            target: there
+                .cloned()
+                .unwrap_or_else(|| places.target_by(places.naming_of(mapping), rule, here)),
             mapping: Some(mapping),
             replicate: Some(rule),
         }),
@@ -306,12 +318,20 @@ fn matches(replicate: &Replicate, name: &TableName) -> bool {
 struct Places<'a> {
     source: &'a str,
     target: &'a str,
+    /// How tables are called that nothing names, unless their mapping says it.
+    naming: Naming,
+    conversion: &'a Settings,
 }
 
 impl<'a> Places<'a> {
     fn of(config: &'a Config, link: &LinkName) -> Self {
         let place = |name: &str| config.databases.get(name).map_or("", default_place);
-        Places { source: place(&link.source), target: place(&link.target) }
+        Places {
+            source: place(&link.source),
+            target: place(&link.target),
+            naming: Naming::of([&config.conversion]),
+            conversion: &config.conversion,
+        }
     }
 
     /// The target's schema or database for one of the source's.
@@ -324,8 +344,17 @@ impl<'a> Places<'a> {
     }
 
     fn target(&self, replicate: &Replicate, name: &TableName) -> TableName {
-        let table = replicate.rename.get(name).unwrap_or(&name.table);
+        self.target_by(self.naming, replicate, name)
+    }
+
+    fn target_by(&self, naming: Naming, replicate: &Replicate, name: &TableName) -> TableName {
+        let renamed = replicate.rename.get(name).map(|renamed| Cow::Borrowed(renamed.as_str()));
+        let table = renamed.unwrap_or_else(|| naming.apply(&name.table));
         TableName::new(self.schema(replicate, &name.schema), table)
+    }
+
+    fn naming_of(&self, mapping: &TableMapping) -> Naming {
+        Naming::of([&mapping.conversion, self.conversion])
     }
 
     /// The target's schema patterns for a schema pattern of the source.

@@ -57,7 +57,7 @@ fn keys_come_from_commands() {
 #[test]
 fn mistakes_are_told_with_their_line() {
     let text = format!(
-        "{HEAD}[conversion]\nzero_dat = 'null'\ntoo_long = 'cut'\nnaming = 'lower'\n{TABLE}\
+        "{HEAD}[conversion]\nzero_dat = 'null'\ntoo_long = 'cut'\nnaming = 'camel'\n{TABLE}\
          [table.t.column]\na = {{ to.dwh = [\n{{ trimm = 'both' }},\n{{ trim = 'all' }},\n\
          {{ trim = 'both', case = 'lower' }},\n{{ hash = {{ algo = 'hmac_sha256', key = 'k3y' }} }} ] }}\n\
          b = {{ to.shop = [] }}\nc = {{ to.nowhere = [] }}\n"
@@ -66,7 +66,7 @@ fn mistakes_are_told_with_their_line() {
     for expected in [
         "did you mean `zero_date`?",
         "`too_long` is \"reject\", \"truncate\", \"null\"",
-        "`naming` is not supported by this version",
+        "`naming` is \"keep\", \"lower\", \"snake\"",
         "there is no step `trimm`",
         "did you mean `trim`?",
         "`trim`: is one of \"both\"",

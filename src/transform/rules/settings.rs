@@ -62,6 +62,11 @@ pub const SETTINGS: &[Setting] = &[
     ),
     types("json_as", &["json", "text"], "json and jsonb: JSON, or their text."),
     types("zerofill", &["number", "text"], "ZEROFILL: a number, or text with its zeros."),
+    types(
+        "naming",
+        &["keep", "lower", "snake"],
+        "What tables and columns are called at the target that the configuration does not name: as they are, in lower case, or customerID as customer_id.",
+    ),
 ];
 
 /// What a setting says.
