@@ -118,7 +118,7 @@ impl Survey {
 }
 
 fn judge<'a>(table: &'a TablePlan, row: &'a Row) -> Judged<'a> {
-    let value = |column| column_value(column, row, None).unwrap_or(Ok(Value::Unchanged));
+    let value = |column| column_value(column, row).unwrap_or(Ok(Value::Unchanged));
     Judged { table, row, values: table.columns.iter().map(value).collect() }
 }
 

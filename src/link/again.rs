@@ -16,6 +16,7 @@ use crate::link::steps::{self, Act, Prepared};
 use crate::link::window::{Since, Window};
 use crate::model::Row;
 use crate::plan::LinkPlan;
+use crate::transform::rules::Beside;
 
 /// How a row is at the source.
 #[derive(Debug)]
@@ -43,7 +44,7 @@ impl Again {
         let rows = window.notes.iter().zip(scanned.rows).map(|(note, row)| {
             let found = match (window.since(&note.text()), row) {
                 (Some(Since::Laid(values)), Some(row)) => {
-                    match laid_over(plan, window.table, row, values) {
+                    match laid_over(plan, window.table, row, values, Beside::default()) {
                         Ok(row) => Found::Row(row),
                         Err(unfit) if unfit.is_about_a_row() => Found::Unfit(unfit),
                         Err(error) => return Err(error),

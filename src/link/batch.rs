@@ -11,6 +11,7 @@ use crate::link::letter::Letter;
 use crate::link::steps::Prepared;
 use crate::model::{Commit, Verb};
 use crate::position::Position;
+use crate::transform::rules::Outcomes;
 
 /// The end of a transaction within a batch.
 #[derive(Clone, Debug)]
@@ -84,6 +85,8 @@ pub(super) struct Batch {
     pub(super) changes: u64,
     /// Commit time of each source transaction with changes, over all slices.
     pub(super) committed_us: Vec<i64>,
+    /// What validations did to its changes, over all slices.
+    pub(super) outcomes: Outcomes,
 }
 
 /// Where a prepared change comes from, in words.

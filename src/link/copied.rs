@@ -127,6 +127,7 @@ impl Applier {
         let began = Instant::now();
         let (index, stretch) = (ready.table, ready.stretch);
         let unfit = std::mem::take(&mut ready.piece.unfit);
+        let outcomes = std::mem::take(&mut ready.piece.outcomes);
         let mut sorted = self.sort(&mut ready)?;
         for (change, error) in unfit {
             sorted.set_aside += self.set_aside_unfit(&ready.window, &change, error).await?;
@@ -167,6 +168,7 @@ impl Applier {
         }
         self.copying.timed(index, written as usize, ready.took, began.elapsed());
         self.report.moved(&self.witness);
+        self.report.ruled(&outcomes);
         tracing::debug!(
             link = %self.plan.link,
             piece = format_args!("{index}.{}", self.copying.progress(index).map_or(0, |one| one.chunks)),

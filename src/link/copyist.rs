@@ -2,6 +2,7 @@
 //! and given up when none is for a while. It divides tables, reads pieces of them, and converts their
 //! rows for the target, so that the apply task only writes. It knows nothing of how far a copy is.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use crate::link::window::Sight;
 use crate::model::{Change, Op, Row};
 use crate::plan::{LinkPlan, mirror};
 use crate::position::Position;
+use crate::transform::rules::{Beside, Outcomes};
 use crate::verify::inquiry::{Inquiry, Suspect, Truth};
 use crate::verify::pair::Pair;
 
@@ -100,6 +102,8 @@ pub(super) struct Piece {
     pub(super) rows: Vec<Row>,
     /// Rows without a form at the target, and why.
     pub(super) unfit: Vec<(Change, Error)>,
+    /// What validations did to the rows.
+    pub(super) outcomes: Outcomes,
     /// As [`Chunk::last`].
     pub(super) last: Option<String>,
     /// As [`Chunk::ended`].
@@ -283,13 +287,16 @@ pub async fn require_within(shown: &Position, log: &mut dyn Scan) -> Result<()> 
 fn piece_of(plan: &LinkPlan, table: usize, chunk: Chunk) -> Result<Piece> {
     let Chunk { low, high, in_progress, rows: read, last, ended, bytes } = chunk;
     let (mut rows, mut unfit) = (Vec::with_capacity(read.len()), Vec::new());
+    let outcomes = RefCell::default();
+    let beside = Beside { committed_us: None, outcomes: Some(&outcomes) };
     for after in read {
         let change = Change { table, op: Op::Insert { after }, reshaped: false };
-        match steps::prepare_whole(plan, &change) {
+        match steps::prepare_whole(plan, &change, beside) {
             Ok(row) => rows.push(row),
             Err(error) if error.is_about_a_row() => unfit.push((change, error)),
             Err(error) => return Err(error.within("a row of a copy")),
         }
     }
-    Ok(Piece { low, high, in_progress, rows, unfit, last, ended, bytes })
+    let outcomes = outcomes.into_inner();
+    Ok(Piece { low, high, in_progress, rows, unfit, outcomes, last, ended, bytes })
 }

@@ -18,6 +18,7 @@ use crate::link::steps::{self, Act, Prepared};
 use crate::link::window::{Since, Window};
 use crate::model::Row;
 use crate::plan::LinkPlan;
+use crate::transform::rules::Beside;
 
 /// Keys of one question at most.
 pub const KEYS_MAX: usize = 500;
@@ -97,7 +98,7 @@ pub(super) fn expected(
         expected.push(match (window.since(&name), read) {
             _ if rows.holds(note.table, &name) => Expected::SetAside,
             (Some(Since::Laid(values)), Some(row)) => {
-                match laid_over(plan, note.table, row, values) {
+                match laid_over(plan, note.table, row, values, Beside::default()) {
                     Ok(Prepared { act: Act::Upsert { row, .. }, .. }) => Expected::Row(row),
                     Err(error) if error.is_about_a_row() => Expected::Unfit,
                     Ok(_) => Expected::Busy,

@@ -3,6 +3,7 @@
 //! A row that was read is laid under what has changed since; for one that went, or whose fate the
 //! stream tells, only the note is settled.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use crate::error::{Error, Kind, Result};
@@ -12,6 +13,7 @@ use crate::link::steps::{self, Act, Prepared};
 use crate::link::window::{Since, Window};
 use crate::model::{Change, Op, Row, Value};
 use crate::plan::LinkPlan;
+use crate::transform::rules::{Beside, Outcomes};
 
 /// A note's key with the row as it is at the source; `None` where nothing is to be written.
 pub(super) type RefetchedRow = (Option<Prepared>, MissedKey);
@@ -22,6 +24,8 @@ pub(super) struct Refetched {
     pub(super) rows: Vec<RefetchedRow>,
     /// Rows that have no form at the target, and why.
     pub(super) unfit: Vec<(MissedKey, Error)>,
+    /// What validations did to the rows.
+    pub(super) outcomes: Outcomes,
     table: usize,
 }
 
@@ -34,10 +38,12 @@ impl Refetched {
         let table = window.table;
         let mut rows = Vec::with_capacity(window.notes.len());
         let (mut unfit, mut absent) = (Vec::new(), 0);
+        let outcomes = RefCell::default();
+        let beside = Beside { committed_us: None, outcomes: Some(&outcomes) };
         for (note, row) in window.notes.iter().zip(scanned.rows) {
             let prepared = match (window.since(&note.text()), row) {
                 (Some(Since::Laid(values)), Some(row)) => {
-                    match laid_over(plan, table, row, values) {
+                    match laid_over(plan, table, row, values, beside) {
                         Ok(row) => Some(row),
                         Err(error) if error.is_about_a_row() => {
                             unfit.push((note.clone(), error));
@@ -69,7 +75,7 @@ impl Refetched {
                  compare them with the target"
             );
         }
-        Ok(Refetched { rows, unfit, table })
+        Ok(Refetched { rows, unfit, outcomes: outcomes.into_inner(), table })
     }
 
     /// Says which table's rows could not be written.
@@ -89,9 +95,10 @@ pub(super) fn laid_over(
     table: usize,
     read: Row,
     newer: &BTreeMap<usize, Value>,
+    beside: Beside<'_>,
 ) -> Result<Prepared> {
     let change = Change { table, op: Op::Insert { after: read }, reshaped: false };
-    let mut row = steps::prepare_whole(plan, &change)
+    let mut row = steps::prepare_whole(plan, &change, beside)
         .map_err(|error| error.within("a row read again at the source"))?;
     lay_over(&mut row, newer);
     Ok(Prepared { table, act: Act::Upsert { columns: None, row } })

@@ -15,10 +15,10 @@ use crate::link::letter::{BEHIND, Letter};
 use crate::link::notes::OpenNotes;
 use crate::link::observer::{BatchReport, Observer, RowCount, RuleCount};
 use crate::link::status::{Board, SetAside, now_us};
-use crate::model::{Step, TableName, Verb, Witness};
-use crate::plan::LinkPlan;
+use crate::model::{Step, Verb, Witness};
+use crate::plan::{ColumnPlan, LinkPlan};
 use crate::position::Position;
-use crate::transform::rules::Rules;
+use crate::transform::rules::{Outcome, Outcomes};
 
 /// The apply task's voice.
 pub(super) struct Report {
@@ -32,53 +32,42 @@ pub(super) struct Report {
     settled: Option<(Option<Position>, bool)>,
     /// When copies were told of last, and where each stood.
     copies: Option<(Instant, Vec<Standing>)>,
-    /// The columns that have rules.
-    ruled: Vec<(TableName, String, Arc<Rules>)>,
+    plan: Arc<LinkPlan>,
 }
 
 impl Report {
-    /// Tells of `link`; `progress` goes to the settling task.
+    /// Tells of `link`, which goes by `plan`; `progress` goes to the settling task.
     pub(super) fn new(
         link: LinkName,
+        plan: Arc<LinkPlan>,
         observer: Arc<dyn Observer>,
         board: Board,
         progress: watch::Sender<Progress>,
     ) -> Self {
         let (rows, began) = (Vec::new(), Instant::now());
         let (settled, copies) = (None, None);
-        let ruled = Vec::new();
         let mut report =
-            Report { link, observer, board, progress, rows, began, settled, copies, ruled };
+            Report { link, observer, board, progress, rows, began, settled, copies, plan };
         // Notes of an earlier run may be open: not until they are read is everything there.
         report.settled(None, false);
         report
     }
 
-    /// What the rules of this plan do is told from now on.
-    pub(super) fn follow(&mut self, plan: &LinkPlan) {
-        let columns = plan.tables.iter().flat_map(|table| {
-            let columns = table.columns.iter();
-            columns.filter_map(|column| {
-                let name = table.source.columns.get(column.source)?.name.clone();
-                Some((table.source.name.clone(), name, Arc::clone(column.rules.as_ref()?)))
-            })
-        });
-        self.ruled = columns.collect();
-    }
-
-    /// What rules have done since the last time.
-    fn rules(&self) {
-        let counts = self.ruled.iter().flat_map(|(table, column, rules)| {
-            let outcomes = rules.take_outcomes().filter(|(.., values)| *values > 0);
-            outcomes.map(|(number, name, outcome, values)| RuleCount {
-                table: table.clone(),
-                column: column.clone(),
-                rule: format!("{number} {name}"),
+    /// What validations did to values that are committed.
+    pub(super) fn ruled(&self, outcomes: &Outcomes) {
+        let count = |(place, values): (&(usize, usize, usize, Outcome), &u64)| {
+            let (table, column, number, outcome) = place;
+            let table = self.plan.tables.get(*table)?;
+            let column: &ColumnPlan = table.columns.get(*column)?;
+            Some(RuleCount {
+                table: table.source.name.clone(),
+                column: table.source.columns.get(column.source)?.name.clone(),
+                rule: format!("{number} validate"),
                 outcome: outcome.name(),
-                values,
+                values: *values,
             })
-        });
-        let counts: Vec<_> = counts.collect();
+        };
+        let counts: Vec<_> = outcomes.0.iter().filter_map(count).collect();
         if !counts.is_empty() {
             self.observer.ruled(&self.link, &counts);
         }
@@ -99,7 +88,6 @@ impl Report {
     /// Progress without changes, past source transactions of which the newest was committed at
     /// `newest_us`.
     pub(super) fn seen(&self, position: &Position, newest_us: Option<i64>, queue_is_empty: bool) {
-        self.rules();
         self.board.update(|status| {
             status.reached(position.clone());
             status.lag.reached(newest_us, now_us());
@@ -152,7 +140,7 @@ impl Report {
             latencies: batch.committed_us.iter().map(latency).collect(),
         };
         self.observer.applied(&self.link, &report);
-        self.rules();
+        self.ruled(&batch.outcomes);
         let rows: u64 = report.rows.iter().map(|count| count.rows).sum();
         tracing::debug!(
             link = %self.link,
@@ -323,6 +311,7 @@ impl Report {
 mod tests {
     use super::*;
     use crate::link::observer::Unobserved;
+    use crate::plan::fixtures::plan_of;
     use crate::position::Lsn;
 
     fn witness() -> Witness {
@@ -352,7 +341,8 @@ mod tests {
             applied_us: None,
         });
         let link = LinkName { source: "a".to_owned(), target: "b".to_owned() };
-        let mut report = Report::new(link, Arc::new(Unobserved), board, progress);
+        let mut report =
+            Report::new(link, Arc::new(plan_of(&["id"])), Arc::new(Unobserved), board, progress);
         report.seen(&Position::Postgres(Lsn(2)), None, true);
         assert_eq!(status.borrow().lag.caught_up_at_us, None, "a keep-alive");
         report.seen(&Position::Postgres(Lsn(3)), Some(5), true);

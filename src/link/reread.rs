@@ -63,6 +63,7 @@ impl Applier {
         for (note, error) in std::mem::take(&mut found.unfit) {
             self.set_aside_read(&found, &note, None, error).await?;
         }
+        self.report.ruled(&found.outcomes);
         Ok(())
     }
 

@@ -129,8 +129,8 @@ fn start(
     let newest = Progress::of(&witness, link.board.get().lag.last_applied_us);
     let (progress, settled) = watch::channel(newest);
     let observer = Arc::clone(&link.observer);
-    let mut report = Report::new(link.name().clone(), observer, link.board.clone(), progress);
-    report.follow(&plan);
+    let name = link.name().clone();
+    let report = Report::new(name, Arc::clone(&plan), observer, link.board.clone(), progress);
     report.moved(&witness);
     report.rows_set_aside(rows.status());
     let (requests, requested) = mpsc::channel(1);

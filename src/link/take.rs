@@ -1,6 +1,8 @@
 //! The apply task's part in taking changes into a batch: each is judged, converted and put in, or set
 //! aside where that is not possible or where its row is.
 
+use std::cell::RefCell;
+
 use crate::config::OnPoison;
 use crate::error::{Error, Result};
 use crate::link::apply::Applier;
@@ -11,6 +13,7 @@ use crate::link::poison;
 use crate::link::status::now_us;
 use crate::link::steps::{self, Prepared};
 use crate::model::{Change, Part, Verb};
+use crate::transform::rules::Beside;
 
 impl Applier {
     /// Puts one part into the batch.
@@ -19,8 +22,9 @@ impl Applier {
             self.report.begin(part.commit.as_ref().map(|commit| commit.time_us));
         }
         batch.bytes += part.bytes;
+        let committed_us = part.time_us;
         for change in &part.changes {
-            self.take_change(batch, change)?;
+            self.take_change(batch, change, committed_us)?;
         }
         match part.commit {
             Some(commit) if part.idle => batch.pass_idle(commit),
@@ -30,14 +34,24 @@ impl Applier {
         Ok(())
     }
 
-    fn take_change(&mut self, batch: &mut Batch, change: &Change) -> Result<()> {
+    fn take_change(
+        &mut self,
+        batch: &mut Batch,
+        change: &Change,
+        committed_us: Option<i64>,
+    ) -> Result<()> {
         if self.copying.is_ahead(change.table) {
             // What it leaves is read when the table is copied.
             batch.push(None);
             return Ok(());
         }
-        let prepared = steps::prepare(&self.plan, change)
-            .and_then(|one| Ok((one, steps::note(&self.plan, change)?)));
+        let outcomes = RefCell::default();
+        let beside = Beside { committed_us, outcomes: Some(&outcomes) };
+        let prepared = steps::prepare(&self.plan, change, beside).and_then(|one| {
+            let note = steps::note(&self.plan, change, one.as_ref())?;
+            Ok((one, note))
+        });
+        batch.outcomes.add(outcomes.into_inner());
         let (mut prepared, note) = match prepared {
             Ok(both) => both,
             Err(error) => return self.set_aside(batch, change, error),

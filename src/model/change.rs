@@ -86,4 +86,7 @@ pub struct Part {
     pub commit: Option<Commit>,
     /// True for a keep-alive of an idle source: progress without a transaction.
     pub idle: bool,
+    /// When the transaction was committed, microseconds since 1970-01-01 UTC by the source's clock: the same in
+    /// each of its parts, also before its last.
+    pub time_us: Option<i64>,
 }

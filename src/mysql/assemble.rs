@@ -91,6 +91,8 @@ struct Transaction {
     position: Position,
     /// Commit time from the GTID, microseconds since 1970.
     time_us: Option<i64>,
+    /// That of the event with the GTID, which is written at the commit.
+    began_us: i64,
     /// Ends with a COMMIT or XID; else with its first statement.
     begun: bool,
     /// Whether a change of a planned table was in it.
@@ -130,6 +132,11 @@ impl Transaction {
     /// Commit time, microseconds since 1970; that of the event which ends it where its GTID has none.
     fn time_us(&self, header: &Header) -> i64 {
         self.time_us.unwrap_or(i64::from(header.time_s) * 1_000_000)
+    }
+
+    /// Commit time as it is known from its beginning on.
+    fn known_us(&self) -> i64 {
+        self.time_us.unwrap_or(self.began_us)
     }
 
     /// Whether nothing of it is of concern.
@@ -323,6 +330,7 @@ impl Assembler {
         self.open = Some(Transaction {
             position,
             time_us,
+            began_us: i64::from(header.time_s) * 1_000_000,
             begun,
             changed: false,
             handed_on: false,
@@ -356,6 +364,7 @@ impl Assembler {
             return self.end_again();
         }
         let time_us = transaction.time_us(header);
+        part.time_us = Some(transaction.known_us());
         self.executed = self.here(transaction.position, true);
         let position = self.hold(self.executed.clone());
         part.commit = Some(Commit { position, time_us, xid: None });
@@ -390,8 +399,9 @@ impl Assembler {
         if self.part.bytes < PART_BYTES_MAX && self.part.changes.len() < PART_CHANGES_MAX {
             return Ok(());
         }
-        let part = std::mem::take(&mut self.part);
+        let mut part = std::mem::take(&mut self.part);
         let transaction = self.transaction()?;
+        part.time_us = Some(transaction.known_us());
         if transaction.two_phase {
             transaction.kept.push(part);
             let bytes = transaction.kept.iter().map(|part| part.bytes).sum();

@@ -151,6 +151,9 @@ fn explain_table(
             target_type: to.native.clone(),
             loss: match &column.rules {
                 None => loss(from, plan.source_dialect, &column.conversion).to_string(),
+                Some(rules) if rules.is_of_commit() => {
+                    "by rule, of the time of commit: not compared".to_owned()
+                }
                 Some(rules) if rules.has_way_back() => "by rule, with a way back".to_owned(),
                 Some(_) => "lossy by rule".to_owned(),
             },

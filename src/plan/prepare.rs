@@ -13,7 +13,7 @@ use crate::ownership::{Event, Policy, Verdict, judge};
 use crate::plan::keys::KeyRef;
 use crate::plan::{ColumnPlan, LinkPlan, TablePlan};
 use crate::transform::convert;
-use crate::transform::rules::{Failure, Scope};
+use crate::transform::rules::{Beside, Failure, Scope};
 
 /// One change, ready for the target.
 #[derive(Clone, Debug, PartialEq)]
@@ -144,8 +144,8 @@ impl Prepared {
 ///
 /// # Errors
 /// As [`prepare`]; `Internal` where `insert` is of no whole row.
-pub fn prepare_whole(plan: &LinkPlan, insert: &Change) -> Result<Row> {
-    match prepare(plan, insert)? {
+pub fn prepare_whole(plan: &LinkPlan, insert: &Change, beside: Beside<'_>) -> Result<Row> {
+    match prepare(plan, insert, beside)? {
         Some(Prepared { act: Act::Upsert { columns: None, row }, .. }) => Ok(row),
         _ => Err(Error::new(Kind::Internal, "a row that was read is not whole")),
     }
@@ -156,11 +156,11 @@ pub fn prepare_whole(plan: &LinkPlan, insert: &Change) -> Result<Row> {
 /// # Errors
 /// `Value` with table, column and reason where a value does not fit; `Unsupported` for a TRUNCATE
 /// that the policy halts on; `Malformed` where the log lacks what it must hold.
-pub fn prepare(plan: &LinkPlan, change: &Change) -> Result<Option<Prepared>> {
+pub fn prepare(plan: &LinkPlan, change: &Change, beside: Beside<'_>) -> Result<Option<Prepared>> {
     let table = plan.tables.get(change.table).ok_or_else(|| {
         Error::new(Kind::Internal, format!("a change names table {} of the plan", change.table))
     })?;
-    let act = act(table, &change.op)?;
+    let act = act(&Site { table, at: change.table, beside }, &change.op)?;
     // What the log lacks of a new row comes with its note, and with it the row: no half row is ever
     // seen. Only where rows refer to it, what is known is written; unless the target wants the rest.
     let act = match act {
@@ -186,46 +186,71 @@ fn lacks_required(table: &TablePlan, listed: &[usize]) -> bool {
 
 /// What has a row read again of which the log may not hold all that is needed: a reshaped one, or one whose
 /// column is made of several of which some did not change. `None` for others, and where no row is left. It
-/// goes with the change, before or after it.
+/// goes with the change, before or after it. `prepared` is what the change has become.
 ///
 /// # Errors
 /// As [`prepare`].
-pub fn note(plan: &LinkPlan, change: &Change) -> Result<Option<Prepared>> {
+pub fn note(
+    plan: &LinkPlan,
+    change: &Change,
+    prepared: Option<&Prepared>,
+) -> Result<Option<Prepared>> {
     let Some(table) = plan.tables.get(change.table) else { return Ok(None) };
-    if !change.reshaped && !is_torn(table, &change.op) {
+    if !change.reshaped && !prepared.is_some_and(|one| is_torn(table, &change.op, one)) {
         return Ok(None);
     }
+    let site = Site { table, at: change.table, beside: Beside::default() };
     let key = match &change.op {
-        Op::Insert { after } => key(table, after, None)?,
-        Op::Update { before, after } => key(table, after, before.as_ref().map(Before::row))?,
+        Op::Insert { after } => key(&site, after, None)?,
+        Op::Update { before, after } => key(&site, after, before.as_ref().map(Before::row))?,
         Op::Delete { .. } | Op::Truncate => return Ok(None),
     };
     Ok(Some(Prepared { table: change.table, act: Act::Note { key } }))
 }
 
-/// Whether the row that a change leaves lacks some of what a column is made of.
-fn is_torn(table: &TablePlan, op: &Op) -> bool {
+/// A table of the plan, its place there, and what is known of a row of it beside its values.
+#[derive(Clone, Copy)]
+pub(super) struct Site<'a> {
+    table: &'a TablePlan,
+    at: usize,
+    beside: Beside<'a>,
+}
+
+impl<'a> Site<'a> {
+    /// Where nothing is known of a row beside its values.
+    pub(super) fn of(table: &'a TablePlan) -> Site<'a> {
+        Site { table, at: 0, beside: Beside::default() }
+    }
+}
+
+/// Whether the row that a change leaves lacks some of what a column is made of which is not written for that.
+fn is_torn(table: &TablePlan, op: &Op, prepared: &Prepared) -> bool {
+    // Where all is written, nothing was lacking.
+    let Some(written) = prepared.columns() else { return false };
     let (row, before) = match op {
         Op::Insert { after } => (after, None),
         Op::Update { before, after } => (after, before.as_ref().map(Before::row)),
         Op::Delete { .. } | Op::Truncate => return false,
     };
-    let ruled = table.columns.iter().filter_map(|column| Some((column, column.rules.as_ref()?)));
-    let mut ruled = ruled.filter_map(|(column, rules)| {
-        let value = source_value(column, row, before)?;
-        Some(rules.is_torn(&column.conversion, value, &Scope { row, before }))
-    });
-    ruled.any(|torn| torn)
+    let columns = table.columns.iter().enumerate();
+    let left = columns.filter(|(index, _)| written.binary_search(index).is_err());
+    let mut ruled = left.filter_map(|(_, column)| Some((column, column.rules.as_ref()?)));
+    ruled.any(|(column, rules)| {
+        let value = source_value(column, row, before);
+        let scope = Scope { before, ..Scope::of(row) };
+        value.is_some_and(|value| rules.is_in_part(value, &scope))
+    })
 }
 
-fn act(table: &TablePlan, op: &Op) -> Result<Option<Act>> {
+fn act(site: &Site<'_>, op: &Op) -> Result<Option<Act>> {
+    let table = site.table;
     let (event, old) = match op {
         Op::Insert { .. } => (Event::Insert, None),
         Op::Update { before, after } => match before {
             None => (Event::Update, None),
             Some(before) => {
-                let old = key(table, before.row(), None)?;
-                let same = old == key(table, after, Some(before.row()))?;
+                let old = key(site, before.row(), None)?;
+                let same = old == key(site, after, Some(before.row()))?;
                 (if same { Event::Update } else { Event::KeyChange }, Some((old, before.row())))
             }
         },
@@ -235,20 +260,20 @@ fn act(table: &TablePlan, op: &Op) -> Result<Option<Act>> {
     let policy = Policy { deletes: table.deletes, truncate: table.truncate };
     match (judge(event, policy), op) {
         (Verdict::InsertOrUpdate, Op::Insert { after }) => {
-            let (columns, row) = known(table, after, None)?;
+            let (columns, row) = known(site, after, None)?;
             Ok(Some(Act::Upsert { columns, row }))
         }
         (Verdict::Update, Op::Update { after, .. }) => {
-            let (columns, row) = known(table, after, old.map(|(_, before)| before))?;
+            let (columns, row) = known(site, after, old.map(|(_, before)| before))?;
             Ok(Some(Act::Update { columns, row }))
         }
         (Verdict::Rekey, Op::Update { after, .. }) => {
             let (old, before) = old.ok_or_else(|| lacks_key(table))?;
-            let (columns, row) = known(table, after, Some(before))?;
+            let (columns, row) = known(site, after, Some(before))?;
             Ok(Some(Act::Rekey { old, columns, row }))
         }
         (Verdict::Delete, Op::Delete { before }) => {
-            Ok(Some(Act::Delete { key: key(table, before.row(), None)? }))
+            Ok(Some(Act::Delete { key: key(site, before.row(), None)? }))
         }
         (Verdict::Truncate, _) => Ok(Some(Act::Truncate)),
         (Verdict::LeaveOut, _) => Ok(None),
@@ -289,10 +314,11 @@ pub fn source_key(table: &TablePlan, key: &[Value]) -> Result<Row> {
 }
 
 /// The converted key of a row; `fallback` is the row before, for what the row does not repeat.
-pub(super) fn key(table: &TablePlan, row: &Row, fallback: Option<&Row>) -> Result<Row> {
+pub(super) fn key(site: &Site<'_>, row: &Row, fallback: Option<&Row>) -> Result<Row> {
+    let table = site.table;
     let mut values = Vec::with_capacity(table.key.len());
     for index in &table.key {
-        let value = convert_column(table, *index, row, fallback)?;
+        let value = convert_column(site, *index, row, fallback)?;
         if !value.is_known() {
             return Err(lacks_key(table));
         }
@@ -302,15 +328,12 @@ pub(super) fn key(table: &TablePlan, row: &Row, fallback: Option<&Row>) -> Resul
 }
 
 /// The known columns of a row: `None` where all are known.
-fn known(
-    table: &TablePlan,
-    row: &Row,
-    before: Option<&Row>,
-) -> Result<(Option<Arc<[usize]>>, Row)> {
+fn known(site: &Site<'_>, row: &Row, before: Option<&Row>) -> Result<(Option<Arc<[usize]>>, Row)> {
+    let table = site.table;
     let mut values = Vec::with_capacity(table.columns.len());
     let mut unknown = false;
     for index in 0..table.columns.len() {
-        let value = convert_column(table, index, row, before)?;
+        let value = convert_column(site, index, row, before)?;
         unknown |= !value.is_known();
         values.push(value);
     }
@@ -327,14 +350,10 @@ fn known(
 }
 
 /// One column of the plan; what `row` does not repeat is as it was before, if that is known.
-fn convert_column(
-    table: &TablePlan,
-    index: usize,
-    row: &Row,
-    before: Option<&Row>,
-) -> Result<Value> {
-    let column = table.columns.get(index);
-    let Some(value) = column.and_then(|column| column_value(column, row, before)) else {
+fn convert_column(site: &Site<'_>, index: usize, row: &Row, before: Option<&Row>) -> Result<Value> {
+    let table = site.table;
+    let scope = Scope { row, before, beside: site.beside, place: (site.at, index) };
+    let Some(value) = table.columns.get(index).and_then(|column| value_in(column, &scope)) else {
         return Err(Error::new(
             Kind::Malformed,
             format!("a row of {} has {} columns, fewer than planned", table.source.name, row.len()),
@@ -343,17 +362,20 @@ fn convert_column(
     value.map_err(|failure| misfit(table, index, &failure))
 }
 
-/// What the target holds for a column of a row of the source: through its rules, converted and checked;
-/// `None` where the row is shorter than planned. What `row` does not repeat is as it was before.
+/// What the target holds for a column of a row of the source that was read by itself: through its rules, converted
+/// and checked; `None` where the row is shorter than planned.
 pub(crate) fn column_value(
     column: &ColumnPlan,
     row: &Row,
-    before: Option<&Row>,
 ) -> Option<std::result::Result<Value, Failure>> {
-    let value = source_value(column, row, before)?;
+    value_in(column, &Scope::of(row))
+}
+
+fn value_in(column: &ColumnPlan, scope: &Scope<'_>) -> Option<std::result::Result<Value, Failure>> {
+    let value = source_value(column, scope.row, scope.before)?;
     Some(match &column.rules {
         None => convert(&column.conversion, value).map_err(Failure::from),
-        Some(rules) => rules.apply(&column.conversion, value, &Scope { row, before }),
+        Some(rules) => rules.apply(&column.conversion, value, scope),
     })
 }
 

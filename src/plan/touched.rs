@@ -6,7 +6,7 @@
 
 use crate::error::{Kind, Result};
 use crate::model::{Before, Change, Op, Row};
-use crate::plan::prepare::{key, lacks_key};
+use crate::plan::prepare::{Site, key, lacks_key};
 use crate::plan::{LinkPlan, TablePlan};
 
 /// A match key, in key order.
@@ -49,7 +49,7 @@ pub fn touched(plan: &LinkPlan, change: &Change) -> Result<Option<Touched>> {
 
 /// The key of a row; `fallback` is the row before, for what the row does not repeat.
 fn row_key(table: &TablePlan, row: &Row, fallback: Option<&Row>) -> Result<RowKey> {
-    match key(table, row, fallback) {
+    match key(&Site::of(table), row, fallback) {
         Ok(key) => Ok(RowKey::Target(key)),
         Err(unfit) if unfit.kind() == Kind::Value => {
             Ok(RowKey::Source(source_values(table, row, fallback)?))

@@ -72,6 +72,8 @@ enum Known {
 struct Transaction {
     final_lsn: Lsn,
     xid: u32,
+    /// When it was committed, microseconds since 1970.
+    time_us: i64,
 }
 
 impl Assembler {
@@ -136,7 +138,7 @@ impl Assembler {
 
     fn take(&mut self, payload: &Bytes) -> Result<Option<Part>> {
         match pgoutput::parse(payload)? {
-            Message::Begin { final_lsn, xid, .. } => self.begin(final_lsn, xid)?,
+            Message::Begin { final_lsn, time_us, xid } => self.begin(final_lsn, xid, time_us)?,
             Message::Commit { commit_lsn, end_lsn, time_us } => {
                 return self.commit(commit_lsn, end_lsn, time_us).map(Some);
             }
@@ -186,9 +188,10 @@ impl Assembler {
         Ok(None)
     }
 
-    /// Begins the transaction whose commit record is at `final_lsn`.
-    pub(crate) fn begin(&mut self, final_lsn: Lsn, xid: u32) -> Result<()> {
-        match self.open.replace(Transaction { final_lsn, xid }) {
+    /// Begins the transaction whose commit record is at `final_lsn`; its time is the server's.
+    pub(crate) fn begin(&mut self, final_lsn: Lsn, xid: u32, time_us: i64) -> Result<()> {
+        let time_us = time_us.saturating_add(UNIX_TO_2000_US);
+        match self.open.replace(Transaction { final_lsn, xid, time_us }) {
             None => Ok(()),
             Some(_) => Err(out_of_order("a transaction begins inside another")),
         }
@@ -199,6 +202,7 @@ impl Assembler {
         match self.open {
             Some(open) if open.final_lsn == commit_lsn && end_lsn > commit_lsn => {
                 let mut part = std::mem::take(&mut self.part);
+                part.time_us = Some(open.time_us);
                 part.commit = Some(Commit {
                     position: Position::Postgres(end_lsn),
                     time_us: time_us.saturating_add(UNIX_TO_2000_US),
@@ -441,7 +445,10 @@ impl Assembler {
         self.part.bytes += row_bytes + size_of::<Change>();
         self.part.changes.push(change);
         let full = self.part.bytes >= PART_BYTES_MAX || self.part.changes.len() >= PART_CHANGES_MAX;
-        full.then(|| std::mem::take(&mut self.part))
+        full.then(|| {
+            let time_us = self.open.map(|open| open.time_us);
+            Part { time_us, ..std::mem::take(&mut self.part) }
+        })
     }
 }
 

@@ -237,7 +237,7 @@ impl Follow {
                         }
                         Taken::Kept => {}
                         Taken::Committed(commit, replay) => {
-                            self.assembler.begin(commit.commit_lsn, commit.xid)?;
+                            self.assembler.begin(commit.commit_lsn, commit.xid, commit.time_us)?;
                             self.replay = Some((commit, replay));
                             return self.advance_replay().await;
                         }

@@ -35,6 +35,8 @@ pub enum Form {
     Shaped(Arc<Type>),
     /// An array, composite or the like, also where it is kept as JSON.
     Structure(Arc<Type>),
+    /// Nothing of it: the source does not tell what the target should hold.
+    Nothing,
 }
 
 impl Form {
@@ -93,6 +95,9 @@ impl Form {
 /// The forms of the planned columns, in their order.
 pub fn forms(table: &TablePlan) -> Vec<Form> {
     let form = |column: &ColumnPlan| {
+        if column.rules.as_ref().is_some_and(|rules| rules.is_of_commit()) {
+            return Form::Nothing;
+        }
         let target = table.target.columns.get(column.target).map(|column| &column.ty);
         let source = table.source.columns.get(column.source).map(|column| &column.ty);
         // What steps have made has nothing of the source's type.
@@ -164,6 +169,7 @@ enum Tag {
 /// `Internal` for a value that was not read: it must not pass for equal.
 pub fn write(form: &Form, value: &Value, out: &mut Vec<u8>) -> Result<()> {
     match value {
+        _ if *form == Form::Nothing => out.push(Tag::Null as u8),
         Value::Null => out.push(Tag::Null as u8),
         Value::Unchanged => {
             return Err(Error::new(Kind::Internal, "a value that was not read is compared"));
@@ -265,7 +271,7 @@ fn written(form: &Form, value: &str, out: &mut Vec<u8>) {
             sized(Tag::Text, one.as_deref().unwrap_or(value).as_bytes(), out);
         }
         Form::Structure(ty) => structured(ty, Some(value), value, out),
-        Form::Plain | Form::Filled(_) => sized(Tag::Text, value.as_bytes(), out),
+        Form::Plain | Form::Filled(_) | Form::Nothing => sized(Tag::Text, value.as_bytes(), out),
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Change, Op, Row, Value};
 use crate::plan::{self, LinkPlan, TablePlan};
+use crate::transform::rules::Beside;
 use crate::verify::canonical::{Form, forms};
 use crate::verify::digest::digest;
 use crate::verify::merge::Item;
@@ -72,7 +73,7 @@ impl Pair {
         for row in rows {
             let bytes = row.size_bytes();
             let change = Change { table: self.at, op: Op::Insert { after: row }, reshaped: false };
-            match plan::prepare_whole(&self.plan, &change) {
+            match plan::prepare_whole(&self.plan, &change, Beside::default()) {
                 Ok(row) => {
                     let digest = Some(digest(&self.forms, &row, &mut buffer)?);
                     items.push(Item { key: self.key_of(&row)?, digest, bytes });
@@ -122,8 +123,8 @@ impl Pair {
             *row.get_mut(column.source)? = value.clone();
         }
         let row = Row::from(row);
-        let written = columns
-            .map(|column| plan::column_value(column, &row, None)?.ok().filter(Value::is_known));
+        let written =
+            columns.map(|column| plan::column_value(column, &row)?.ok().filter(Value::is_known));
         written.collect()
     }
 
@@ -159,7 +160,7 @@ impl Pair {
         let columns = self.table.key.iter().map(|at| self.table.columns.get(*at));
         let key = columns.map(|column| {
             let column = column?;
-            plan::column_value(column, row, None)?.ok().filter(Value::is_known)
+            plan::column_value(column, row)?.ok().filter(Value::is_known)
         });
         key.collect()
     }

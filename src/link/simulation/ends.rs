@@ -131,6 +131,7 @@ impl FakeSource {
                 changes,
                 commit: last.then(|| commit.clone()),
                 idle,
+                time_us: None,
             };
             if queue.send(part).await.is_err() {
                 return Ok(false);

@@ -155,6 +155,9 @@ impl Assembler {
             Verb::Rollback => drop(self.prepared.take(&xid)),
             Verb::Commit => match self.prepared.take(&xid) {
                 Some(mut parts) => {
+                    // Its rows are committed now, not when they were prepared.
+                    let time_us = Some(self.transaction()?.known_us());
+                    parts.iter_mut().for_each(|part| part.time_us = time_us);
                     self.part = parts.pop().unwrap_or_default();
                     if !self.transaction()?.passed {
                         ready.append(&mut parts);

@@ -37,7 +37,8 @@ fn text(value: &str) -> Value {
 }
 
 fn prepared(plan: &LinkPlan, op: Op) -> Result<Option<Act>> {
-    Ok(prepare(plan, &Change { table: 0, op, reshaped: false })?.map(|prepared| prepared.act))
+    let change = Change { table: 0, op, reshaped: false };
+    Ok(prepare(plan, &change, Beside::default())?.map(|prepared| prepared.act))
 }
 
 fn update(before: Option<Before>, after: Row) -> Op {

@@ -246,7 +246,7 @@ fn only_what_is_kept_is_held() {
         plan.columns.truncate(columns);
         let mut assembler = assembler(vec![plan], None);
         assembler.describe(&relation);
-        assembler.open = Some(Transaction { final_lsn: Lsn(1), xid: 1 });
+        assembler.open = Some(Transaction { final_lsn: Lsn(1), xid: 1, time_us: 0 });
         let payload = row("1", large);
         let part = assembler.push(&payload).expect("a row");
         let bytes = part.as_ref().map_or(assembler.part.bytes, |part| part.bytes);

@@ -1,12 +1,13 @@
 //! What a step becomes once it knows which kind of value it gets: a function from value to value, the
 //! kind it makes, and the way back where there is one.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use bytestring::ByteString;
 
 use super::kind::Kind;
-use super::run::Outcome;
+use super::run::{Outcome, Outcomes};
 use crate::model::{Column, Row, Table, Value};
 use crate::transform::Reason;
 
@@ -17,6 +18,16 @@ pub(super) type Run = Arc<dyn Fn(Value, &Scope<'_>) -> Result<Turned, Reason> + 
 /// The way back of one value.
 pub(super) type Back = Arc<dyn Fn(Value) -> Result<Value, Reason> + Send + Sync>;
 
+/// What is known of a row beside its values.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Beside<'a> {
+    /// When the change was committed at the source, microseconds since 1970-01-01 UTC; `None` for rows that were
+    /// read by themselves, of which nothing tells it.
+    pub committed_us: Option<i64>,
+    /// Where it is noted what validations do.
+    pub outcomes: Option<&'a RefCell<Outcomes>>,
+}
+
 /// The row that a value is of: other columns, for steps that look at them.
 #[derive(Clone, Copy)]
 pub(crate) struct Scope<'a> {
@@ -24,6 +35,17 @@ pub(crate) struct Scope<'a> {
     pub(crate) row: &'a Row,
     /// The row before, for what the row does not repeat.
     pub(crate) before: Option<&'a Row>,
+    /// What else is known of it.
+    pub(crate) beside: Beside<'a>,
+    /// The places of its table and of the column in the plan.
+    pub(crate) place: (usize, usize),
+}
+
+impl<'a> Scope<'a> {
+    /// A row that was read by itself.
+    pub(crate) fn of(row: &'a Row) -> Scope<'a> {
+        Scope { row, before: None, beside: Beside::default(), place: (0, 0) }
+    }
 }
 
 impl Scope<'_> {
@@ -78,6 +100,8 @@ pub(super) struct Bound {
     pub(super) takes_null: bool,
     /// The columns of the source that it looks at besides its own.
     pub(super) reads: Vec<usize>,
+    /// Whether it looks at the time of the commit.
+    pub(super) of_commit: bool,
 }
 
 impl Bound {
@@ -92,6 +116,7 @@ impl Bound {
             kind,
             takes_null: false,
             reads: Vec::new(),
+            of_commit: false,
         }
     }
 

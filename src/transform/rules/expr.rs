@@ -3,13 +3,14 @@
 //! What an expression may use is checked when it is read: columns as `row.name` or `row["name"]`, the value
 //! so far as `value`, operators, and the functions below. Loops over lists are refused, so the work is
 //! linear in the expression. Numbers with a fraction are 64-bit floats here: a decimal that is none
-//! exactly is rejected. Dates and times are text, as ISO 8601 has it.
+//! exactly is rejected. Dates and times are text, as ISO 8601 has it; so is the time of the commit, in UTC, which
+//! is null for a row that was read by itself.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use cel::common::ast::{Expr, LiteralValue};
-use cel::{Context, Env, ExecutionError, IdedExpr, Program};
+use cel::{Context, Env, ExecutionError, IdedExpr};
 use regex::Regex;
 
 use super::bind::{Bound, Ground, Scope, Turned};
@@ -21,7 +22,8 @@ use super::registry::Params;
 use super::step::Step;
 use super::texts::pattern;
 use super::values::{text_of, value_of};
-use crate::model::{Value, calendar};
+use crate::model::value::UNIX_TO_2000_US;
+use crate::model::{Row, Value, calendar};
 use crate::transform::Reason;
 
 /// Longest expression, in bytes.
@@ -66,14 +68,20 @@ const FUNCTIONS: &[&str] = &[
     "decimal",
 ];
 
+/// The function that tells when a change was committed, and the variable that stands for it; no name that anybody
+/// could write.
+const COMMIT: (&str, &str) = ("now_at_commit", "@commit");
+
 /// An expression that was read.
 pub(super) struct Expression {
-    program: Program,
-    env: Arc<Env>,
+    tree: IdedExpr,
+    /// The functions, under the variables of each row.
+    functions: Context<'static, 'static>,
     columns: BTreeSet<String>,
-    patterns: Arc<HashMap<String, Regex>>,
     /// Whether the value so far is used.
     uses_value: bool,
+    /// Whether the time of the commit is.
+    pub(super) of_commit: bool,
 }
 
 /// Reads an expression.
@@ -87,12 +95,15 @@ pub(super) fn expression(text: &str) -> Result<Arc<Expression>, String> {
     }
     let env = Arc::new(Env::stdlib());
     let program = env.compile(text).map_err(|error| format!("not an expression: {error}"))?;
+    let mut tree = program.expression().clone();
     let mut seen = Seen::default();
-    seen.look(program.expression(), 0)?;
+    seen.look(&mut tree, 0)?;
     let patterns = seen.patterns.into_iter().map(|text| Ok((text.clone(), pattern(&text)?)));
     let patterns = Arc::new(patterns.collect::<Result<HashMap<_, _>, String>>()?);
-    let (columns, uses_value) = (seen.columns, seen.value);
-    Ok(Arc::new(Expression { program, env, columns, patterns, uses_value }))
+    let mut context = Context::with_env(env);
+    functions(&mut context, &patterns).map_err(|error| error.to_string())?;
+    let (columns, uses_value, of_commit) = (seen.columns, seen.value, seen.commit);
+    Ok(Arc::new(Expression { tree, functions: context, columns, uses_value, of_commit }))
 }
 
 /// What an expression refers to.
@@ -101,14 +112,26 @@ struct Seen {
     columns: BTreeSet<String>,
     patterns: BTreeSet<String>,
     value: bool,
+    commit: bool,
 }
 
 impl Seen {
-    fn look(&mut self, node: &IdedExpr, depth: usize) -> Result<(), String> {
+    /// Looks at a part of an expression; the time of the commit becomes a variable.
+    fn look(&mut self, node: &mut IdedExpr, depth: usize) -> Result<(), String> {
         if depth > DEPTH_MAX {
             return Err("the expression is nested too deeply".to_owned());
         }
-        match &node.expr {
+        if let Expr::Call(call) = &node.expr
+            && call.func_name == COMMIT.0
+        {
+            if call.target.is_some() || !call.args.is_empty() {
+                return Err(format!("{}() takes nothing", COMMIT.0));
+            }
+            self.commit = true;
+            node.expr = Expr::Ident(COMMIT.1.to_owned());
+            return Ok(());
+        }
+        match &mut node.expr {
             Expr::Literal(_) => Ok(()),
             Expr::Ident(name) if name == "value" => {
                 self.value = true;
@@ -122,7 +145,9 @@ impl Seen {
                 }
                 _ => Err(format!("`.{}` of what is no row", select.field)),
             },
-            Expr::List(list) => list.elements.iter().try_for_each(|one| self.look(one, depth + 1)),
+            Expr::List(list) => {
+                list.elements.iter_mut().try_for_each(|one| self.look(one, depth + 1))
+            }
             Expr::Call(call) => {
                 if let Some(column) = indexed(call) {
                     self.columns.insert(column);
@@ -138,8 +163,8 @@ impl Seen {
                     };
                     self.patterns.insert(text.inner().to_owned());
                 }
-                let target = call.target.iter().map(|target| &**target);
-                target.chain(&call.args).try_for_each(|one| self.look(one, depth + 1))
+                let target = call.target.iter_mut().map(|target| &mut **target);
+                target.chain(&mut call.args).try_for_each(|one| self.look(one, depth + 1))
             }
             Expr::Comprehension(_) => Err("loops over lists are not taken".to_owned()),
             _ => Err("only values, columns, operators and functions are taken".to_owned()),
@@ -181,8 +206,7 @@ impl Expression {
         scope: &Scope<'_>,
         reads: &[(String, usize)],
     ) -> Result<cel::Value, Reason> {
-        let mut context = Context::with_env(Arc::clone(&self.env));
-        functions(&mut context, &self.patterns).map_err(|_| Reason::Validation)?;
+        let mut context = self.functions.new_inner_scope();
         let mut row = HashMap::with_capacity(reads.len());
         for (name, at) in reads {
             row.insert(name.clone(), into(scope.get(*at).ok_or(Reason::MissingValue)?)?);
@@ -191,8 +215,26 @@ impl Expression {
         if self.uses_value {
             context.add_variable_from_value("value", into(value)?);
         }
-        self.program.execute(&context).map_err(|_| Reason::Validation)
+        if self.of_commit {
+            context.add_variable_from_value(COMMIT.1, commit(scope.beside.committed_us)?);
+        }
+        cel::Value::resolve(&self.tree, &context).map_err(|_| Reason::Validation)
     }
+
+    /// Whether it has no value for a row that is read by itself, whatever is in the row.
+    fn is_null_alone(&self, reads: &[(String, usize)]) -> bool {
+        let width = reads.iter().map(|(_, at)| at + 1).max().unwrap_or(0);
+        let row = Row::from(vec![Value::Null; width]);
+        let found = self.of(&Value::Null, &Scope::of(&row), reads);
+        self.of_commit && matches!(found, Ok(cel::Value::Null))
+    }
+}
+
+/// The time of a commit, in UTC and without zone; null where nothing tells it.
+fn commit(unix_us: Option<i64>) -> Result<cel::Value, Reason> {
+    let Some(unix_us) = unix_us else { return Ok(cel::Value::Null) };
+    let us = unix_us.checked_sub(UNIX_TO_2000_US).ok_or(Reason::OutOfRange)?;
+    into(&Value::Timestamp(us))
 }
 
 fn functions(
@@ -306,6 +348,14 @@ pub(super) fn expr(params: &Params<'_>) -> Result<Step, String> {
             kind => kind,
         };
         let reads = expression.reads(ground)?;
+        if !ground.nullable && expression.is_null_alone(&reads) {
+            return Err(format!(
+                "rows that are read by themselves, as copies do, have no time of commit, and the target's column takes \
+                 no NULL: write {0}() == null ? … : {0}()",
+                COMMIT.0
+            ));
+        }
+        let of_commit = expression.of_commit;
         let places = reads.iter().map(|(_, at)| *at).collect();
         let expression = Arc::clone(&expression);
         Ok(Bound {
@@ -313,6 +363,7 @@ pub(super) fn expr(params: &Params<'_>) -> Result<Step, String> {
                 out_of(expression.of(&value, scope, &reads)?, kind).map(Turned::from)
             }),
             reads: places,
+            of_commit,
             ..Bound::of(kind, Ok).with_null()
         })
     }))

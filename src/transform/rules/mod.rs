@@ -34,11 +34,12 @@ mod validate;
 mod values;
 mod words;
 
+pub use bind::Beside;
 pub(crate) use bind::Scope;
 pub use compile::{Compiled, Site, compile};
 pub use literal::Literal;
 pub use registry::{STEPS, build};
-pub use run::{Failure, Outcome, Rules};
+pub use run::{Failure, Outcome, Outcomes, Rules};
 pub use secrets::{KEY_BYTES, hexed};
 pub use settings::{Choice, SETTINGS, Settings};
 pub(crate) use stand::zerofill_width;

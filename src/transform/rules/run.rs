@@ -1,11 +1,11 @@
 //! The compiled rules of one column: values go through the steps, the implicit conversion and the fit
 //! check, and what they cannot carry is mended where somebody has said how.
 //!
-//! What fails says at which step and why, never the value. Outcomes of validations are counted as they
-//! happen; a change that is tried again counts again.
+//! What fails says at which step and why, never the value. What validations do is noted for whoever asks for it,
+//! who counts it once it is committed.
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::bind::{Bound, Scope};
 use super::mend::Mends;
@@ -15,7 +15,7 @@ use crate::model::Value;
 use crate::transform::{Conversion, Reason, convert};
 
 /// What a validation did with a value that it found wanting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
     /// It was rejected.
     Reject,
@@ -30,10 +30,6 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Every outcome.
-    pub const ALL: [Outcome; 5] =
-        [Outcome::Reject, Outcome::Null, Outcome::Clamp, Outcome::Default, Outcome::Warn];
-
     /// The word for it.
     pub const fn name(self) -> &'static str {
         match self {
@@ -42,6 +38,20 @@ impl Outcome {
             Outcome::Clamp => "clamp",
             Outcome::Default => "default",
             Outcome::Warn => "warn",
+        }
+    }
+}
+
+/// How often validations did what: by the places of table and column in the plan, the step's number, and the
+/// outcome.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcomes(pub BTreeMap<(usize, usize, usize, Outcome), u64>);
+
+impl Outcomes {
+    /// Adds others.
+    pub fn add(&mut self, others: Outcomes) {
+        for (place, values) in others.0 {
+            *self.0.entry(place).or_default() += values;
         }
     }
 }
@@ -75,17 +85,17 @@ pub(super) struct Placed {
     pub(super) number: usize,
     pub(super) name: &'static str,
     pub(super) bound: Bound,
-    pub(super) counts: [AtomicU64; Outcome::ALL.len()],
 }
 
 impl Placed {
     pub(super) fn new(number: usize, name: &'static str, bound: Bound) -> Placed {
-        Placed { number, name, bound, counts: Default::default() }
+        Placed { number, name, bound }
     }
 
-    fn count(&self, outcome: Outcome) {
-        if let Some(count) = self.counts.get(outcome as usize) {
-            count.fetch_add(1, Ordering::Relaxed);
+    fn count(&self, outcome: Outcome, scope: &Scope<'_>) {
+        if let Some(outcomes) = scope.beside.outcomes.filter(|_| self.name == "validate") {
+            let place = (scope.place.0, scope.place.1, self.number, outcome);
+            *outcomes.borrow_mut().0.entry(place).or_default() += 1;
         }
     }
 }
@@ -135,14 +145,9 @@ impl Rules {
         self.steps.iter().flat_map(|step| step.bound.reads.iter().copied())
     }
 
-    /// How often validations did what since this was last asked: the step's number and name.
-    pub fn take_outcomes(&self) -> impl Iterator<Item = (usize, &'static str, Outcome, u64)> {
-        self.steps.iter().filter(|step| step.name == "validate").flat_map(|step| {
-            let counts = Outcome::ALL.into_iter().zip(&step.counts);
-            counts.map(|(outcome, count)| {
-                (step.number, step.name, outcome, count.swap(0, Ordering::Relaxed))
-            })
-        })
+    /// Whether the time of the commit is looked at: a row that is read by itself has another value then.
+    pub fn is_of_commit(&self) -> bool {
+        self.steps.iter().any(|step| step.bound.of_commit)
     }
 
     /// What the target holds for a value of the source.
@@ -179,14 +184,9 @@ impl Rules {
         Ok(value)
     }
 
-    /// Whether a row holds some of what the steps look at and lacks some that they need: what they make
-    /// may have changed, and only the whole row tells.
-    pub(crate) fn is_torn(
-        &self,
-        conversion: &Conversion,
-        value: &Value,
-        scope: &Scope<'_>,
-    ) -> bool {
+    /// Whether a row holds some of what the steps look at and lacks some: where they have made nothing of it, what
+    /// they make may have changed, and only the whole row tells.
+    pub(crate) fn is_in_part(&self, value: &Value, scope: &Scope<'_>) -> bool {
         let known = || self.reads().map(|at| scope.get(at).is_some());
         if known().next().is_none() {
             return false;
@@ -195,7 +195,7 @@ impl Rules {
             value.is_known() || known().any(|one| one),
             value.is_known() && known().all(|one| one),
         );
-        any && !all && matches!(self.stepped(conversion, value, scope), Ok(Value::Unchanged))
+        any && !all
     }
 
     /// What the steps make; unknown where they need something of the row that is not known.
@@ -238,13 +238,13 @@ impl Rules {
         match turned {
             Ok(turned) => {
                 if let Some(outcome) = turned.outcome {
-                    step.count(outcome);
+                    step.count(outcome, scope);
                 }
                 Ok(turned.value)
             }
             Err(Reason::MissingValue) => Ok(Value::Unchanged),
             Err(reason) => {
-                step.count(Outcome::Reject);
+                step.count(Outcome::Reject, scope);
                 Err(Failure { step: Some((step.number, step.name)), reason })
             }
         }

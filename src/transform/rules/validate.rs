@@ -165,6 +165,10 @@ fn bind(ground: &Ground<'_>, checks: &[Check], rest: &Else) -> Result<Bound, Str
     });
     let reads = reads.collect::<Result<Vec<_>, _>>()?;
     let reads = reads.into_iter().flatten().map(|(_, at)| at).collect();
+    let of_commit = checks.iter().any(|check| match check {
+        Check::Expression(expression) => expression.of_commit,
+        _ => false,
+    });
     let wanting = instead(ground, checks, &judges, rest)?;
     let run = move |value: Value, scope: &Scope<'_>| -> Result<Turned, Reason> {
         for judge in &judges {
@@ -174,7 +178,8 @@ fn bind(ground: &Ground<'_>, checks: &[Check], rest: &Else) -> Result<Bound, Str
         }
         Ok(Turned::from(value))
     };
-    let bound = Bound { run: Arc::new(run), reads, takes_null, ..Bound::of(ground.kind, Ok) };
+    let bound =
+        Bound { run: Arc::new(run), reads, takes_null, of_commit, ..Bound::of(ground.kind, Ok) };
     // A value that passes is as it was.
     Ok(if matches!(rest, Else::Reject | Else::Warn) { bound.back(Ok) } else { bound })
 }
@@ -202,7 +207,7 @@ fn instead(
         Else::Default(literal) => {
             let value = value_of(literal, ground.kind)?;
             let row = Row::default();
-            let scope = Scope { row: &row, before: None };
+            let scope = Scope::of(&row);
             let passes = |judge: &Judge| judge(&value, &scope).unwrap_or(false);
             if !judges.iter().all(passes) && !is_free(checks) {
                 return Err(format!("the default {} does not pass the check", literal.json()));

@@ -16,7 +16,7 @@ use crate::transform::fixtures::{
     JSONB, LONGTEXT, MY_JSON, NUMERIC, PG_TEXT, Side, bytes, clock, decimal, int, label, labels,
     moment, text, unix, varchar,
 };
-use crate::transform::rules::{Literal, Scope, build, settings};
+use crate::transform::rules::{Beside, Literal, Outcome, Scope, build, settings};
 use crate::transform::{Reason, convert};
 
 fn literal(value: &serde_json::Value) -> Literal {
@@ -70,7 +70,7 @@ fn compiled_as(
 
 fn run(compiled: &Compiled, value: &Value) -> Result<Value, String> {
     let row = Row::from(vec![value.clone(), text("Jane"), Value::Null]);
-    let scope = Scope { row: &row, before: None };
+    let scope = Scope::of(&row);
     match &compiled.rules {
         Some(rules) => {
             rules.apply(&compiled.conversion, value, &scope).map_err(|failure| failure.to_string())
@@ -314,15 +314,18 @@ fn keys_come_back_or_are_rejected() {
 fn outcomes_are_counted() {
     let rules = r#"[{"validate":{"range":[0,9],"else":"clamp"}},{"validate":{"one_of":[9,1]}}]"#;
     let compiled = compiled_as((&MY_INT, &INT), rules, false, &[]).unwrap();
+    let noted = std::cell::RefCell::default();
+    let beside = Beside { committed_us: None, outcomes: Some(&noted) };
     for value in [1, 99, 100, 5] {
-        let _ = run(&compiled, &Value::Int(value));
+        let value = Value::Int(value);
+        let row = Row::from(vec![value.clone(), text("Jane"), Value::Null]);
+        let scope = Scope { beside, place: (3, 4), ..Scope::of(&row) };
+        let rules = compiled.rules.as_ref().unwrap();
+        let _ = rules.apply(&compiled.conversion, &value, &scope);
     }
-    let counts = compiled.rules.as_ref().unwrap().take_outcomes();
-    let seen: Vec<_> = counts
-        .filter(|(.., count)| *count > 0)
-        .map(|(step, _, outcome, count)| (step, outcome.name(), count))
-        .collect();
-    assert_eq!(seen, [(1, "clamp", 2), (2, "reject", 1)]);
+    let seen: Vec<_> = noted.into_inner().0.into_iter().collect();
+    let expected = [((3, 4, 1, Outcome::Clamp), 2), ((3, 4, 2, Outcome::Reject), 1)];
+    assert_eq!(seen, expected);
 }
 
 proptest! {

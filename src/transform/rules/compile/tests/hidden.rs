@@ -132,6 +132,6 @@ fn documents_get_a_scalar() {
     let value = Value::Json("{}".into());
     let row = Row::from(vec![value.clone(), Value::Unchanged, Value::Null]);
     let rules = compiled.rules.as_ref().unwrap();
-    let found = rules.apply(&compiled.conversion, &value, &Scope { row: &row, before: None });
+    let found = rules.apply(&compiled.conversion, &value, &Scope::of(&row));
     assert_eq!(found, Ok(Value::Unchanged));
 }

@@ -11,6 +11,39 @@ fn made(cases: &[Case<'_>]) {
     }
 }
 
+/// Broken if a change got another time than that of its commit, or a row that was read by itself got one.
+#[test]
+fn expressions_know_the_time_of_the_commit() {
+    let stamp = (Mysql, Type::Timestamp { digits: 6 }, "datetime(6)");
+    let at = |to: &Side, rules: &str, committed_us| {
+        let compiled = compiled_as((&PG_TEXT, to), rules, false, &[]).unwrap();
+        let rules = compiled.rules.as_ref().unwrap();
+        assert!(rules.is_of_commit());
+        let row = Row::from(vec![text("x"), text("Jane"), Value::Null]);
+        let beside = Beside { committed_us, outcomes: None };
+        let scope = Scope { beside, ..Scope::of(&row) };
+        rules.apply(&compiled.conversion, &text("x"), &scope)
+    };
+    let plain = r#"[{"expr":"now_at_commit()"}]"#;
+    let commit = Some(946_684_800_000_000 + 1_500_000);
+    assert_eq!(at(&stamp, plain, commit), Ok(Value::Timestamp(1_500_000)));
+    assert_eq!(at(&moment(Postgres, 6), plain, commit), Ok(Value::Instant(1_500_000)));
+    assert_eq!(at(&stamp, plain, None), Ok(Value::Null));
+    let day = r#"[{"expr":"row.first + ' ' + substr(now_at_commit(), 0, 10)"}]"#;
+    assert_eq!(at(&varchar(Mysql, 40), day, commit), Ok(text("Jane 2000-01-01")));
+    let instead = r#"[{"expr":"now_at_commit() == null ? '2000-01-02' : now_at_commit()"}]"#;
+    assert_eq!(at(&stamp, instead, None), Ok(Value::Timestamp(86_400_000_000)));
+    assert_eq!(at(&stamp, instead, commit), Ok(Value::Timestamp(1_500_000)));
+    let check = r#"[{"validate":{"check":"now_at_commit() == null || now_at_commit() < '2001'"}}]"#;
+    assert_eq!(at(&varchar(Mysql, 40), check, commit), Ok(text("x")));
+    let why = steps(r#"[{"expr":"now_at_commit(1)"}]"#).unwrap_err();
+    assert!(why.contains("now_at_commit() takes nothing"), "{why}");
+    assert!(
+        !compiled_as((&PG_TEXT, &stamp), r#"[{"expr":"'2000-01-01'"}]"#, false, &[])
+            .is_ok_and(|compiled| compiled.rules.unwrap().is_of_commit())
+    );
+}
+
 /// Broken if a text were turned into another one than the contract says.
 #[test]
 fn texts_are_turned() {
