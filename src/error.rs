@@ -93,6 +93,8 @@ kinds! {
     Transport, "transport", Halt, "check `tls`, `tls_ca`, `tls_cert` and `tls_key` of this database in weir.toml";
     /// A grant is missing.
     Privilege, "privilege", Halt, "run `weir setup`, which prints the grants that weir needs";
+    /// A database wrote what it is not the owner of, and the configuration has the link halt there.
+    Ownership, "ownership", Halt, "see what was written there and by whom; set `on_flagged = \"flag\"` for the table or column, then start weir again: the write is recorded then";
     /// A server setting makes capture or apply impossible.
     Setting, "setting", Halt, "change the setting named above and run `weir check`";
     /// The source's log no longer reaches back to the witness, or the slot is gone.

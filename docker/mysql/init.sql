@@ -79,8 +79,33 @@ CREATE TABLE weir.snapshot (
   asked longtext NULL,
   PRIMARY KEY (name, link, table_name)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin ROW_FORMAT=DYNAMIC;
+CREATE TABLE weir.flagged (
+  id bigint unsigned NOT NULL AUTO_INCREMENT,
+  name varchar(24) NOT NULL,
+  link varchar(40) NOT NULL,
+  source_table varchar(255) NOT NULL,
+  table_name varchar(255) NOT NULL,
+  row_name longtext NOT NULL,
+  kind varchar(16) NOT NULL,
+  column_name varchar(255) NULL,
+  owner varchar(16) NOT NULL,
+  before_value longtext NULL,
+  after_value longtext NULL,
+  owner_value longtext NULL,
+  position longtext NOT NULL,
+  ordinal bigint unsigned NOT NULL,
+  committed_at datetime(6) NULL,
+  made_at datetime(6) NOT NULL,
+  state varchar(16) NOT NULL DEFAULT 'open',
+  decided_at datetime(6) NULL,
+  decided_by varchar(255) NULL,
+  note longtext NULL,
+  PRIMARY KEY (id),
+  KEY place (name, link, `position`(1))
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin ROW_FORMAT=DYNAMIC;
 GRANT SELECT, INSERT, UPDATE, DELETE ON weir.witness TO weir@'%';
 GRANT SELECT, INSERT, UPDATE, DELETE ON weir.missed TO weir@'%';
 GRANT SELECT, INSERT, UPDATE, DELETE ON weir.dead_letter TO weir@'%';
 GRANT SELECT, INSERT, UPDATE, DELETE ON weir.snapshot TO weir@'%';
+GRANT SELECT, INSERT, UPDATE, DELETE ON weir.flagged TO weir@'%';
 GRANT SELECT, INSERT, UPDATE, DELETE ON billing.invoice TO weir@'%';

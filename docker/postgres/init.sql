@@ -77,5 +77,28 @@ CREATE TABLE weir.snapshot (
   asked text,
   PRIMARY KEY (name, link, table_name)
 );
+CREATE TABLE weir.flagged (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  name varchar(24) NOT NULL,
+  link varchar(40) NOT NULL,
+  source_table varchar(255) NOT NULL,
+  table_name varchar(255) NOT NULL,
+  row_name text NOT NULL,
+  kind varchar(16) NOT NULL,
+  column_name varchar(255),
+  owner varchar(16) NOT NULL,
+  before_value text,
+  after_value text,
+  owner_value text,
+  position text NOT NULL,
+  ordinal bigint NOT NULL,
+  committed_at timestamp(6),
+  made_at timestamp(6) NOT NULL,
+  state varchar(16) NOT NULL DEFAULT 'open',
+  decided_at timestamp(6),
+  decided_by varchar(255),
+  note text
+);
+CREATE INDEX flagged_unplaced ON weir.flagged (name, link) WHERE position = '';
 GRANT USAGE ON SCHEMA weir, shop TO weir;
-GRANT SELECT, INSERT, UPDATE, DELETE ON weir.witness, weir.missed, weir.dead_letter, weir.snapshot, shop.orders TO weir;
+GRANT SELECT, INSERT, UPDATE, DELETE ON weir.witness, weir.missed, weir.dead_letter, weir.snapshot, weir.flagged, shop.orders TO weir;

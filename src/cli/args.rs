@@ -1,6 +1,7 @@
 //! The command line, as clap reads it. Only verbs that work are listed.
 
 mod dead_letters;
+mod flagged;
 mod snapshot;
 mod verify;
 
@@ -15,6 +16,10 @@ use crate::observe::logging::LogFormat;
 pub(super) use dead_letters::{
     Choice, DeadLettersArgs, DeadLettersVerb, DiscardArgs, ExportArgs, Filter, LetterName,
     ListArgs, RetryArgs, ShowArgs, Word,
+};
+pub(super) use flagged::{
+    FlaggedArgs, FlaggedDecideArgs, FlaggedExportArgs, FlaggedListArgs, FlaggedShowArgs,
+    FlaggedVerb,
 };
 pub(super) use snapshot::SnapshotArgs;
 pub(super) use verify::VerifyArgs;
@@ -98,6 +103,8 @@ pub enum Verb {
     /// List, show, try again, drop or export the changes that were set aside
     #[command(visible_alias = "dead-letter")]
     DeadLetters(DeadLettersArgs),
+    /// List, show, revert, dismiss or export what a database wrote that is not the owner
+    Flagged(FlaggedArgs),
     /// Compare both sides row by row while changes flow, and mend what differs where that is asked for
     Verify(VerifyArgs),
     /// Show, export or import what is remembered of each link

@@ -147,7 +147,8 @@ impl<'a> Ends<'a> {
     pub(super) fn setup_source(&self, account: &str, tables: &[&Table]) -> Vec<String> {
         let (selection, room) = (plan::selection(self.config, self.link()).0, self.source_room());
         let mut statements = room.setup_entry(self.source, account, &selection.schemas());
-        statements.extend(room.setup_source(&self.context, self.source, account, tables));
+        let marked = plan::is_marked(self.config, self.link());
+        statements.extend(room.setup_source(&self.context, self.source, account, tables, marked));
         statements
     }
 

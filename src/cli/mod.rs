@@ -15,6 +15,7 @@ mod demo;
 mod duplicates;
 pub mod exit;
 mod explain;
+mod flagged;
 mod init;
 mod man;
 mod notify;
@@ -82,6 +83,7 @@ async fn dispatch(cli: &Cli) -> Result<ExitCode> {
         Verb::Resume(args) => resume::resume(global, args).await,
         Verb::Snapshot(args) => Box::pin(snapshot::run(global, args)).await,
         Verb::DeadLetters(args) => Box::pin(dead_letters::run(global, args)).await,
+        Verb::Flagged(args) => Box::pin(flagged::run(global, args)).await,
         Verb::Verify(args) => Box::pin(verify::run(global, args)).await,
         Verb::Checkpoint(args) => checkpoint::run(global, args).await,
         Verb::Alert(args) => alert::run(global, args).await,

@@ -34,9 +34,9 @@ pub use problem::{Problem, Problems};
 pub use schema::json_schema;
 pub(crate) use secret::refuse_open;
 pub use settings::{
-    ApplyOptions, Config, Database, Deletes, Dialect, DroppedPartitions, Http, LinkName, OnPoison,
-    RETENTION_MIN, Rate, Replicate, Secret, Start, Streaming, TableMapping, TableSeries, Tls,
-    TlsMode, Truncates,
+    ApplyOptions, Config, Database, Deletes, Dialect, DroppedPartitions, Http, Initial, LinkName,
+    OnFlagged, OnPoison, RETENTION_MIN, Rate, Replicate, Secret, Start, Streaming, TableMapping,
+    TableSeries, Tls, TlsMode, Truncates,
 };
 pub(crate) use units::{parse_duration, show_duration, show_rate, show_size};
 pub use url::{is_loopback, is_socket};

@@ -15,7 +15,8 @@ use super::columns::Columns;
 use super::read::{At, Named, Node, OrOff, Period, Read, Reader, Size};
 use super::rules::{Conversion, Steps};
 use super::settings::{
-    self, Deletes, DroppedPartitions, OnPoison, Rate, Streaming, TableSeries, TlsMode, Truncates,
+    self, Deletes, DroppedPartitions, Initial, OnFlagged, OnPoison, Rate, Streaming, TableSeries,
+    TlsMode, Truncates,
 };
 
 /// Declares a section: a struct of its keys, its reader and its schema.
@@ -350,8 +351,15 @@ section! {
         optional key: Vec<At<String>>,
         /// Columns that every database numbers itself; never copied.
         optional local: Vec<At<String>>,
-        /// The database that is master of the rows and their columns.
+        /// The database that is master of the rows, and of the columns that have no owner of their own.
         optional owner: String,
+        /// The database that is master of the rows, where it is another one: of which there are.
+        optional row_owner: String,
+        /// What becomes of the first value of a column that another database owns, which comes with
+        /// the insert of the row.
+        optional initial: Initial,
+        /// What is done about a write by a database that is not the owner.
+        optional on_flagged: OnFlagged,
         /// Patterns of columns that are not replicated.
         optional ignore: Vec<At<String>>,
         /// What deletes do.
@@ -376,6 +384,14 @@ section! {
     Column as "column" {
         /// The column's name in a database where it differs.
         optional r#in: Named<String>,
+        /// The database that is master of the column, where the table's owner is not.
+        optional owner: String,
+        /// What becomes of its first value where another database owns it; instead of what is said
+        /// for the table.
+        optional initial: Initial,
+        /// What is done about a write by a database that is not its owner; instead of what is said
+        /// for the table.
+        optional on_flagged: OnFlagged,
         /// Whether its values are kept out of records, whatever patterns say.
         optional sensitive: bool,
         /// Steps that its values go through on their way to a database.
@@ -411,8 +427,10 @@ macro_rules! words {
 }
 
 words!(WebhookFormat: "json" => WebhookFormat::Json, "slack" => WebhookFormat::Slack; later);
-words!(Deletes: "apply" => Deletes::Apply, "ignore" => Deletes::Ignore; later "flag");
+words!(Deletes: "apply" => Deletes::Apply, "ignore" => Deletes::Ignore, "flag" => Deletes::Flag; later);
 words!(Truncates: "halt" => Truncates::Halt, "apply" => Truncates::Apply; later);
+words!(Initial: "accept" => Initial::Accept, "flag" => Initial::Flag; later);
+words!(OnFlagged: "flag" => OnFlagged::Flag, "halt" => OnFlagged::Halt; later "revert");
 words!(OnPoison: "park" => OnPoison::Park, "halt" => OnPoison::Halt; later);
 words!(Streaming: "on" => Streaming::On, "off" => Streaming::Off; later "parallel");
 words!(TableSeries: "top" => TableSeries::Top, "all" => TableSeries::All,

@@ -261,7 +261,7 @@ pub struct Replicate {
     pub at: String,
 }
 
-/// `[table.<name>]` with one owner.
+/// `[table.<name>]`: one table of several databases, and who is master of what in it.
 #[derive(Clone, Debug)]
 pub struct TableMapping {
     /// Its name in the configuration.
@@ -272,8 +272,21 @@ pub struct TableMapping {
     pub key: Option<Vec<String>>,
     /// Columns every database numbers itself; never copied.
     pub local: Vec<String>,
-    /// Owner of the rows and every column. `None`: from the `[[replicate]]` that matches it.
+    /// Owner of the rows and every column that has none of its own. `None`: from the `[[replicate]]`
+    /// that matches it.
     pub owner: Option<String>,
+    /// Owner of the rows, where it is another one.
+    pub row_owner: Option<String>,
+    /// Owners of columns that have one of their own: logical name → database.
+    pub column_owners: BTreeMap<String, String>,
+    /// What becomes of the first value of a column that another database owns.
+    pub initial: Initial,
+    /// The same of columns, by logical name.
+    pub column_initials: BTreeMap<String, Initial>,
+    /// What is done about a write by a database that is not the owner.
+    pub on_flagged: OnFlagged,
+    /// The same of columns, by logical name.
+    pub column_on_flagged: BTreeMap<String, OnFlagged>,
     /// Column patterns that are not replicated.
     pub ignore: Vec<String>,
     /// Column names that differ: logical name → database → name.
@@ -302,6 +315,63 @@ pub struct TableMapping {
     pub at: String,
 }
 
+impl TableMapping {
+    /// The database that is master of the existence of rows, where the mapping says it.
+    pub fn owner_of_rows(&self) -> Option<&str> {
+        self.row_owner.as_deref().or(self.owner.as_deref())
+    }
+
+    /// The database that is master of a column, by its logical name, where the mapping says it.
+    pub fn owner_of(&self, column: &str) -> Option<&str> {
+        self.column_owners.get(column).map(String::as_str).or(self.owner.as_deref())
+    }
+
+    /// The databases that are master of something in the table, as far as the mapping says it; some may
+    /// come twice.
+    pub fn owners(&self) -> impl Iterator<Item = &str> {
+        let named = [&self.owner, &self.row_owner].into_iter().flatten();
+        named.chain(self.column_owners.values()).map(String::as_str)
+    }
+
+    /// Whether more than one database is master of something in the table.
+    pub fn is_shared(&self) -> bool {
+        let first = self.owners().next();
+        self.owners().any(|owner| Some(owner) != first)
+    }
+
+    /// What becomes of the first value of a column that another database owns.
+    pub fn initial_of(&self, column: &str) -> Initial {
+        self.column_initials.get(column).copied().unwrap_or(self.initial)
+    }
+
+    /// What is done about a write of a column by a database that is not its owner.
+    pub fn on_flagged_of(&self, column: &str) -> OnFlagged {
+        self.column_on_flagged.get(column).copied().unwrap_or(self.on_flagged)
+    }
+}
+
+/// `initial`: the first value of a column that another database owns comes with the insert of the row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Initial {
+    /// The owner takes it, as its own from then on.
+    #[default]
+    Accept,
+    /// It is left out and flagged.
+    Flag,
+}
+
+/// `on_flagged`: what is done about a write by a database that is not the owner.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnFlagged {
+    /// It is left out and recorded.
+    #[default]
+    Flag,
+    /// The same, and the owner's value is written back.
+    Revert,
+    /// The link halts before it.
+    Halt,
+}
+
 /// `deletes`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deletes {
@@ -309,6 +379,8 @@ pub enum Deletes {
     Apply,
     /// Kept on the target.
     Ignore,
+    /// Kept on the target, and recorded.
+    Flag,
 }
 
 /// `truncate`.

@@ -15,7 +15,7 @@ use crate::link::set_aside::{Group, Rows};
 use crate::link::steps::{self, Act, Prepared};
 use crate::link::window::{Since, Window};
 use crate::model::Row;
-use crate::plan::LinkPlan;
+use crate::plan::{LinkPlan, TablePlan};
 use crate::transform::rules::Beside;
 
 /// How a row is at the source.
@@ -149,7 +149,8 @@ fn acts(
             written.remove(&now);
         }
     }
-    let deletes = plan.tables.get(table).is_none_or(|table| table.deletes == Deletes::Apply);
+    let deletes = |table: &TablePlan| table.owns_rows && table.deletes == Deletes::Apply;
+    let deletes = plan.tables.get(table).is_none_or(|table| deletes(table));
     // One that was renamed and then went stands under its first name still, which may be another's now.
     let into = |key: &String| origins.iter().any(|(now, first)| now == key && first != key);
     let left = origins.iter().filter(|(now, first)| gone.contains(now) && !gone.contains(first));

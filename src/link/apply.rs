@@ -64,6 +64,8 @@ pub(super) struct Applier {
     pub(super) options: ApplyOptions,
     pub(super) target: Box<dyn Target>,
     pub(super) parts: PartReceiver,
+    /// Taken from there, and not to be in one target transaction with what came before it.
+    pub(super) kept: Option<Queued>,
     /// As stored in the target.
     pub(super) witness: Witness,
     /// Everything up to here is applied; beyond the witness only without changes.
@@ -119,7 +121,7 @@ impl Applier {
                     draining = Some(self.parts.len());
                 }
                 part = self.parts.receive(), if !holds => match part {
-                    Some(part) => match self.transaction(part).await {
+                    Some(part) => match self.transactions(part).await {
                         Ok(Taken::Parts(taken)) => {
                             draining = draining.map(|left| left.saturating_sub(taken));
                         }
@@ -155,16 +157,51 @@ impl Applier {
         self.written_at + self.options.idle_witness_every.max(Duration::from_millis(100))
     }
 
+    /// A target transaction, and those after it that had to be others.
+    async fn transactions(&mut self, first: Queued) -> Result<Taken> {
+        let (mut taken, mut next) = (0, Some(first));
+        while let Some(first) = next {
+            match self.transaction(first).await? {
+                Taken::Parts(more) => taken += more,
+                Taken::CutOff => return Ok(Taken::CutOff),
+            }
+            next = self.kept.take();
+        }
+        Ok(Taken::Parts(taken))
+    }
+
+    /// What was passed on so often is in no target transaction with what was not: keeps a part for the next
+    /// one where a transaction begins, and commits those before it where one goes on.
+    async fn set_apart(&mut self, batch: &mut Batch, queued: Queued) -> Result<Option<Queued>> {
+        let Some(hops) = self.hops(&queued.part) else { return Ok(Some(queued)) };
+        if batch.is_apart_from(hops) {
+            if batch.at_commit() {
+                self.kept = Some(queued);
+                return Ok(None);
+            }
+            if let Some(whole) = batch.split_whole() {
+                self.close(whole).await?;
+                self.sift(batch)?;
+            }
+        }
+        batch.pass_on(hops);
+        Ok(Some(queued))
+    }
+
     /// One target transaction's worth of parts, from `first` on; how many parts it took.
     async fn transaction(&mut self, first: Queued) -> Result<Taken> {
         let mut batch = Batch::default();
         let mut taken = 1;
         let mut next = Some(first);
         loop {
-            if let Some(queued) = next.take()
-                && let Err(error) = self.take(&mut batch, queued.part)
-            {
-                return Err(self.stop_before(batch, error).await);
+            if let Some(queued) = next.take() {
+                let Some(queued) = self.set_apart(&mut batch, queued).await? else {
+                    self.close(batch).await?;
+                    return Ok(Taken::Parts(taken - 1));
+                };
+                if let Err(error) = self.take(&mut batch, queued.part) {
+                    return Err(self.stop_before(batch, error).await);
+                }
             }
             let full = batch.is_full(self.options.batch_rows_max, self.options.batch_bytes_max);
             let ends = batch.at_commit() && (batch.sliced || self.is_awaited(&batch));
@@ -241,6 +278,10 @@ impl Applier {
         self.refetch.changing(&self.plan, batch);
         self.copying.changing(&self.plan, batch);
         let steps = steps::merge(&self.plan, batch.prepared());
+        if !batch.sliced {
+            self.witness.hops = batch.hops();
+        }
+        let flags = batch.flags();
         let open = (!batch.sliced).then_some(&self.witness);
         let (letters, emptied) = (batch.letters(Vec::new()), batch.emptied());
         let work = LetterWork { emptied: &emptied, new: &letters, ..LetterWork::default() };
@@ -251,6 +292,7 @@ impl Applier {
             steps: &steps,
             unnoted: &unnoted,
             letters: work,
+            flags: &flags,
             close,
             strict,
             ..Slice::default()
@@ -267,6 +309,7 @@ impl Applier {
         self.report.steps(&self.plan, &steps);
         self.noted(&applied.missed);
         self.report.set_aside(&self.plan, &letters, self.rows.status());
+        self.report.flagged(&self.plan, &flags);
         batch.slice_applied();
         Ok(())
     }
@@ -280,6 +323,7 @@ impl Applier {
                 self.report.steps(&self.plan, &steps);
                 self.noted(&missed);
                 self.report.set_aside(&self.plan, &letters, self.rows.status());
+                self.report.flagged(&self.plan, &batch.flags());
                 batch.slice_applied();
                 batch.carry(carried);
                 Ok(())
@@ -348,12 +392,14 @@ impl Applier {
         let Some(commit) = batch.last_commit().cloned() else { return Ok(()) };
         self.refetch.changing(&self.plan, &batch);
         self.copying.changing(&self.plan, &batch);
+        self.witness.hops = batch.hops();
         let open = self.witness.clone();
         match self.isolation(&batch).replay(Some(&open), Some(&commit.position)).await? {
             Replayed::Applied { missed, steps, letters, .. } => {
                 self.noted(&missed);
                 self.report.steps(&self.plan, &steps);
                 self.report.set_aside(&self.plan, &letters, self.rows.status());
+                self.report.flagged(&self.plan, &batch.flags());
             }
             Replayed::Refused { error, .. } | Replayed::Together(error) => {
                 self.target.rollback().await?;
@@ -380,6 +426,7 @@ impl Applier {
 
     pub(super) fn committed(&mut self, position: Position) {
         self.witness.seq += 1;
+        self.witness.hops = 0;
         self.witness.position = position.clone();
         self.seen = position;
         self.written_at = Instant::now();

@@ -7,6 +7,7 @@
 use std::ops::Range;
 
 use crate::error::Result;
+use crate::link::flag::FlagRecord;
 use crate::link::letter::Letter;
 use crate::link::steps::Prepared;
 use crate::model::{Commit, Verb};
@@ -20,6 +21,8 @@ struct Border {
     end: usize,
     /// Letters up to here.
     letters: usize,
+    /// Records of flagged writes up to here.
+    flags: usize,
     commit: Commit,
     what: Ended,
 }
@@ -72,6 +75,12 @@ pub(super) struct Batch {
     ordinals: Vec<u64>,
     /// In source order.
     letters: Vec<Aside>,
+    /// In source order.
+    flags: Vec<FlagRecord>,
+    /// How often its changes were passed on as what weir's own writing had caused; `None` while it has none.
+    hops: Option<u32>,
+    /// The same of the transaction that is open.
+    open_hops: Option<u32>,
     /// Tables with letters in the target of which a prepared change removes all rows, with its index.
     emptied: Vec<(usize, usize)>,
     borders: Vec<Border>,
@@ -122,6 +131,28 @@ impl Batch {
         self.changes += 1;
     }
 
+    /// Records flagged writes of the next change.
+    pub(super) fn flag(&mut self, records: Vec<FlagRecord>) {
+        let ordinal = self.open_changes;
+        self.flags.extend(records.into_iter().map(|one| FlagRecord { ordinal, ..one }));
+    }
+
+    /// The open transaction has changes that were passed on so often.
+    pub(super) fn pass_on(&mut self, hops: u32) {
+        self.open_hops = Some(hops);
+    }
+
+    /// How often what it holds was passed on.
+    pub(super) fn hops(&self) -> u32 {
+        self.hops.or(self.open_hops).unwrap_or_default()
+    }
+
+    /// Whether changes that were passed on so often must not be in one target transaction with those of
+    /// the transactions that have ended.
+    pub(super) fn is_apart_from(&self, hops: u32) -> bool {
+        self.hops.is_some_and(|own| own != hops)
+    }
+
     /// The change that is added next removes all rows of a table that has letters.
     pub(super) fn empty(&mut self, table: usize) {
         let by = self.prepared.len();
@@ -137,6 +168,7 @@ impl Batch {
             self.committed_us.push(commit.time_us);
         }
         self.open_changes = 0;
+        self.hops = self.open_hops.take().or(self.hops);
         self.push_border(commit, what);
     }
 
@@ -147,7 +179,8 @@ impl Batch {
 
     fn push_border(&mut self, commit: Commit, what: Ended) {
         let (end, letters) = (self.prepared.len(), self.letters.len());
-        self.borders.push(Border { end, letters, commit, what });
+        let flags = self.flags.len();
+        self.borders.push(Border { end, letters, flags, commit, what });
     }
 
     /// The number of the next change within its transaction.
@@ -170,12 +203,13 @@ impl Batch {
 
     /// Whether nothing is to be written.
     pub(super) fn is_empty(&self) -> bool {
-        self.prepared.is_empty() && self.letters.is_empty()
+        self.prepared.is_empty() && self.letters.is_empty() && self.flags.is_empty()
     }
 
     /// Whether a limit is reached.
     pub(super) fn is_full(&self, rows_max: usize, bytes_max: usize) -> bool {
-        self.prepared.len() + self.letters.len() >= rows_max || self.bytes >= bytes_max
+        self.prepared.len() + self.letters.len() + self.flags.len() >= rows_max
+            || self.bytes >= bytes_max
     }
 
     /// The prepared changes, in source order.
@@ -190,6 +224,21 @@ impl Batch {
             while borders.next_if(|border| border.end <= index).is_some() {}
             (change, borders.peek().map(|border| &border.commit.position))
         })
+    }
+
+    /// The records of flagged writes, each with the end of its transaction where that is in the batch.
+    pub(super) fn flags(&self) -> Vec<FlagRecord> {
+        let mut borders = self.borders.iter().peekable();
+        let placed = self.flags.iter().enumerate().map(|(index, flag)| {
+            while borders.next_if(|border| border.flags <= index).is_some() {}
+            let commit = borders.peek().map(|border| &border.commit);
+            FlagRecord {
+                position: commit.map(|commit| commit.position.clone()),
+                committed_us: commit.map(|commit| commit.time_us),
+                ..flag.clone()
+            }
+        });
+        placed.collect()
     }
 
     /// What is set aside, each with the end of its transaction where that is in the batch.
@@ -276,6 +325,7 @@ impl Batch {
         self.prepared.clear();
         self.ordinals.clear();
         self.letters.clear();
+        self.flags.clear();
         self.emptied.clear();
         self.borders.clear();
         self.bytes = 0;
@@ -291,8 +341,10 @@ impl Batch {
     /// Takes the whole transactions out, leaving the one that is open; `None` where there are none,
     /// or where slices are in an open target transaction already.
     pub(super) fn split_whole(&mut self) -> Option<Batch> {
-        let (end, letters) = self.borders.last().map(|border| (border.end, border.letters))?;
-        if self.sliced || (end == 0 && letters == 0) {
+        let last = self.borders.last();
+        let (end, letters, flags) =
+            last.map(|border| (border.end, border.letters, border.flags))?;
+        if self.sliced || (end == 0 && letters == 0 && flags == 0) {
             return None;
         }
         let mut open_letters = self.letters.split_off(letters);
@@ -305,6 +357,8 @@ impl Batch {
             prepared: self.prepared.split_off(end),
             ordinals: self.ordinals.split_off(end),
             letters: open_letters,
+            flags: self.flags.split_off(flags),
+            open_hops: self.open_hops.take(),
             emptied: emptied.map(|(by, table)| (by - end, *table)).collect(),
             open_changes: self.open_changes,
             changes: self.open_changes,
@@ -368,7 +422,11 @@ impl Batch {
             return None;
         }
         self.borders.retain(|border| border.end <= index);
-        let (end, letters) = self.borders.last().map(|border| (border.end, border.letters))?;
+        let last = self.borders.last();
+        let (end, letters, flags) =
+            last.map(|border| (border.end, border.letters, border.flags))?;
+        self.flags.truncate(flags);
+        self.open_hops = None;
         self.prepared.truncate(end);
         self.ordinals.truncate(end);
         self.letters.truncate(letters);
@@ -382,82 +440,4 @@ impl Batch {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::plan::Act;
-
-    fn prepared() -> Option<Prepared> {
-        Some(Prepared { table: 0, act: Act::Truncate })
-    }
-
-    fn batch(transactions: &[u64], open: u64) -> Batch {
-        let mut batch = Batch::default();
-        for (number, changes) in transactions.iter().enumerate() {
-            (0..*changes).for_each(|_| batch.push(prepared()));
-            let position = Position::Postgres(crate::position::Lsn(number as u64 + 1));
-            batch.end_transaction(Commit { position, time_us: 0, xid: None });
-        }
-        (0..open).for_each(|_| batch.push(prepared()));
-        batch
-    }
-
-    fn ends_at(batch: &Batch) -> String {
-        batch.last_commit().expect("a commit").position.to_string()
-    }
-
-    /// Broken if a part of a transaction were committed with the ones before it, or a change were
-    /// placed at another one's end.
-    #[test]
-    fn only_whole_transactions_are_split_off() {
-        let mut open = batch(&[2, 0, 3], 4);
-        assert!(!open.at_commit());
-        let whole = open.split_whole().expect("three");
-        assert!(whole.at_commit());
-        assert_eq!(
-            (whole.prepared().len(), whole.changes, ends_at(&whole)),
-            (5, 5, "lsn:0/3".into())
-        );
-        assert_eq!((open.prepared().len(), open.changes, open.next_ordinal()), (4, 4, 4));
-        assert_eq!(open.origin(1).ordinal, 1);
-        assert!(open.placed().all(|(_, at)| at.is_none()));
-        let ends = whole.placed().map(|(_, at)| at.expect("whole").to_string());
-        let [first, third] = ["lsn:0/1", "lsn:0/3"];
-        assert_eq!(ends.collect::<Vec<_>>(), [first, first, third, third, third]);
-        assert!(open.split_whole().is_none());
-        assert!(batch(&[], 4).split_whole().is_none());
-    }
-
-    /// Broken if the time at which an idle source was heard from were taken for a commit's.
-    #[test]
-    fn an_idle_source_has_no_commit_time() {
-        let commit = |at: u64, time_us| {
-            let position = Position::Postgres(crate::position::Lsn(at));
-            Commit { position, time_us, xid: None }
-        };
-        let mut idle = Batch::default();
-        idle.pass_idle(commit(1, 0));
-        assert_eq!((idle.newest_us(), idle.oldest_us()), (None, None));
-        idle.end_transaction(commit(2, 5));
-        idle.push(prepared());
-        idle.end_transaction(commit(3, 6));
-        idle.pass_idle(commit(4, 0));
-        assert_eq!((idle.oldest_us(), idle.newest_us()), (Some(5), Some(6)));
-        assert!(idle.at_commit());
-        assert_eq!((idle.committed_us.as_slice(), ends_at(&idle)), (&[6][..], "lsn:0/4".into()));
-    }
-
-    /// Broken if what comes before a refused change ended inside the refused transaction, or the
-    /// change were named by another transaction's position.
-    #[test]
-    fn what_is_before_a_change_is_whole() {
-        let refused = batch(&[2, 3, 2], 0);
-        assert_eq!(refused.origin(4).ordinal, 2);
-        assert_eq!(refused.origin(4).position.expect("known").to_string(), "lsn:0/2");
-        let before = refused.whole_before(4).expect("one");
-        assert_eq!((before.prepared().len(), ends_at(&before)), (2, "lsn:0/1".into()));
-        assert!(batch(&[2, 3], 0).whole_before(1).is_none());
-        let mut sliced = batch(&[2, 3], 0);
-        sliced.sliced = true;
-        assert!(sliced.whole_before(4).is_none());
-    }
-}
+mod tests;

@@ -16,7 +16,7 @@ use crate::link::poison;
 use crate::link::ports::{CopyNote, Load, MissedKey, Slice, Why};
 use crate::link::refetched::lay_over;
 use crate::link::status::now_us;
-use crate::link::steps::{self, Act, Prepared};
+use crate::link::steps;
 use crate::link::window::{Since, Window};
 use crate::model::{Change, Row, Value};
 use crate::plan::TablePlan;
@@ -253,7 +253,7 @@ impl Applier {
     async fn set_aside_refused(&mut self, table: usize, row: Row, error: Error) -> Result<()> {
         let plan = steps::table(&self.plan, table)?;
         let key = MissedKey { table, key: steps::key_of(plan, &row), why: Why::SetAside };
-        let written = Prepared { table, act: Act::Upsert { columns: None, row } };
+        let written = steps::whole(&self.plan, table, row)?;
         let (reason, salt) = (Reason::of(&error), &self.witness.installation);
         let letter = poison::letter_of_read(plan, &key, Some(&written), reason, salt);
         self.set_aside_copied(letter, error).await

@@ -369,9 +369,10 @@ impl Copying {
 
     /// All is written: what comes next.
     pub(super) fn close(&mut self, index: usize) -> Result<Progress> {
+        let owns_rows = self.plan.tables.get(index).is_none_or(|table| table.owns_rows);
         let table = self.tables.get_mut(&index);
         let table = table.ok_or_else(|| Error::new(Kind::Internal, "the end of no copy"))?;
-        table.close();
+        table.close(owns_rows);
         self.unkept.insert(index);
         Ok(table.progress.clone())
     }

@@ -103,7 +103,7 @@ pub(super) struct Piece {
     /// Rows without a form at the target, and why.
     pub(super) unfit: Vec<(Change, Error)>,
     /// What validations did to the rows.
-    pub(super) outcomes: Outcomes,
+    pub(super) outcomes: Box<Outcomes>,
     /// As [`Chunk::last`].
     pub(super) last: Option<String>,
     /// As [`Chunk::ended`].
@@ -297,6 +297,6 @@ fn piece_of(plan: &LinkPlan, table: usize, chunk: Chunk) -> Result<Piece> {
             Err(error) => return Err(error.within("a row of a copy")),
         }
     }
-    let outcomes = outcomes.into_inner();
+    let outcomes = Box::new(outcomes.into_inner());
     Ok(Piece { low, high, in_progress, rows, unfit, outcomes, last, ended, bytes })
 }

@@ -108,10 +108,18 @@ impl Isolation<'_> {
         let (all, emptied) = (steps::unmerged(self.plan, batch.prepared()), batch.emptied());
         let letters = batch.letters(Vec::new());
         let work = LetterWork { emptied: &emptied, new: &letters, ..LetterWork::default() };
-        let strict = self.strict;
+        let (strict, flags) = (self.strict, batch.flags());
         let unnoted = &self.unnoted;
-        let whole =
-            Slice { open, steps: &all, unnoted, letters: work, close, strict, ..Slice::default() };
+        let whole = Slice {
+            open,
+            steps: &all,
+            unnoted,
+            letters: work,
+            flags: &flags,
+            close,
+            strict,
+            ..Slice::default()
+        };
         match self.target.apply(whole).await {
             Ok(applied) => {
                 let (missed, carried) = (applied.missed, Vec::new());
@@ -382,12 +390,13 @@ impl<'a> Singly<'a> {
         Ok(Ok(()))
     }
 
-    /// Writes the letters, and commits if `close` is given.
+    /// Writes the letters and the records of flagged writes, and commits if `close` is given.
     async fn close(mut self, close: Option<&Position>, emptied: &[usize]) -> Result<Replayed> {
         let batch = self.isolation.batch;
         let letters = batch.letters(self.asides);
         let work = LetterWork { emptied, new: &letters, ..LetterWork::default() };
-        let slice = Slice { letters: work, close, ..Slice::default() };
+        let flags = batch.flags();
+        let slice = Slice { letters: work, flags: &flags, close, ..Slice::default() };
         match self.isolation.target.apply(slice).await {
             Ok(applied) => {
                 self.missed.extend(applied.missed);

@@ -20,6 +20,7 @@ mod creation;
 mod deferral;
 pub mod ends;
 pub mod entry;
+pub mod flag;
 pub mod hosts;
 mod isolate;
 pub mod joining;

@@ -15,6 +15,8 @@ pub enum Why {
     NoRow,
     /// The log holds a part of it only.
     Partial,
+    /// A person, or the configuration, wants it as the source has it, also where that has none.
+    Revert,
     /// Changes of it are set aside.
     SetAside,
     /// Changes of it are set aside, and its key is the source's: it has no form at the target.
@@ -23,13 +25,14 @@ pub enum Why {
 
 impl Why {
     /// Every reason for a row of `weir.missed`.
-    pub const ALL: [Why; 2] = [Why::NoRow, Why::Partial];
+    pub const ALL: [Why; 3] = [Why::NoRow, Why::Partial, Why::Revert];
 
     /// Its name in `weir.missed`.
     pub const fn name(self) -> &'static str {
         match self {
             Why::NoRow => "no_row",
             Why::Partial => "partial",
+            Why::Revert => "revert",
             Why::SetAside => "set_aside",
             Why::Unconverted => "unconverted",
         }
@@ -57,7 +60,7 @@ impl MissedKey {
     pub fn text(&self) -> String {
         match self.why {
             Why::Unconverted => format!("{OF_SOURCE}{}", key_text(&self.key)),
-            Why::NoRow | Why::Partial | Why::SetAside => key_text(&self.key),
+            Why::NoRow | Why::Partial | Why::Revert | Why::SetAside => key_text(&self.key),
         }
     }
 
@@ -80,7 +83,7 @@ impl MissedKey {
     pub fn source_key(&self, plan: &LinkPlan) -> Result<Row> {
         match self.why {
             Why::Unconverted => Ok(self.key.clone()),
-            Why::NoRow | Why::Partial | Why::SetAside => {
+            Why::NoRow | Why::Partial | Why::Revert | Why::SetAside => {
                 source_key(crate::link::steps::table(plan, self.table)?, &self.key)
             }
         }
@@ -120,7 +123,7 @@ impl OpenNotes {
         notes.fold(OpenNotes::default(), |mut open, note| {
             match note.why {
                 Why::NoRow => open.missed += 1,
-                Why::Partial => open.partial += 1,
+                Why::Partial | Why::Revert => open.partial += 1,
                 Why::SetAside | Why::Unconverted => {}
             }
             open

@@ -67,6 +67,9 @@ pub trait Observer: Send + Sync {
     /// Changes were set aside.
     fn set_aside(&self, _link: &LinkName, _letters: u64) {}
 
+    /// Writes of databases that are not the owner were recorded.
+    fn flagged(&self, _link: &LinkName, _table: &TableName, _kind: &'static str, _writes: u64) {}
+
     /// Validations found values wanting; what is tried again counts again.
     fn ruled(&self, _link: &LinkName, _counts: &[RuleCount]) {}
 

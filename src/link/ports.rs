@@ -22,13 +22,14 @@ pub use crate::plan::{Finding, KeyLook, Repeated, Selection};
 use crate::position::Position;
 
 pub use crate::link::creation::Creation;
+pub use crate::link::flag::{Decision, FlagRecord, StoredFlag};
 pub use crate::link::ledger::{Checkpoint, Ledger};
 pub use crate::link::letter::{
     BEHIND, Letter, LetterCount, LetterHead, LetterWork, Reason, RowName, StoredLetter, Tried,
 };
 pub use crate::link::notes::{MissedKey, Note, Notes, Why};
 pub use copy::{Chunk, Copies, CopyNote, Division, Load, Piece, Reach, StoredCopy};
-pub use target::{Applied, Letters, Slice, Target};
+pub use target::{Applied, Flags, Letters, Slice, Target};
 
 /// A boxed future of a port.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
@@ -180,13 +181,15 @@ pub trait Room: Send + Sync {
     ) -> Pending<'a, Vec<&'a str>>;
 
     /// The statements that prepare a source for the tables (publication, grants), in order, for
-    /// `account`. Idempotent where the dialect allows it.
+    /// `account`. `marked`: weir writes to it as well, and its transactions are to be told from others.
+    /// Idempotent where the dialect allows it.
     fn setup_source(
         &self,
         context: &LinkContext,
         database: &Database,
         account: &str,
         tables: &[&Table],
+        marked: bool,
     ) -> Vec<String>;
 
     /// The statements that prepare a target (schema `weir` with its tables, grants).
@@ -256,6 +259,13 @@ pub trait Room: Send + Sync {
         context: &'a LinkContext,
         database: &'a Database,
     ) -> Pending<'a, Box<dyn Letters>>;
+
+    /// Connects to the link's records of flagged writes in the target `database`.
+    fn open_flags<'a>(
+        &'a self,
+        context: &'a LinkContext,
+        database: &'a Database,
+    ) -> Pending<'a, Box<dyn Flags>>;
 
     /// Connects to the link's copies in the target `database`.
     fn open_copies<'a>(

@@ -99,7 +99,9 @@ pub(super) fn expected(
             _ if rows.holds(note.table, &name) => Expected::SetAside,
             (Some(Since::Laid(values)), Some(row)) => {
                 match laid_over(plan, note.table, row, values, Beside::default()) {
-                    Ok(Prepared { act: Act::Upsert { row, .. }, .. }) => Expected::Row(row),
+                    Ok(Prepared {
+                        act: Act::Upsert { row, .. } | Act::Update { row, .. }, ..
+                    }) => Expected::Row(row),
                     Err(error) if error.is_about_a_row() => Expected::Unfit,
                     Ok(_) => Expected::Busy,
                     Err(error) => return Err(error),
@@ -127,10 +129,16 @@ impl Applier {
         }
         let Ok(Ok(mends)) = timeout(STAND_STILL_MAX, judged).await else { return Ok(()) };
         let wanted = keys.into_iter().zip(expected).zip(mends);
+        let owns_rows = steps::table(&self.plan, table)?.owns_rows;
         let acts = wanted.filter_map(|((key, expected), mend)| match (mend, expected) {
-            (Mend::Mend, Expected::Row(row)) => Some(Act::Upsert { columns: None, row }),
+            (Mend::Mend, Expected::Row(row)) if owns_rows => {
+                Some(Act::Upsert { columns: None, row })
+            }
+            (Mend::Mend | Mend::Over(_), Expected::Row(row)) if !owns_rows => {
+                Some(Act::Update { columns: None, row })
+            }
             (Mend::Over(old), Expected::Row(row)) => Some(Act::Rekey { old, columns: None, row }),
-            (Mend::Mend, Expected::Absent) => Some(Act::Delete { key }),
+            (Mend::Mend, Expected::Absent) if owns_rows => Some(Act::Delete { key }),
             (Mend::Leave | Mend::Mend | Mend::Over(_), _) => None,
         });
         let changes: Vec<_> = acts.map(|act| Prepared { table, act }).collect();

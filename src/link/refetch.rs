@@ -11,6 +11,8 @@
 //! is open, but also up to which position none is: a mark is set at a position, and reached once
 //! every note of then is settled.
 
+mod state;
+
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -23,7 +25,7 @@ use crate::link::backoff::Backoff;
 use crate::link::batch::Batch;
 use crate::link::care::{Care, KEYS_MAX};
 use crate::link::notes::OpenNotes;
-use crate::link::ports::{MissedKey, Notes, Scanned, Target};
+use crate::link::ports::{MissedKey, Notes, Target};
 use crate::link::question::{self, Expected, Question};
 use crate::link::refetched::Refetched;
 use crate::link::retry::{Look, Retry};
@@ -33,6 +35,7 @@ use crate::link::steps;
 use crate::link::window::{HandedOn, Reading, Window};
 use crate::plan::LinkPlan;
 use crate::position::Position;
+use state::{Mark, Read, State, until};
 
 /// Pause before a scan that came too early is repeated.
 const AGAIN: Duration = Duration::from_millis(50);
@@ -40,6 +43,10 @@ const AGAIN: Duration = Duration::from_millis(50);
 const SCANS_MAX: u32 = 200;
 /// Longest time that the applier stands still for a read.
 const HOLD_MAX: Duration = Duration::from_secs(5);
+/// Pauses between looks at rows that the owner has not made yet: the first, and the longest.
+const OWNER_WAIT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// How often notes that people make are looked for.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Longest time from the read until the stream has come up to it.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
@@ -52,6 +59,8 @@ pub(super) struct Refetch {
     /// There may be notes in the target.
     notes: bool,
     due: Instant,
+    /// The next pause before rows are looked at again that their owner has not made yet.
+    owner_wait: Duration,
     backoff: Backoff,
     care: Care,
     /// What the last look at the notes found, and whether these were all.
@@ -65,6 +74,8 @@ pub(super) struct Refetch {
     /// The last window was about such rows.
     was_retry: bool,
     questions: mpsc::Receiver<Question>,
+    /// When the notes are looked at next for what people ask for; never where nobody can.
+    look_at: Option<Instant>,
     /// A question that waits for its window, or that the open window is about.
     question: Option<Question>,
 }
@@ -77,43 +88,6 @@ pub(super) enum Brought {
     SetAside(Again, Vec<u64>),
     /// Rows that somebody asks about, as they should be.
     Asked(Question, Vec<Expected>),
-}
-
-/// A position, and the newest note of then.
-#[derive(Debug)]
-struct Mark {
-    position: Position,
-    newest: u64,
-}
-
-/// What was read for a window.
-struct Read {
-    window: Window,
-    scanned: Scanned,
-    give_up_at: Instant,
-}
-
-enum State {
-    Idle,
-    Reading {
-        window: Window,
-        scans: u32,
-        /// Until then nothing is to be applied.
-        held_until: Option<Instant>,
-        arrived: Option<Scanned>,
-    },
-    /// For the stream to come up to what was read.
-    Waiting(Read),
-}
-
-impl State {
-    /// The open window.
-    fn window(&mut self) -> Option<&mut Window> {
-        match self {
-            State::Idle => None,
-            State::Reading { window, .. } | State::Waiting(Read { window, .. }) => Some(window),
-        }
-    }
 }
 
 impl Refetch {
@@ -132,6 +106,7 @@ impl Refetch {
             state: State::Idle,
             notes: true,
             due: Instant::now(),
+            owner_wait: OWNER_WAIT.0,
             backoff,
             care: Care::default(),
             found: None,
@@ -141,13 +116,31 @@ impl Refetch {
             tried: Vec::new(),
             was_retry: false,
             questions,
+            look_at: None,
             question: None,
         }
+    }
+
+    /// People may ask for rows, by notes of their own.
+    pub(super) fn look_for_asked(&mut self) {
+        self.look_at = Some(Instant::now() + LOOK_EVERY);
     }
 
     /// An apply transaction noted misses.
     pub(super) fn notes_were_made(&mut self) {
         self.notes = true;
+    }
+
+    /// Rows were read again of a table whose rows another database makes; `absent`: some are not in the target,
+    /// and their notes wait for that one.
+    pub(super) fn waits_for_owner(&mut self, absent: bool) {
+        if !absent {
+            self.owner_wait = OWNER_WAIT.0;
+            return;
+        }
+        self.notes = true;
+        self.due = Instant::now() + self.owner_wait;
+        self.owner_wait = (self.owner_wait * 2).min(OWNER_WAIT.1);
     }
 
     /// A row that was set aside was missed: its note is about a change before every mark.
@@ -234,6 +227,10 @@ impl Refetch {
             // Who asks may be gone: then nobody does any more.
             State::Idle if self.question.is_none() => tokio::select! {
                 () = tokio::time::sleep_until(self.due), if self.notes => {}
+                () = until(self.look_at), if !self.notes => {
+                    self.notes = true;
+                    self.look_at = Some(Instant::now() + LOOK_EVERY);
+                }
                 () = self.retry.wake() => {}
                 Some(question) = self.questions.recv() => self.question = Some(question),
             },

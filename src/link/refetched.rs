@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use crate::error::{Error, Kind, Result};
 use crate::link::isolate;
-use crate::link::ports::{MissedKey, Scanned};
+use crate::link::ports::{MissedKey, Scanned, Why};
 use crate::link::steps::{self, Act, Prepared};
 use crate::link::window::{Since, Window};
 use crate::model::{Change, Op, Row, Value};
@@ -36,6 +36,7 @@ impl Refetched {
             return Err(Error::new(Kind::Internal, "a scan answered for another number of keys"));
         }
         let table = window.table;
+        let owns_rows = steps::table(plan, table)?.owns_rows;
         let mut rows = Vec::with_capacity(window.notes.len());
         let (mut unfit, mut absent) = (Vec::new(), 0);
         let outcomes = RefCell::default();
@@ -51,6 +52,11 @@ impl Refetched {
                         }
                         Err(error) => return Err(error),
                     }
+                }
+                (Some(Since::Laid(values)), None)
+                    if note.why == Why::Revert && values.is_empty() && owns_rows =>
+                {
+                    Some(Prepared { table, act: Act::Delete { key: note.key.clone() } })
                 }
                 (Some(Since::Laid(_)), None) => {
                     absent += 1;
@@ -101,7 +107,7 @@ pub(super) fn laid_over(
     let mut row = steps::prepare_whole(plan, &change, beside)
         .map_err(|error| error.within("a row read again at the source"))?;
     lay_over(&mut row, newer);
-    Ok(Prepared { table, act: Act::Upsert { columns: None, row } })
+    steps::whole(plan, table, row)
 }
 
 /// What has changed since a row was read, by columns of the plan, in place of what was read.
@@ -116,7 +122,6 @@ pub(super) fn lay_over(row: &mut Row, newer: &BTreeMap<usize, Value>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::link::ports::Why;
     use crate::plan::fixtures::{plan_of, row};
     use crate::position::{Lsn, Position};
 

@@ -1,5 +1,6 @@
 //! What the apply task tells: status, observer, log, and the progress that is to be made durable.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use crate::config::LinkName;
 use crate::error::Error;
 use crate::link::batch::Batch;
 use crate::link::copying::{Copying, Standing};
+use crate::link::flag::{FlagRecord, kind_name};
 use crate::link::ledger::Progress;
 use crate::link::letter::{BEHIND, Letter};
 use crate::link::notes::OpenNotes;
@@ -209,6 +211,32 @@ impl Report {
             error = error.chain(),
             "the target refused a merged batch; repeating it in the source's order"
         );
+    }
+
+    /// Writes of databases that are not the owner were recorded.
+    pub(super) fn flagged(&self, plan: &LinkPlan, flags: &[FlagRecord]) {
+        let mut counts: BTreeMap<(usize, &'static str), u64> = BTreeMap::new();
+        for flag in flags {
+            *counts.entry((flag.table, kind_name(flag.flag))).or_default() += 1;
+        }
+        for ((table, kind), writes) in counts {
+            let Some(table) = plan.tables.get(table) else { continue };
+            let table = &table.source.name;
+            self.observer.flagged(&self.link, table, kind, writes);
+            self.board.update(|status| status.counters.flagged += writes);
+            tracing::warn!(
+                link = %self.link,
+                %table,
+                kind,
+                writes,
+                "a database that is not the owner wrote; `weir flagged list` shows what"
+            );
+        }
+    }
+
+    /// What weir had passed on caused something again where it was written.
+    pub(super) fn looped(&self) {
+        self.board.update(|status| status.counters.looped += 1);
     }
 
     /// Changes were set aside, and so many rows are now.

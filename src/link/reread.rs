@@ -86,7 +86,14 @@ impl Applier {
         prepared.iter_mut().for_each(|one| one.empty(&self.copying.unlinked(one.table)));
         let settled: Vec<_> = rows.iter().map(|(_, note)| note.clone()).collect();
         let steps = steps::unmerged(&self.plan, &prepared);
-        self.write(Slice { steps: &steps, settled: &settled, ..Slice::default() }).await?;
+        let slice = Slice { steps: &steps, settled: &settled, ..Slice::default() };
+        let absent = self.write(slice).await?;
+        let owned = |note: &MissedKey| {
+            self.plan.tables.get(note.table).is_some_and(|table| table.owns_rows)
+        };
+        if !settled.iter().all(owned) {
+            self.refetch.waits_for_owner(!absent.is_empty());
+        }
         self.report.refetched(OpenNotes::of(settled.iter()), &self.witness);
         Ok(())
     }

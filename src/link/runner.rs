@@ -76,7 +76,8 @@ pub(super) async fn run(link: Link, commands: mpsc::Receiver<Command>, until_cau
     let (repeats, fenced) = (Repeats::default(), VecDeque::new());
     let patience = Backoff::new(LOGIN_AGAIN, LOGIN_AGAIN_MAX, fastrand::u64(..));
     let trouble = Trouble::default();
-    Life { link, commands, orders, backoff, patience, repeats, fenced, trouble }.run().await;
+    let life = Life { link, commands, orders, backoff, patience, repeats, fenced, trouble };
+    Box::pin(life.run()).await;
 }
 
 fn backoff(spec: &LinkSpec) -> Backoff {

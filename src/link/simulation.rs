@@ -250,7 +250,7 @@ async fn history(seed: u64) -> Met {
     let mut ledger = Arc::new(Memory::new(&world, 1, None));
     for life in 2.. {
         assert!(life < 500, "the link never comes to an end");
-        match live(&world, Arc::clone(&ledger), false).await {
+        match Box::pin(live(&world, Arc::clone(&ledger), false)).await {
             End::Ended(status) if status.error_kind() == Some(Kind::SchemaChanged) => {
                 ledger.review();
                 world.lock().expect("lock").meet("review");
@@ -289,7 +289,7 @@ async fn history(seed: u64) -> Met {
         }
         assert!(life < 50, "rows stay set aside, or copies open");
         world.lock().expect("lock").calm_down();
-        if let End::Ended(status) = live(&world, Arc::clone(&ledger), true).await
+        if let End::Ended(status) = Box::pin(live(&world, Arc::clone(&ledger), true)).await
             && status.error_kind() == Some(Kind::SchemaChanged)
         {
             ledger.review();

@@ -77,6 +77,10 @@ pub struct Counters {
     pub refetched: u64,
     /// Changes that were set aside.
     pub dead_letters: u64,
+    /// Records of writes by a database that is not the owner.
+    pub flagged: u64,
+    /// Changes that weir's own passing on had caused, and that were passed on no further.
+    pub looped: u64,
 }
 
 /// Rows whose changes are set aside.

@@ -7,7 +7,7 @@ use crate::plan::{self, LinkPlan, Merger, TablePlan};
 
 pub(super) use crate::plan::{
     Act, Prepared, acts_unseen, changes_unseen, key_changes_unseen, key_text, note, parse_key,
-    prepare, prepare_whole,
+    prepare_whole, rule,
 };
 
 /// Rows of one step at most; the target's room cuts statements further where it must.
@@ -31,6 +31,16 @@ pub(super) fn table(plan: &LinkPlan, index: usize) -> Result<&TablePlan> {
         .get(index)
         .map(AsRef::as_ref)
         .ok_or_else(|| Error::new(Kind::Internal, format!("there is no table number {index}")))
+}
+
+/// What is done with a whole row that was read: inserted or updated, or updated alone where the source does
+/// not own the rows.
+pub(super) fn whole(plan: &LinkPlan, index: usize, row: Row) -> Result<Prepared> {
+    let act = match table(plan, index)?.owns_rows {
+        true => Act::Upsert { columns: None, row },
+        false => Act::Update { columns: None, row },
+    };
+    Ok(Prepared { table: index, act })
 }
 
 /// The match key of a whole row, in key order.

@@ -154,14 +154,19 @@ fn start(
     let side = side.run(requested, answer);
     let side = tasks.spawn(async move { (Task::Side, side.await) });
     let backoff = Backoff::new(WINDOW_WAIT.0, WINDOW_WAIT.1, fastrand::u64(..));
+    let mut refetch = Refetch::new(requests, answers, questions, unfinished, backoff);
+    if plan.is_marked() {
+        refetch.look_for_asked();
+    }
     let applier = Applier {
         plan,
         options: link.spec.options.clone(),
         target,
         parts,
+        kept: None,
         seen: witness.position.clone(),
-        witness,
-        refetch: Refetch::new(requests, answers, questions, unfinished, backoff),
+        witness: Witness { hops: 0, ..witness },
+        refetch,
         copying,
         rows,
         breaker: Breaker::new(&link.spec.options),

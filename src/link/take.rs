@@ -3,17 +3,25 @@
 
 use std::cell::RefCell;
 
-use crate::config::OnPoison;
-use crate::error::{Error, Result};
+use crate::config::{OnFlagged, OnPoison};
+use crate::error::{Error, Kind, Result};
 use crate::link::apply::Applier;
 use crate::link::batch::{Batch, Sifted};
+use crate::link::flag;
 use crate::link::isolate;
 use crate::link::letter::{Letter, Reason};
 use crate::link::poison;
 use crate::link::status::now_us;
 use crate::link::steps::{self, Prepared};
 use crate::model::{Change, Part, Verb};
+use crate::ownership::{Standing, Writer};
+use crate::plan::{Flagged, FlaggedColumn};
 use crate::transform::rules::Beside;
+
+/// Who wrote what is in a part.
+fn writer(part: &Part) -> Writer {
+    part.mark.map_or(Writer::Application, |mark| Writer::Weir { hops: mark.hops })
+}
 
 impl Applier {
     /// Puts one part into the batch.
@@ -22,9 +30,9 @@ impl Applier {
             self.report.begin(part.commit.as_ref().map(|commit| commit.time_us));
         }
         batch.bytes += part.bytes;
-        let committed_us = part.time_us;
+        let (writer, committed_us) = (writer(&part), part.time_us);
         for change in &part.changes {
-            self.take_change(batch, change, committed_us)?;
+            self.take_change(batch, change, (writer, committed_us))?;
         }
         match part.commit {
             Some(commit) if part.idle => batch.pass_idle(commit),
@@ -34,11 +42,24 @@ impl Applier {
         Ok(())
     }
 
+    /// How often what a part brings was passed on; `None` where it brings nothing. Only what weir has caused is
+    /// looked at for that: nothing of it goes out as a rule.
+    pub(super) fn hops(&self, part: &Part) -> Option<u32> {
+        let Some(mark) = part.mark else { return (!part.changes.is_empty()).then_some(0) };
+        let writer = writer(part);
+        let goes_out = |change: &Change| {
+            // What cannot be converted is set aside, and so goes into the batch as well.
+            steps::rule(&self.plan, change, writer, Beside::default())
+                .map_or(true, |ruled| ruled.prepared.is_some())
+        };
+        part.changes.iter().any(goes_out).then(|| mark.hops.saturating_add(1))
+    }
+
     fn take_change(
         &mut self,
         batch: &mut Batch,
         change: &Change,
-        committed_us: Option<i64>,
+        (writer, committed_us): (Writer, Option<i64>),
     ) -> Result<()> {
         if self.copying.is_ahead(change.table) {
             // What it leaves is read when the table is copied.
@@ -47,14 +68,25 @@ impl Applier {
         }
         let outcomes = RefCell::default();
         let beside = Beside { committed_us, outcomes: Some(&outcomes) };
-        let prepared = steps::prepare(&self.plan, change, beside).and_then(|one| {
-            let note = steps::note(&self.plan, change, one.as_ref())?;
-            Ok((one, note))
+        let ruled = steps::rule(&self.plan, change, writer, beside).and_then(|ruled| {
+            let note = steps::note(&self.plan, change, ruled.prepared.as_ref())?;
+            Ok((ruled, note))
         });
         batch.outcomes.add(outcomes.into_inner());
-        let (mut prepared, note) = match prepared {
+        let (ruled, note) = match ruled {
             Ok(both) => both,
             Err(error) => return self.set_aside(batch, change, error),
+        };
+        if let Some(flagged) = &ruled.flagged {
+            self.flag(batch, flagged)?;
+        }
+        if ruled.standing == Standing::Loop {
+            self.alarm_of_loop(change);
+        }
+        let (mut prepared, note) = match (ruled.prepared, writer) {
+            // What weir wrote here is known elsewhere.
+            (None, Writer::Weir { .. }) => (None, None),
+            (prepared, _) => (prepared, note),
         };
         if let Some(prepared) = &mut prepared {
             prepared.empty(&self.copying.unlinked(change.table));
@@ -69,6 +101,36 @@ impl Applier {
         batch.push_beside(note);
         batch.push(prepared);
         Ok(())
+    }
+
+    /// Records what a database wrote that is not the owner, or stops the link where a person wants that.
+    fn flag(&mut self, batch: &mut Batch, flagged: &Flagged) -> Result<()> {
+        let table = steps::table(&self.plan, flagged.table)?;
+        let of_column = |one: &FlaggedColumn| table.foreign.get(one.column);
+        let columns = flagged.columns.iter().filter_map(of_column);
+        let halts = match flagged.columns.is_empty() {
+            true => table.on_flagged == OnFlagged::Halt,
+            false => columns.into_iter().any(|column| column.on_flagged == OnFlagged::Halt),
+        };
+        if halts {
+            let (name, kind) = (&table.source.name, flag::kind_name(flagged.flag));
+            let context = format!("a write to {name} by a database that is not the owner ({kind})");
+            return Err(Error::new(Kind::Ownership, context));
+        }
+        batch.flag(flag::records(&self.plan, flagged, &self.witness.installation));
+        Ok(())
+    }
+
+    /// What weir had passed on caused something again where it was written.
+    fn alarm_of_loop(&mut self, change: &Change) {
+        let table = self.plan.tables.get(change.table);
+        let table = table.map(|table| table.source.name.to_string()).unwrap_or_default();
+        tracing::warn!(
+            %table,
+            "a trigger or cascade changes what the source owns, in answer to what the target's had \
+             changed: it is passed on once and no further; make one of the two leave the column alone"
+        );
+        self.report.looped();
     }
 
     /// A change cannot be converted: it is set aside, or stops the link.

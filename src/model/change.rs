@@ -89,4 +89,14 @@ pub struct Part {
     /// When the transaction was committed, microseconds since 1970-01-01 UTC by the source's clock: the same in
     /// each of its parts, also before its last.
     pub time_us: Option<i64>,
+    /// Present on every part of a transaction that this installation of weir wrote.
+    pub mark: Option<Mark>,
+}
+
+/// What tells a transaction of this installation of weir from those of applications.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// How often its changes were passed on as what weir's own writing had caused; 0 where it applied what
+    /// an application wrote.
+    pub hops: u32,
 }

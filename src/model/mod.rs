@@ -11,7 +11,7 @@ pub mod value;
 pub mod witness;
 
 pub use batch::{Step, Verb};
-pub use change::{Before, Change, Commit, Op, Part};
+pub use change::{Before, Change, Commit, Mark, Op, Part};
 pub use schema::{
     Column, DefaultValue, Extras, ForeignKey, Identity, Rule, Table, TableName, Type, Unique,
 };

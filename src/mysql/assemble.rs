@@ -8,6 +8,7 @@
 //! until it is decided, and goes on as a transaction at its commit.
 
 mod again;
+mod mark;
 mod place;
 mod position;
 mod prepared;
@@ -28,10 +29,11 @@ use super::session::Flavor;
 use super::statement::{self, Statement};
 use crate::error::{Error, Kind, Result};
 use crate::link::queue::{PART_BYTES_MAX, PART_CHANGES_MAX};
-use crate::model::{Change, Commit, Op, Part};
-use crate::plan::LinkPlan;
+use crate::model::{Change, Commit, Mark, Op, Part};
+use crate::plan::{LinkPlan, MarkReader};
 use crate::position::{Coordinates, Position};
 use again::Again;
+use mark::Marks;
 use place::Place;
 use position::Gtid;
 use prepared::Prepared;
@@ -78,6 +80,8 @@ pub(crate) struct Assembler {
     /// The position of the last commit, to be held by what is prepared.
     executed: Position,
     reviewed_until: Option<Position>,
+    /// What tells weir's own transactions; where nothing else writes from the other end, none is looked for.
+    marks: Option<Marks>,
     /// Tables that were given a foreign key which acts, of which the plan does not know.
     newly_keyed: BTreeSet<usize>,
     open: Option<Transaction>,
@@ -97,6 +101,8 @@ struct Transaction {
     begun: bool,
     /// Whether a change of a planned table was in it.
     changed: bool,
+    /// weir wrote it.
+    mark: Option<Mark>,
     /// Whether a part of it has left the assembler.
     handed_on: bool,
     /// It was applied before: only its first phase, if it is one, is of concern.
@@ -175,10 +181,16 @@ impl Assembler {
             again,
             executed,
             reviewed_until,
+            marks: None,
             newly_keyed: BTreeSet::new(),
             open: None,
             part: Part::default(),
         })
+    }
+
+    /// Tells transactions that weir wrote from others.
+    pub(crate) fn tell_marks(&mut self, marks: Option<MarkReader>) {
+        self.marks = marks.map(Marks::new);
     }
 
     /// Takes one event, `body` being its bytes between header and checksum, and appends the parts
@@ -273,8 +285,14 @@ impl Assembler {
             Event::TableMap(map) => {
                 let reviewed = self.transaction()?.reviewed;
                 self.tables.learn(&self.plan, &map, reviewed)?;
+                if let Some(marks) = &mut self.marks {
+                    marks.learn(&map)?;
+                }
             }
-            Event::Rows(event) => self.rows(&event, ready)?,
+            Event::Rows(event) => {
+                self.find_mark(&event)?;
+                self.rows(&event, ready)?;
+            }
             Event::Heartbeat { file } => self.idle(header, file, ready)?,
             Event::Nothing => {}
         }
@@ -333,6 +351,7 @@ impl Assembler {
             began_us: i64::from(header.time_s) * 1_000_000,
             begun,
             changed: false,
+            mark: None,
             handed_on: false,
             passed,
             two_phase,
@@ -360,6 +379,7 @@ impl Assembler {
             again.read = read;
         }
         let mut part = std::mem::take(&mut self.part);
+        part.mark = transaction.mark;
         if transaction.passed {
             return self.end_again();
         }
@@ -402,6 +422,7 @@ impl Assembler {
         let mut part = std::mem::take(&mut self.part);
         let transaction = self.transaction()?;
         part.time_us = Some(transaction.known_us());
+        part.mark = transaction.mark;
         if transaction.two_phase {
             transaction.kept.push(part);
             let bytes = transaction.kept.iter().map(|part| part.bytes).sum();

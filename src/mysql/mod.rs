@@ -15,6 +15,7 @@ mod decode;
 mod duplicates;
 pub mod encode;
 pub mod failure;
+mod flags;
 mod history;
 pub mod identity;
 mod letters;

@@ -57,6 +57,7 @@ pub fn source(
     database: &Database,
     account: &str,
     tables: &[&Table],
+    _: bool,
 ) -> Vec<String> {
     let rights = server_rights(database.dialect).join(", ");
     let mut statements = vec![format!("GRANT {rights} ON *.* TO {account}")];
@@ -77,7 +78,7 @@ pub(super) fn server_rights(dialect: Dialect) -> &'static [&'static str] {
 /// which MariaDB asks for be the column filled or not; last, a look at what fires by itself.
 pub fn target(account: &str, tables: &[&Table], _: &[Unfilled<'_>]) -> Vec<String> {
     let mut statements: Vec<String> = WEIR_TABLES.iter().map(|sql| (*sql).to_owned()).collect();
-    for table in ["witness", "missed", "dead_letter", "snapshot"] {
+    for table in ["witness", "missed", "dead_letter", "snapshot", "flagged"] {
         statements
             .push(format!("GRANT SELECT, INSERT, UPDATE, DELETE ON `weir`.`{table}` TO {account}"));
     }
@@ -134,6 +135,7 @@ pub fn teardown_target(context: &LinkContext, installation: Option<&str>) -> Vec
         None => (String::new(), String::new()),
     };
     [
+        ("flagged", &none_foreign),
         ("dead_letter", &none_foreign),
         ("missed", &none_foreign),
         ("snapshot", &none_foreign),
@@ -232,6 +234,30 @@ const WEIR_TABLES: &[&str] = &[
        `progress` longtext NULL,\n  \
        `asked` longtext NULL,\n  \
        PRIMARY KEY (`name`, `link`, `table_name`)\n\
+     ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin ROW_FORMAT=DYNAMIC",
+    "CREATE TABLE IF NOT EXISTS `weir`.`flagged` (\n  \
+       `id` bigint unsigned NOT NULL AUTO_INCREMENT,\n  \
+       `name` varchar(24) NOT NULL,\n  \
+       `link` varchar(40) NOT NULL,\n  \
+       `source_table` varchar(255) NOT NULL,\n  \
+       `table_name` varchar(255) NOT NULL,\n  \
+       `row_name` longtext NOT NULL,\n  \
+       `kind` varchar(16) NOT NULL,\n  \
+       `column_name` varchar(255) NULL,\n  \
+       `owner` varchar(16) NOT NULL,\n  \
+       `before_value` longtext NULL,\n  \
+       `after_value` longtext NULL,\n  \
+       `owner_value` longtext NULL,\n  \
+       `position` longtext NOT NULL,\n  \
+       `ordinal` bigint unsigned NOT NULL,\n  \
+       `committed_at` datetime(6) NULL,\n  \
+       `made_at` datetime(6) NOT NULL,\n  \
+       `state` varchar(16) NOT NULL DEFAULT 'open',\n  \
+       `decided_at` datetime(6) NULL,\n  \
+       `decided_by` varchar(255) NULL,\n  \
+       `note` longtext NULL,\n  \
+       PRIMARY KEY (`id`),\n  \
+       KEY `place` (`name`, `link`, `position`(1))\n\
      ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin ROW_FORMAT=DYNAMIC",
 ];
 

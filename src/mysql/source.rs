@@ -25,7 +25,7 @@ use crate::error::Result;
 use crate::link::ports::{LinkContext, Pending, Source};
 use crate::link::queue::PartSender;
 use crate::model::Part;
-use crate::plan::LinkPlan;
+use crate::plan::{LinkPlan, MarkReader};
 use crate::position::{Coordinates, Position};
 
 /// Bytes of weir's name in a server's list of replicas, which holds 60: a space and the first eight
@@ -124,6 +124,7 @@ impl MysqlSource {
             let (plan, reviewed) = (Arc::clone(&self.plan), reviewed_until.clone());
             let mut assembler = Assembler::new(plan, server, from.clone(), reviewed)?;
             assembler.begin_before(head.coordinates().cloned());
+            assembler.tell_marks(MarkReader::of(&self.plan, &self.context.installation));
             let stream = EventStream::start(self.reader().await?, &asked, &replica).await?;
             tracing::debug!(link = %self.context.link, %from, "streaming");
             match pump(stream, &mut assembler, &queue, &stop).await {

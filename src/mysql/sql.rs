@@ -9,7 +9,9 @@
 //! doubles; values of derived tables are cast to types that lose nothing on the way.
 
 pub(crate) mod copies;
+pub(crate) mod flags;
 pub(crate) mod letters;
+pub(crate) mod own;
 mod referred;
 
 use std::fmt::Write as _;
@@ -60,6 +62,8 @@ struct ColumnSql {
     carried: String,
     /// Whether `=` on the column is equality of bytes.
     exact: bool,
+    /// Whether the source owns it.
+    owned: bool,
 }
 
 /// An identifier in backticks.
@@ -114,10 +118,11 @@ impl TableSql {
             .iter()
             .map(|column| {
                 let collation = collations.get(column.target).and_then(Option::as_deref);
+                let owned = column.owned;
                 target
                     .columns
                     .get(column.target)
-                    .map(|column| ColumnSql::new(column, flavor, collation))
+                    .map(|column| ColumnSql { owned, ..ColumnSql::new(column, flavor, collation) })
                     .ok_or_else(|| misplanned(&target.name))
             })
             .collect::<Result<Vec<_>>>()?;
@@ -167,7 +172,7 @@ impl TableSql {
         let mut statement = self.insert(columns, rows)?;
         let alias = if self.name.table.eq_ignore_ascii_case("nw") { "`nw_`" } else { "`nw`" };
         let mut updates = Vec::new();
-        for at in columns.iter().filter(|at| !self.key.contains(at)) {
+        for at in columns.iter().filter(|at| self.is_settable(at)) {
             let name = &self.column(*at)?.name;
             updates.push(match self.flavor {
                 Flavor::Mysql => format!("{name}={alias}.{name}"),
@@ -206,6 +211,15 @@ impl TableSql {
     pub(crate) fn rekey(&self, columns: &[usize]) -> Result<Statement> {
         let old_key: Vec<usize> = (0..self.key.len()).collect();
         self.update_row(columns, &old_key, self.key.len())
+    }
+
+    /// Whether an update writes a column: the source owns it, and it is no part of the match key.
+    fn is_settable(&self, at: &usize) -> bool {
+        !self.key.contains(at) && self.is_owned(*at)
+    }
+
+    fn is_owned(&self, at: usize) -> bool {
+        self.columns.get(at).is_some_and(|column| column.owned)
     }
 
     /// Deletes rows by key; rows hold the key alone. Not by an IN list: on a small table the server
@@ -248,7 +262,7 @@ impl TableSql {
         let derived = self.derived(columns, rows)?;
         let on = self.key_joined("t", &self.key_places(columns)?)?;
         let mut sets = Vec::new();
-        for (place, at) in columns.iter().enumerate().filter(|(_, at)| !self.key.contains(at)) {
+        for (place, at) in columns.iter().enumerate().filter(|(_, at)| self.is_settable(at)) {
             sets.push(format!("t.{}=s.c{place}", self.column(*at)?.name));
         }
         sets.extend(self.pinned(columns).map(|name| format!("t.{name}=t.{name}")));
@@ -276,7 +290,7 @@ impl TableSql {
         let mut sets = Vec::new();
         let mut binds = Vec::new();
         for (place, at) in
-            columns.iter().enumerate().filter(|(_, at)| moves || !self.key.contains(at))
+            columns.iter().enumerate().filter(|(_, at)| moves || self.is_settable(at))
         {
             sets.push(format!("{}=?", self.column(*at)?.name));
             binds.push(place + offset);
@@ -342,11 +356,13 @@ impl TableSql {
         self.key.iter().map(|at| place(at).ok_or_else(|| misplanned(&self.name))).collect()
     }
 
-    /// `ON UPDATE CURRENT_TIMESTAMP` columns that are not among `columns`.
+    /// `ON UPDATE CURRENT_TIMESTAMP` columns that are not written with `columns`.
     fn pinned<'a>(&'a self, columns: &'a [usize]) -> impl Iterator<Item = &'a str> {
         self.moving
             .iter()
-            .filter(|(_, planned)| planned.is_none_or(|at| !columns.contains(&at)))
+            .filter(|(_, planned)| {
+                planned.is_none_or(|at| !columns.contains(&at) || !self.is_owned(at))
+            })
             .map(|(name, _)| name.as_str())
     }
 
@@ -370,6 +386,7 @@ impl ColumnSql {
             typed: typed(column, flavor, collation),
             carried: carried(column),
             exact: column.exact_collation,
+            owned: true,
         }
     }
 }
@@ -425,57 +442,6 @@ fn exactly(expression: &str) -> String {
 
 fn misplanned(table: &TableName) -> Error {
     Error::new(Kind::Internal, format!("the plan of {table} does not fit its columns"))
-}
-
-/// Tables of weir in the target: names, and the statements on them.
-pub(crate) mod own {
-    /// Opens a transaction: the compare-and-swap of the witness, without the position.
-    pub(crate) const SWAP: &str = "UPDATE `weir`.`witness` SET `seq`=`seq`+1,`updated_at`=UTC_TIMESTAMP(6) \
-        WHERE `name`=? AND `link`=? AND `part`=? AND `installation`=? AND `seq`=?";
-    /// The same, with the position of a transaction that is one slice.
-    pub(crate) const SWAP_POSITION: &str = "UPDATE `weir`.`witness` SET `seq`=`seq`+1,`position`=?,\
-        `updated_at`=UTC_TIMESTAMP(6) \
-        WHERE `name`=? AND `link`=? AND `part`=? AND `installation`=? AND `seq`=?";
-    /// Writes the position just before the commit of a transaction of several slices.
-    pub(crate) const POSITION: &str = "UPDATE `weir`.`witness` SET `position`=?,\
-        `updated_at`=UTC_TIMESTAMP(6) \
-        WHERE `name`=? AND `link`=? AND `part`=? AND `installation`=? AND `seq`=?";
-    /// The compare-and-swap of a witness whose source is another server now.
-    pub(crate) const SUCCEED: &str = "UPDATE `weir`.`witness` SET `seq`=`seq`+1,`position`=?,\
-        `restart`=?,`source_identity`=?,`updated_at`=UTC_TIMESTAMP(6) \
-        WHERE `name`=? AND `link`=? AND `part`=? AND `installation`=? AND `seq`=?";
-    /// A link's witness.
-    pub(crate) const READ: &str = "SELECT `part`,`installation`,`seq`,`position`,`restart`,`hops`,\
-        `pending`,`source_identity`,`target_identity` FROM `weir`.`witness` \
-        WHERE `name`=? AND `link`=? AND `part`=0";
-    /// The first witness of a link.
-    pub(crate) const CREATE: &str = "INSERT INTO `weir`.`witness` (`name`,`link`,`part`,\
-        `installation`,`seq`,`position`,`restart`,`hops`,`pending`,`source_identity`,\
-        `target_identity`,`updated_at`) VALUES (?,?,?,?,?,?,?,?,?,?,?,UTC_TIMESTAMP(6))";
-    /// What was accepted of a link's tables: a row of its own, which no batch touches.
-    pub(crate) const ACCEPTED: &str = "SELECT `pending` FROM `weir`.`witness` \
-        WHERE `name`=? AND `link`=? AND `part`=1";
-    /// Writes it.
-    pub(crate) const ACCEPT: &str = "REPLACE INTO `weir`.`witness` (`name`,`link`,`part`,\
-        `installation`,`seq`,`position`,`restart`,`hops`,`pending`,`source_identity`,\
-        `target_identity`,`updated_at`) VALUES (?,?,1,?,0,?,NULL,0,?,?,?,UTC_TIMESTAMP(6))";
-    /// Notes a key whose row was not found.
-    pub(crate) const NOTE: &str = "INSERT INTO `weir`.`missed` \
-        (`name`,`link`,`table_name`,`key_values`,`reason`,`noted_at`) \
-        VALUES (?,?,?,?,?,UTC_TIMESTAMP(6))";
-    /// Settles every note of a key among the oldest, up to an id: so that no later ones are passed
-    /// over on the way.
-    pub(crate) const SETTLE: &str = "DELETE FROM `weir`.`missed` \
-        WHERE `name`=? AND `link`=? AND `table_name`=? AND `key_values`=? AND `id`<=?";
-    /// A link's notes on one table list, oldest first, and the highest number of any; the list of
-    /// tables is appended.
-    pub(crate) const NOTES: &str = "SELECT `id`,`table_name`,`key_values`,`reason`,\
-        (SELECT MAX(`id`) FROM `weir`.`missed`) FROM `weir`.`missed` \
-        WHERE `name`=? AND `link`=? AND `table_name` IN ";
-    /// Before each slice but the first.
-    pub(crate) const SAVEPOINT: &str = "SAVEPOINT `weir_slice`";
-    /// Undoes a slice.
-    pub(crate) const ROLLBACK_TO: &str = "ROLLBACK TO SAVEPOINT `weir_slice`";
 }
 
 /// Whether a table is kept by the server or by weir, and never replicated.

@@ -8,6 +8,7 @@
 //! statements is in `target/writer.rs`, the witness in `target/witness.rs`.
 
 pub(super) mod copies;
+mod flags;
 mod letters;
 mod load;
 mod notes;
@@ -115,6 +116,8 @@ struct OpenTransaction {
     witness: WitnessKey,
     /// Letters that wait for the closing slice's position.
     unplaced: Unplaced,
+    /// Records of flagged writes have no position yet.
+    unplaced_flags: bool,
 }
 
 /// Letters without a position.
@@ -233,7 +236,11 @@ impl MysqlTarget {
                 self.writer.control("begin a transaction", "START TRANSACTION").await?;
                 let key = WitnessKey::of(witness);
                 let witness = key.swap(&mut self.writer, slice.close).await?;
-                self.open = Some(OpenTransaction { witness, unplaced: Unplaced::default() });
+                self.open = Some(OpenTransaction {
+                    witness,
+                    unplaced: Unplaced::default(),
+                    unplaced_flags: false,
+                });
             }
             None => self.writer.control("set a savepoint", own::SAVEPOINT).await?,
         }
@@ -256,11 +263,17 @@ impl MysqlTarget {
                 own.write(&self.plan, slice.letters, slice.close).await?
             }
         };
+        let of = (self.name.as_str(), &*self.plan);
+        self.writer.record_flags(of, slice.flags, slice.close).await?;
         let Some(open) = &mut self.open else { return Ok(applied) };
         let Some(position) = slice.close else {
             open.unplaced.add(unplaced);
+            open.unplaced_flags |= !slice.flags.is_empty();
             return Ok(applied);
         };
+        if open.unplaced_flags {
+            self.writer.place_flags(&self.name, &self.link, position).await?;
+        }
         if !open.unplaced.is_empty() {
             let mut own = self.writer.letters(&self.name, &self.link);
             own.place(&open.unplaced, position).await?;

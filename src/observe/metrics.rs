@@ -32,6 +32,7 @@ use crate::link::lag::lag_seconds;
 use crate::link::observer::{BatchReport, Observer, RuleCount};
 use crate::link::space::Space;
 use crate::link::status::{LinkState, LinkStatus, now_us};
+use crate::model::TableName;
 use crate::observe::http::Exposition;
 use crate::observe::readiness::Readiness;
 
@@ -140,6 +141,10 @@ impl Observer for Metrics {
 
     fn ruled(&self, link: &LinkName, counts: &[RuleCount]) {
         self.links.count(link, |all| all.ruled(counts));
+    }
+
+    fn flagged(&self, link: &LinkName, table: &TableName, kind: &'static str, writes: u64) {
+        self.links.count(link, |all| all.flagged(table, kind, writes));
     }
 
     fn missed(&self, link: &LinkName, rows: u64) {
@@ -302,6 +307,7 @@ impl Collector for Links {
             .kinds(encoder, "weir_retries", "Retries after such as may pass", |one| &one.retries)?;
         shown.rows(encoder)?;
         shown.rules(encoder)?;
+        shown.flagged(encoder)?;
         shown.copies(encoder, self.tables_named_max)?;
         shown.distributions(encoder)
     }
@@ -397,6 +403,19 @@ impl Shown {
                 let [source, target] = labels(link);
                 let labels = [source, target, ("table", table), ("operation", operation)];
                 count(value, family.encode_family(&labels)?)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn flagged(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let (name, help) = ("weir_flagged_writes", "Writes by a database that is not the owner");
+        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (link, counts) in &self.counts {
+            for ((table, kind), value) in &counts.flagged {
+                let [source, target] = labels(link);
+                let labels = [source, target, ("table", table.as_str()), ("kind", kind)];
+                count(*value, family.encode_family(&labels)?)?;
             }
         }
         Ok(())

@@ -2,4 +2,4 @@
 
 pub mod gate;
 
-pub use gate::{Event, Policy, Verdict, judge};
+pub use gate::{Changed, Event, Facts, Flag, Policy, Ruling, Standing, Verdict, Writer, judge};

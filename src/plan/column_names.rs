@@ -1,15 +1,34 @@
 //! What one column is called at the source, at the target and in the configuration, and what patterns
-//! of the configuration say of it: whether it is left out, and whether its values are secrets.
+//! of the configuration say of it: whether it is left out, who is master of it, and whether its values are
+//! secrets.
 //!
 //! Names meet byte for byte. How the columns that remain are converted is in `columns`.
 
 use std::borrow::Cow;
 
-use crate::config::Dialect;
 use crate::config::pattern::matches_name;
+use crate::config::{Dialect, Initial, OnFlagged};
 use crate::plan::columns::Draft;
 use crate::plan::naming::Naming;
 use crate::transform::rules::{Settings, Step};
+
+/// What the source may do with a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role<'a> {
+    /// It is master of it.
+    Owned,
+    /// It finds rows of another master by it.
+    Key,
+    /// Another database is master of it.
+    Foreign {
+        /// That database.
+        owner: &'a str,
+        /// What is done about a write of it.
+        on_flagged: OnFlagged,
+        /// Whether its first value comes with the insert of a row.
+        comes_first: bool,
+    },
+}
 
 impl Draft<'_> {
     /// Whether the column is not replicated, under either of its names.
@@ -42,6 +61,24 @@ impl Draft<'_> {
         own.unwrap_or_else(|| {
             rules.into_iter().chain(more).flatten().any(|pattern| matches_any(pattern, names))
         })
+    }
+
+    /// What the source may do with a column of its own.
+    pub(super) fn role(&self, source: &str, is_key: bool) -> Role<'_> {
+        let owns_rows = self.chosen.owns_rows(&self.link.source);
+        let logical = self.logical_name(source, &self.link.source);
+        let Some((mapping, logical)) = self.chosen.mapping.zip(logical) else { return Role::Owned };
+        match mapping.owner_of(logical) {
+            _ if is_key && owns_rows => Role::Owned,
+            _ if is_key => Role::Key,
+            None => Role::Owned,
+            Some(owner) if owner == self.link.source => Role::Owned,
+            Some(owner) => Role::Foreign {
+                owner,
+                on_flagged: mapping.on_flagged_of(logical),
+                comes_first: owns_rows && mapping.initial_of(logical) == Initial::Accept,
+            },
+        }
     }
 
     /// The steps of a source column towards the target, and the settings that hold for it.

@@ -178,6 +178,7 @@ fn explain_table(
         deletes: match table.deletes {
             Deletes::Apply => "apply".to_owned(),
             Deletes::Ignore => "ignore".to_owned(),
+            Deletes::Flag => "flag".to_owned(),
         },
         truncate: match table.truncate {
             Truncates::Halt => "halt".to_owned(),

@@ -316,7 +316,7 @@ fn displaced<'a>(plan: &LinkPlan, rekeys: impl Iterator<Item = &'a Prepared>) ->
     let mut step: Option<Step> = None;
     for change in rekeys.filter(|change| matches!(change.act, Act::Rekey { .. })) {
         let table = plan.tables.get(change.table)?;
-        if table.deletes != Deletes::Ignore {
+        if table.deletes == Deletes::Apply {
             return None;
         }
         let key: Row = KeyRef::of(change, table).values().cloned().collect();

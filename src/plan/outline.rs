@@ -44,6 +44,9 @@ pub struct TableOutline {
     /// The steps and settings of source columns that have any.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub rules: BTreeMap<String, String>,
+    /// The masters of source columns that are not the source's, and of the rows under the name "".
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub owners: BTreeMap<String, String>,
 }
 
 /// What [`TableOutline::on_poison`] is where nothing is written.
@@ -183,6 +186,15 @@ impl Outline {
     }
 }
 
+/// Who else is master of what in a table.
+fn owners(table: &TablePlan) -> BTreeMap<String, String> {
+    let name = |at: usize| Some(table.source.columns.get(at)?.name.clone());
+    let foreign = table.foreign.iter();
+    let columns = foreign.filter_map(|column| Some((name(column.source)?, column.owner.clone())));
+    let rows = table.row_owner.iter().map(|owner| (String::new(), owner.clone()));
+    columns.chain(rows).collect()
+}
+
 impl TableOutline {
     fn of(table: &TablePlan) -> TableOutline {
         let name = |column: &crate::plan::ColumnPlan| {
@@ -201,6 +213,7 @@ impl TableOutline {
             deletes: match table.deletes {
                 Deletes::Apply => "apply",
                 Deletes::Ignore => "ignore",
+                Deletes::Flag => "flag",
             }
             .to_owned(),
             truncate: match table.truncate {
@@ -215,6 +228,7 @@ impl TableOutline {
             columns: table.columns.iter().filter_map(name).collect(),
             sensitive: sensitive.map(|(source, _)| source).collect(),
             rules: rules.collect(),
+            owners: owners(table),
         }
     }
 
@@ -252,12 +266,36 @@ impl TableOutline {
         }
         differences.extend(self.columns_moved(before, filled));
         differences.extend(self.rules_differ(before, filled));
+        differences.extend(self.owners_differ(before));
         let otherwise = before.sensitive.symmetric_difference(&self.sensitive);
         differences.extend(otherwise.filter(|name| before.is_written(name, self)).map(|name| {
             let now = if self.sensitive.contains(name) { "is" } else { "is no longer" };
             from_now(format!("column {name} {now} sensitive"))
         }));
         differences
+    }
+
+    /// What has another master: what was carried to one is then carried from it.
+    fn owners_differ(&self, before: &TableOutline) -> Vec<Difference> {
+        let names: BTreeSet<_> = self.owners.keys().chain(before.owners.keys()).collect();
+        let changed =
+            names.into_iter().filter(|name| self.owners.get(*name) != before.owners.get(*name));
+        let difference = |name: &String| {
+            let said =
+                |owner: Option<&String>| owner.map_or("the source", String::as_str).to_owned();
+            let what = if name.is_empty() { "which rows there are" } else { name };
+            let (old, new) = (said(before.owners.get(name)), said(self.owners.get(name)));
+            Difference {
+                table: None,
+                verdict: Verdict::Decision,
+                what: format!("{what} belonged to {old}, belongs to {new}"),
+                effect:
+                    "from now on its values are taken there; compare both sides (`weir verify`) \
+                         before and after"
+                        .to_owned(),
+            }
+        };
+        changed.map(difference).collect()
     }
 
     /// Columns that go through other steps; those that rows are matched by would not be found.
@@ -371,6 +409,7 @@ mod tests {
             columns: columns.iter().map(|name| ((*name).to_owned(), (*name).to_owned())).collect(),
             sensitive: BTreeSet::new(),
             rules: BTreeMap::new(),
+            owners: BTreeMap::new(),
         }
     }
 

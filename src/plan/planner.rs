@@ -196,11 +196,13 @@ fn one_way_only(
         let both = reverse
             .iter()
             .find(|other| other.source == table.target && other.target == table.source);
-        if let Some(other) = both {
+        let shared =
+            |other: &Chosen<'_>| table.shared().is_some() && table.shared() == other.shared();
+        if let Some(other) = both.filter(|other| !shared(other)) {
             findings.push(about_table(
                 table,
                 format!("the table is replicated in both directions (also by {})", other.at()),
-                "give the table one owner; two-way replication is not supported yet".to_owned(),
+                "name it in one [table], with an owner for each column".to_owned(),
             ));
         }
     }
@@ -243,7 +245,7 @@ fn table_plan(draft: &Draft<'_>, findings: &mut Vec<Finding>) -> TablePlan {
         let finding = draft.finding(Kind::Mapping, message, String::new());
         findings.push(finding.mended_by([format!("ALTER TABLE {name} ENGINE = InnoDB")]));
     }
-    if !draft.source.partitions.is_empty() && draft.chosen.deletes() == Deletes::Ignore {
+    if !draft.source.partitions.is_empty() && draft.chosen.deletes() != Deletes::Apply {
         findings.push(draft.finding(
             Kind::Mapping,
             "deletes are ignored, and an update that moves a row to another partition comes as a \
@@ -257,6 +259,11 @@ fn table_plan(draft: &Draft<'_>, findings: &mut Vec<Finding>) -> TablePlan {
     let upsert = draft.upsert(&key, &columns);
     TablePlan {
         upsert,
+        owns_rows: draft.chosen.owns_rows(&draft.link.source),
+        foreign: draft.foreign(),
+        row_owner: draft.chosen.row_owner(&draft.link.source).map(str::to_owned),
+        on_flagged: draft.chosen.mapping.map(|mapping| mapping.on_flagged).unwrap_or_default(),
+        entry: draft.chosen.shared().map(str::to_owned),
         deletes: draft.chosen.deletes(),
         truncate: draft.chosen.truncate(),
         dropped_partitions: draft.chosen.dropped_partitions(),
@@ -299,7 +306,7 @@ fn tie(tables: &mut [TablePlan]) {
     for (table, rank) in tables.iter_mut().zip(found) {
         table.rank = rank;
         table.parent = parents.contains(&table.target.name);
-        table.replaceable = is_whole(table) && !table.parent;
+        table.replaceable = table.is_sole() && is_whole(table) && !table.parent;
     }
 }
 

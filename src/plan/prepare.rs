@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use crate::error::{Error, Kind, Result};
 use crate::model::{Before, Change, Op, Row, Step, Value, Verb};
-use crate::ownership::{Event, Policy, Verdict, judge};
+use crate::ownership::{Standing, Verdict, Writer};
+use crate::plan::judged::{Flagged, Judged, judged};
 use crate::plan::keys::KeyRef;
 use crate::plan::{ColumnPlan, LinkPlan, TablePlan};
 use crate::transform::convert;
@@ -146,21 +147,44 @@ impl Prepared {
 /// As [`prepare`]; `Internal` where `insert` is of no whole row.
 pub fn prepare_whole(plan: &LinkPlan, insert: &Change, beside: Beside<'_>) -> Result<Row> {
     match prepare(plan, insert, beside)? {
-        Some(Prepared { act: Act::Upsert { columns: None, row }, .. }) => Ok(row),
+        Some(Prepared {
+            act: Act::Upsert { columns: None, row } | Act::Update { columns: None, row },
+            ..
+        }) => Ok(row),
         _ => Err(Error::new(Kind::Internal, "a row that was read is not whole")),
     }
 }
 
-/// Judges and converts one change; `None` where policy leaves it out.
+/// What becomes of a change.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ruled {
+    /// What is to be done to the target; `None` where the gate leaves it out.
+    pub prepared: Option<Prepared>,
+    /// What is recorded of it.
+    pub flagged: Option<Flagged>,
+    /// How it came to be.
+    pub standing: Standing,
+}
+
+/// Judges and converts one change that an application made; `None` where the gate leaves it out.
+///
+/// # Errors
+/// As [`rule`].
+pub fn prepare(plan: &LinkPlan, change: &Change, beside: Beside<'_>) -> Result<Option<Prepared>> {
+    rule(plan, change, Writer::Application, beside).map(|ruled| ruled.prepared)
+}
+
+/// Judges and converts one change.
 ///
 /// # Errors
 /// `Value` with table, column and reason where a value does not fit; `Unsupported` for a TRUNCATE
 /// that the policy halts on; `Malformed` where the log lacks what it must hold.
-pub fn prepare(plan: &LinkPlan, change: &Change, beside: Beside<'_>) -> Result<Option<Prepared>> {
+pub fn rule(plan: &LinkPlan, change: &Change, writer: Writer, beside: Beside<'_>) -> Result<Ruled> {
     let table = plan.tables.get(change.table).ok_or_else(|| {
         Error::new(Kind::Internal, format!("a change names table {} of the plan", change.table))
     })?;
-    let act = act(&Site { table, at: change.table, beside }, &change.op)?;
+    let Judged { ruling, old, flagged } = judged(table, change, writer)?;
+    let act = act(&Site { table, at: change.table, beside }, &change.op, ruling.verdict, old)?;
     // What the log lacks of a new row comes with its note, and with it the row: no half row is ever
     // seen. Only where rows refer to it, what is known is written; unless the target wants the rest.
     let act = match act {
@@ -171,7 +195,8 @@ pub fn prepare(plan: &LinkPlan, change: &Change, beside: Beside<'_>) -> Result<O
         }
         act => act,
     };
-    Ok(act.map(|act| Prepared { table: change.table, act }))
+    let prepared = act.map(|act| Prepared { table: change.table, act });
+    Ok(Ruled { prepared, flagged, standing: ruling.standing })
 }
 
 /// Whether a planned column is not listed that the target does not fill by itself.
@@ -234,7 +259,8 @@ fn is_torn(table: &TablePlan, op: &Op, prepared: &Prepared) -> bool {
     };
     let columns = table.columns.iter().enumerate();
     let left = columns.filter(|(index, _)| written.binary_search(index).is_err());
-    let mut ruled = left.filter_map(|(_, column)| Some((column, column.rules.as_ref()?)));
+    let owned = left.filter(|(_, column)| column.owned);
+    let mut ruled = owned.filter_map(|(_, column)| Some((column, column.rules.as_ref()?)));
     ruled.any(|(column, rules)| {
         let value = source_value(column, row, before);
         let scope = Scope { before, ..Scope::of(row) };
@@ -242,47 +268,39 @@ fn is_torn(table: &TablePlan, op: &Op, prepared: &Prepared) -> bool {
     })
 }
 
-fn act(site: &Site<'_>, op: &Op) -> Result<Option<Act>> {
+/// What is to be done by `verdict`; `old` is the key before an update, where the log has it.
+fn act(site: &Site<'_>, op: &Op, verdict: Verdict, old: Option<Row>) -> Result<Option<Act>> {
     let table = site.table;
-    let (event, old) = match op {
-        Op::Insert { .. } => (Event::Insert, None),
-        Op::Update { before, after } => match before {
-            None => (Event::Update, None),
-            Some(before) => {
-                let old = key(site, before.row(), None)?;
-                let same = old == key(site, after, Some(before.row()))?;
-                (if same { Event::Update } else { Event::KeyChange }, Some((old, before.row())))
-            }
-        },
-        Op::Delete { .. } => (Event::Delete, None),
-        Op::Truncate => (Event::Truncate, None),
+    let images = match op {
+        Op::Insert { after } => Some((after, None)),
+        Op::Update { before, after } => Some((after, before.as_ref().map(Before::row))),
+        Op::Delete { .. } | Op::Truncate => None,
     };
-    let policy = Policy { deletes: table.deletes, truncate: table.truncate };
-    match (judge(event, policy), op) {
-        (Verdict::InsertOrUpdate, Op::Insert { after }) => {
-            let (columns, row) = known(site, after, None)?;
+    match (verdict, images, op) {
+        (Verdict::InsertOrUpdate, Some((after, None)), _) => {
+            let (columns, row) = known(site, after, None, |_| true)?;
             Ok(Some(Act::Upsert { columns, row }))
         }
-        (Verdict::Update, Op::Update { after, .. }) => {
-            let (columns, row) = known(site, after, old.map(|(_, before)| before))?;
+        (Verdict::Update, Some((after, before)), _) => {
+            let (columns, row) = known(site, after, before, |column| column.owned)?;
             Ok(Some(Act::Update { columns, row }))
         }
-        (Verdict::Rekey, Op::Update { after, .. }) => {
-            let (old, before) = old.ok_or_else(|| lacks_key(table))?;
-            let (columns, row) = known(site, after, Some(before))?;
+        (Verdict::Rekey, Some((after, before @ Some(_))), _) => {
+            let old = old.ok_or_else(|| lacks_key(table))?;
+            let (columns, row) = known(site, after, before, |column| column.owned)?;
             Ok(Some(Act::Rekey { old, columns, row }))
         }
-        (Verdict::Delete, Op::Delete { before }) => {
+        (Verdict::Delete, _, Op::Delete { before }) => {
             Ok(Some(Act::Delete { key: key(site, before.row(), None)? }))
         }
-        (Verdict::Truncate, _) => Ok(Some(Act::Truncate)),
-        (Verdict::LeaveOut, _) => Ok(None),
-        (Verdict::Halt, _) => Err(Error::new(
+        (Verdict::Truncate, _, _) => Ok(Some(Act::Truncate)),
+        (Verdict::LeaveOut, _, _) => Ok(None),
+        (Verdict::Halt, _, _) => Err(Error::new(
             Kind::Unsupported,
             format!("truncate of {} at the source", table.source.name),
         )
         .hint("set `truncate = \"apply\"` for this table to delete its rows on the target too")),
-        (verdict, _) => Err(Error::new(
+        (verdict, _, _) => Err(Error::new(
             Kind::Internal,
             format!("table {}: verdict {verdict:?} does not fit the change", table.source.name),
         )),
@@ -313,6 +331,21 @@ pub fn source_key(table: &TablePlan, key: &[Value]) -> Result<Row> {
     Ok(values.into())
 }
 
+/// The key as the target holds it, of one that the source holds, both in key order.
+///
+/// # Errors
+/// `Value` where a value has no form at the target.
+pub fn key_of_source(table: &TablePlan, source: &[Value]) -> Result<Row> {
+    let mut row = vec![Value::Unchanged; table.source.columns.len()];
+    for (index, value) in table.key.iter().zip(source) {
+        let at = table.columns.get(*index).map(|column| column.source);
+        if let Some(place) = at.and_then(|at| row.get_mut(at)) {
+            place.clone_from(value);
+        }
+    }
+    key(&Site::of(table), &row.into(), None)
+}
+
 /// The converted key of a row; `fallback` is the row before, for what the row does not repeat.
 pub(super) fn key(site: &Site<'_>, row: &Row, fallback: Option<&Row>) -> Result<Row> {
     let table = site.table;
@@ -327,13 +360,22 @@ pub(super) fn key(site: &Site<'_>, row: &Row, fallback: Option<&Row>) -> Result<
     Ok(values.into())
 }
 
-/// The known columns of a row: `None` where all are known.
-fn known(site: &Site<'_>, row: &Row, before: Option<&Row>) -> Result<(Option<Arc<[usize]>>, Row)> {
+/// The known columns of a row, of those that are meant and the match key: `None` where these are all of the
+/// plan's.
+fn known(
+    site: &Site<'_>,
+    row: &Row,
+    before: Option<&Row>,
+    is_meant: impl Fn(&ColumnPlan) -> bool,
+) -> Result<(Option<Arc<[usize]>>, Row)> {
     let table = site.table;
     let mut values = Vec::with_capacity(table.columns.len());
     let mut unknown = false;
-    for index in 0..table.columns.len() {
-        let value = convert_column(site, index, row, before)?;
+    for (index, column) in table.columns.iter().enumerate() {
+        let value = match is_meant(column) || table.key.contains(&index) {
+            true => convert_column(site, index, row, before)?,
+            false => Value::Unchanged,
+        };
         unknown |= !value.is_known();
         values.push(value);
     }

@@ -64,6 +64,15 @@ pub fn recorded_act(table: &TablePlan, act: &Act, salt: &str) -> String {
     record.finish()
 }
 
+/// One value as JSON, or the hash that stands for it; `None` for one that is not known.
+pub fn recorded_value(value: &Value, sensitive: bool, salt: &str) -> Option<String> {
+    match (sensitive, value) {
+        (_, value) if !value.is_known() => None,
+        (true, value) if *value != Value::Null => Some(quoted(&hash(salt, value))),
+        (_, value) => Some(shown(value)),
+    }
+}
+
 /// A key as a list of values.
 pub fn recorded_key(key: &[Value]) -> String {
     let values: Vec<String> = key.iter().map(shown).collect();
@@ -128,10 +137,8 @@ impl<'a> Record<'a> {
         self.text.push_str(&format!(",\"{name}\":{{"));
         let mut separator = "";
         for member in members.filter(|member| member.value.is_known()) {
-            let value = match (member.sensitive, member.value) {
-                (true, value) if *value != Value::Null => quoted(&hash(self.salt, value)),
-                (_, value) => shown(value),
-            };
+            let value = recorded_value(member.value, member.sensitive, self.salt);
+            let value = value.unwrap_or_default();
             let member = format!("{separator}{}:{value}", quoted(member.name));
             if self.text.len() - start + member.len() < IMAGE_BYTES_MAX {
                 self.text.push_str(&member);

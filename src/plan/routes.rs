@@ -1,6 +1,6 @@
 //! Where the rows of each table come from and go to, over all links.
 //!
-//! A table has one master. Two links that write one table would overwrite each other's rows, and
+//! What a table holds has one master. Two links that write one table would overwrite each other's rows, and
 //! links that lead a table's rows back to it would carry each row round for ever. One link's plan
 //! shows neither; here all of them are looked at together. Pure.
 //!
@@ -27,6 +27,15 @@ pub struct Route {
     link: LinkName,
     from: Spot,
     to: Spot,
+    /// The `[table.*]` in which several databases are master of something.
+    entry: Option<String>,
+}
+
+impl Route {
+    /// Whether both carry what their ends are master of in one table, so that nothing is written twice.
+    fn shares(&self, other: &Route) -> bool {
+        self.entry.is_some() && self.entry == other.entry
+    }
 }
 
 /// The routes of a plan; `source` and `target` tell the two databases from all others.
@@ -38,20 +47,25 @@ pub fn routes(plan: &LinkPlan, [source, target]: [&str; 2]) -> Vec<Route> {
             link: plan.link.clone(),
             from: spot(source, &table.source.name),
             to: spot(target, &table.target.name),
+            entry: table.entry.clone(),
         })
         .collect()
 }
 
 /// What stands against the routes of one link, `ours`, beside those of other links.
 pub fn collisions(ours: &[Route], others: &[&Route]) -> Vec<Finding> {
-    let writers: HashMap<&Spot, &Route> = others.iter().map(|route| (&route.to, *route)).collect();
+    let mut writers: HashMap<&Spot, Vec<&Route>> = HashMap::new();
+    for route in others {
+        writers.entry(&route.to).or_default().push(route);
+    }
     let mut onward: HashMap<&Spot, Vec<&Route>> = HashMap::new();
     for route in ours.iter().chain(others.iter().copied()) {
         onward.entry(&route.from).or_default().push(route);
     }
     let mut findings = Vec::new();
     for route in ours {
-        if let Some(other) = writers.get(&route.to) {
+        let mut writers = writers.get(&route.to).into_iter().flatten();
+        if let Some(other) = writers.find(|other| !route.shares(other)) {
             findings.push(finding(
                 route,
                 format!(
@@ -106,8 +120,11 @@ fn way_back<'r>(
         let mut longer = Vec::new();
         for way in ways {
             let end = way.last().map_or(&first.to, |route| &route.to);
-            for route in
-                onward.get(end).into_iter().flatten().filter(|next| next.link != first.link)
+            for route in onward
+                .get(end)
+                .into_iter()
+                .flatten()
+                .filter(|next| next.link != first.link && !next.shares(first))
             {
                 let way: Vec<&Route> = way.iter().copied().chain([*route]).collect();
                 if route.to == first.from {
@@ -133,7 +150,7 @@ mod tests {
             table: TableName::new("s", table),
         };
         let link = LinkName { source: from.0.into(), target: to.0.into() };
-        Route { link, from: spot(from), to: spot(to) }
+        Route { link, from: spot(from), to: spot(to), entry: None }
     }
 
     fn messages(ours: &[Route], others: &[Route]) -> Vec<String> {

@@ -32,6 +32,23 @@ pub(crate) struct Chosen<'a> {
 }
 
 impl Chosen<'_> {
+    /// Whether `source` is master of which rows there are.
+    pub(crate) fn owns_rows(&self, source: &str) -> bool {
+        let owner = self.mapping.and_then(TableMapping::owner_of_rows);
+        owner.is_none_or(|owner| owner == source)
+    }
+
+    /// The database that is, where it is not `source`.
+    pub(crate) fn row_owner(&self, source: &str) -> Option<&str> {
+        let owner = self.mapping.and_then(TableMapping::owner_of_rows);
+        owner.filter(|owner| *owner != source)
+    }
+
+    /// The mapping's name, where several databases are master of something in the table.
+    pub(crate) fn shared(&self) -> Option<&str> {
+        self.mapping.filter(|mapping| mapping.is_shared()).map(|mapping| mapping.name.as_str())
+    }
+
     /// What deletes do.
     pub(crate) fn deletes(&self) -> Deletes {
         let own = self.mapping.and_then(|mapping| mapping.deletes);
@@ -80,13 +97,22 @@ pub fn links(config: &Config) -> Vec<LinkName> {
         add(&replicate.from, &replicate.to);
     }
     for mapping in &config.tables {
-        if let Some(owner) = &mapping.owner {
+        for owner in mapping.owners() {
             for database in mapping.addresses.keys() {
                 add(owner, database);
             }
         }
     }
     links
+}
+
+/// Whether weir also writes to a table of the source of `link`, on the way back, so that what it wrote is to be
+/// told from what applications write.
+pub fn is_marked(config: &Config, link: &LinkName) -> bool {
+    let holds = |mapping: &TableMapping| {
+        [&link.source, &link.target].iter().all(|end| mapping.addresses.contains_key(*end))
+    };
+    config.tables.iter().any(|mapping| mapping.is_shared() && holds(mapping))
 }
 
 /// Which tables of both catalogs the planner of `link` needs to see.
@@ -232,8 +258,10 @@ fn named<'a>(
 ) -> Named<'a> {
     let there = mapping.addresses.get(&link.target);
     match (&mapping.owner, there, rule) {
-        (Some(owner), Some(_), _) if *owner != link.source => Named::Elsewhere,
-        (Some(owner), Some(there), _) if *owner == link.source => Named::Carried(Chosen {
+        (Some(_), Some(_), _) if !mapping.owners().any(|owner| owner == link.source) => {
+            Named::Elsewhere
+        }
+        (Some(_), Some(there), _) => Named::Carried(Chosen {
             source: here.clone(),
             target: there.clone(),
             mapping: Some(mapping),

@@ -5,7 +5,9 @@
 
 use std::sync::Arc;
 
-use crate::config::{Deletes, Dialect, DroppedPartitions, LinkName, OnPoison, Truncates};
+use crate::config::{
+    Deletes, Dialect, DroppedPartitions, LinkName, OnFlagged, OnPoison, Truncates,
+};
 use crate::model::{Column, Table, TableName};
 use crate::plan::{Finding, UnseenKey, Wanted};
 use crate::transform::Conversion;
@@ -31,6 +33,12 @@ pub struct LinkPlan {
 }
 
 impl LinkPlan {
+    /// Whether a table of it is also written from the other end, so that what weir wrote is to be told from
+    /// what applications write.
+    pub fn is_marked(&self) -> bool {
+        self.tables.iter().any(|table| table.entry.is_some())
+    }
+
     /// The plan of a link of which no table is known: enough to look at its source's log.
     pub fn of_no_table(link: LinkName, [source_dialect, target_dialect]: [Dialect; 2]) -> LinkPlan {
         LinkPlan {
@@ -54,6 +62,19 @@ pub struct TablePlan {
     pub target: Table,
     /// The columns that are written, in target order. Rows of steps follow these.
     pub columns: Vec<ColumnPlan>,
+    /// Whether the source is master of which rows there are. If not, none is ever inserted or deleted, and
+    /// the match key only finds rows.
+    pub owns_rows: bool,
+    /// Name of the `[table.*]` in which several databases are master of something; `None` where the source
+    /// is master of the whole table.
+    pub entry: Option<String>,
+    /// The master of which rows there are, where it is another database.
+    pub row_owner: Option<String>,
+    /// What is done about rows that a database makes, moves or deletes that is not their owner.
+    pub on_flagged: OnFlagged,
+    /// Columns of the source that other databases are master of: what is written to them there is
+    /// recorded. Empty where the source is master of the whole table.
+    pub foreign: Vec<ForeignColumn>,
     /// The match key, as indexes into `columns`.
     pub key: Vec<usize>,
     /// How an insert-or-update is written.
@@ -98,6 +119,11 @@ impl TablePlan {
             source,
             target,
             columns,
+            owns_rows: true,
+            entry: None,
+            row_owner: None,
+            on_flagged: OnFlagged::Flag,
+            foreign: Vec::new(),
             key,
             upsert: UpsertStrategy::Native,
             rank: 0,
@@ -112,6 +138,23 @@ impl TablePlan {
             dropped_partitions: DroppedPartitions::Halt,
             on_poison: OnPoison::Park,
         }
+    }
+
+    /// Whether the source is master of all that crosses.
+    pub fn is_sole(&self) -> bool {
+        self.owns_rows && self.foreign.is_empty()
+    }
+
+    /// Whether the log's values of a column of the source are of concern.
+    pub fn reads(&self, source: usize) -> bool {
+        self.columns.iter().any(|column| column.source == source)
+            || self.foreign.iter().any(|column| column.source == source)
+    }
+
+    /// The columns that an update writes, besides the match key.
+    pub fn owned(&self) -> impl Iterator<Item = (usize, &ColumnPlan)> {
+        let columns = self.columns.iter().enumerate();
+        columns.filter(|(at, column)| column.owned && !self.key.contains(at))
     }
 
     /// Whether rows of the target may hang on its rows there.
@@ -131,6 +174,15 @@ impl TablePlan {
                 keys.iter().filter_map(|at| self.acting.get(*at)).collect()
             }
             Some(Undone::BySource(_)) | None => Vec::new(),
+        }
+    }
+
+    /// The master of a column, or of the rows where there is none.
+    pub fn owner_named(&self, column: Option<&ForeignColumn>, link: &LinkName) -> String {
+        match column {
+            Some(column) => column.owner.clone(),
+            None if self.owns_rows => link.source.clone(),
+            None => self.row_owner.clone().unwrap_or_else(|| link.target.clone()),
         }
     }
 
@@ -195,12 +247,39 @@ pub struct ColumnPlan {
     pub sensitive: bool,
     /// The steps and settings that its values go through before the conversion; none for most columns.
     pub rules: Option<Arc<Rules>>,
+    /// The source is master of it. If not, it comes with the insert of a row and is left alone then.
+    pub owned: bool,
+}
+
+/// A column of the source that another database is master of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForeignColumn {
+    /// Index in the source table's columns.
+    pub source: usize,
+    /// Index in the target table's columns, where the target has it.
+    pub target: Option<usize>,
+    /// Its master.
+    pub owner: String,
+    /// What is done about a write of it at the source.
+    pub on_flagged: OnFlagged,
+    /// Whether its first value comes with the insert of a row; else that is recorded too.
+    pub comes_first: bool,
+    /// Its values are kept out of records: a hash stands for each.
+    pub sensitive: bool,
 }
 
 impl ColumnPlan {
-    /// A column that is written and not read back, and is no secret.
+    /// A column that the source owns, that is not read back and is no secret.
     pub fn of(source: usize, target: usize, conversion: Conversion) -> ColumnPlan {
-        ColumnPlan { source, target, conversion, reverse: None, sensitive: false, rules: None }
+        ColumnPlan {
+            source,
+            target,
+            conversion,
+            reverse: None,
+            sensitive: false,
+            rules: None,
+            owned: true,
+        }
     }
 }
 

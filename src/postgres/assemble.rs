@@ -6,27 +6,24 @@
 //! is an error that lists the differences, unless a person has reviewed the log up to there.
 //! Tables that are not planned are skipped before their values are looked at.
 
+mod rows;
+
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use hashbrown::HashMap;
 
-use super::decode::{decode, kept_bytes};
 use super::members::{self, Members, Other};
-use super::pgoutput::{self, Cell, Message, Old, Relation, Tuple};
+use super::pgoutput::{self, Message, Old, Relation, Tuple};
 use super::shape::{Layout, TypeName, layout};
 use crate::config::DroppedPartitions;
 use crate::error::{Error, Kind, Result};
 use crate::link::queue::{PART_BYTES_MAX, PART_CHANGES_MAX};
 use crate::model::value::UNIX_TO_2000_US;
-use crate::model::{Before, Change, Commit, Op, Part, Row, TableName, Value};
-use crate::plan::{LinkPlan, TablePlan, unplanned};
+use crate::model::{Before, Change, Commit, Mark, Op, Part, Row, TableName};
+use crate::plan::{LinkPlan, MarkReader, TablePlan, unplanned};
 use crate::position::{Lsn, Position};
-
-/// Tuples from this size on, in bytes, stay in the read buffer if at least half of them is kept.
-/// Of others the kept text is copied: they would hold a whole buffer for a few bytes, and the bounds
-/// of queues count only what is kept.
-const SHARE_BYTES_MIN: usize = 256 << 10;
+use rows::{fill_unchanged, row};
 
 /// What to do about a table whose log told too little for a while.
 const KEY_LOST: &str = "give the table back a replica identity that holds the match key; deletes and \
@@ -49,6 +46,8 @@ pub(crate) struct Assembler {
     reviewed_until: Option<Lsn>,
     /// What a person was told and has reviewed.
     reviewed_halts: Vec<String>,
+    /// What tells weir's own transactions; where nothing else writes from the other end, none is looked for.
+    marks: Option<MarkReader>,
     open: Option<Transaction>,
     part: Part,
 }
@@ -65,6 +64,8 @@ enum Known {
     Wanted(TableName),
     /// Not known at all.
     Stranger(u32, TableName),
+    /// weir's own row, which marks its transactions.
+    Witness(Layout),
     Skipped,
 }
 
@@ -74,6 +75,10 @@ struct Transaction {
     xid: u32,
     /// When it was committed, microseconds since 1970.
     time_us: i64,
+    /// Whether a planned table was changed in it.
+    changed: bool,
+    /// weir wrote it.
+    mark: Option<Mark>,
 }
 
 impl Assembler {
@@ -96,9 +101,15 @@ impl Assembler {
             types: HashMap::new(),
             reviewed_until,
             reviewed_halts: Vec::new(),
+            marks: None,
             open: None,
             part: Part::default(),
         }
+    }
+
+    /// Tells transactions that weir wrote from others.
+    pub(crate) fn tell_marks(&mut self, marks: Option<MarkReader>) {
+        self.marks = marks;
     }
 
     /// Lets what these texts of halts name pass, up to where a person has reviewed the log.
@@ -148,6 +159,7 @@ impl Assembler {
                 self.types.insert(oid, name);
             }
             Message::Insert { relation, new } => {
+                self.find_mark(relation, &new, payload)?;
                 if let Some((table, layout)) = self.planned(relation)? {
                     let after = self.row(table, layout, &new, payload, false)?;
                     let reshaped = layout.is_reshaped();
@@ -155,6 +167,7 @@ impl Assembler {
                 }
             }
             Message::Update { relation, old, new } => {
+                self.find_mark(relation, &new, payload)?;
                 if let Some((table, layout)) = self.planned(relation)? {
                     let before = match old {
                         None => None,
@@ -191,7 +204,8 @@ impl Assembler {
     /// Begins the transaction whose commit record is at `final_lsn`; its time is the server's.
     pub(crate) fn begin(&mut self, final_lsn: Lsn, xid: u32, time_us: i64) -> Result<()> {
         let time_us = time_us.saturating_add(UNIX_TO_2000_US);
-        match self.open.replace(Transaction { final_lsn, xid, time_us }) {
+        let open = Transaction { final_lsn, xid, time_us, changed: false, mark: None };
+        match self.open.replace(open) {
             None => Ok(()),
             Some(_) => Err(out_of_order("a transaction begins inside another")),
         }
@@ -203,6 +217,7 @@ impl Assembler {
             Some(open) if open.final_lsn == commit_lsn && end_lsn > commit_lsn => {
                 let mut part = std::mem::take(&mut self.part);
                 part.time_us = Some(open.time_us);
+                part.mark = open.mark;
                 part.commit = Some(Commit {
                     position: Position::Postgres(end_lsn),
                     time_us: time_us.saturating_add(UNIX_TO_2000_US),
@@ -217,6 +232,13 @@ impl Assembler {
 
     /// Finds the planned table of a relation, by name or by object id, and compares the shapes.
     fn describe(&mut self, relation: &Relation<'_>) {
+        if let Some(marks) = &self.marks
+            && marks.is_witness(relation.schema, relation.table)
+        {
+            let layout = layout(relation, &marks.table, &self.types, false);
+            self.relations.insert(relation.oid, Known::Witness(layout));
+            return;
+        }
         let name = TableName::new(relation.schema, relation.table);
         let by_name = self.by_name.get(&name).copied();
         let by_oid = self.members.planned.get(&relation.oid).copied();
@@ -272,7 +294,7 @@ impl Assembler {
         };
         match self.relations.get(&oid) {
             None => Err(out_of_order("a change of a table that was not described")),
-            Some(Known::Skipped) => Ok(None),
+            Some(Known::Skipped | Known::Witness(_)) => Ok(None),
             Some(Known::Wanted(_)) if self.is_reviewed(open) => Ok(None),
             Some(Known::Wanted(name)) => Err(unread(name)),
             Some(Known::Stranger(oid, name)) => {
@@ -292,6 +314,18 @@ impl Assembler {
                 Ok(Some((*table, layout)))
             }
         }
+    }
+
+    /// The first change of a transaction that weir wrote is that of its witness.
+    fn find_mark(&mut self, oid: u32, new: &Tuple<'_>, payload: &Bytes) -> Result<()> {
+        if let (Some(open), Some(marks)) = (&mut self.open, &self.marks)
+            && let Some(Known::Witness(layout)) = self.relations.get(&oid)
+            && open.mark.is_none()
+            && !open.changed
+        {
+            open.mark = marks.mark(&row(&marks.table.source, layout, new, payload, false)?);
+        }
+        Ok(())
     }
 
     /// Whether a person has reviewed the tables since the transaction committed.
@@ -335,44 +369,7 @@ impl Assembler {
         payload: &Bytes,
         key_only: bool,
     ) -> Result<Row> {
-        let source = &self.plan(table)?.source;
-        if usize::from(tuple.columns) != layout.columns.len() {
-            return Err(out_of_order("a row with another number of columns than its table"));
-        }
-        let wanted = || {
-            let columns = layout.columns.iter().zip(&layout.key).zip(tuple.cells());
-            columns.filter_map(|((column, key), cell)| {
-                let index = column.filter(|_| *key || !key_only)?;
-                Some((index, source.columns.get(index)?, cell))
-            })
-        };
-        let kept = wanted().map(|(_, column, cell)| match cell {
-            Cell::Text(text) => kept_bytes(&column.ty, text),
-            Cell::Null | Cell::Unchanged => 0,
-        });
-        let (kept, whole): (usize, usize) = (kept.sum(), tuple.bytes().len());
-        let shared = whole >= SHARE_BYTES_MIN && kept >= whole / 2;
-        let mut copies = BytesMut::with_capacity(if shared { 0 } else { kept });
-        let mut values = vec![Value::Unchanged; source.columns.len()];
-        for (index, column, cell) in wanted() {
-            let Some(value) = values.get_mut(index) else { continue };
-            *value = match cell {
-                Cell::Null => Value::Null,
-                Cell::Unchanged => Value::Unchanged,
-                Cell::Text(text) => decode(&column.ty, text, |part| {
-                    if shared {
-                        return payload.slice_ref(part);
-                    }
-                    copies.extend_from_slice(part);
-                    copies.split().freeze()
-                })
-                .map_err(|error| {
-                    let context = format!("column `{}` of {}", column.name, source.name);
-                    Error::new(Kind::Malformed, context).caused_by(error)
-                })?,
-            };
-        }
-        Ok(Row::from(values))
+        row(&self.plan(table)?.source, layout, tuple, payload, key_only)
     }
 
     fn truncate(&mut self, relations: &[u32]) -> Result<Option<Part>> {
@@ -391,6 +388,9 @@ impl Assembler {
         tables.sort_by_key(|table| {
             std::cmp::Reverse(self.plan.tables.get(*table).map_or(0, |plan| plan.rank))
         });
+        if let (Some(open), false) = (&mut self.open, tables.is_empty()) {
+            open.changed = true;
+        }
         for table in tables {
             self.part.changes.push(Change { table, op: Op::Truncate, reshaped: false });
         }
@@ -445,19 +445,10 @@ impl Assembler {
         self.part.bytes += row_bytes + size_of::<Change>();
         self.part.changes.push(change);
         let full = self.part.bytes >= PART_BYTES_MAX || self.part.changes.len() >= PART_CHANGES_MAX;
-        full.then(|| {
-            let time_us = self.open.map(|open| open.time_us);
-            Part { time_us, ..std::mem::take(&mut self.part) }
-        })
-    }
-}
-
-/// What the new row left out because it did not change, the old row may have.
-fn fill_unchanged(after: &mut Row, before: &Row) {
-    for (value, old) in after.0.iter_mut().zip(before.iter()) {
-        if matches!(value, Value::Unchanged) {
-            value.clone_from(old);
-        }
+        let open = self.open.as_mut()?;
+        open.changed = true;
+        let (time_us, mark) = (Some(open.time_us), open.mark);
+        full.then(|| Part { time_us, mark, ..std::mem::take(&mut self.part) })
     }
 }
 

@@ -123,7 +123,7 @@ pub(super) enum Outcome {
     /// Asked to, or nobody listens any more.
     Stopped,
     /// An open transaction cannot be kept: read on without such, from where all is handed on.
-    NoRoom(Error, Resume),
+    NoRoom(Error, Box<Resume>),
 }
 
 /// Where a stream begins, and who listens.
@@ -177,7 +177,7 @@ impl Follow {
             Ended::Stopped => Outcome::Stopped,
             Ended::NoRoom(why) => {
                 let (from, idle, progress) = (self.position, self.idle, self.progress);
-                Outcome::NoRoom(why, Resume { from, idle, progress })
+                Outcome::NoRoom(why, Box::new(Resume { from, idle, progress }))
             }
         })
     }

@@ -13,6 +13,7 @@ mod decode;
 mod duplicates;
 pub mod encode;
 pub mod failure;
+mod flags;
 mod follow;
 mod letters;
 mod login;

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    catalog, condition, copies, ddl, duplicates, letters, preflight, scan, setup, source, target,
+    catalog, condition, copies, ddl, duplicates, flags, letters, preflight, scan, setup, source,
+    target,
 };
 use crate::config::{Database, Dialect};
 use crate::link::ports::{
-    Copies, Creation, Finding, KeyLook, Letters, LinkContext, Pending, Preflight, Repeated, Room,
-    Scan, Selection, Source, Target,
+    Copies, Creation, Finding, Flags, KeyLook, Letters, LinkContext, Pending, Preflight, Repeated,
+    Room, Scan, Selection, Source, Target,
 };
 use crate::model::{Table, TableName};
 use crate::plan::{Blueprint, LinkPlan, Unfilled};
@@ -104,8 +105,9 @@ impl Room for Postgres {
         database: &Database,
         account: &str,
         tables: &[&Table],
+        marked: bool,
     ) -> Vec<String> {
-        setup::source(context, database, account, tables)
+        setup::source(context, database, account, tables, marked)
     }
 
     fn setup_target(
@@ -181,6 +183,14 @@ impl Room for Postgres {
         database: &'a Database,
     ) -> Pending<'a, Box<dyn Letters>> {
         Box::pin(letters::open(context, database))
+    }
+
+    fn open_flags<'a>(
+        &'a self,
+        context: &'a LinkContext,
+        database: &'a Database,
+    ) -> Pending<'a, Box<dyn Flags>> {
+        Box::pin(flags::open(context, database))
     }
 
     fn open_copies<'a>(

@@ -29,12 +29,13 @@ pub fn entry(database: &Database, account: &str, _: &[&str]) -> Vec<String> {
 }
 
 /// Prepares a source: publication (one that is there already is made right), right to replicate,
-/// right to read.
+/// right to read. Where weir also writes to it, the publication holds the witness, which marks what it wrote.
 pub fn source(
     context: &LinkContext,
     database: &Database,
     account: &str,
     tables: &[&Table],
+    marked: bool,
 ) -> Vec<String> {
     let publication = quote(&context.slot_name());
     // What is right is left alone: a publication that was altered tells that changes may be missing.
@@ -50,7 +51,12 @@ pub fn source(
         name = literal(&context.slot_name()),
     ))];
     if !tables.is_empty() {
-        let names: Vec<String> = tables.iter().map(|table| quote_name(&table.name)).collect();
+        let mut names: Vec<String> = tables.iter().map(|table| quote_name(&table.name)).collect();
+        if marked {
+            // It is there once this database is prepared as the other direction's target.
+            statements.extend(WEIR_TABLES.iter().take(2).map(|sql| (*sql).to_owned()));
+            names.push("weir.witness".to_owned());
+        }
         statements.push(format!("ALTER PUBLICATION {publication} SET TABLE {}", names.join(", ")));
     }
     statements.push(replication_right(&database.user));
@@ -66,7 +72,7 @@ pub fn target(account: &str, tables: &[&Table], unfilled: &[Unfilled<'_>]) -> Ve
     statements.push(format!("GRANT USAGE ON SCHEMA weir TO {account}"));
     statements.push(format!(
         "GRANT SELECT, INSERT, UPDATE, DELETE ON weir.witness, weir.missed, weir.dead_letter, \
-         weir.snapshot TO {account}"
+         weir.snapshot, weir.flagged TO {account}"
     ));
     statements.extend(grants("SELECT, INSERT, UPDATE, DELETE", account, tables));
     statements.extend(counters(account, tables));
@@ -106,7 +112,8 @@ pub fn teardown_target(context: &LinkContext, installation: Option<&str>) -> Vec
         ),
         None => (String::new(), String::new()),
     };
-    let tables = ["weir.snapshot", "weir.dead_letter", "weir.missed", "weir.witness"];
+    let tables =
+        ["weir.flagged", "weir.snapshot", "weir.dead_letter", "weir.missed", "weir.witness"];
     tables
         .iter()
         .map(|table| {
@@ -210,6 +217,29 @@ const WEIR_TABLES: &[&str] = &[
        progress text,\n  \
        asked text,\n  \
        PRIMARY KEY (name, link, table_name)\n)",
+    "CREATE TABLE IF NOT EXISTS weir.flagged (\n  \
+       id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,\n  \
+       name varchar(24) NOT NULL,\n  \
+       link varchar(40) NOT NULL,\n  \
+       source_table varchar(255) NOT NULL,\n  \
+       table_name varchar(255) NOT NULL,\n  \
+       row_name text NOT NULL,\n  \
+       kind varchar(16) NOT NULL,\n  \
+       column_name varchar(255),\n  \
+       owner varchar(16) NOT NULL,\n  \
+       before_value text,\n  \
+       after_value text,\n  \
+       owner_value text,\n  \
+       position text NOT NULL,\n  \
+       ordinal bigint NOT NULL,\n  \
+       committed_at timestamp(6),\n  \
+       made_at timestamp(6) NOT NULL,\n  \
+       state varchar(16) NOT NULL DEFAULT 'open',\n  \
+       decided_at timestamp(6),\n  \
+       decided_by varchar(255),\n  \
+       note text\n)",
+    // Only while they are written do records have no position.
+    "CREATE INDEX IF NOT EXISTS flagged_unplaced ON weir.flagged (name, link) WHERE position = ''",
 ];
 
 /// The right to replicate: an attribute of the role, or a role to be a member of (Amazon RDS).
@@ -309,7 +339,11 @@ mod tests {
         numbered.sequences = vec![TableName::new("shop", "Odd numbers")];
         let unfilled = [Unfilled { table: &odd.name, column: &numbered }; 2];
         let parts = [
-            ("source", source(&context(), &database(), &account, &[&orders, &odd])),
+            ("source", source(&context(), &database(), &account, &[&orders, &odd], false)),
+            (
+                "source that is written to",
+                source(&context(), &database(), &account, &[&orders], true),
+            ),
             ("target", target(&account, &[&orders, &odd], &unfilled)),
             ("teardown of the source", teardown_source(&context())),
             ("teardown of the target", teardown_target(&context(), Some("0f"))),

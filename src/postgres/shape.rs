@@ -57,7 +57,7 @@ pub(super) fn layout(
     if !same && !partition {
         differences.push(format!("it is called {}.{}", relation.schema, relation.table));
     }
-    let mapped = |index: usize| plan.columns.iter().any(|column| column.source == index);
+    let mapped = |index: usize| plan.reads(index);
     let keys: Vec<usize> =
         plan.key.iter().filter_map(|key| Some(plan.columns.get(*key)?.source)).collect();
     let mut columns = Vec::with_capacity(relation.columns.len());
@@ -79,7 +79,8 @@ pub(super) fn layout(
         }
         columns.push(index.filter(|index| mapped(*index)));
     }
-    for column in plan.columns.iter().filter_map(|column| source.columns.get(column.source)) {
+    let planned = source.columns.iter().enumerate();
+    for column in planned.filter(|(index, _)| mapped(*index)).map(|(_, column)| column) {
         if !relation.columns.iter().any(|wire| wire.name == column.name) {
             differences.push(format!("column `{}` is gone", column.name));
         }

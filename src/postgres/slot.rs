@@ -283,7 +283,9 @@ pub(super) async fn require_ready(session: &Client, name: &str, plan: &LinkPlan)
         }
         Some(_) => {}
     }
-    let tables: Vec<_> = plan.tables.iter().map(|table| &table.source.name).collect();
+    let witness = TableName::new("weir", "witness");
+    let tables = plan.tables.iter().map(|table| &table.source.name);
+    let tables: Vec<_> = tables.chain(plan.is_marked().then_some(&witness)).collect();
     for held in held(session, name, &tables).await.map_err(failed)? {
         if !held.whole {
             return setup(format!("publication {name} has a row filter on {}", held.table));

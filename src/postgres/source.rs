@@ -24,7 +24,7 @@ use crate::config::Database;
 use crate::error::{Error, Kind, Result};
 use crate::link::ports::{LinkContext, Pending, Source, SpoolPlace};
 use crate::link::queue::PartSender;
-use crate::plan::LinkPlan;
+use crate::plan::{LinkPlan, MarkReader};
 use crate::position::{Lsn, Position};
 
 /// How long the server may take to let go of a slot when the stream is begun anew, and how often it
@@ -211,6 +211,7 @@ impl PostgresSource {
         session.close().await;
         let mut assembler = Assembler::new(Arc::clone(&self.plan), members, reviewed);
         assembler.settle(self.reviewed_halts.clone());
+        assembler.tell_marks(MarkReader::of(&self.plan, &self.context.installation));
         let mut replication = self.replication().await?;
         replication.start(&name, &name, resume.from, spool.is_some()).await?;
         let streaming = spool.is_some();
@@ -391,7 +392,7 @@ impl Source for PostgresSource {
             let follow = self.start(spool, reviewed, resume).await?;
             let followed = match follow.run().await {
                 Ok(Outcome::Stopped) => Ok(()),
-                Ok(Outcome::NoRoom(why, resume)) => self.follow_whole(why, reviewed, resume).await,
+                Ok(Outcome::NoRoom(why, resume)) => self.follow_whole(why, reviewed, *resume).await,
                 Err(error) => Err(error),
             };
             match followed {

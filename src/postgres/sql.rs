@@ -9,6 +9,7 @@
 
 pub mod copies;
 pub mod counters;
+pub mod flags;
 pub mod letters;
 mod referred;
 
@@ -52,9 +53,13 @@ pub fn wire(column: &Column) -> Wire {
     }
 }
 
-/// Insert, or update every listed column where the match key exists.
+/// Insert, or update every listed column that the source owns where the match key exists. Where the source
+/// does not own the rows, none is inserted.
 /// Parameters: an array per listed column.
 pub fn upsert(table: &TablePlan, columns: &[usize]) -> String {
+    if !table.owns_rows {
+        return update_alone(table, columns);
+    }
     let names = list(columns.iter().map(|column| name(table, *column)));
     let selected = list(columns.iter().map(|column| cast(table, *column, &format!("s.c{column}"))));
     let mut sql = format!("INSERT INTO {} ({names})", quote_name(&table.target.name));
@@ -96,9 +101,7 @@ fn names(table: &TablePlan) -> String {
 /// Update the listed columns by match key; returns the ordinal numbers (from 1) of the rows sent
 /// that hit nothing, as the update itself saw it. Parameters: an array per listed column.
 pub fn update(table: &TablePlan, columns: &[usize]) -> String {
-    let set = list(settable(table, columns).map(|column| {
-        format!("{} = {}", name(table, column), cast(table, column, &format!("s.c{column}")))
-    }));
+    let set = set(table, columns);
     let target = quote_name(&table.target.name);
     let source = rows_numbered(table, columns);
     let hit = by_key(table);
@@ -114,6 +117,24 @@ pub fn update(table: &TablePlan, columns: &[usize]) -> String {
          SELECT g.i FROM generate_series(1::int8, cardinality({array})) AS g(i) \
          WHERE g.i NOT IN (SELECT hit.i FROM hit)"
     )
+}
+
+/// Update the listed columns by match key, and no word of the rows that are not there.
+fn update_alone(table: &TablePlan, columns: &[usize]) -> String {
+    let set = set(table, columns);
+    let target = quote_name(&table.target.name);
+    let (source, hit) = (rows(table, columns), by_key(table));
+    if set.is_empty() {
+        return format!("SELECT FROM {source} WHERE false");
+    }
+    format!("UPDATE {target} AS t SET {set} FROM {source} WHERE {hit}")
+}
+
+/// What an update of rows called `s` sets.
+fn set(table: &TablePlan, columns: &[usize]) -> String {
+    list(settable(table, columns).map(|column| {
+        format!("{} = {}", name(table, column), cast(table, column, &format!("s.c{column}")))
+    }))
 }
 
 /// Change the match key of one row and update the listed columns. Parameters: the old key's
@@ -158,9 +179,10 @@ pub fn truncate(table: &TablePlan) -> String {
     format!("DELETE FROM {}", quote_name(&table.target.name))
 }
 
-/// The listed columns that are not part of the match key.
+/// The listed columns that the source owns and that are not part of the match key.
 fn settable<'a>(table: &'a TablePlan, columns: &'a [usize]) -> impl Iterator<Item = usize> + 'a {
-    columns.iter().copied().filter(|column| !table.key.contains(column))
+    let owned = |column: &usize| table.columns.get(*column).is_some_and(|column| column.owned);
+    columns.iter().copied().filter(move |column| !table.key.contains(column) && owned(column))
 }
 
 fn target(table: &TablePlan, column: usize) -> Option<&Column> {

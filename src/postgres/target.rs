@@ -9,6 +9,7 @@
 
 mod copies;
 mod counters;
+mod flags;
 mod letters;
 mod load;
 mod notes;
@@ -91,6 +92,16 @@ struct OpenTransaction {
     savepoint: bool,
     /// Numbers of letters that wait for the closing slice's position.
     unplaced: Vec<i64>,
+    /// Records of flagged writes have no position yet.
+    unplaced_flags: bool,
+}
+
+impl OpenTransaction {
+    /// What a slice has recorded without a position: letters of these numbers, and flagged writes.
+    fn leave_unplaced(&mut self, letters: Vec<i64>, slice: &Slice<'_>) {
+        self.unplaced.extend(letters);
+        self.unplaced_flags |= slice.close.is_none() && !slice.flags.is_empty();
+    }
 }
 
 impl Target for PostgresTarget {
@@ -220,7 +231,7 @@ impl PostgresTarget {
         };
         let settling = self.settling(slice.settled).await?;
         let moving = self.moving(&slice).await?;
-        let letters = self.letter_requests(&slice, &plan).await?;
+        let records = self.records(&slice, &plan).await?;
         let keeping = self.keeping(slice.copies).await?;
         let loading = self.loading(&plan, slice.load, merge).await?;
         let savepoint = self.savepoint();
@@ -254,7 +265,7 @@ impl PostgresTarget {
             pipeline = Pipeline::new(&self.session, &plan);
         }
         copies::keep(&mut pipeline, keeping).await?;
-        for Request { statement, parameters, check, bytes } in letters {
+        for Request { statement, parameters, check, bytes } in records {
             pipeline.send(statement, parameters, check).await;
             steps::bound(&mut pipeline, bytes).await?;
         }
@@ -272,7 +283,7 @@ impl PostgresTarget {
         missed.extend(noted.map(|(table, key)| MissedKey { table, key, why: Why::Partial }));
         self.note(&missed).await?;
         if let Some(open) = &mut self.open {
-            open.unplaced.extend(unplaced);
+            open.leave_unplaced(unplaced, &slice);
         }
         Ok(Some(missed))
     }
@@ -289,6 +300,17 @@ impl PostgresTarget {
             }
             _ => None,
         })
+    }
+
+    /// Letters and flagged writes of a slice.
+    async fn records<'a>(
+        &mut self,
+        slice: &Slice<'a>,
+        plan: &'a LinkPlan,
+    ) -> Result<Vec<Request<'a>>> {
+        let mut requests = self.letter_requests(slice, plan).await?;
+        requests.extend(self.flag_requests(slice, plan).await?);
+        Ok(requests)
     }
 
     /// What a slice does to letters; the closing one also tells those of earlier slices where it closes.
@@ -355,6 +377,7 @@ impl PostgresTarget {
             seq: expected + 1,
             savepoint: false,
             unplaced: Vec::new(),
+            unplaced_flags: false,
         };
         Ok((open, statement, parameters))
     }

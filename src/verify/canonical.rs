@@ -35,7 +35,7 @@ pub enum Form {
     Shaped(Arc<Type>),
     /// An array, composite or the like, also where it is kept as JSON.
     Structure(Arc<Type>),
-    /// Nothing of it: the source does not tell what the target should hold.
+    /// Nothing of it: the source does not tell what the target should hold, or is not master of it.
     Nothing,
 }
 
@@ -94,8 +94,9 @@ impl Form {
 
 /// The forms of the planned columns, in their order.
 pub fn forms(table: &TablePlan) -> Vec<Form> {
-    let form = |column: &ColumnPlan| {
-        if column.rules.as_ref().is_some_and(|rules| rules.is_of_commit()) {
+    let form = |(at, column): (usize, &ColumnPlan)| {
+        let of_commit = column.rules.as_ref().is_some_and(|rules| rules.is_of_commit());
+        if of_commit || !column.owned && !table.key.contains(&at) {
             return Form::Nothing;
         }
         let target = table.target.columns.get(column.target).map(|column| &column.ty);
@@ -104,7 +105,7 @@ pub fn forms(table: &TablePlan) -> Vec<Form> {
         let source = if column.rules.is_some() { target } else { source };
         source.zip(target).map_or(Form::Plain, |(source, target)| Form::of(source, target))
     };
-    table.columns.iter().map(form).collect()
+    table.columns.iter().enumerate().map(form).collect()
 }
 
 /// The canonical bytes of a match key whose values are in key order.

@@ -322,7 +322,7 @@ impl Comparison<'_> {
     }
 
     fn tolerates_extra(&self) -> bool {
-        self.pair.source().deletes == Deletes::Ignore
+        self.pair.source().deletes != Deletes::Apply
     }
 
     /// Reads what is wanted of the source and of the target, both at once, from where the report stands;

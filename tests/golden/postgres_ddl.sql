@@ -1,5 +1,5 @@
 -- left out: column place x (geometry): its type cannot cross
--- left out: column total (bigint): computed by the source, never replicated
+-- left out: column total (bigint): computed by the source, in no way that is known to mean the same here
 -- left out: unique index by_place: a column of it is left out
 -- left out: unique index by_prefix: not over plain columns
 -- left out: foreign key fk_gone to public.gone: its parent is not made

@@ -6,6 +6,29 @@ GRANT USAGE ON SCHEMA "shop" TO "o'weir";
 GRANT SELECT ON "shop"."orders" TO "o'weir";
 GRANT SELECT ON "shop"."Odd ""one""" TO "o'weir";
 
+-- source that is written to
+DO $weir$ BEGIN IF NOT EXISTS (SELECT FROM pg_catalog.pg_publication WHERE pubname = 'weir_prod_crm_billing') THEN CREATE PUBLICATION "weir_prod_crm_billing" WITH (publish = 'insert, update, delete, truncate'); ELSIF EXISTS (SELECT FROM pg_catalog.pg_publication WHERE pubname = 'weir_prod_crm_billing' AND NOT (pubinsert AND pubupdate AND pubdelete AND pubtruncate)) THEN ALTER PUBLICATION "weir_prod_crm_billing" SET (publish = 'insert, update, delete, truncate'); END IF; IF EXISTS (SELECT FROM pg_catalog.pg_publication WHERE pubname = 'weir_prod_crm_billing' AND pubviaroot) THEN ALTER PUBLICATION "weir_prod_crm_billing" SET (publish_via_partition_root = false); END IF; END $weir$;
+CREATE SCHEMA IF NOT EXISTS weir;
+CREATE TABLE IF NOT EXISTS weir.witness (
+  name varchar(24) NOT NULL,
+  link varchar(40) NOT NULL,
+  part integer NOT NULL,
+  installation char(32) NOT NULL,
+  seq bigint NOT NULL,
+  position text NOT NULL,
+  restart text,
+  hops integer NOT NULL,
+  pending text,
+  source_identity varchar(255) NOT NULL,
+  target_identity varchar(255) NOT NULL,
+  updated_at timestamp(6) NOT NULL,
+  PRIMARY KEY (name, link, part)
+);
+ALTER PUBLICATION "weir_prod_crm_billing" SET TABLE "shop"."orders", weir.witness;
+DO $weir$ BEGIN IF EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'o''weir' AND (rolreplication OR rolsuper)) THEN NULL; ELSIF EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'rds_replication') THEN GRANT rds_replication TO "o'weir"; ELSE ALTER ROLE "o'weir" REPLICATION; END IF; END $weir$;
+GRANT USAGE ON SCHEMA "shop" TO "o'weir";
+GRANT SELECT ON "shop"."orders" TO "o'weir";
+
 -- target
 CREATE SCHEMA IF NOT EXISTS weir;
 CREATE TABLE IF NOT EXISTS weir.witness (
@@ -63,8 +86,31 @@ CREATE TABLE IF NOT EXISTS weir.snapshot (
   asked text,
   PRIMARY KEY (name, link, table_name)
 );
+CREATE TABLE IF NOT EXISTS weir.flagged (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  name varchar(24) NOT NULL,
+  link varchar(40) NOT NULL,
+  source_table varchar(255) NOT NULL,
+  table_name varchar(255) NOT NULL,
+  row_name text NOT NULL,
+  kind varchar(16) NOT NULL,
+  column_name varchar(255),
+  owner varchar(16) NOT NULL,
+  before_value text,
+  after_value text,
+  owner_value text,
+  position text NOT NULL,
+  ordinal bigint NOT NULL,
+  committed_at timestamp(6),
+  made_at timestamp(6) NOT NULL,
+  state varchar(16) NOT NULL DEFAULT 'open',
+  decided_at timestamp(6),
+  decided_by varchar(255),
+  note text
+);
+CREATE INDEX IF NOT EXISTS flagged_unplaced ON weir.flagged (name, link) WHERE position = '';
 GRANT USAGE ON SCHEMA weir TO "o'weir";
-GRANT SELECT, INSERT, UPDATE, DELETE ON weir.witness, weir.missed, weir.dead_letter, weir.snapshot TO "o'weir";
+GRANT SELECT, INSERT, UPDATE, DELETE ON weir.witness, weir.missed, weir.dead_letter, weir.snapshot, weir.flagged TO "o'weir";
 GRANT USAGE ON SCHEMA "shop" TO "o'weir";
 GRANT SELECT, INSERT, UPDATE, DELETE ON "shop"."orders" TO "o'weir";
 GRANT SELECT, INSERT, UPDATE, DELETE ON "shop"."Odd ""one""" TO "o'weir";
@@ -77,6 +123,7 @@ SELECT pg_catalog.pg_drop_replication_slot(slot_name) FROM pg_catalog.pg_replica
 DROP PUBLICATION IF EXISTS "weir_prod_crm_billing";
 
 -- teardown of the target
+DO $weir$ BEGIN IF pg_catalog.to_regclass('weir.flagged') IS NOT NULL AND pg_catalog.to_regclass('weir.witness') IS NOT NULL THEN DELETE FROM weir.flagged WHERE name = 'prod' AND link = 'crm:billing' AND NOT EXISTS (SELECT FROM weir.witness WHERE name = 'prod' AND link = 'crm:billing' AND installation <> '0f'); END IF; END $weir$;
 DO $weir$ BEGIN IF pg_catalog.to_regclass('weir.snapshot') IS NOT NULL AND pg_catalog.to_regclass('weir.witness') IS NOT NULL THEN DELETE FROM weir.snapshot WHERE name = 'prod' AND link = 'crm:billing' AND NOT EXISTS (SELECT FROM weir.witness WHERE name = 'prod' AND link = 'crm:billing' AND installation <> '0f'); END IF; END $weir$;
 DO $weir$ BEGIN IF pg_catalog.to_regclass('weir.dead_letter') IS NOT NULL AND pg_catalog.to_regclass('weir.witness') IS NOT NULL THEN DELETE FROM weir.dead_letter WHERE name = 'prod' AND link = 'crm:billing' AND NOT EXISTS (SELECT FROM weir.witness WHERE name = 'prod' AND link = 'crm:billing' AND installation <> '0f'); END IF; END $weir$;
 DO $weir$ BEGIN IF pg_catalog.to_regclass('weir.missed') IS NOT NULL AND pg_catalog.to_regclass('weir.witness') IS NOT NULL THEN DELETE FROM weir.missed WHERE name = 'prod' AND link = 'crm:billing' AND NOT EXISTS (SELECT FROM weir.witness WHERE name = 'prod' AND link = 'crm:billing' AND installation <> '0f'); END IF; END $weir$;

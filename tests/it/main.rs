@@ -42,6 +42,7 @@ mod network;
 mod odd_tables;
 mod open_transactions;
 mod operation;
+mod ownership;
 mod partitions;
 mod postgres_source;
 mod postgres_target;

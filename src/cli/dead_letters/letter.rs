@@ -111,7 +111,7 @@ pub(super) fn short_error(letter: &StoredLetter) -> String {
 }
 
 /// Time since a moment, for people.
-pub(super) fn age(at_us: i64, now_us: i64) -> String {
+pub(in crate::cli) fn age(at_us: i64, now_us: i64) -> String {
     duration(now_us.saturating_sub(at_us).max(0) / 1_000_000)
 }
 

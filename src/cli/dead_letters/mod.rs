@@ -19,6 +19,9 @@ mod wait;
 
 use std::process::ExitCode;
 
+pub(super) use letter::age;
+pub(super) use reading::excuse;
+
 use crate::cli::args::{DeadLettersArgs, DeadLettersVerb, Global};
 use crate::cli::context::load;
 use crate::error::Result;

@@ -65,7 +65,7 @@ pub(super) async fn letter(letters: &mut dyn Letters, id: u64) -> Result<Option<
 }
 
 /// Says what is wrong with one link, while the verb goes on with the others.
-pub(super) fn excuse(link: &LinkName, error: &Error) {
+pub(in crate::cli) fn excuse(link: &LinkName, error: &Error) {
     complain!("weir: {link}: {}", error.chain());
     complain!("  hint: {}", hint(error).replace("LINK", &link.to_string()));
 }

@@ -39,7 +39,7 @@ fn all_problems_are_told_at_once_with_their_lines() {
         from = 'shopp'\n\
         to = 'dwh'\n\
         tables = ['shop']\n\
-        deletes = 'flag'\n\
+        deletes = 'drop'\n\
         [alerts]\n";
     let found = parsed(text).unwrap_err();
     let lines: Vec<(usize, &str)> =
@@ -57,7 +57,7 @@ fn all_problems_are_told_at_once_with_their_lines() {
             (11, "not one of the known words"),
             (13, "there is no [database.shopp]"),
             (15, "`shop` is not a pattern of tables"),
-            (16, "\"flag\" is not supported by this version"),
+            (16, "not one of the known words"),
             (17, "the alerts go nowhere"),
         ]
     );
@@ -143,13 +143,12 @@ fn later_keys_are_refused_by_name() {
         &format!(
             "{SHOP}new_tables = 'copy'\n[table.c]\nin.crm = 'a.b'\nin.dwh = 'p.c'\nowner = 'crm'\n\
              on_flagged = 'revert'\nwhere.crm = 'x'\n[table.c.column]\n\
-             a = {{ owner = 'dwh', to.dwh = [{{ trim = 'both' }}], references = 'd', absent = ['x'] }}\n"
+             a = {{ to.dwh = [{{ trim = 'both' }}], references = 'd', absent = ['x'] }}\n"
         ),
         &[
             "`new_tables`",
-            "`on_flagged`",
+            "\"revert\" is not supported",
             "`where`",
-            "`owner` is not",
             "`references`",
             "`absent` is not supported by this version",
         ],

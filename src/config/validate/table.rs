@@ -30,14 +30,18 @@ pub(super) fn table(
     }
     let before = report.len();
     let addresses = addresses(name, raw, databases, report)?;
-    if let Some(owner) = &raw.owner
-        && databases.check(owner, owner.place, report)
-        && before == report.len()
-        && !addresses.contains_key(&owner.value)
-    {
-        let message = format!("the owner `{}` does not hold this table", owner.value);
-        report.add(owner.place, message, format!("add `in.{} = \"schema.table\"`", owner.value));
+    let owners = owners(raw);
+    for owner in [&raw.owner, &raw.row_owner].into_iter().flatten().chain(owners.values()) {
+        if databases.check(owner, owner.place, report)
+            && before == report.len()
+            && !addresses.contains_key(&owner.value)
+        {
+            let message = format!("the owner `{}` does not hold this table", owner.value);
+            let hint = format!("add `in.{} = \"schema.table\"`", owner.value);
+            report.add(owner.place, message, hint);
+        }
     }
+    owned_by_name(name, raw, &owners, report);
     let placed = before == report.len();
     let key = raw.key.as_ref().map(|key| {
         if key.is_empty() {
@@ -50,6 +54,15 @@ pub(super) fn table(
         key,
         local: columns(raw.local.as_ref(), false, report),
         owner: raw.owner.as_ref().map(|owner| owner.value.clone()),
+        row_owner: raw.row_owner.as_ref().map(|owner| owner.value.clone()),
+        column_owners: owners
+            .iter()
+            .map(|(column, owner)| (column.clone(), owner.value.clone()))
+            .collect(),
+        initial: raw.initial.as_ref().map(|initial| initial.value).unwrap_or_default(),
+        column_initials: said(raw, |column| column.initial.as_ref()),
+        on_flagged: raw.on_flagged.as_ref().map(|on_flagged| on_flagged.value).unwrap_or_default(),
+        column_on_flagged: said(raw, |column| column.on_flagged.as_ref()),
         ignore: columns(raw.ignore.as_ref(), true, report),
         columns: BTreeMap::new(),
         deletes: raw.deletes.as_ref().map(|deletes| deletes.value),
@@ -57,7 +70,7 @@ pub(super) fn table(
         dropped_partitions: raw.dropped_partitions.as_ref().map(|dropped| dropped.value),
         on_poison: raw.on_poison.as_ref().map(|poison| poison.value),
         sensitive: columns(raw.sensitive.as_ref(), true, report),
-        sensitive_columns: sensitive_columns(raw),
+        sensitive_columns: said(raw, |column| column.sensitive.as_ref()),
         conversion: raw.conversion.as_ref().map(|raw| raw.0.clone()).unwrap_or_default(),
         column_conversions: column_conversions(raw),
         steps: BTreeMap::new(),
@@ -162,11 +175,43 @@ fn held_by(
     None
 }
 
-/// The columns that say themselves whether they are sensitive.
-fn sensitive_columns(raw: &raw::Table) -> BTreeMap<String, bool> {
+/// What columns say themselves, by name.
+fn said<T: Copy>(
+    raw: &raw::Table,
+    pick: impl Fn(&raw::Column) -> Option<&At<T>>,
+) -> BTreeMap<String, T> {
     let columns = raw.column.iter().flat_map(|columns| &columns.value.0);
-    let said = columns.filter_map(|(name, column)| Some((name, column.sensitive.as_ref()?)));
-    said.map(|(name, sensitive)| (name.value.clone(), sensitive.value)).collect()
+    let said = columns.filter_map(|(name, column)| Some((name, pick(column)?)));
+    said.map(|(name, value)| (name.value.clone(), value.value)).collect()
+}
+
+/// The owners that columns have of their own.
+fn owners(raw: &raw::Table) -> BTreeMap<String, At<String>> {
+    let columns = raw.column.iter().flat_map(|columns| &columns.value.0);
+    let owned = columns.filter_map(|(name, column)| Some((name, column.owner.as_ref()?)));
+    owned.map(|(name, owner)| (name.value.clone(), owner.clone())).collect()
+}
+
+/// Owners of their own need one of all else, and a key that is the rows' own.
+fn owned_by_name(
+    name: &At<String>,
+    raw: &raw::Table,
+    owners: &BTreeMap<String, At<String>>,
+    report: &mut Report<'_>,
+) {
+    let named = raw.row_owner.as_ref().or_else(|| owners.values().next());
+    if let (None, Some(owner)) = (&raw.owner, named) {
+        let message = format!("table `{}` has no owner of all else", name.value);
+        report.add(owner.place, message, "write `owner = \"DATABASE\"` at the table");
+    }
+    let rows = raw.row_owner.as_ref().or(raw.owner.as_ref());
+    let keys = raw.key.iter().flat_map(|key| &key.value);
+    for (key, owner) in keys.filter_map(|key| Some((key, owners.get(&key.value)?))) {
+        if rows.is_some_and(|rows| rows.value != owner.value) {
+            let message = format!("key column `{}` has another owner than the rows", key.value);
+            report.add(owner.place, message, "the key belongs to whoever makes the rows");
+        }
+    }
 }
 
 /// What columns say of values that a target cannot hold.
@@ -207,9 +252,9 @@ fn steps(
     for (column, settings) in raw.column.iter().flat_map(|columns| &columns.value.0) {
         for (database, list) in settings.to.iter().flat_map(|to| &to.value.0) {
             holds(database, mapping, held_by, databases, report);
-            if mapping.owner.as_ref() == Some(&database.value) {
+            if mapping.owner_of(column) == Some(&database.value) {
                 let message =
-                    format!("nothing flows to `{}`, which owns the table", database.value);
+                    format!("nothing flows to `{}`, which owns the column", database.value);
                 report.add(database.place, message, "write the steps under the other database");
             }
             let lists = steps.entry(column.value.clone()).or_default();

@@ -57,10 +57,11 @@ impl Copying {
             }
             Ok(Brought::Checked(checked)) => {
                 let Some(index) = self.sent(back.id) else { return Ok(()) };
+                let owns_rows = self.plan.tables.get(index).is_none_or(|table| table.owns_rows);
                 let Some(table) = self.tables.get_mut(&index) else { return Ok(()) };
                 match checked {
                     Some(checked) => table.checked(checked, back.took),
-                    None => table.close(),
+                    None => table.close(owns_rows),
                 }
                 table.errand = None;
                 self.unkept.insert(index);

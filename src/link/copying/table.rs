@@ -168,11 +168,12 @@ impl Table {
         self.trouble = Some(why);
     }
 
-    /// All is written: it is done, unless the target may have rows that the source has not.
-    pub(super) fn close(&mut self) {
+    /// All is written: it is done, unless the target may have rows that the source has not. Where the source
+    /// does not own the rows, that is nothing to look for.
+    pub(super) fn close(&mut self, owns_rows: bool) {
         let progress = &mut self.progress;
         progress.estimate = progress.estimate.map(|_| progress.rows);
-        if progress.fresh || progress.scope.condition.is_some() {
+        if progress.fresh || progress.scope.condition.is_some() || !owns_rows {
             return self.end();
         }
         progress.stage = Stage::Checking;
@@ -397,7 +398,7 @@ mod tests {
         assert!(!table.is_ahead());
         table.divided(division(&[], true), true);
         assert!(!table.progress.unlinked, "references that are there stay");
-        table.close();
+        table.close(true);
         assert_eq!(table.progress.stage, Stage::Checking);
         table.target_divided(division(&[], true));
         let checked = |ended| Checked {

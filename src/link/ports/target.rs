@@ -1,8 +1,9 @@
 //! The apply side of a link as a port: slices of a target transaction, and what is written down with
 //! them.
 
-use super::{CopyNote, Load, MissedKey, Notes, Pending, StoredCopy};
+use super::{CopyNote, FlagRecord, Load, MissedKey, Notes, Pending, StoredCopy};
 use crate::error::{Error, Kind};
+use crate::link::flag::{Decision, StoredFlag};
 use crate::link::letter::{LetterCount, LetterHead, LetterWork, StoredLetter};
 use crate::model::{Step, Witness};
 use crate::position::Position;
@@ -26,6 +27,8 @@ pub struct Slice<'a> {
     pub unnoted: &'a [usize],
     /// What is set aside in this transaction, and what no longer is.
     pub letters: LetterWork<'a>,
+    /// Writes by a database that is not the owner, recorded in this transaction.
+    pub flags: &'a [FlagRecord],
     /// From here on every constraint is judged at once, also one that may be put off to the end of the
     /// transaction.
     pub strict: bool,
@@ -108,6 +111,20 @@ pub trait Target: Send {
     fn pass_counters<'a>(&'a mut self, _table: usize) -> Pending<'a, ()> {
         Box::pin(async { Ok(()) })
     }
+}
+
+/// A link's records of flagged writes, for people: on a connection of its own, with or without a weir that runs.
+pub trait Flags: Send {
+    /// At most `limit` records with a number above `after`, oldest first; with `open` those only about which
+    /// nothing is decided.
+    fn list(&mut self, after: u64, limit: usize, open: bool) -> Pending<'_, Vec<StoredFlag>>;
+
+    /// Decides about records by number; how many of them were open.
+    fn decide<'a>(&'a mut self, ids: &'a [u64], decision: &'a Decision) -> Pending<'a, u64>;
+
+    /// Asks the link for rows to be written as they are at its source, given as target table and row, also where
+    /// that has none.
+    fn ask_back<'a>(&'a mut self, rows: &'a [(String, String)]) -> Pending<'a, ()>;
 }
 
 /// A link's letters, for people: on a connection of its own, with or without a weir that runs. What a

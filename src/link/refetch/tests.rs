@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::time::timeout;
 
 use super::*;
+use crate::link::ports::Scanned;
 use crate::link::ports::{MissedKey, Why};
 use crate::link::steps::{Act, Prepared};
 use crate::model::Commit;

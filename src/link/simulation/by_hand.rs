@@ -77,6 +77,7 @@ async fn applier_beside(
         options: options(),
         target,
         parts,
+        kept: None,
         witness: witness(),
         seen: lsn(50),
         refetch,
@@ -112,7 +113,7 @@ async fn an_open_transaction_counts_as_not_applied() {
         |key| Change { table: 0, op: Op::Insert { after: row(key, (0, 0)) }, reshaped: false };
     let part = |keys: std::ops::Range<i64>, commit| {
         let changes: Vec<Change> = keys.map(insert).collect();
-        Part { bytes: changes.len(), changes, commit, idle: false, time_us: None }
+        Part { bytes: changes.len(), changes, commit, idle: false, time_us: None, mark: None }
     };
     // The world's log has no end here, so nothing is compared with it.
     let commit = Commit { position: lsn(50), time_us: 5, xid: None };
@@ -147,7 +148,7 @@ const VALUES: (i64, i64) = (7, 0);
 fn transaction(table: usize, op: Op, end: u64) -> Part {
     let changes = vec![Change { table, op, reshaped: false }];
     let commit = Some(Commit { position: lsn(end), time_us: 5, xid: None });
-    Part { bytes: 1, changes, commit, idle: false, time_us: None }
+    Part { bytes: 1, changes, commit, idle: false, time_us: None, mark: None }
 }
 
 /// A row that others refer to goes.
@@ -223,7 +224,7 @@ fn commit(end: u64) -> Option<Commit> {
 fn part(ops: Vec<Op>, commit: Option<Commit>) -> Part {
     let changes: Vec<Change> =
         ops.into_iter().map(|op| Change { table: 0, op, reshaped: false }).collect();
-    Part { bytes: changes.len(), changes, commit, idle: false, time_us: None }
+    Part { bytes: changes.len(), changes, commit, idle: false, time_us: None, mark: None }
 }
 
 /// An applier that has all of these parts, and what it tells of rows that are set aside.

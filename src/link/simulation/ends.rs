@@ -132,6 +132,7 @@ impl FakeSource {
                 commit: last.then(|| commit.clone()),
                 idle,
                 time_us: None,
+                mark: None,
             };
             if queue.send(part).await.is_err() {
                 return Ok(false);

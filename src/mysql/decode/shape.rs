@@ -81,7 +81,7 @@ impl Shape {
     /// `Unsupported` for columns that weir cannot read.
     pub(crate) fn new(plan: &TablePlan, map: &TableMap<'_>, by_name: bool) -> Result<Shape> {
         let columns = map.columns()?;
-        let used = |index: usize| plan.columns.iter().any(|column| column.source == index);
+        let used = |index: usize| plan.reads(index);
         if columns.iter().any(|column| column.name.is_none()) {
             return Err(Error::new(
                 Kind::Setting,

@@ -3,7 +3,7 @@
 
 use super::super::catalog::rule;
 use super::super::setup::grant_numbers;
-use super::super::sql::{copies, letters, literal, quote_table};
+use super::super::sql::{copies, flags, letters, literal, quote_table};
 use super::managed::Change;
 use super::{Probe, by_hand};
 use crate::error::{Kind, Result};
@@ -67,6 +67,7 @@ pub(super) async fn weir_tables(probe: &mut Probe<'_>) -> Result<Vec<Finding>> {
         ("missed", "`id`, `name`, `link`, `table_name`, `key_values`, `reason`, `noted_at`"),
         ("dead_letter", letters::COLUMNS),
         ("snapshot", copies::COLUMNS),
+        ("flagged", flags::COLUMNS),
     ] {
         let name = quote_table(&TableName::new("weir", table));
         let trials = [

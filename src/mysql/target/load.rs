@@ -26,7 +26,7 @@ impl Writer {
         let all: Vec<&Row> = load.rows.iter().collect();
         let forms: &[Form] = &prepared.forms;
         let rows = Rows { table: load.table, columns: &columns, forms, rows: &all };
-        if load.fresh && !self.caution().is_next(load.table) {
+        if load.fresh && prepared.plan.owns_rows && !self.caution().is_next(load.table) {
             let context = format!("insert into {}", prepared.plan.target.name);
             match self.write(&context, Action::Insert, &prepared, rows).await {
                 // What of them is written already is written again.

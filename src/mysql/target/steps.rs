@@ -58,8 +58,13 @@ impl Writer {
         }
     }
 
-    /// Inserts rows, and updates those that are there.
+    /// Inserts rows, and updates those that are there; updates alone where the source does not own the
+    /// rows.
     pub(super) async fn upsert(&mut self, prepared: &Prepared, rows: Rows<'_>) -> Result<()> {
+        if !prepared.plan.owns_rows {
+            let context = format!("update {}", prepared.plan.target.name);
+            return self.write(&context, Action::Update, prepared, rows).await.map(drop);
+        }
         let context = format!("insert or update {}", prepared.plan.target.name);
         match prepared.plan.upsert {
             UpsertStrategy::Native => {

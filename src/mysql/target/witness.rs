@@ -24,6 +24,7 @@ pub(super) struct WitnessKey {
     part: u32,
     installation: String,
     seq: u64,
+    hops: u32,
 }
 
 impl WitnessKey {
@@ -34,6 +35,7 @@ impl WitnessKey {
             part: witness.part,
             installation: witness.installation.clone(),
             seq: witness.seq,
+            hops: witness.hops,
         }
     }
 
@@ -47,11 +49,13 @@ impl WitnessKey {
         writer: &mut Writer,
         position: Option<&Position>,
     ) -> Result<WitnessKey> {
+        let hops = Parameter::from(self.hops);
         match position {
             Some(position) => {
-                self.write(writer, own::SWAP_POSITION, Some(position.to_string())).await?;
+                let values = vec![hops, position.to_string().into()];
+                self.write(writer, own::SWAP_POSITION, values).await?;
             }
-            None => self.write(writer, own::SWAP, None).await?,
+            None => self.write(writer, own::SWAP, vec![hops]).await?,
         }
         Ok(WitnessKey { seq: self.seq + 1, ..self })
     }
@@ -65,11 +69,12 @@ impl WitnessKey {
         writer: &mut Writer,
         position: &Position,
     ) -> Result<()> {
-        self.write(writer, own::POSITION, Some(position.to_string())).await
+        self.write(writer, own::POSITION, vec![position.to_string().into()]).await
     }
 
-    async fn write(&self, writer: &mut Writer, sql: &str, value: Option<String>) -> Result<()> {
-        let mut parameters: Vec<Parameter> = value.map(Parameter::from).into_iter().collect();
+    /// `values` come before what names the row.
+    async fn write(&self, writer: &mut Writer, sql: &str, values: Vec<Parameter>) -> Result<()> {
+        let mut parameters = values;
         parameters.extend([
             self.name.as_str().into(),
             self.link.as_str().into(),

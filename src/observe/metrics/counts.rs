@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 
 use crate::link::observer::{BatchReport, RowCount, RuleCount};
-use crate::model::Verb;
+use crate::model::{TableName, Verb};
 
 /// In place of the tables that have no series of their own. A table's name has a dot.
 pub(super) const OTHER: &str = "other";
@@ -39,6 +39,8 @@ pub(super) struct Counts {
     pub(super) copied: BTreeMap<String, u64>,
     /// What validations did, by table, column, step and outcome.
     pub(super) rules: BTreeMap<[String; 4], u64>,
+    /// Writes by a database that is not the owner, by table and kind.
+    pub(super) flagged: BTreeMap<(String, &'static str), u64>,
     tables: BTreeMap<String, Rows>,
     other: Rows,
     batch_rows: Histogram,
@@ -84,6 +86,7 @@ impl Default for Counts {
             retries: BTreeMap::new(),
             copied: BTreeMap::new(),
             rules: BTreeMap::new(),
+            flagged: BTreeMap::new(),
             tables: BTreeMap::new(),
             other: Rows::new(),
             batch_rows: Histogram::new(exponential_buckets(1.0, 4.0, 8)),
@@ -138,6 +141,11 @@ impl Counts {
             let series = [table.to_string(), column.clone(), rule.clone(), (*outcome).to_owned()];
             *self.rules.entry(series).or_default() += values;
         }
+    }
+
+    /// A database wrote that is not the owner.
+    pub(super) fn flagged(&mut self, table: &TableName, kind: &'static str, writes: u64) {
+        *self.flagged.entry((table.to_string(), kind)).or_default() += writes;
     }
 
     /// How many tables have series of their own.

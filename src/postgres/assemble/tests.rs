@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::config::{Dialect, LinkName};
 use crate::model::Column;
+use crate::model::Value;
 use crate::model::schema::{DecimalSize, Type};
 use crate::plan::fixtures::{self, column, one_to_one};
 use crate::plan::{ColumnPlan, Wanted};
@@ -246,7 +247,9 @@ fn only_what_is_kept_is_held() {
         plan.columns.truncate(columns);
         let mut assembler = assembler(vec![plan], None);
         assembler.describe(&relation);
-        assembler.open = Some(Transaction { final_lsn: Lsn(1), xid: 1, time_us: 0 });
+        let open =
+            Transaction { final_lsn: Lsn(1), xid: 1, time_us: 0, changed: false, mark: None };
+        assembler.open = Some(open);
         let payload = row("1", large);
         let part = assembler.push(&payload).expect("a row");
         let bytes = part.as_ref().map_or(assembler.part.bytes, |part| part.bytes);

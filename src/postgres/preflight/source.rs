@@ -283,6 +283,9 @@ const PUBLICATION: &str = "
 SELECT puballtables, pubinsert AND pubupdate AND pubdelete AND pubtruncate AS complete, pubviaroot
 FROM pg_publication WHERE pubname = $1::text";
 
+/// weir's own table that a publication may hold.
+const WITNESS: &str = "weir.witness";
+
 /// What publication `$1` holds besides the tables `$2`, `$3` and their partitions.
 const EXTRA: &str = "
 SELECT format('%s.%s', t.schemaname, t.tablename) FROM pg_publication_tables t
@@ -355,7 +358,9 @@ pub(super) async fn publication(probe: &Probe<'_>) -> Result<Vec<Finding>> {
     }
     let (schemas, names) = probe.tables();
     let extra = probe.rows(EXTRA, &[&name, &schemas, &names]).await?;
-    let extra: Vec<&str> = extra.iter().map(|row| row.get(0)).collect();
+    // The witness marks what weir writes here.
+    let extra = extra.iter().map(|row| row.get::<_, &str>(0)).filter(|name| *name != WITNESS);
+    let extra: Vec<&str> = extra.collect();
     if !extra.is_empty() {
         let message = format!("it holds tables that are not planned: {}", extra.join(", "));
         findings.push(finding(false, message));

@@ -7,7 +7,7 @@ use crate::link::ports::Finding;
 use crate::model::TableName;
 use crate::plan::{OuterKey, outer_key_warnings};
 use crate::postgres::catalog::rule;
-use crate::postgres::sql::{copies, counters, letters, witness};
+use crate::postgres::sql::{copies, counters, flags, letters, witness};
 
 const SETTINGS: &str = "
 SELECT pg_is_in_recovery() AS standby,
@@ -84,9 +84,14 @@ LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = t.name";
 /// weir's own tables.
 pub(super) async fn weir_schema(probe: &Probe<'_>) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
-    let names = ["witness", "missed", "dead_letter", "snapshot"];
-    let columns =
-        [&witness::COLUMNS[..], &witness::MISSED_COLUMNS, &letters::COLUMNS, &copies::COLUMNS];
+    let names = ["witness", "missed", "dead_letter", "snapshot", "flagged"];
+    let columns = [
+        &witness::COLUMNS[..],
+        &witness::MISSED_COLUMNS,
+        &letters::COLUMNS,
+        &copies::COLUMNS,
+        &flags::COLUMNS,
+    ];
     let columns = columns.map(|columns| columns.join(" "));
     for row in probe.rows(WEIR, &[&names.as_slice(), &columns.as_slice()]).await? {
         let (name, role): (&str, &str) = (row.get("name"), row.get("role"));

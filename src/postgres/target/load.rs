@@ -70,7 +70,8 @@ impl PostgresTarget {
         merge: bool,
     ) -> Result<Option<Loading<'a>>> {
         let Some(load) = load.filter(|load| !load.rows.is_empty()) else { return Ok(None) };
-        let way = match load.fresh && !merge && !self.caution.is_next(load.table) {
+        let owns_rows = table_of(plan, load)?.owns_rows;
+        let way = match load.fresh && owns_rows && !merge && !self.caution.is_next(load.table) {
             true => self.copying(plan, load).await?,
             false => {
                 let columns = (0..table_of(plan, load)?.columns.len()).collect();

@@ -20,10 +20,22 @@ const CACHED_MAX: usize = 256;
 /// What decides a statement's text.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Shape {
-    Step { table: usize, verb: Verb, columns: Arc<[usize]> },
-    Load { table: usize, binary: bool },
+    Step {
+        table: usize,
+        verb: Verb,
+        columns: Arc<[usize]>,
+    },
+    Load {
+        table: usize,
+        binary: bool,
+    },
     Lock(usize),
     Form(usize),
+    /// A record of a flagged write, with the column that it looks at.
+    Flag {
+        table: usize,
+        held: Option<usize>,
+    },
     Fixed(&'static str),
 }
 
@@ -98,6 +110,19 @@ impl Statements {
         table: usize,
     ) -> Result<Statement> {
         self.of_table(client, plan, table, Shape::Form(table), sql::form).await
+    }
+
+    /// A record of a flagged write.
+    pub(super) async fn of_flag(
+        &mut self,
+        client: &Client,
+        plan: &LinkPlan,
+        table: usize,
+        held: Option<usize>,
+    ) -> Result<Statement> {
+        let text = |table: &TablePlan| sql::flags::new(table, held);
+        let shape = Shape::Flag { table, held };
+        self.of_table(client, plan, table, shape, text).await.map_err(super::without_schema)
     }
 
     async fn of_table(

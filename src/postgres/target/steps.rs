@@ -82,10 +82,11 @@ pub(super) async fn upsert<'a>(
     if rows.iter().any(|row| row.len() != layout.len()) {
         return Err(not_as_wide(table));
     }
-    let only_keys = step.columns.iter().all(|column| table.key.contains(column));
+    let settable = |at: &usize| table.owned().any(|(owned, _)| owned == *at);
+    let may_stay = !table.owns_rows || !step.columns.iter().any(settable);
     for rows in chunks(rows) {
-        let check = match only_keys {
-            // A row that is only a key and is there already is left as it is.
+        let check = match may_stay {
+            // A row of which nothing is written and that is there already is left as it is.
             true => Check::Table { table: step.table, verb: "write" },
             false => Check::Written { table: step.table, rows: rows.len() },
         };
@@ -161,6 +162,12 @@ fn key_places(table: &TablePlan, step: &Step) -> Result<Vec<usize>> {
         let context = format!("a step for {} does not list the match key", table.target.name);
         Error::new(Kind::Internal, context)
     })
+}
+
+/// What each value of a match key is, in key order.
+pub(super) fn key(table: &TablePlan) -> Result<Vec<Place<'_>>> {
+    let columns = Default::default();
+    layout(table, &Step { table: 0, verb: Verb::Delete, columns, rows: Vec::new() })
 }
 
 /// Where the new key stands in a row of a rekey: behind the old one.

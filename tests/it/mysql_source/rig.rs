@@ -46,7 +46,7 @@ impl Rig {
         };
         let tables: Vec<_> = plan.tables.iter().map(|table| &table.source).collect();
         let account = Mysql.account(&database).await.unwrap();
-        let granted = Mysql.setup_source(&context, &database, &account, &tables);
+        let granted = Mysql.setup_source(&context, &database, &account, &tables, false);
         rights::give(&running, granted).await;
         Some(Rig { server: running, database, context, plan })
     }

@@ -58,7 +58,7 @@ pub(super) async fn grants_are_named_and_enough(bench: &Bench) -> TestResult {
     let account = setup::account(&limited).await?;
     let error = setup::execute(&limited, "setup", &setup::target(&account, &list, &[])).await;
     assert_eq!(error.expect_err("no rights").kind(), Kind::Privilege);
-    let mut statements = setup::source(&bench.context, &limited, &account, &list);
+    let mut statements = setup::source(&bench.context, &limited, &account, &list, false);
     statements.extend(setup::target(&account, &list, &[]));
     statements.extend(setup::entry(&limited, &account, &["app"]));
     for statement in statements {

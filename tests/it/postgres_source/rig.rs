@@ -48,7 +48,7 @@ impl Rig {
     pub(super) async fn set_up(&self) {
         let tables: Vec<_> = self.plan.tables.iter().map(|table| &table.source).collect();
         let account = Postgres.account(&self.database).await.unwrap();
-        let made = Postgres.setup_source(&self.context, &self.database, &account, &tables);
+        let made = Postgres.setup_source(&self.context, &self.database, &account, &tables, false);
         rights::give(&self.server, made).await;
     }
 

@@ -64,11 +64,11 @@ async fn what_is_missing_is_named_and_setup_mends_it() {
             site.execute(statement).await;
         }
         let found = Postgres.check_target(preflight).await.expect("target");
-        assert_eq!(lines(&found, true).len(), 4 + 4, "{:?}", lines(&found, true));
+        assert_eq!(lines(&found, true).len(), 5 + 4, "{:?}", lines(&found, true));
 
         let account = Postgres.account(&weir).await.expect("account");
         for _ in 0..2 {
-            let mut statements = Postgres.setup_source(&context, &weir, &account, &tables);
+            let mut statements = Postgres.setup_source(&context, &weir, &account, &tables, false);
             statements.extend(Postgres.setup_target(&account, &tables, &[]));
             let administrator = rights::administrator(&site.server, "dst");
             Postgres.execute(&administrator, "setup", &statements).await.expect("setup, twice");
@@ -136,7 +136,7 @@ async fn setup_mends_the_publication(site: &Site, preflight: Preflight<'_>) {
     site.execute("ALTER TABLE shop.a DISABLE ROW LEVEL SECURITY").await;
     let Preflight { context, database, tables, .. } = preflight;
     let account = Postgres.account(database).await.expect("account");
-    let statements = Postgres.setup_source(context, database, &account, tables);
+    let statements = Postgres.setup_source(context, database, &account, tables, false);
     let administrator = rights::administrator(&site.server, "dst");
     Postgres.execute(&administrator, "setup", &statements).await.expect("setup again");
     let found = Postgres.check_source(preflight).await.expect("source");

@@ -1,0 +1,99 @@
+//! A link's records of flagged writes for people: listed and decided about, on a session of its own.
+//!
+//! Waits are bounded, for locks too.
+
+use tokio_postgres::types::ToSql;
+
+use super::failure::classify;
+use super::session::{self, Session};
+use super::sql::flags as sql;
+use super::target::{column, number, without_schema};
+use crate::config::Database;
+use crate::error::{Error, Result};
+use crate::link::ports::{Decision, Flags, LinkContext, Pending, StoredFlag};
+
+/// Connects to the link's records in the target.
+///
+/// # Errors
+/// As the session's.
+pub(super) async fn open(context: &LinkContext, database: &Database) -> Result<Box<dyn Flags>> {
+    let session = session::connect(database, &context.application_name()).await?;
+    let limits = "SET lock_timeout = '10s'; SET statement_timeout = '60s'";
+    session.batch_execute(limits).await.map_err(|error| {
+        classify(error, format!("prepare the session with {}", session::place(database)))
+    })?;
+    let (name, link) = (context.name.clone(), context.link.to_string());
+    Ok(Box::new(PostgresFlags { session, name, link }))
+}
+
+struct PostgresFlags {
+    session: Session,
+    name: String,
+    link: String,
+}
+
+impl Flags for PostgresFlags {
+    fn list(&mut self, after: u64, limit: usize, open: bool) -> Pending<'_, Vec<StoredFlag>> {
+        Box::pin(self.read(after, limit, open))
+    }
+
+    fn decide<'a>(&'a mut self, ids: &'a [u64], decision: &'a Decision) -> Pending<'a, u64> {
+        Box::pin(async move {
+            let ids = ids.iter().map(|id| i64::try_from(*id).unwrap_or(i64::MAX));
+            let ids: Vec<i64> = ids.collect();
+            let Decision { state, by, note } = decision;
+            let parameters: [&(dyn ToSql + Sync); 6] =
+                [&self.name, &self.link, &ids, state, by, note];
+            let done = self.session.execute(sql::DECIDE, &parameters).await;
+            done.map_err(|error| self.failed(error, "decide about flagged writes"))
+        })
+    }
+
+    fn ask_back<'a>(&'a mut self, rows: &'a [(String, String)]) -> Pending<'a, ()> {
+        Box::pin(async move {
+            let (tables, names): (Vec<&str>, Vec<&str>) =
+                rows.iter().map(|(table, row)| (table.as_str(), row.as_str())).unzip();
+            let parameters: [&(dyn ToSql + Sync); 4] = [&self.name, &self.link, &tables, &names];
+            let done = self.session.execute(sql::ASK_BACK, &parameters).await;
+            done.map(drop).map_err(|error| self.failed(error, "ask for rows"))
+        })
+    }
+}
+
+impl PostgresFlags {
+    fn failed(&self, error: tokio_postgres::Error, what: &str) -> Error {
+        without_schema(classify(error, format!("{what} of {}", self.link)))
+    }
+
+    async fn read(&mut self, after: u64, limit: usize, open: bool) -> Result<Vec<StoredFlag>> {
+        let after = i64::try_from(after).unwrap_or(i64::MAX);
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let parameters: [&(dyn ToSql + Sync); 5] = [&self.name, &self.link, &after, &limit, &open];
+        let rows = self.session.query(sql::LIST, &parameters).await;
+        let rows = rows.map_err(|error| self.failed(error, "read the flagged writes"))?;
+        rows.iter().map(stored).collect()
+    }
+}
+
+fn stored(row: &tokio_postgres::Row) -> Result<StoredFlag> {
+    Ok(StoredFlag {
+        id: number(column(row, 0)?),
+        source_table: column(row, 1)?,
+        table: column(row, 2)?,
+        row: column(row, 3)?,
+        kind: column(row, 4)?,
+        column: column(row, 5)?,
+        owner: column(row, 6)?,
+        before: column(row, 7)?,
+        after: column(row, 8)?,
+        held: column(row, 9)?,
+        position: column(row, 10)?,
+        ordinal: number(column(row, 11)?),
+        committed_us: column(row, 12)?,
+        made_us: column(row, 13)?,
+        state: column(row, 14)?,
+        decided_us: column(row, 15)?,
+        decided_by: column(row, 16)?,
+        note: column(row, 17)?,
+    })
+}
