@@ -3,12 +3,6 @@
 CARGO ?= cargo
 # Throw-away servers are downloaded into a cache folder at the first use (see README).
 
-# Where end-to-end tests keep servers and state: in memory if there is room for the most that they use at once,
-# since they make and remove thousands of small files. What a kill leaves is the same there.
-MEMORY = $(shell grep -q '^[^ ]* /dev/shm tmpfs rw' /proc/mounts && ! grep -q '^[^ ]* /dev/shm .*noexec' /proc/mounts \
-	&& [ "$$(df -Pk /dev/shm | awk 'NR == 2 { print $$4 }')" -gt 6000000 ] \
-	&& [ "$$(awk '/^MemAvailable/ { print $$2 }' /proc/meminfo)" -gt 10000000 ] && echo TMPDIR=/dev/shm)
-
 .PHONY: help build demo test fuzz acceptance soak bench lint clean
 
 help:
@@ -27,7 +21,7 @@ demo:
 test: lint
 	$(CARGO) test --locked --lib --bins
 	$(CARGO) test --locked --test fuzz
-	$(if $(TMPDIR),,$(MEMORY)) $(CARGO) test --locked --test it -- --test-threads=3
+	$(CARGO) test --locked --test it -- --test-threads=3
 
 ## fuzz         each decoder for FUZZ_SECONDS (600); FUZZ_TARGET=name for one, FUZZ_SEED=number as before
 fuzz:
