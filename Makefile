@@ -17,7 +17,7 @@ demo:
 	$(CARGO) build --release --locked
 	target/release/weir demo $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
 
-## test         lints, unit, property, fuzz and end-to-end tests on real servers (under 20 minutes on two cores)
+## test         lints, unit, property, fuzz and end-to-end tests on real servers (about half an hour on two cores)
 test: lint
 	$(CARGO) test --locked --lib --bins
 	$(CARGO) test --locked --test fuzz
