@@ -21,6 +21,9 @@ key = [\"no\"]
 owner = \"left\"
 [table.customer.column]
 credit = { owner = \"right\", in.right = \"credit_limit\" }
+
+[apply]
+start = \"snapshot\"
 ";
 
 fn table(server: Server, credit: &str) -> String {
