@@ -5,6 +5,7 @@ mod alert;
 mod args;
 mod check;
 mod checkpoint;
+mod columns;
 mod completions;
 mod context;
 pub mod control;

@@ -1,7 +1,7 @@
 //! A link's copies for people: listed and asked for, on a session of its own. A lock is waited for ten
 //! seconds at most: the running link holds that on a table's row for as long as it writes a chunk.
 
-use super::session::{self, Role, Session};
+use super::session::{self, Session};
 use super::target::copies;
 use crate::config::Database;
 use crate::error::Result;
@@ -10,16 +10,9 @@ use crate::link::ports::{Copies, LinkContext, Pending, StoredCopy};
 /// Connects to the link's copies in the target.
 ///
 /// # Errors
-/// As [`session::connect`].
+/// As [`session::for_verb`].
 pub(super) async fn open(context: &LinkContext, database: &Database) -> Result<Box<dyn Copies>> {
-    let mut session = session::connect(database, &context.application_name(), Role::Target).await?;
-    for setting in [
-        "SET NAMES utf8mb4 COLLATE utf8mb4_bin",
-        "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
-        "SET SESSION innodb_lock_wait_timeout = 10, lock_wait_timeout = 10",
-    ] {
-        session.run("set up the session", setting).await?;
-    }
+    let session = session::for_verb(database, &context.application_name()).await?;
     let (name, link) = (context.name.clone(), context.link.to_string());
     Ok(Box::new(MysqlCopies { session, name, link }))
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Row as ServerRow, Value as Parameter};
 
-use super::session::{self, Role, Session, within};
+use super::session::{self, Session, within};
 use super::sql::flags as sql;
 use super::sql::own;
 use super::target::field;
@@ -21,16 +21,9 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 /// Connects to the link's records in the target.
 ///
 /// # Errors
-/// As [`session::connect`].
+/// As [`session::for_verb`].
 pub(super) async fn open(context: &LinkContext, database: &Database) -> Result<Box<dyn Flags>> {
-    let mut session = session::connect(database, &context.application_name(), Role::Target).await?;
-    for setting in [
-        "SET NAMES utf8mb4 COLLATE utf8mb4_bin",
-        "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
-        "SET SESSION innodb_lock_wait_timeout = 10, lock_wait_timeout = 10",
-    ] {
-        session.run("set up the session", setting).await?;
-    }
+    let session = session::for_verb(database, &context.application_name()).await?;
     let (name, link) = (context.name.clone(), context.link.to_string());
     Ok(Box::new(MysqlFlags { session, name, link }))
 }

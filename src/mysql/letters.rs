@@ -5,7 +5,7 @@
 
 use mysql_async::{Row as ServerRow, Value as Parameter};
 
-use super::session::{self, Role, Session};
+use super::session::{self, Session};
 use super::sql::letters as sql;
 use super::target::{self, OwnLetters, field};
 use crate::config::Database;
@@ -15,16 +15,9 @@ use crate::link::ports::{Letters, LinkContext, Pending, Reason, StoredLetter};
 /// Connects to the link's letters in the target.
 ///
 /// # Errors
-/// As [`session::connect`].
+/// As [`session::for_verb`].
 pub(super) async fn open(context: &LinkContext, database: &Database) -> Result<Box<dyn Letters>> {
-    let mut session = session::connect(database, &context.application_name(), Role::Target).await?;
-    for setting in [
-        "SET NAMES utf8mb4 COLLATE utf8mb4_bin",
-        "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
-        "SET SESSION innodb_lock_wait_timeout = 10, lock_wait_timeout = 10",
-    ] {
-        session.run("set up the session", setting).await?;
-    }
+    let mut session = session::for_verb(database, &context.application_name()).await?;
     let packet_bytes_max = target::packet_bytes_max(&mut session).await?;
     let (name, link) = (context.name.clone(), context.link.to_string());
     Ok(Box::new(MysqlLetters { session, name, link, packet_bytes_max }))

@@ -92,6 +92,22 @@ pub async fn connect(database: &Database, application_name: &str, role: Role) ->
     }
 }
 
+/// A session for what a verb asks of the tables of `weir`: no wait is long, for locks neither.
+///
+/// # Errors
+/// As [`connect`].
+pub(super) async fn for_verb(database: &Database, application_name: &str) -> Result<Session> {
+    let mut session = connect(database, application_name, Role::Target).await?;
+    for setting in [
+        "SET NAMES utf8mb4 COLLATE utf8mb4_bin",
+        "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+        "SET SESSION innodb_lock_wait_timeout = 10, lock_wait_timeout = 10",
+    ] {
+        session.run("set up the session", setting).await?;
+    }
+    Ok(session)
+}
+
 /// The error for a login that takes too long.
 pub(super) fn no_login(database: &Database) -> Error {
     let (name, limit) = (&database.name, CONNECT_TIMEOUT.as_secs());

@@ -8,6 +8,13 @@
 //! error. Keys are cast to the column's type, since the servers would otherwise compare them as
 //! doubles; values of derived tables are cast to types that lose nothing on the way.
 
+/// A time of weir's tables in microseconds since 1970.
+macro_rules! us {
+    ($column:literal) => {
+        concat!("TIMESTAMPDIFF(MICROSECOND,'1970-01-01',", $column, ")")
+    };
+}
+
 pub(crate) mod copies;
 pub(crate) mod flags;
 pub(crate) mod letters;

@@ -57,19 +57,11 @@ pub(super) fn judged(table: &TablePlan, change: &Change, writer: Writer) -> Resu
         deletes: table.deletes,
         truncate: table.truncate,
     };
-    if table.is_sole() {
+    let (owned, foreign, writer) = match table.is_sole() {
         // Chains of such links may carry what weir wrote elsewhere: here it is anybody's.
-        let facts = Facts {
-            event,
-            owned: Changed::Unknown,
-            foreign: Changed::No,
-            writer: Writer::Application,
-        };
-        let ruling = judge(facts, policy);
-        let flagged = recorded(table, change, ruling, old.as_ref())?;
-        return Ok(Judged { ruling, old, flagged });
-    }
-    let (owned, foreign) = (owned_changed(table, &change.op), foreign_changed(table, &change.op));
+        true => (Changed::Unknown, Changed::No, Writer::Application),
+        false => (owned_changed(table, &change.op), foreign_changed(table, &change.op), writer),
+    };
     let ruling = judge(Facts { event, owned, foreign, writer }, policy);
     let flagged = recorded(table, change, ruling, old.as_ref())?;
     Ok(Judged { ruling, old, flagged })

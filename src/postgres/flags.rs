@@ -17,11 +17,7 @@ use crate::link::ports::{Decision, Flags, LinkContext, Pending, StoredFlag};
 /// # Errors
 /// As the session's.
 pub(super) async fn open(context: &LinkContext, database: &Database) -> Result<Box<dyn Flags>> {
-    let session = session::connect(database, &context.application_name()).await?;
-    let limits = "SET lock_timeout = '10s'; SET statement_timeout = '60s'";
-    session.batch_execute(limits).await.map_err(|error| {
-        classify(error, format!("prepare the session with {}", session::place(database)))
-    })?;
+    let session = session::for_verb(database, &context.application_name()).await?;
     let (name, link) = (context.name.clone(), context.link.to_string());
     Ok(Box::new(PostgresFlags { session, name, link }))
 }

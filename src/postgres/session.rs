@@ -178,6 +178,19 @@ pub async fn connect(database: &Database, application_name: &str) -> Result<Sess
     Ok(Session { client, connection, questions: Questions::default() })
 }
 
+/// A session for what a verb asks of the tables of `weir`: no wait is long, for locks neither.
+///
+/// # Errors
+/// As [`connect`].
+pub(super) async fn for_verb(database: &Database, application_name: &str) -> Result<Session> {
+    let session = connect(database, application_name).await?;
+    let limits = "SET lock_timeout = '10s'; SET statement_timeout = '60s'";
+    session.batch_execute(limits).await.map_err(|error| {
+        failure::classify(error, format!("prepare the session with {}", place(database)))
+    })?;
+    Ok(session)
+}
+
 /// A server that does not know one of [`SETTINGS`] is older than any that weir works with.
 pub(super) fn refused(error: tokio_postgres::Error, context: String) -> Error {
     let said = error.as_db_error().map_or("", |said| said.message());

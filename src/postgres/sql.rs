@@ -7,6 +7,13 @@
 //! silence, the assignment to the column refuses. Bytes travel raw. Every name is quoted; no value
 //! is ever part of the text. Pure; nothing here talks to a server.
 
+/// A time of weir's tables in microseconds since 1970.
+macro_rules! us {
+    ($column:literal) => {
+        concat!("(extract(epoch FROM ", $column, ") * 1000000)::int8")
+    };
+}
+
 pub mod copies;
 pub mod counters;
 pub mod flags;

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::cli::columns::cut;
 use crate::cli::status::duration;
 use crate::config::LinkName;
 use crate::config::pattern::matches;
@@ -91,7 +92,7 @@ pub(super) fn is_of(letter: &StoredLetter, pattern: &str) -> bool {
 }
 
 /// A row's key for people, `5, "A-17"`; what cannot be read as one stands as it is.
-pub(super) fn key(row: &str) -> String {
+pub(in crate::cli) fn key(row: &str) -> String {
     let Some(json) = key_json(row) else { return row.to_owned() };
     let values = json.strip_prefix('[').and_then(|json| json.strip_suffix(']')).unwrap_or(&json);
     match MissedKey::set_aside(0, row) {
@@ -122,16 +123,6 @@ pub(super) fn count(number: u64, what: &str) -> String {
 
 fn key_json(row: &str) -> Option<String> {
     MissedKey::set_aside(0, row).ok().map(|missed| recorded_key(&missed.key))
-}
-
-/// The beginning of a text in one line.
-fn cut(text: &str, chars_max: usize) -> String {
-    let mut chars = text.chars().map(|char| if char.is_control() { ' ' } else { char });
-    let mut short: String = chars.by_ref().take(chars_max).collect();
-    if chars.next().is_some() {
-        short.push('…');
-    }
-    short
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use super::family::{Families, RowLetters};
 use super::letter::{Fields, age, count, short_error, short_key};
 use super::reading::{Pages, excuse, open};
 use crate::cli::args::{Filter, ListArgs};
+use crate::cli::columns::columns;
 use crate::cli::context::{links, settled};
 use crate::cli::output::say;
 use crate::cli::{exit, print_json};
@@ -94,7 +95,7 @@ impl Found {
         let now = now_us();
         let lines =
             self.listed.iter().map(|letter| cells(link, letter, self.families.row(letter), now));
-        table(lines.collect()).iter().for_each(|line| say!("{line}"));
+        columns(HEADS, lines.collect()).iter().for_each(|line| say!("{line}"));
         let filtered = filter.table.is_some() || filter.kind.is_some();
         match self.met.saturating_sub(self.listed.len() as u64) {
             more @ 1.. => say!("and {more} more: --limit"),
@@ -147,26 +148,6 @@ fn cells(
     ]
 }
 
-/// Lines under their heads, in columns.
-fn table(lines: Vec<[String; CELLS]>) -> Vec<String> {
-    if lines.is_empty() {
-        return Vec::new();
-    }
-    let heads = HEADS.map(str::to_owned);
-    let all: Vec<&[String; CELLS]> = std::iter::once(&heads).chain(&lines).collect();
-    let mut widths = [0; CELLS];
-    for cells in &all {
-        for (width, cell) in widths.iter_mut().zip(cells.iter()) {
-            *width = cell.chars().count().max(*width);
-        }
-    }
-    let line = |cells: &&[String; CELLS]| {
-        let padded = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
-        padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
-    all.iter().map(line).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -190,7 +171,7 @@ mod tests {
         all.iter().for_each(|one| families.add(one));
         let lines = all.iter().map(|one| cells(&link, one, families.row(one), 301_000_000));
         assert_eq!(
-            table(lines.collect()),
+            columns(HEADS, lines.collect()),
             [
                 "ID  LINK      TABLE  ROW  OPERATION  KIND    ATTEMPTS  AGE    CHANGES        ERROR",
                 "17  shop:dwh  d.t    5    update     value   3, asked  5 min  1 + 12 behind  table s.t, column a into int: out_of_range",
@@ -198,6 +179,6 @@ mod tests {
                 "19  shop:dwh  d.t    \"ü\"  update     value   1         5 min  1              table s.t, column a into int: out_of_range",
             ]
         );
-        assert!(table(Vec::new()).is_empty());
+        assert!(columns(HEADS, Vec::new()).is_empty());
     }
 }

@@ -19,7 +19,7 @@ mod wait;
 
 use std::process::ExitCode;
 
-pub(super) use letter::age;
+pub(super) use letter::{age, key};
 pub(super) use reading::excuse;
 
 use crate::cli::args::{DeadLettersArgs, DeadLettersVerb, Global};

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use super::record::{Fields, key, open, page, values};
 use crate::cli::args::{FlaggedExportArgs, FlaggedListArgs, FlaggedShowArgs};
+use crate::cli::columns::{columns, cut};
 use crate::cli::context::{links, settled};
 use crate::cli::dead_letters::{age, excuse};
 use crate::cli::output::{has_listener, say};
@@ -26,8 +27,7 @@ const CELL_CHARS_MAX: usize = 32;
 pub(super) async fn run(config: Config, args: &FlaggedListArgs) -> Result<ExitCode> {
     let links = links(&config, &args.links)?;
     let config = settled(config, &links).await;
-    let (mut code, mut documents, mut lines) =
-        (exit::GOOD, Vec::new(), vec![HEADS.map(str::to_owned)]);
+    let (mut code, mut documents, mut lines) = (exit::GOOD, Vec::new(), Vec::new());
     let (mut counts, now) = (Vec::new(), now_us());
     for link in &links {
         let (listed, met) = match look(&config, link, args).await {
@@ -52,9 +52,7 @@ pub(super) async fn run(config: Config, args: &FlaggedListArgs) -> Result<ExitCo
         print_json(&serde_json::json!({ "links": documents }))?;
         return Ok(ExitCode::from(code));
     }
-    if lines.len() > 1 {
-        columns(&lines).iter().for_each(|line| say!("{line}"));
-    }
+    columns(HEADS, lines).iter().for_each(|line| say!("{line}"));
     for (link, met, more) in counts {
         match (met, more) {
             (0, _) => say!("{link}: none"),
@@ -188,30 +186,5 @@ fn cells(link: &LinkName, flag: &StoredFlag, now_us: i64) -> [String; CELLS] {
         flag.held.clone().unwrap_or_default(),
         age(flag.made_us, now_us),
     ];
-    cells.map(cut)
-}
-
-/// The beginning of a text in one line.
-fn cut(text: String) -> String {
-    let mut chars = text.chars().map(|char| if char.is_control() { ' ' } else { char });
-    let mut short: String = chars.by_ref().take(CELL_CHARS_MAX).collect();
-    if chars.next().is_some() {
-        short.push('…');
-    }
-    short
-}
-
-/// Lines in columns.
-fn columns(lines: &[[String; CELLS]]) -> Vec<String> {
-    let mut widths = [0; CELLS];
-    for cells in lines {
-        for (width, cell) in widths.iter_mut().zip(cells.iter()) {
-            *width = cell.chars().count().max(*width);
-        }
-    }
-    let line = |cells: &[String; CELLS]| {
-        let padded = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
-        padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
-    lines.iter().map(line).collect()
+    cells.map(|cell| cut(&cell, CELL_CHARS_MAX))
 }

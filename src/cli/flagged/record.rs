@@ -3,12 +3,11 @@
 use serde::Serialize;
 
 use crate::cli::context::Ends;
+use crate::cli::dead_letters;
 use crate::config::{Config, LinkName};
 use crate::error::{Error, Kind, Result};
 use crate::link::moment::rfc3339;
 use crate::link::ports::{Flags, StoredFlag};
-use crate::plan::parse_key;
-use crate::plan::record::recorded_key;
 
 /// Records of a page.
 const PAGE: usize = 500;
@@ -34,14 +33,7 @@ pub(super) async fn page(flags: &mut dyn Flags, after: u64, open: bool) -> Resul
 
 /// A row's key, for people.
 pub(super) fn key(row: &str) -> String {
-    match parse_key(row) {
-        Ok(key) => {
-            let json = recorded_key(&key);
-            json.trim_start_matches('[').trim_end_matches(']').to_owned()
-        }
-        Err(_) if row.is_empty() => "all rows".to_owned(),
-        Err(_) => row.to_owned(),
-    }
+    if row.is_empty() { "all rows".to_owned() } else { dead_letters::key(row) }
 }
 
 /// What was before and what was written, for people.

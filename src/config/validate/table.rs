@@ -11,7 +11,7 @@ use crate::config::read::At;
 use crate::config::settings::{Replicate, TableMapping};
 use crate::config::suggest::did_you_mean;
 use crate::model::TableName;
-use crate::transform::rules::{Settings, Step};
+use crate::transform::rules::Step;
 
 /// Longest name of a table mapping.
 const NAME_CHARS_MAX: usize = 64;
@@ -30,7 +30,7 @@ pub(super) fn table(
     }
     let before = report.len();
     let addresses = addresses(name, raw, databases, report)?;
-    let owners = owners(raw);
+    let owners = said(raw, |column| column.owner.clone());
     for owner in [&raw.owner, &raw.row_owner].into_iter().flatten().chain(owners.values()) {
         if databases.check(owner, owner.place, report)
             && before == report.len()
@@ -60,9 +60,9 @@ pub(super) fn table(
             .map(|(column, owner)| (column.clone(), owner.value.clone()))
             .collect(),
         initial: raw.initial.as_ref().map(|initial| initial.value).unwrap_or_default(),
-        column_initials: said(raw, |column| column.initial.as_ref()),
+        column_initials: said(raw, |column| Some(column.initial.as_ref()?.value)),
         on_flagged: raw.on_flagged.as_ref().map(|on_flagged| on_flagged.value).unwrap_or_default(),
-        column_on_flagged: said(raw, |column| column.on_flagged.as_ref()),
+        column_on_flagged: said(raw, |column| Some(column.on_flagged.as_ref()?.value)),
         ignore: columns(raw.ignore.as_ref(), true, report),
         columns: BTreeMap::new(),
         deletes: raw.deletes.as_ref().map(|deletes| deletes.value),
@@ -70,9 +70,9 @@ pub(super) fn table(
         dropped_partitions: raw.dropped_partitions.as_ref().map(|dropped| dropped.value),
         on_poison: raw.on_poison.as_ref().map(|poison| poison.value),
         sensitive: columns(raw.sensitive.as_ref(), true, report),
-        sensitive_columns: said(raw, |column| column.sensitive.as_ref()),
+        sensitive_columns: said(raw, |column| Some(column.sensitive.as_ref()?.value)),
         conversion: raw.conversion.as_ref().map(|raw| raw.0.clone()).unwrap_or_default(),
-        column_conversions: column_conversions(raw),
+        column_conversions: said(raw, |column| Some(column.conversion.as_ref()?.value.0.clone())),
         steps: BTreeMap::new(),
         at: report.at(name.place),
         addresses,
@@ -176,20 +176,9 @@ fn held_by(
 }
 
 /// What columns say themselves, by name.
-fn said<T: Copy>(
-    raw: &raw::Table,
-    pick: impl Fn(&raw::Column) -> Option<&At<T>>,
-) -> BTreeMap<String, T> {
+fn said<T>(raw: &raw::Table, pick: impl Fn(&raw::Column) -> Option<T>) -> BTreeMap<String, T> {
     let columns = raw.column.iter().flat_map(|columns| &columns.value.0);
-    let said = columns.filter_map(|(name, column)| Some((name, pick(column)?)));
-    said.map(|(name, value)| (name.value.clone(), value.value)).collect()
-}
-
-/// The owners that columns have of their own.
-fn owners(raw: &raw::Table) -> BTreeMap<String, At<String>> {
-    let columns = raw.column.iter().flat_map(|columns| &columns.value.0);
-    let owned = columns.filter_map(|(name, column)| Some((name, column.owner.as_ref()?)));
-    owned.map(|(name, owner)| (name.value.clone(), owner.clone())).collect()
+    columns.filter_map(|(name, column)| Some((name.value.clone(), pick(column)?))).collect()
 }
 
 /// Owners of their own need one of all else, and a key that is the rows' own.
@@ -212,13 +201,6 @@ fn owned_by_name(
             report.add(owner.place, message, "the key belongs to whoever makes the rows");
         }
     }
-}
-
-/// What columns say of values that a target cannot hold.
-fn column_conversions(raw: &raw::Table) -> BTreeMap<String, Settings> {
-    let columns = raw.column.iter().flat_map(|columns| &columns.value.0);
-    let said = columns.filter_map(|(name, column)| Some((name, column.conversion.as_ref()?)));
-    said.map(|(name, conversion)| (name.value.clone(), conversion.value.0.clone())).collect()
 }
 
 /// Tells of a database that is not known, or that does not hold the table.

@@ -40,13 +40,6 @@ impl TableSql {
     }
 }
 
-/// Microseconds since 1970.
-macro_rules! us {
-    ($column:literal) => {
-        concat!("TIMESTAMPDIFF(MICROSECOND,'1970-01-01',", $column, ")")
-    };
-}
-
 /// The link's records from a number on. Parameters: name, link, number, whether open ones only, limit.
 pub(crate) const LIST: &str = concat!(
     "SELECT `id`,`source_table`,`table_name`,`row_name`,`kind`,`column_name`,`owner`,`before_value`,\

@@ -22,13 +22,6 @@ macro_rules! numbered {
     };
 }
 
-/// Microseconds since 1970.
-macro_rules! us {
-    ($column:literal) => {
-        concat!("TIMESTAMPDIFF(MICROSECOND,'1970-01-01',", $column, ")")
-    };
-}
-
 /// The numbers of a table's letters.
 pub(crate) const OF_TABLE: &str = "SELECT `id` FROM `weir`.`dead_letter` \
     WHERE `name`=? AND `link`=? AND `table_name`=?";

@@ -57,13 +57,6 @@ pub fn new(table: &TablePlan, held: Option<usize>) -> String {
 pub const PLACE: &str = "UPDATE weir.flagged SET position = $3::text \
     WHERE name = $1::text AND link = $2::text AND position = ''";
 
-/// Microseconds since 1970.
-macro_rules! us {
-    ($column:literal) => {
-        concat!("(extract(epoch FROM ", $column, ") * 1000000)::int8")
-    };
-}
-
 /// The link's records from a number on. Parameters: name, link, number, limit, whether open ones only.
 pub const LIST: &str = concat!(
     "SELECT id, source_table::text, table_name::text, row_name, kind::text, column_name::text, \

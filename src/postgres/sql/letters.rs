@@ -49,13 +49,6 @@ macro_rules! letters_of_rows {
     };
 }
 
-/// Microseconds since 1970.
-macro_rules! us {
-    ($column:literal) => {
-        concat!("(extract(epoch FROM ", $column, ") * 1000000)::int8")
-    };
-}
-
 /// Ends the letters of tables. Parameters: tables.
 pub const EMPTY: &str = "DELETE FROM weir.dead_letter \
     WHERE name = $1::text AND link = $2::text AND table_name = ANY ($3::text[])";
