@@ -168,12 +168,14 @@ async fn control(source: Server, target: Server) {
 
 /// See [`pauses`] and [`waits`].
 #[tokio::test]
+#[ignore = "long: make acceptance"]
 async fn control_postgres18_to_mysql() {
     control(Server::Postgres18, Server::MySql97).await;
 }
 
 /// See [`pauses`] and [`waits`].
 #[tokio::test]
+#[ignore = "long: make acceptance"]
 async fn control_mysql_to_postgres15() {
     control(Server::MySql97, Server::Postgres15).await;
 }

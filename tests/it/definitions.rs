@@ -335,12 +335,14 @@ async fn printed_tables_are_taken_by_mysql() {
 
 /// See [`printed_tables_are_taken_by_mysql`].
 #[tokio::test]
+#[ignore = "long: make acceptance"]
 async fn printed_tables_are_taken_by_mariadb() {
     made(Server::Postgres15, Server::MariaDb1011).await;
 }
 
 /// See [`printed_tables_are_taken_by_mysql`].
 #[tokio::test]
+#[ignore = "long: make acceptance"]
 async fn printed_tables_of_mysql_are_taken() {
     made(Server::MySql97, Server::Postgres15).await;
 }

@@ -116,6 +116,7 @@ async fn checks_off(target: Server) {
 
 /// See [`checks_off`].
 #[tokio::test]
+#[ignore = "long: make acceptance"]
 async fn checks_off_to_postgres() {
     checks_off(Server::Postgres15).await;
 }
@@ -178,6 +179,7 @@ async fn cascades_in_the_log_to_postgres() {
 
 /// See [`cascades_in_the_log`].
 #[tokio::test]
+#[ignore = "long: make acceptance"]
 async fn cascades_in_the_log_to_mariadb() {
     cascades_in_the_log(Server::MariaDb1011).await;
 }
@@ -224,6 +226,7 @@ async fn a_table_that_refers_to_itself(target: Server) {
 
 /// See [`a_table_that_refers_to_itself`].
 #[tokio::test]
+#[ignore = "long: make acceptance"]
 async fn a_table_that_refers_to_itself_to_postgres() {
     a_table_that_refers_to_itself(Server::Postgres15).await;
 }

@@ -29,6 +29,7 @@ async fn everything(server: Server) {
 }
 
 #[tokio::test]
+#[ignore = "long: make acceptance"]
 async fn postgres_15() {
     everything(Server::Postgres15).await;
 }
@@ -44,6 +45,7 @@ async fn mariadb_1011() {
 }
 
 #[tokio::test]
+#[ignore = "long: make acceptance"]
 async fn mysql_97() {
     everything(Server::MySql97).await;
 }

@@ -1,5 +1,9 @@
 //! Tests that need more than one function: the tidy rules of the tree, and end-to-end runs of weir
 //! against real servers.
+//!
+//! `make test` shows each behaviour on one or two pairs of servers, chosen so that every server is met as
+//! source and as target; the same on further pairs, and what needs minutes, is ignored here ("long") and
+//! run by `make acceptance`.
 
 #![allow(
     clippy::unwrap_used,

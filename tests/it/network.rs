@@ -123,6 +123,7 @@ async fn cut_at_random(source: Server, target: Server, seed: u64) {
 
 /// Broken if a connection that breaks at any byte lost, doubled or stopped anything.
 #[tokio::test]
+#[ignore = "long: make acceptance"]
 async fn cuts_postgres18_to_mysql() {
     cut_at_random(Server::Postgres18, Server::MySql97, 41).await;
 }
@@ -135,6 +136,7 @@ async fn cuts_mariadb_to_postgres15() {
 
 /// As above, from MySQL.
 #[tokio::test]
+#[ignore = "long: make acceptance"]
 async fn cuts_mysql_to_postgres18() {
     cut_at_random(Server::MySql97, Server::Postgres18, 43).await;
 }

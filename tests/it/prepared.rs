@@ -90,6 +90,7 @@ async fn remembered(source: Server, target: Server) {
 /// Broken if rows of a transaction that was prepared when a checkpoint was exported were lost, came
 /// before their commit or came twice once it was imported.
 #[tokio::test]
+#[ignore = "long: make acceptance"]
 async fn what_is_prepared_outlives_the_state_directory_mysql() {
     remembered(Server::MySql97, Server::MariaDb1011).await;
 }

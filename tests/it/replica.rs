@@ -105,6 +105,7 @@ async fn copied_from_a_replica(server: Server, seed: u64) {
 /// Broken if a row that changes while its table is read from a replica were lost or kept an old value: marks
 /// must be the places that the replica has come to.
 #[tokio::test]
+#[ignore = "long: make acceptance"]
 async fn copied_from_a_mysql_replica() {
     copied_from_a_replica(Server::MySql97, 91).await;
 }

@@ -125,6 +125,7 @@ async fn around(source: Server, target: Server, luggage: &Luggage) {
 
 /// Broken if a value of PostgreSQL came home from MySQL as another one, or moved on a second lap.
 #[tokio::test]
+#[ignore = "long: make acceptance"]
 async fn round_trip_postgres15_mysql() {
     around(Server::Postgres15, Server::MySql97, &POSTGRES).await;
 }
@@ -143,6 +144,7 @@ async fn round_trip_mysql_postgres18() {
 
 /// Broken if a value of MariaDB came home from PostgreSQL as another one, or moved on a second lap.
 #[tokio::test]
+#[ignore = "long: make acceptance"]
 async fn round_trip_mariadb_postgres15() {
     around(Server::MariaDb1011, Server::Postgres15, &MYSQL).await;
 }

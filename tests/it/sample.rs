@@ -143,6 +143,7 @@ async fn a_sample_of_postgres_to_mysql() {
 
 /// As above, to PostgreSQL.
 #[tokio::test]
+#[ignore = "long: make acceptance"]
 async fn a_sample_of_postgres_to_postgres() {
     copied_and_verified(Server::Postgres15, Server::Postgres18).await;
 }
@@ -155,6 +156,7 @@ async fn a_sample_of_mysql_to_postgres() {
 
 /// As above, from MariaDB.
 #[tokio::test]
+#[ignore = "long: make acceptance"]
 async fn a_sample_of_mariadb_to_mysql() {
     copied_and_verified(Server::MariaDb1011, Server::MySql97).await;
 }

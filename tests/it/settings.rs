@@ -253,6 +253,7 @@ async fn ready(source: Server, target: Server) -> Option<(Pair, Weir)> {
 /// Broken if a setting that a PostgreSQL source or a MySQL target has wrong were found at night, or
 /// the statement that `check` gives did not mend it.
 #[tokio::test]
+#[ignore = "long: make acceptance"]
 async fn postgres18_to_mysql() {
     let Some((mut pair, weir)) = ready(Server::Postgres18, Server::MySql97).await else { return };
     each_right_is_needed(&pair, &weir).await;
@@ -281,6 +282,7 @@ async fn a_lost_slot(pair: &Pair, weir: &Weir) {
 
 /// As above, of a MariaDB source and a PostgreSQL target.
 #[tokio::test]
+#[ignore = "long: make acceptance"]
 async fn mariadb_to_postgres18() {
     let Some((mut pair, weir)) = ready(Server::MariaDb1011, Server::Postgres18).await else {
         return;

@@ -97,6 +97,7 @@ async fn troubles(source: Server, target: Server) {
 /// Broken if a trouble that passes halted the link, was not seen, was counted as another, needed a
 /// person, or lost or doubled a change.
 #[tokio::test]
+#[ignore = "long: make acceptance"]
 async fn troubles_postgres15_to_mysql() {
     troubles(Server::Postgres15, Server::MySql97).await;
 }
@@ -109,6 +110,7 @@ async fn troubles_mysql_to_mariadb() {
 
 /// As above, MariaDB to PostgreSQL 18.
 #[tokio::test]
+#[ignore = "long: make acceptance"]
 async fn troubles_mariadb_to_postgres18() {
     troubles(Server::MariaDb1011, Server::Postgres18).await;
 }

@@ -113,12 +113,14 @@ async fn unseen_cascades_mariadb_to_postgres() {
 
 /// As above.
 #[tokio::test]
+#[ignore = "long: make acceptance"]
 async fn unseen_cascades_mariadb_to_mysql() {
     rows_come_as_they_are(Server::MariaDb1011, &[], Server::MySql97).await;
 }
 
 /// As above, where a read has a mark before and one after it.
 #[tokio::test]
+#[ignore = "long: make acceptance"]
 async fn unseen_cascades_mysql_to_mariadb() {
     rows_come_as_they_are(Server::MySql97, &[NATIVE], Server::MariaDb1011).await;
 }

@@ -433,12 +433,14 @@ async fn pieces_under_locks_mysql() {
 
 /// As above, where MariaDB has committed something in two phases.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "long: make acceptance"]
 async fn pieces_under_locks_mariadb() {
     a_row_that_is_held_is_waited_for(Server::MariaDb1011, Options::default()).await;
     rows_at_rest_are_read_once(Server::MariaDb1011, Options::default(), TWO_PHASES).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "long: make acceptance"]
 async fn pieces_mysql() {
     keys_of_every_type(Server::MySql97).await;
     only_what_is_asked_for_is_touched(Server::MySql97).await;

@@ -30,6 +30,7 @@ async fn gaps_and_strangers_are_refused_without_gtids() {
 
 /// Broken if a refetch could overwrite a newer value: places run ahead of what is visible.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "long: make acceptance"]
 async fn marks_hold_under_load_without_gtids() {
     marks(Server::MySql97, without_gtids()).await;
 }

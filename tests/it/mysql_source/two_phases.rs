@@ -144,6 +144,7 @@ async fn two_phases_are_followed_mysql() {
 
 /// As above without GTIDs.
 #[tokio::test]
+#[ignore = "long: make acceptance"]
 async fn two_phases_are_followed_without_gtids() {
     follows(Server::MySql97, without_gtids()).await;
 }
@@ -185,6 +186,7 @@ fn in_two_phases(id: i64) -> String {
 /// Broken if a refetch could overwrite a newer value, or miss an older one: a commit of a second phase
 /// may be in the log, or counted, before it is visible.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "long: make acceptance"]
 async fn marks_hold_under_load_of_two_phases_mysql() {
     for by in [By::Keys, By::Chunks] {
         marks_of(Server::MySql97, Options::default(), in_two_phases, by).await;
@@ -193,6 +195,7 @@ async fn marks_hold_under_load_of_two_phases_mysql() {
 
 /// As above on MariaDB.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "long: make acceptance"]
 async fn marks_hold_under_load_of_two_phases_mariadb() {
     for by in [By::Keys, By::Chunks] {
         marks_of(Server::MariaDb1011, Options::default(), in_two_phases, by).await;

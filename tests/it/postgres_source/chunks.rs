@@ -161,6 +161,7 @@ async fn each_table_is_walked(server: Server) {
 /// Broken if a row were passed over or read twice for the type or collation of its key, or the order of
 /// an index or a file were not that of the walk.
 #[tokio::test]
+#[ignore = "long: make acceptance"]
 async fn postgres_15_tables_are_walked() {
     each_table_is_walked(Server::Postgres15).await;
 }

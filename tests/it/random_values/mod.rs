@@ -341,6 +341,7 @@ async fn run(source: Server, target: Server) {
 
 /// Broken if some value of PostgreSQL 15 became another in MySQL, or did not come back.
 #[tokio::test]
+#[ignore = "long: make acceptance"]
 async fn random_values_postgres15_and_mysql() {
     run(Server::Postgres15, Server::MySql97).await;
 }
@@ -359,6 +360,7 @@ async fn random_values_mysql_and_postgres18() {
 
 /// The same of MariaDB and PostgreSQL 15.
 #[tokio::test]
+#[ignore = "long: make acceptance"]
 async fn random_values_mariadb_and_postgres15() {
     run(Server::MariaDb1011, Server::Postgres15).await;
 }

@@ -102,6 +102,7 @@ async fn far_too_many_in_small_transactions() {
 
 /// As above, all in one transaction; and if that took a time that grows with their square.
 #[tokio::test]
+#[ignore = "long: make acceptance"]
 async fn far_too_many_in_one_transaction() {
     let (source, target) = (Server::MySql97, Server::Postgres18);
     far_too_many(source, target, ROWS as usize, FAST, "dead_letters_max = 200").await;

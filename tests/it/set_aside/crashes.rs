@@ -92,6 +92,7 @@ async fn kill_postgres_to_mysql() {
 
 /// As above, MariaDB to PostgreSQL.
 #[tokio::test]
+#[ignore = "long: make acceptance"]
 async fn kill_mariadb_to_postgres() {
     kill_while_rows_are_set_aside(Server::MariaDb1011, Server::Postgres18, 32).await;
 }

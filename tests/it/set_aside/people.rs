@@ -103,6 +103,7 @@ async fn people_work_beside_it_on_postgres() {
 
 /// See the functions above.
 #[tokio::test]
+#[ignore = "long: make acceptance"]
 async fn people_work_beside_it_on_mysql() {
     everything(Server::Postgres15, Server::MySql97).await;
 }

@@ -142,6 +142,7 @@ async fn run(source: Server, target: Server) {
 /// Broken if what a target's trigger alters were told to be mended, a row that may stay were told of, a table
 /// without rows could not be compared, or a row hid behind another that is spelled like it.
 #[tokio::test]
+#[ignore = "long: make acceptance"]
 async fn tables_with_a_will_of_their_own_mysql_to_postgres18() {
     run(Server::MySql97, Server::Postgres18).await;
 }

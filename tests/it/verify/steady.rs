@@ -222,6 +222,7 @@ async fn run(source: Server, target: Server, seed: u64) {
 /// Broken if under load a damaged row were not found, a whole one were told of, or a repair that was cut off
 /// left something as it was.
 #[tokio::test]
+#[ignore = "long: make acceptance"]
 async fn damage_under_load_postgres18_to_mysql() {
     run(Server::Postgres18, Server::MySql97, 51).await;
 }
