@@ -6,8 +6,8 @@ use crate::model::{Row, Step, Verb};
 use crate::plan::{self, LinkPlan, Merger, TablePlan};
 
 pub(super) use crate::plan::{
-    Act, Prepared, acts_unseen, changes_unseen, key_changes_unseen, key_text, note, parse_key,
-    prepare_whole, rule,
+    Act, Prepared, acts_unseen, changes_unseen, flagged, key_changes_unseen, key_text, note,
+    parse_key, prepare_whole, rule,
 };
 
 /// Rows of one step at most; the target's room cuts statements further where it must.

@@ -75,7 +75,7 @@ impl Applier {
         batch.outcomes.add(outcomes.into_inner());
         let (ruled, note) = match ruled {
             Ok(both) => both,
-            Err(error) => return self.set_aside(batch, change, error),
+            Err(error) => return self.unconverted(batch, change, writer, error),
         };
         if let Some(flagged) = &ruled.flagged {
             self.flag(batch, flagged)?;
@@ -131,6 +131,22 @@ impl Applier {
              changed: it is passed on once and no further; make one of the two leave the column alone"
         );
         self.report.looped();
+    }
+
+    /// A change cannot be converted. What it wrote that is not the source's is recorded all the same: the row
+    /// that is read again one day does not tell.
+    fn unconverted(
+        &mut self,
+        batch: &mut Batch,
+        change: &Change,
+        writer: Writer,
+        error: Error,
+    ) -> Result<()> {
+        // Without a key there is no record; the letter holds the change.
+        if let Ok(Some(flagged)) = steps::flagged(&self.plan, change, writer) {
+            self.flag(batch, &flagged)?;
+        }
+        self.set_aside(batch, change, error)
     }
 
     /// A change cannot be converted: it is set aside, or stops the link.

@@ -53,7 +53,7 @@ pub use outline::{Difference, Outline, TableOutline, Verdict};
 pub use planner::plan;
 pub(crate) use prepare::column_value;
 pub use prepare::{
-    Act, Prepared, Ruled, key_of_source, note, prepare, prepare_whole, rule, source_key,
+    Act, Prepared, Ruled, flagged, key_of_source, note, prepare, prepare_whole, rule, source_key,
 };
 pub use record::{recorded, recorded_act, recorded_value};
 pub use routes::{Route, collisions, meeting, routes};

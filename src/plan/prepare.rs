@@ -199,6 +199,15 @@ pub fn rule(plan: &LinkPlan, change: &Change, writer: Writer, beside: Beside<'_>
     Ok(Ruled { prepared, flagged, standing: ruling.standing })
 }
 
+/// What is recorded of a change, also of one whose values cannot be converted.
+///
+/// # Errors
+/// `Value` where its match key has no form at the target; `Malformed` where the log lacks it.
+pub fn flagged(plan: &LinkPlan, change: &Change, writer: Writer) -> Result<Option<Flagged>> {
+    let Some(table) = plan.tables.get(change.table) else { return Ok(None) };
+    judged(table, change, writer).map(|judged| judged.flagged)
+}
+
 /// Whether a planned column is not listed that the target does not fill by itself.
 fn lacks_required(table: &TablePlan, listed: &[usize]) -> bool {
     table.columns.iter().enumerate().any(|(index, column)| {

@@ -23,6 +23,9 @@ const SPACE: &str = "masters";
 /// Keys that the row owner gives; those of foreign rows are above.
 const KEYS: u64 = 30;
 
+/// A name that the right side has no room for.
+const LONG: &str = "a name that is too long for the column of the other side";
+
 const TABLES: &str = "
 [table.item]
 in.left = \"masters.item\"
@@ -79,7 +82,12 @@ impl Writer {
                 let other = self.random.u64(1..=KEYS);
                 own(format!("UPDATE item SET no = {other}, note = 'k{next}' WHERE no = {key}"))
             }
-            (true, 75..90) => foreign(
+            // What the other side has no room for is set aside; what is foreign in it is recorded all the same.
+            (true, 75..77) => foreign(
+                format!("UPDATE item SET name = '{LONG}', stock = {next} WHERE no = {key}"),
+                format!("left:right write stock {next}"),
+            ),
+            (true, 77..90) => foreign(
                 format!("UPDATE item SET stock = {next} WHERE no = {key}"),
                 format!("left:right write stock {next}"),
             ),
@@ -214,8 +222,11 @@ async fn prepare(pair: &Pair) -> Weir {
             true => "; ALTER TABLE item REPLICA IDENTITY FULL",
             false => "",
         };
-        let table = "CREATE TABLE item (no INT PRIMARY KEY, name VARCHAR(40), note VARCHAR(40), \
-                     stock INT, shelf VARCHAR(40))";
+        let name = if std::ptr::eq(server, &pair.source) { 80 } else { 40 };
+        let table = format!(
+            "CREATE TABLE item (no INT PRIMARY KEY, name VARCHAR({name}), note VARCHAR(40), \
+             stock INT, shelf VARCHAR(40))"
+        );
         execute_in(server, SPACE, &format!("{table}{full}")).await;
     }
     let rows: Vec<_> = (1..=KEYS).map(|no| format!("({no}, 'a', 'b', 0, 'c')")).collect();
@@ -307,6 +318,8 @@ async fn settle(weir: &Weir) {
 /// All records are reverted, and what foreign rows were in the way of is tried again; then both sides hold
 /// the same rows.
 async fn revert(pair: &Pair, weir: &Weir) {
+    let mend = format!("UPDATE item SET name = 'short' WHERE name = '{LONG}'");
+    execute_in(&pair.source, SPACE, &mend).await;
     for link in ["left:right", "right:left"] {
         weir.run(&["flagged", "revert", link, "--all"]).await.expect_code(0);
     }
