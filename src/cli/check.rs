@@ -189,14 +189,26 @@ async fn examine(ends: &Ends<'_>, data: Option<&[String]>, report: &mut Report) 
         }
         return findings;
     }
-    let catalogs = match ends.catalogs().await {
+    let mut catalogs = match ends.described_catalogs().await {
         Ok(catalogs) => catalogs,
         Err(error) => {
             findings.push(met(&ends.link().to_string(), &error));
             return findings;
         }
     };
-    match ends.plan(&catalogs) {
+    let planned = match ends.plan(&catalogs) {
+        Ok(plan) if plan::looks(ends.config, ends.link()).is_empty() => Ok(plan),
+        // Where their rows cannot be read the rest is looked at all the same.
+        Ok(plan) => match ends.look_into(&mut catalogs.into).await {
+            Ok(()) => ends.plan(&catalogs),
+            Err(error) => {
+                findings.push(met(&format!("link {}", ends.link()), &error));
+                Ok(plan)
+            }
+        },
+        refused => refused,
+    };
+    match planned {
         Ok(plan) => {
             report.routes = plan::routes(&plan, [&plan.link.source, &plan.link.target]);
             report.tables = plan.tables.iter().map(|table| table.source.name.to_string()).collect();

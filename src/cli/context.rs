@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::cli::args::Global;
+use crate::cli::lists::LookedInto;
 use crate::config::{
     self, ApplyOptions, Config, Database, LinkName, Replicate, Secret, TableMapping, show_duration,
     show_rate, show_size,
@@ -82,6 +83,8 @@ pub(super) struct Ends<'a> {
 pub(super) struct Catalogs {
     pub(super) source: Vec<Table>,
     pub(super) target: Vec<Table>,
+    /// What steps look into.
+    pub(super) into: LookedInto,
 }
 
 impl<'a> Ends<'a> {
@@ -115,12 +118,19 @@ impl<'a> Ends<'a> {
         room(self.target.dialect)
     }
 
-    /// Reads both catalogs.
+    /// Reads both catalogs, and the rows of the tables that steps look into.
     pub(super) async fn catalogs(&self) -> Result<Catalogs> {
+        let mut catalogs = self.described_catalogs().await?;
+        self.look_into(&mut catalogs.into).await?;
+        Ok(catalogs)
+    }
+
+    /// Reads both catalogs and no row: enough to say which rights are needed, and which tables are meant.
+    pub(super) async fn described_catalogs(&self) -> Result<Catalogs> {
         let (wanted, place) = plan::selection(self.config, self.link());
         let source = self.source_room().catalog(self.source, self.source.dialect, &wanted).await?;
         let target = self.target_room().catalog(self.target, self.target.dialect, &place).await?;
-        Ok(Catalogs { source, target })
+        Ok(Catalogs { source, target, into: self.described().await? })
     }
 
     /// The link's witness in the target; `None` too where the tables of weir are not there yet.
@@ -145,7 +155,7 @@ impl<'a> Ends<'a> {
 
     /// What `weir setup` prints for the source and these of its tables.
     pub(super) fn setup_source(&self, account: &str, tables: &[&Table]) -> Vec<String> {
-        let (selection, room) = (plan::selection(self.config, self.link()).0, self.source_room());
+        let (selection, room) = (self.selections().0, self.source_room());
         let mut statements = room.setup_entry(self.source, account, &selection.schemas());
         let marked = plan::is_marked(self.config, self.link());
         statements.extend(room.setup_source(&self.context, self.source, account, tables, marked));
@@ -156,7 +166,7 @@ impl<'a> Ends<'a> {
     pub(super) fn setup_target(&self, account: &str, tables: &[&TablePlan]) -> Vec<String> {
         let unfilled: Vec<_> = tables.iter().flat_map(|table| table.unfilled()).collect();
         let tables: Vec<&Table> = tables.iter().map(|table| &table.target).collect();
-        let (selection, room) = (plan::selection(self.config, self.link()).1, self.target_room());
+        let (selection, room) = (self.selections().1, self.target_room());
         let mut statements = room.setup_entry(self.target, account, &selection.schemas());
         statements.extend(room.setup_target(account, &tables, &unfilled));
         statements
@@ -164,7 +174,8 @@ impl<'a> Ends<'a> {
 
     /// Compiles the plan.
     pub(super) fn plan(&self, catalogs: &Catalogs) -> Result<LinkPlan, Vec<Finding>> {
-        plan::plan(self.config, self.link(), &catalogs.source, &catalogs.target)
+        let tables = [catalogs.source.as_slice(), &catalogs.target];
+        plan::plan_with(self.config, self.link(), tables, &catalogs.into.lists)
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) async fn look(ends: &Ends<'_>, catalogs: &Catalogs) -> Vec<Finding> {
     let until = Instant::now() + LOOKS_MAX;
     let mut findings = Vec::new();
     let mut late = Vec::new();
-    for table in unproven(ends.config, ends.link(), &catalogs.source, &catalogs.target) {
+    for table in unproven_keys(ends, catalogs) {
         if Instant::now() > until {
             late.push(table.subject);
             continue;
@@ -42,10 +42,15 @@ pub(super) async fn look(ends: &Ends<'_>, catalogs: &Catalogs) -> Vec<Finding> {
     findings
 }
 
+fn unproven_keys<'a>(ends: &Ends<'_>, catalogs: &'a Catalogs) -> Vec<Unproven<'a>> {
+    let Catalogs { source, target, into } = catalogs;
+    unproven(ends.config, ends.link(), source, target, &into.lists)
+}
+
 /// The tables that are looked at.
 pub(super) fn looked_at<'a>(ends: &Ends<'_>, catalogs: &'a Catalogs) -> Looked<'a> {
     let mut looked = Looked::default();
-    for table in unproven(ends.config, ends.link(), &catalogs.source, &catalogs.target) {
+    for table in unproven_keys(ends, catalogs) {
         let merged = table.merged.as_ref();
         let source = table.at_source.as_ref().or(merged.map(|[source, _]| source));
         let target = table.at_target.as_ref().or(merged.map(|[_, target]| target));

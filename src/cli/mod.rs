@@ -18,6 +18,7 @@ pub mod exit;
 mod explain;
 mod flagged;
 mod init;
+mod lists;
 mod man;
 mod notify;
 mod output;

@@ -225,7 +225,14 @@ async fn look(
     prospect: &mut Prospect,
 ) -> Result<()> {
     let ends = Ends::of(config, link, &config.name)?;
-    let catalogs = ends.catalogs().await?;
+    let mut catalogs = ends.described_catalogs().await?;
+    if let Err(error) = ends.look_into(&mut catalogs.into).await {
+        if error.kind() != Kind::Privilege {
+            return Err(error);
+        }
+        prospect.stands_against(vec![met(&format!("link {link}"), &error)]);
+        catalogs.into = ends.described().await?;
+    }
     let plan = match ends.plan(&catalogs) {
         Ok(plan) => plan,
         Err(findings) => {

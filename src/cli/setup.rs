@@ -9,9 +9,9 @@ use crate::cli::exit;
 use crate::cli::output::{remark, say};
 use crate::config::Database;
 use crate::error::{Error, Kind, Result};
-use crate::link::ports::Room;
+use crate::link::ports::{End, Room};
 use crate::model::Table;
-use crate::plan::{self, Finding, TablePlan};
+use crate::plan::{Finding, TablePlan};
 
 const SETUP: &str = "setup";
 
@@ -48,22 +48,25 @@ pub(super) async fn run(global: &Global, args: &SetupArgs) -> Result<ExitCode> {
 /// Prepares both ends of a link. Where the user cannot see all that the link needs, only that is
 /// prepared by which it can, and what it could not see is returned.
 async fn prepare(ends: &Ends<'_>, mode: Mode<'_>) -> Result<Option<Error>> {
-    let plan = match ends.catalogs().await {
+    let catalogs = match ends.described_catalogs().await {
         Err(error) if error.kind() == Kind::Privilege => return first(ends, error, mode).await,
-        catalogs => match ends.plan(&catalogs?) {
-            Err(findings) => return first(ends, refused(ends.link(), &findings), mode).await,
-            Ok(plan) => plan,
-        },
+        catalogs => catalogs?,
+    };
+    let plan = match ends.plan(&catalogs) {
+        Err(findings) => return first(ends, refused(ends.link(), &findings), mode).await,
+        Ok(plan) => plan,
     };
     let tables: Vec<&Table> = plan.tables.iter().map(|table| &table.source).collect();
     let room = ends.source_room();
     let account = room.account(ends.source).await?;
-    let statements = ends.setup_source(&account, &tables);
+    let mut statements = ends.setup_source(&account, &tables);
+    statements.extend(ends.setup_lists(End::Source, &account, &catalogs.into));
     print_or_run(room, ends.source, SETUP, &statements, mode).await?;
     let tables: Vec<&TablePlan> = plan.tables.iter().map(Arc::as_ref).collect();
     let room = ends.target_room();
     let account = room.account(ends.target).await?;
-    let statements = ends.setup_target(&account, &tables);
+    let mut statements = ends.setup_target(&account, &tables);
+    statements.extend(ends.setup_lists(End::Target, &account, &catalogs.into));
     print_or_run(room, ends.target, SETUP, &statements, mode).await?;
     Ok(None)
 }
@@ -86,7 +89,7 @@ async fn first(ends: &Ends<'_>, refusal: Error, mode: Mode<'_>) -> Result<Option
 /// What an administrator has to grant before weir can see which tables there are, at each end that
 /// hides some, or does not let weir in.
 pub(super) async fn unseen<'a>(ends: &Ends<'a>) -> Result<Vec<(&'a Database, Vec<String>)>> {
-    let (source, target) = plan::selection(ends.config, ends.link());
+    let (source, target) = ends.selections();
     let mut grants = Vec::new();
     for (room, database, selection) in
         [(ends.source_room(), ends.source, source), (ends.target_room(), ends.target, target)]

@@ -27,6 +27,7 @@ pub mod joining;
 pub mod lag;
 pub mod ledger;
 pub mod letter;
+pub mod lists;
 pub mod moment;
 pub mod notes;
 pub mod observer;

@@ -200,6 +200,9 @@ pub trait Room: Send + Sync {
         unfilled: &[Unfilled<'_>],
     ) -> Vec<String>;
 
+    /// Grants by which `account` may read tables that steps look into, and nothing else.
+    fn setup_lists(&self, account: &str, tables: &[&Table]) -> Vec<String>;
+
     /// The statements that remove what setup and `run` made at the source (slot, publication).
     fn teardown_source(&self, context: &LinkContext) -> Vec<String>;
 

@@ -115,6 +115,10 @@ impl Room for Mysql {
         setup::target(account, tables, unfilled)
     }
 
+    fn setup_lists(&self, account: &str, tables: &[&Table]) -> Vec<String> {
+        setup::lists(account, tables)
+    }
+
     fn teardown_source(&self, context: &LinkContext) -> Vec<String> {
         setup::teardown_source(context)
     }

@@ -114,6 +114,11 @@ fn triggers(tables: &[&Table]) -> Option<String> {
     })
 }
 
+/// Lets the user read tables that steps look into.
+pub fn lists(account: &str, tables: &[&Table]) -> Vec<String> {
+    grants("SELECT", account, tables)
+}
+
 /// Removes what setup and `run` made at the source: nothing.
 pub fn teardown_source(_: &LinkContext) -> Vec<String> {
     Vec::new()

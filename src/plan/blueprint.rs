@@ -15,7 +15,7 @@ use crate::plan::extras::renamed;
 use crate::plan::rank::ranks;
 use crate::plan::select::{Chosen, choose};
 use crate::plan::stand_ins::{Stand, stand_in};
-use crate::transform::rules::Step;
+use crate::transform::rules::{Lists, Step};
 
 /// A table as the target should have it.
 #[derive(Clone, Debug)]
@@ -72,14 +72,15 @@ pub fn blueprints(
     let dialect = |name: &str| config.databases.get(name).map(|database| database.dialect);
     let dialects = dialect(&link.source).zip(dialect(&link.target));
     let dialects = dialects.unwrap_or((Dialect::Postgres, Dialect::Postgres));
-    let conversion = &config.conversion;
+    // Names and types alone are drawn, for which no table is looked into.
+    let (conversion, lists) = (&config.conversion, &Lists::default());
     let drafts: HashMap<&TableName, Draft<'_>> = chosen
         .iter()
         .filter_map(|chosen| {
             let source = source_tables.iter().find(|table| table.name == chosen.source)?;
             Some((
                 &source.name,
-                Draft { link, dialects, chosen, source, target: source, conversion },
+                Draft { link, dialects, chosen, source, target: source, conversion, lists },
             ))
         })
         .collect();

@@ -14,7 +14,7 @@ use crate::plan::column_names::Role;
 use crate::plan::select::Chosen;
 use crate::plan::{ColumnPlan, Finding, ForeignColumn, UpsertStrategy};
 use crate::transform::pair;
-use crate::transform::rules::{Settings, Site, compile};
+use crate::transform::rules::{Lists, Settings, Site, compile};
 
 /// One table of a link while it is planned.
 pub(crate) struct Draft<'a> {
@@ -30,6 +30,8 @@ pub(crate) struct Draft<'a> {
     pub(crate) target: &'a Table,
     /// What becomes of values that a target cannot hold, in all tables.
     pub(crate) conversion: &'a Settings,
+    /// The tables that steps look into.
+    pub(crate) lists: &'a Lists,
 }
 
 impl Draft<'_> {
@@ -226,6 +228,7 @@ impl Draft<'_> {
             source: (self.source, from, self.dialects.0),
             target: (self.target, to, self.dialects.1),
             key,
+            lists: self.lists,
         };
         match compile(&site, steps, &settings) {
             Ok(compiled) => {

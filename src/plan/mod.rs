@@ -50,14 +50,14 @@ pub use merge::{Merger, unmerged};
 pub use mirror::{mirror, mirror_table, planned};
 pub(crate) use outer_keys::{OuterKey, warnings as outer_key_warnings};
 pub use outline::{Difference, Outline, TableOutline, Verdict};
-pub use planner::plan;
+pub use planner::{plan, plan_with};
 pub(crate) use prepare::column_value;
 pub use prepare::{
     Act, Prepared, Ruled, flagged, key_of_source, note, prepare, prepare_whole, rule, source_key,
 };
 pub use record::{recorded, recorded_act, recorded_value};
 pub use routes::{Route, collisions, meeting, routes};
-pub use select::{is_marked, links, selection};
+pub use select::{is_marked, links, looks, selection};
 pub use selection::Selection;
 pub(crate) use sql::comment;
 pub use table::{

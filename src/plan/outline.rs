@@ -44,6 +44,9 @@ pub struct TableOutline {
     /// The steps and settings of source columns that have any.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub rules: BTreeMap<String, String>,
+    /// What tells the rows of the tables that source columns are looked up in from others.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub lists: BTreeMap<String, String>,
     /// The masters of source columns that are not the source's, and of the rows under the name "".
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub owners: BTreeMap<String, String>,
@@ -207,6 +210,10 @@ impl TableOutline {
             Some((name(column)?.0, column.rules.as_ref()?.text().to_owned()))
         };
         let rules = table.columns.iter().filter_map(ruled);
+        let looked_up = |column: &crate::plan::ColumnPlan| {
+            Some((name(column)?.0, column.rules.as_ref()?.lists()?.to_owned()))
+        };
+        let lists = table.columns.iter().filter_map(looked_up);
         TableOutline {
             target: table.target.name.to_string(),
             key: key.map(|(source, _)| source).collect(),
@@ -228,6 +235,7 @@ impl TableOutline {
             columns: table.columns.iter().filter_map(name).collect(),
             sensitive: sensitive.map(|(source, _)| source).collect(),
             rules: rules.collect(),
+            lists: lists.collect(),
             owners: owners(table),
         }
     }
@@ -266,6 +274,7 @@ impl TableOutline {
         }
         differences.extend(self.columns_moved(before, filled));
         differences.extend(self.rules_differ(before, filled));
+        differences.extend(self.lists_differ(before));
         differences.extend(self.owners_differ(before));
         let otherwise = before.sensitive.symmetric_difference(&self.sensitive);
         differences.extend(otherwise.filter(|name| before.is_written(name, self)).map(|name| {
@@ -321,6 +330,36 @@ impl TableOutline {
             }
         };
         changed.map(difference).collect()
+    }
+
+    /// Columns whose steps are the same, and look into tables that hold something else now. A row whose match
+    /// key becomes another by it would not be found.
+    fn lists_differ(&self, before: &TableOutline) -> Vec<Difference> {
+        let names = self.lists.keys().filter(|name| {
+            before.rules.get(*name) == self.rules.get(*name)
+                && before.lists.get(*name) != self.lists.get(*name)
+        });
+        let difference = |name: &String| {
+            let found = from_now(format!("column {name} is looked up in other rows"));
+            match self.key.contains(name) {
+                true => Difference {
+                    verdict: Verdict::Decision,
+                    effect:
+                        "rows are matched by it: those whose entries changed would not be found; \
+                             compare both sides (`weir verify`) afterwards"
+                            .to_owned(),
+                    ..found
+                },
+                false => Difference {
+                    effect:
+                        "values are taken from these from now on; `weir snapshot LINK TABLE` then \
+                             writes those that are there"
+                            .to_owned(),
+                    ..found
+                },
+            }
+        };
+        names.map(difference).collect()
     }
 
     /// Whether a column is carried before and after.
@@ -396,103 +435,4 @@ fn filling(filled: bool, what: String) -> Difference {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn table(target: &str, key: &str, columns: &[&str]) -> TableOutline {
-        TableOutline {
-            target: target.to_owned(),
-            key: vec![key.to_owned()],
-            deletes: "apply".to_owned(),
-            truncate: "halt".to_owned(),
-            on_poison: "park".to_owned(),
-            columns: columns.iter().map(|name| ((*name).to_owned(), (*name).to_owned())).collect(),
-            sensitive: BTreeSet::new(),
-            rules: BTreeMap::new(),
-            owners: BTreeMap::new(),
-        }
-    }
-
-    fn outline(tables: &[(&str, TableOutline)]) -> Outline {
-        let tables = tables.iter().map(|(name, table)| ((*name).to_owned(), table.clone()));
-        Outline { tables: tables.collect(), settings: BTreeMap::new() }
-    }
-
-    fn verdicts(before: &Outline, after: &Outline, filled: &[&str]) -> Vec<(String, Verdict)> {
-        let filled = filled.iter().map(|name| (*name).to_owned()).collect();
-        let found = after.differences(before, &filled).into_iter();
-        found.map(|one| (one.table.unwrap_or_default(), one.verdict)).collect()
-    }
-
-    /// Broken if a table or column that holds rows joined, or was led elsewhere, without anybody's
-    /// decision; if another match key passed, by its name on either side; or if a rule that harms
-    /// nobody asked for one.
-    #[test]
-    fn what_a_change_causes() {
-        use Verdict::{Decision, FromNow, Refused};
-        let of = |name: &str, table| outline(&[(name, table)]);
-        let led = |column: &str| {
-            let mut led = table("t.a", "id", &["id", "n"]);
-            led.columns.insert(column.to_owned(), "elsewhere".to_owned());
-            led
-        };
-        let ruled = |column: &str| TableOutline {
-            rules: BTreeMap::from([(column.to_owned(), "[]".to_owned())]),
-            ..table("t.a", "id", &["id", "n"])
-        };
-        let before = of("s.a", table("t.a", "id", &["id", "n"]));
-        assert!(verdicts(&before, &before, &["s.a"]).is_empty());
-        let both = outline(&[
-            ("s.a", table("t.a", "id", &["id", "n"])),
-            ("s.b", table("t.b", "id", &["id"])),
-        ]);
-        assert_eq!(both.in_question(&before), BTreeSet::from(["s.b".to_owned()]));
-        assert_eq!(verdicts(&before, &both, &["s.b"]), [("s.b".to_owned(), Decision)]);
-        assert_eq!(verdicts(&before, &both, &[]), [("s.b".to_owned(), FromNow)]);
-        assert_eq!(verdicts(&both, &before, &[]), [("s.b".to_owned(), FromNow)]);
-        for (after, filled, expected) in [
-            (table("t.z", "id", &["id", "n"]), true, vec![Decision]),
-            (table("t.z", "id", &["id", "n"]), false, vec![FromNow]),
-            (table("t.a", "n", &["id", "n"]), true, vec![Refused]),
-            (table("t.a", "id", &["id"]), true, vec![FromNow]),
-            (table("t.a", "id", &["id", "n", "more"]), true, vec![Decision]),
-            (table("t.a", "id", &["id", "n", "more"]), false, vec![FromNow]),
-            (led("n"), true, vec![Decision]),
-            (led("n"), false, vec![FromNow]),
-            (led("id"), false, vec![Refused]),
-            (
-                TableOutline { deletes: "ignore".to_owned(), ..table("t.a", "id", &["id", "n"]) },
-                true,
-                vec![FromNow],
-            ),
-            (ruled("n"), true, vec![Decision]),
-            (ruled("n"), false, vec![FromNow]),
-            (ruled("id"), false, vec![Refused]),
-        ] {
-            let after = of("s.a", after);
-            let asked = !after.in_question(&before).is_empty();
-            let filled: &[&str] = if filled && asked { &["s.a"] } else { &[] };
-            let found = verdicts(&before, &after, filled);
-            assert_eq!(found.into_iter().map(|(_, verdict)| verdict).collect::<Vec<_>>(), expected);
-        }
-        for otherwise in [
-            TableOutline { on_poison: "halt".to_owned(), ..table("t.a", "id", &["id", "n"]) },
-            TableOutline {
-                sensitive: BTreeSet::from(["n".to_owned()]),
-                ..table("t.a", "id", &["id", "n"])
-            },
-        ] {
-            let after = of("s.a", otherwise);
-            assert_eq!(verdicts(&before, &after, &[]), [("s.a".to_owned(), FromNow)]);
-            assert_eq!(verdicts(&after, &before, &[]), [("s.a".to_owned(), FromNow)]);
-        }
-        let mut optioned = before.clone();
-        optioned.settings.insert("batch_rows_max".to_owned(), "7".to_owned());
-        assert_eq!(verdicts(&before, &optioned, &[]), [(String::new(), FromNow)]);
-        assert_ne!(optioned.digest(), before.digest());
-        assert!(!optioned.is_written_as(&before.settings));
-        optioned.settings.insert(TABLES.to_owned(), "s.*".to_owned());
-        let written = BTreeMap::from([("batch_rows_max".to_owned(), "7".to_owned())]);
-        assert!(optioned.is_written_as(&written));
-    }
-}
+mod tests;

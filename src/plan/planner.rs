@@ -14,13 +14,25 @@ use crate::plan::columns::Draft;
 use crate::plan::rank::ranks;
 use crate::plan::select::{Chosen, choose, wanted};
 use crate::plan::{Finding, LinkPlan, TablePlan, cascades, referring, sql, tangles, unseen};
+use crate::transform::rules::Lists;
 
-/// The plan of `link`, or all findings that stand against it.
+/// The plan of `link` whose steps look into no table, or all findings that stand against it.
 pub fn plan(
     config: &Config,
     link: &LinkName,
     source_tables: &[Table],
     target_tables: &[Table],
+) -> Result<LinkPlan, Vec<Finding>> {
+    plan_with(config, link, [source_tables, target_tables], &Lists::default())
+}
+
+/// The plan of `link` from the tables of source and target, and those that steps look into, or all findings that
+/// stand against it.
+pub fn plan_with(
+    config: &Config,
+    link: &LinkName,
+    [source_tables, target_tables]: [&[Table]; 2],
+    lists: &Lists,
 ) -> Result<LinkPlan, Vec<Finding>> {
     let mut findings = Vec::new();
     let (Some(source_dialect), Some(target_dialect)) = (
@@ -48,7 +60,7 @@ pub fn plan(
         if let (Some(source), Some(target)) = found {
             let dialects = (source_dialect, target_dialect);
             let conversion = &config.conversion;
-            let draft = Draft { link, dialects, chosen, source, target, conversion };
+            let draft = Draft { link, dialects, chosen, source, target, conversion, lists };
             let on_poison = chosen.on_poison().unwrap_or(config.options(link).on_poison);
             tables.push(TablePlan { on_poison, ..table_plan(&draft, &mut findings) });
         } else {

@@ -16,7 +16,7 @@ use crate::error::Kind;
 use crate::model::{Table, TableName};
 use crate::plan::naming::Naming;
 use crate::plan::{Finding, Selection, Wanted};
-use crate::transform::rules::Settings;
+use crate::transform::rules::{Look, Settings};
 
 /// A table of a link before its columns are looked at.
 #[derive(Clone, Debug)]
@@ -113,6 +113,14 @@ pub fn is_marked(config: &Config, link: &LinkName) -> bool {
         [&link.source, &link.target].iter().all(|end| mapping.addresses.contains_key(*end))
     };
     config.tables.iter().any(|mapping| mapping.is_shared() && holds(mapping))
+}
+
+/// The tables that steps of `link` look into.
+pub fn looks(config: &Config, link: &LinkName) -> BTreeSet<Look> {
+    let from_there = config.tables.iter().filter(|one| one.addresses.contains_key(&link.source));
+    let steps = from_there.flat_map(|mapping| mapping.steps.values());
+    let steps = steps.filter_map(|lists| lists.get(&link.target)).flatten();
+    steps.filter_map(|step| step.look().cloned()).collect()
 }
 
 /// Which tables of both catalogs the planner of `link` needs to see.

@@ -8,6 +8,7 @@ use crate::config::{Config, LinkName};
 use crate::model::{Column, Table, Type};
 use crate::plan::columns::Draft;
 use crate::plan::select::{Chosen, choose};
+use crate::transform::rules::Lists;
 
 /// Keys that a look names at most.
 pub const KEYS_MAX: usize = 20;
@@ -76,17 +77,19 @@ pub fn unproven<'a>(
     link: &LinkName,
     source_tables: &'a [Table],
     target_tables: &'a [Table],
+    lists: &Lists,
 ) -> Vec<Unproven<'a>> {
     let dialect = |name: &str| config.databases.get(name).map(|database| database.dialect);
     let Some(dialects) = dialect(&link.source).zip(dialect(&link.target)) else {
         return Vec::new();
     };
+    let conversion = &config.conversion;
     let chosen = choose(config, link, source_tables, &mut Vec::new());
     let of_table = |chosen: &Chosen<'_>| {
         let source = source_tables.iter().find(|table| table.name == chosen.source)?;
         let target = target_tables.iter().find(|table| table.name == chosen.target)?;
         of_table(
-            &Draft { link, dialects, chosen, source, target, conversion: &config.conversion },
+            &Draft { link, dialects, chosen, source, target, conversion, lists },
             source,
             target,
         )
@@ -153,7 +156,7 @@ mod tests {
         change(&mut source, &mut target);
         let config = config(vec![replicate("pg", "my", &["public.*"])], Vec::new());
         let (sources, targets) = ([source], [target]);
-        let found = unproven(&config, &link("pg", "my"), &sources, &targets);
+        let found = unproven(&config, &link("pg", "my"), &sources, &targets, &Lists::default());
         let of_table = |table: &Unproven<'_>| {
             let merged = table.merged.as_ref().map(|[look, _]| look);
             let looks = [table.at_source.as_ref(), table.at_target.as_ref(), merged];

@@ -85,6 +85,11 @@ pub fn target(account: &str, tables: &[&Table], unfilled: &[Unfilled<'_>]) -> Ve
     statements
 }
 
+/// Lets the user read tables that steps look into.
+pub fn lists(account: &str, tables: &[&Table]) -> Vec<String> {
+    grants("SELECT", account, tables)
+}
+
 /// Removes what setup and `run` made at the source: slot and publication.
 pub fn teardown_source(context: &LinkContext) -> Vec<String> {
     let name = context.slot_name();

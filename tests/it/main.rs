@@ -39,6 +39,7 @@ mod identities;
 mod init;
 mod letters;
 mod load;
+mod lookups;
 mod masters;
 mod metrics;
 mod mysql_source;

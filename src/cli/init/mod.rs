@@ -16,6 +16,7 @@ use crate::cli::args::{Global, InitArgs, InitEnd};
 use crate::cli::check;
 use crate::cli::context::{Catalogs, Ends};
 use crate::cli::exit;
+use crate::cli::lists::LookedInto;
 use crate::config::{self, Config, Database, Dialect, LinkName};
 use crate::error::{Error, Kind, Result};
 use crate::link::hosts;
@@ -167,7 +168,7 @@ async fn read(ends: &Ends<'_>, patterns: &[String]) -> Result<Catalogs> {
     let place = Selection { include, exclude: Vec::new() };
     all_are_seen(ends.target_room(), ends.target, &place).await?;
     let target = ends.target_room().catalog(ends.target, ends.target.dialect, &place).await?;
-    Ok(Catalogs { source, target })
+    Ok(Catalogs { source, target, into: LookedInto::default() })
 }
 
 /// MySQL and MariaDB hide tables from users without rights on them: what is hidden would be left out

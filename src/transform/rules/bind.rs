@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytestring::ByteString;
 
 use super::kind::Kind;
+use super::lookup::Lists;
 use super::run::{Outcome, Outcomes};
 use crate::model::{Column, Row, Table, Value};
 use crate::transform::Reason;
@@ -75,6 +76,8 @@ pub(super) struct Ground<'a> {
     pub(super) wanted: Kind,
     /// Whether rows are matched by the column.
     pub(super) key: bool,
+    /// The tables that steps look into.
+    pub(super) lists: &'a Lists,
 }
 
 /// A value that was turned, and what a rule did to it.

@@ -5,6 +5,7 @@
 
 use super::bind::Ground;
 use super::kind::Kind;
+use super::lookup::Lists;
 use super::mend::mends;
 use super::run::{Cast, Placed, Rules};
 use super::settings::Settings;
@@ -25,6 +26,8 @@ pub struct Site<'a> {
     pub target: (&'a Table, &'a Column, Dialect),
     /// Whether rows are matched by the column.
     pub key: bool,
+    /// The tables that its steps look into.
+    pub lists: &'a Lists,
 }
 
 /// A column pair with its rules.
@@ -82,6 +85,7 @@ pub fn compile(site: &Site<'_>, steps: &[Step], settings: &Settings) -> Result<C
     }
     let rules = (!placed.is_empty() || !mends.0.is_empty()).then(|| Rules {
         text: text(steps, &settings, &mends),
+        lists: site.lists.digest(steps.iter()),
         steps: placed,
         cast: end.cast,
         key: site.key,
@@ -117,6 +121,7 @@ fn bind(site: &Site<'_>, steps: &[Step], first: usize) -> Result<Vec<Placed>, St
             nullable: site.target.1.nullable,
             wanted: Kind::of(&site.target.1.ty),
             key: site.key,
+            lists: site.lists,
         };
         let bound = step
             .bind(&ground)

@@ -7,8 +7,8 @@ use super::literal::Literal;
 use super::mend;
 use super::step::Step;
 use super::{
-    ciphers, clock, dates, documents, expr, json_set, numbers, phones, secrets, texts, validate,
-    words,
+    ciphers, clock, dates, documents, expr, json_set, lookup, numbers, phones, secrets, texts,
+    validate, words,
 };
 use crate::config::suggest::did_you_mean;
 
@@ -115,6 +115,11 @@ pub const STEPS: &[Entry] = &[
         words::map,
     ),
     entry(
+        "lookup",
+        "What a table says: { table = \"schema.table\", key = \"column\", value = \"column\", database, miss = \"reject\", \"null\", \"passthrough\" or { default } }.",
+        lookup::lookup,
+    ),
+    entry(
         "bool_words",
         "Words to boolean: { true = [], false = [], else = \"reject\", \"null\" or a truth, ignore_case }.",
         words::bool_words,
@@ -161,7 +166,7 @@ pub const STEPS: &[Entry] = &[
     ),
     entry(
         "validate",
-        "A check, and what becomes of others: { not_null, not_empty, range, length, regex, one_of, date_between, utf8_clean, unique_in_target, check, else }.",
+        "A check, and what becomes of others: { not_null, not_empty, range, length, regex, one_of, date_between, utf8_clean, unique_in_target, references, check, else }.",
         validate::validate,
     ),
 ];
@@ -171,7 +176,6 @@ const ABSENT: &[(&str, &str)] = &[
     ("drop", "to leave a column out, name it in `ignore`"),
     ("rename", "to name a column otherwise, write `in.DATABASE = \"its name there\"`"),
     ("add", "a column that only the target has can be given a default there"),
-    ("lookup", "`map` holds values that do not change"),
 ];
 
 /// Reads one step.

@@ -119,6 +119,8 @@ pub struct Rules {
     pub(super) key: bool,
     /// The steps and settings, for people and to see whether they have changed.
     pub(super) text: String,
+    /// What tells the rows of the tables that are looked into from others.
+    pub(super) lists: Option<String>,
     /// Whether every step has its way back.
     pub(super) has_way_back: bool,
 }
@@ -133,6 +135,11 @@ impl Rules {
     /// The steps and settings as JSON.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// What tells the rows of the tables that the steps look into from others, if they look into any.
+    pub fn lists(&self) -> Option<&str> {
+        self.lists.as_deref()
     }
 
     /// Whether values come back from what they become.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::bind::{Bind, Bound, Ground};
+use super::lookup::Look;
 use super::settings::Choice;
 
 /// One step.
@@ -15,6 +16,8 @@ pub struct Step {
     pub(super) bind: Bind,
     /// What it says of values that no type can carry, where it does nothing else.
     pub(super) choice: Option<(&'static str, Choice)>,
+    /// The table that it looks into.
+    pub(super) look: Option<Look>,
 }
 
 impl Step {
@@ -31,6 +34,11 @@ impl Step {
     /// Whether it is a setting of `[conversion]`, which turns no value by itself.
     pub fn is_setting(&self) -> bool {
         self.choice.is_some()
+    }
+
+    /// The table that it looks into, if any.
+    pub fn look(&self) -> Option<&Look> {
+        self.look.as_ref()
     }
 
     /// Where it stands, `tables/a.toml:12`.
@@ -57,6 +65,7 @@ impl Step {
             at: String::new(),
             bind: Arc::new(bind),
             choice: None,
+            look: None,
         }
     }
 }

@@ -10,6 +10,7 @@ use super::bind::{Bound, Ground, Scope, Turned};
 use super::expr::{Expression, expression};
 use super::kind::Kind;
 use super::literal::Literal;
+use super::lookup::{self, Keys, Look};
 use super::numbers::{bounds, outside};
 use super::registry::{Params, Table};
 use super::run::Outcome;
@@ -31,12 +32,9 @@ const CHECKS: &[&str] = &[
     "utf8_clean",
     "fits_target",
     "unique_in_target",
+    "references",
     "check",
 ];
-
-/// What is known of checks that need more than a value, and so are not made.
-const ABSENT: &[(&str, &str)] =
-    &[("references", "a foreign key of the target decides: what it refuses is set aside")];
 
 /// What becomes of a value that is found wanting.
 #[derive(Clone)]
@@ -59,6 +57,7 @@ enum Check {
     OneOf(Arc<HashSet<String>>),
     Utf8Clean,
     Unique,
+    References(Look),
     Expression(Arc<Expression>),
 }
 
@@ -66,12 +65,6 @@ enum Check {
 type Judge = Arc<dyn Fn(&Value, &Scope<'_>) -> Result<bool, Reason> + Send + Sync>;
 
 pub(super) fn validate(params: &Params<'_>) -> Result<Step, String> {
-    if let Literal::Table(entries) = params.written
-        && let Some((name, why)) =
-            ABSENT.iter().find(|(absent, _)| entries.iter().any(|(name, _)| name == absent))
-    {
-        return Err(format!("`{name}` is not supported by this version; {why}"));
-    }
     let known: Vec<&str> = CHECKS.iter().copied().chain(["else"]).collect();
     let table = params.table(&known)?;
     let mut checks = Vec::new();
@@ -82,7 +75,11 @@ pub(super) fn validate(params: &Params<'_>) -> Result<Step, String> {
         return Err(format!("no check; there are {}", CHECKS.join(", ")));
     }
     let rest = otherwise(table.get("else"))?;
-    Ok(Step::of(move |ground| bind(ground, &checks, &rest)))
+    let look = checks.iter().find_map(|check| match check {
+        Check::References(look) => Some(look.clone()),
+        _ => None,
+    });
+    Ok(Step { look, ..Step::of(move |ground| bind(ground, &checks, &rest)) })
 }
 
 fn otherwise(literal: Option<&Literal>) -> Result<Else, String> {
@@ -134,6 +131,11 @@ fn check(name: &str, table: &Table<'_>) -> Result<Option<Check>, String> {
                 return Err("`length`: the least is above the greatest".to_owned());
             }
             Check::Length { min, max, bytes }
+        }
+        "references" => {
+            let parts = Params { written: literal }.table(&["table", "column", "database"]);
+            let look = parts.and_then(|parts| lookup::look(&parts, "column"));
+            Check::References(look.map_err(|why| format!("`references`: {why}"))?)
         }
         "check" => match literal {
             Literal::Text(text) => Check::Expression(expression(text)?),
@@ -276,6 +278,16 @@ fn judge(ground: &Ground<'_>, check: &Check) -> Result<Judge, String> {
             Arc::new(move |value, scope| match expression.of(value, scope, &reads)? {
                 cel::Value::Bool(truth) => Ok(truth),
                 _ => Err(Reason::Validation),
+            })
+        }
+        Check::References(look) => {
+            let list = lookup::comparable(ground, &look)?;
+            // Where its rows are not read, nothing is checked by it either.
+            let keys = lookup::keys(list);
+            Arc::new(move |value, _| {
+                let is_there =
+                    |keys: &Keys| text_of(value).is_none_or(|text| keys.contains_key(&text));
+                Ok(keys.as_deref().is_none_or(is_there))
             })
         }
         Check::Unique => {

@@ -19,14 +19,19 @@ use crate::transform::Reason;
 
 /// What becomes of values that are not listed.
 #[derive(Clone)]
-enum Else {
+pub(super) enum Else {
     Reject,
     Null,
     Pass,
     Value(Literal),
 }
 
-fn otherwise(literal: Option<&Literal>, passes: bool) -> Result<Else, String> {
+/// Reads parameter `name`, which says so.
+pub(super) fn otherwise(
+    name: &str,
+    literal: Option<&Literal>,
+    passes: bool,
+) -> Result<Else, String> {
     match literal {
         None => Ok(Else::Reject),
         Some(Literal::Text(word)) if word == "reject" => Ok(Else::Reject),
@@ -34,13 +39,13 @@ fn otherwise(literal: Option<&Literal>, passes: bool) -> Result<Else, String> {
         Some(Literal::Text(word)) if word == "passthrough" && passes => Ok(Else::Pass),
         Some(Literal::Bool(truth)) if !passes => Ok(Else::Value(Literal::Bool(*truth))),
         Some(Literal::Table(entries)) if passes => match entries.as_slice() {
-            [(name, value)] if name == "default" => Ok(Else::Value(value.clone())),
-            _ => Err("`else` takes { default = … }".to_owned()),
+            [(key, value)] if key == "default" => Ok(Else::Value(value.clone())),
+            _ => Err(format!("`{name}` takes {{ default = … }}")),
         },
         Some(_) if passes => {
-            Err("`else` is \"reject\", \"null\", \"passthrough\" or { default = … }".to_owned())
+            Err(format!("`{name}` is \"reject\", \"null\", \"passthrough\" or {{ default = … }}"))
         }
-        Some(_) => Err("`else` is \"reject\", \"null\", true or false".to_owned()),
+        Some(_) => Err(format!("`{name}` is \"reject\", \"null\", true or false")),
     }
 }
 
@@ -67,7 +72,7 @@ pub(super) fn map(params: &Params<'_>) -> Result<Step, String> {
     if entries.is_empty() || entries.len() > ITEMS_MAX {
         return Err(format!("`values` holds 1 to {ITEMS_MAX} values"));
     }
-    let rest = otherwise(table.get("else"), true)?;
+    let rest = otherwise("else", table.get("else"), true)?;
     let defaults = match &rest {
         Else::Value(value) => Some(value),
         _ => None,
@@ -85,7 +90,8 @@ pub(super) fn map(params: &Params<'_>) -> Result<Step, String> {
     Ok(Step::of(move |ground| bind_map(ground, &values, kind, &rest, rest_value.as_ref())))
 }
 
-fn bind_map(
+/// Binds values that stand for others; NULL among them has no way back.
+pub(super) fn bind_map(
     ground: &Ground<'_>,
     values: &Arc<HashMap<ByteString, Value>>,
     kind: Kind,
@@ -95,7 +101,7 @@ fn bind_map(
     textual(ground.kind)?;
     if matches!(rest, Else::Pass) && ground.kind != kind {
         return Err(format!(
-            "passthrough would mix {} with the map's values, which are {kind}",
+            "passthrough would mix {} with the values, which are {kind}",
             ground.kind
         ));
     }
@@ -145,7 +151,7 @@ pub(super) fn bool_words(params: &Params<'_>) -> Result<Step, String> {
     if yes.is_empty() && no.is_empty() {
         return Err("neither `true` nor `false` has words".to_owned());
     }
-    let rest = otherwise(table.get("else"), false)?;
+    let rest = otherwise("else", table.get("else"), false)?;
     let fold = table.truth("ignore_case")?;
     let mut words: HashMap<String, bool> = HashMap::new();
     for (list, truth) in [(yes, true), (no, false)] {

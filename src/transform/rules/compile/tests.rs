@@ -2,6 +2,7 @@
 //! are refused before the first row.
 
 mod hidden;
+mod looked_up;
 mod made;
 
 use proptest::prelude::*;
@@ -16,8 +17,9 @@ use crate::transform::fixtures::{
     JSONB, LONGTEXT, MY_JSON, NUMERIC, PG_TEXT, Side, bytes, clock, decimal, int, label, labels,
     moment, text, unix, varchar,
 };
-use crate::transform::rules::{Beside, Literal, Outcome, Scope, build, settings};
+use crate::transform::rules::{Beside, Lists, Literal, Outcome, Scope, build, settings};
 use crate::transform::{Reason, convert};
+use looked_up::lists;
 
 fn literal(value: &serde_json::Value) -> Literal {
     match value {
@@ -60,7 +62,9 @@ fn compiled_as(
     let source = table("s", "t", others);
     let column = column("c", to.1.clone(), to.2);
     let target = table("d", "t", vec![column.clone()]);
-    let site = Site { source: (&source, &own, from.0), target: (&target, &column, to.0), key };
+    let lists = lists();
+    let (source, target) = ((&source, &own, from.0), (&target, &column, to.0));
+    let site = Site { source, target, key, lists: &lists };
     let choices = layer.iter().map(|(name, word)| {
         let setting = settings::setting(name).unwrap();
         (setting.name, settings::choice(setting, word).unwrap())
@@ -287,7 +291,7 @@ fn lists_that_cannot_work_are_refused() {
         (r#"[{"expr":"[1].map(x, x)"}]"#, "loops over lists"),
         (r#"[{"expr":"now()"}]"#, "no function `now`"),
         (r#"[{"expr":"regex(row.a, row.b)"}]"#, "text in quotes"),
-        (r#"[{"validate":{"references":{"table":"t"}}}]"#, "not supported by this version"),
+        (r#"[{"validate":{"references":{"table":"t"}}}]"#, "`table` is \"schema.table\""),
     ] {
         let found = steps(rules).unwrap_err();
         assert!(found.contains(expected), "{rules}: {found}");
