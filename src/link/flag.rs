@@ -5,8 +5,9 @@
 //! people; of a column that is sensitive a salted hash stands for each. What the owner holds itself is read by
 //! the target as it writes the record. Deliberately not here: what becomes of a record, which is a person's.
 
+use crate::model::Row;
 use crate::ownership::Flag;
-use crate::plan::{Flagged, LinkPlan, recorded_value};
+use crate::plan::{Flagged, LinkPlan, TablePlan, recorded_value};
 use crate::position::Position;
 
 /// What is recorded, as `weir.flagged` calls it.
@@ -30,7 +31,7 @@ pub struct FlagRecord {
     /// The row, as [`key_text`](crate::plan::key_text) has it; empty where all rows are concerned.
     pub row: String,
     /// Its match key, in key order, as the target holds it; empty where all rows are concerned.
-    pub key: crate::model::Row,
+    pub key: Row,
     /// Why.
     pub flag: Flag,
     /// The column, as an index into the table's [`foreign`](crate::plan::TablePlan::foreign) ones; `None` where
@@ -54,6 +55,9 @@ pub const OPEN: &str = "open";
 pub const DISMISSED: &str = "dismissed";
 /// The owner's value was asked back.
 pub const REVERTED: &str = "reverted";
+
+/// The owner has taken the value over.
+pub const ACCEPTED: &str = "accepted";
 
 /// A row of `weir.flagged` as it was read.
 #[derive(Clone, Debug, PartialEq)]
@@ -105,6 +109,34 @@ pub struct Decision {
     pub by: String,
     /// Why.
     pub note: Option<String>,
+}
+
+/// A value that the owner is to take over, and the record about it.
+#[derive(Clone, Copy, Debug)]
+pub struct Adopt<'a> {
+    /// The record's number.
+    pub id: u64,
+    /// The owner's table at both ends: its match key, and the column behind it.
+    pub table: &'a TablePlan,
+    /// The match key's values at the owner, and the value behind them.
+    pub row: &'a Row,
+    /// [`StoredFlag::held`].
+    pub held: Option<&'a str>,
+    /// Who decides, and why.
+    pub decision: &'a Decision,
+}
+
+/// What became of such a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Adopted {
+    /// It is the owner's.
+    Written,
+    /// The owner has no such row; nothing is written.
+    Gone,
+    /// The owner holds another value than the record says; nothing is written.
+    Changed,
+    /// Something is decided about the record; nothing is written.
+    Decided,
 }
 
 /// The records of what was flagged in one change.

@@ -22,7 +22,7 @@ pub use crate::plan::{Finding, KeyLook, Repeated, Selection};
 use crate::position::Position;
 
 pub use crate::link::creation::Creation;
-pub use crate::link::flag::{Decision, FlagRecord, StoredFlag};
+pub use crate::link::flag::{Adopt, Adopted, Decision, FlagRecord, StoredFlag};
 pub use crate::link::ledger::{Checkpoint, Ledger};
 pub use crate::link::letter::{
     BEHIND, Letter, LetterCount, LetterHead, LetterWork, Reason, RowName, StoredLetter, Tried,

@@ -7,13 +7,15 @@ use std::time::Duration;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Row as ServerRow, Value as Parameter};
 
+use super::catalog;
+use super::encode::Form;
 use super::session::{self, Session, within};
 use super::sql::flags as sql;
-use super::sql::own;
-use super::target::field;
+use super::sql::{TableSql, own};
+use super::target::{execute, field, parameters};
 use crate::config::Database;
 use crate::error::Result;
-use crate::link::ports::{Decision, Flags, LinkContext, Pending, StoredFlag, Why};
+use crate::link::ports::{Adopt, Adopted, Decision, Flags, LinkContext, Pending, StoredFlag, Why};
 
 /// Longest time for one statement.
 const CALL_TIMEOUT: Duration = Duration::from_secs(60);
@@ -60,6 +62,17 @@ impl Flags for MysqlFlags {
         })
     }
 
+    fn adopt<'a>(&'a mut self, adopt: &'a Adopt<'a>) -> Pending<'a, Adopted> {
+        Box::pin(async move {
+            self.session.run(ADOPT, "START TRANSACTION").await?;
+            // A failure ends the session, and with it the transaction.
+            let adopted = self.adopt_one(adopt).await?;
+            let end = if adopted == Adopted::Written { "COMMIT" } else { "ROLLBACK" };
+            self.session.run(ADOPT, end).await?;
+            Ok(adopted)
+        })
+    }
+
     fn ask_back<'a>(&'a mut self, rows: &'a [(String, String)]) -> Pending<'a, ()> {
         Box::pin(async move {
             for (table, row) in rows {
@@ -76,6 +89,34 @@ impl Flags for MysqlFlags {
 }
 
 impl MysqlFlags {
+    async fn adopt_one(&mut self, adopt: &Adopt<'_>) -> Result<Adopted> {
+        let Adopt { id, table, row, held, decision } = adopt;
+        let columns = table.columns.iter();
+        let columns: Vec<_> =
+            columns.filter_map(|column| table.target.columns.get(column.target)).collect();
+        let forms = columns.iter().map(|column| Form::of_column(column));
+        let forms = forms.collect::<Result<Vec<_>>>()?;
+        let collations = catalog::collations(&mut self.session, &table.target).await?;
+        let sql = TableSql::new(table, self.session.flavor(), &collations)?;
+        let Some(column) = columns.last() else { return Ok(Adopted::Gone) };
+        let statement = sql.held(column)?;
+        let all = parameters(ADOPT, &statement, &forms, row)?;
+        let call = self.session.conn().exec_first::<ServerRow, _, _>(statement.text, all);
+        let Some(found) = within(CALL_TIMEOUT, ADOPT, call).await? else {
+            return Ok(Adopted::Gone);
+        };
+        if field::<Option<String>>(ADOPT, &found, 0)?.as_deref() != *held {
+            return Ok(Adopted::Changed);
+        }
+        let statement = sql.adopt()?;
+        let all = parameters(ADOPT, &statement, &forms, row)?;
+        execute(&mut self.session, ADOPT, &statement.text, all).await?;
+        match self.decide(&[*id], decision).await? {
+            1 => Ok(Adopted::Written),
+            _ => Ok(Adopted::Decided),
+        }
+    }
+
     async fn read(&mut self, after: u64, limit: usize, open: bool) -> Result<Vec<StoredFlag>> {
         let limit = u64::try_from(limit).unwrap_or(u64::MAX);
         let all: Vec<Parameter> = vec![
@@ -91,8 +132,9 @@ impl MysqlFlags {
     }
 }
 
-/// What a question is for.
+/// What questions are for.
 const WHAT: &str = "read weir.flagged";
+const ADOPT: &str = "take over a value";
 
 fn stored(row: &ServerRow) -> Result<StoredFlag> {
     Ok(StoredFlag {

@@ -35,7 +35,7 @@ pub(super) use letters::OwnLetters;
 use notes::{KeyText, ReadNote};
 use witness::WitnessKey;
 use writer::Writer;
-pub(super) use writer::field;
+pub(super) use writer::{execute, field, parameters};
 
 /// Connects the apply side of a link. Locks are waited for at most `lock_timeout`.
 ///

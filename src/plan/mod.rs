@@ -2,6 +2,7 @@
 //! are matched. Compiled once from both catalogs and the configuration; plain data that can be
 //! printed and compared without a database.
 
+mod adopt;
 pub mod blueprint;
 mod cascades;
 mod column_names;
@@ -39,6 +40,7 @@ pub mod unproven;
 pub mod unseen;
 pub mod wanted;
 
+pub use adopt::{Adoption, adoption};
 pub use blueprint::{Blueprint, blueprints};
 pub use explain::{Explained, ExplainedColumn, ExplainedTable, digest, explain};
 pub use finding::{Finding, skew};

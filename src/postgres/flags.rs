@@ -4,13 +4,14 @@
 
 use tokio_postgres::types::ToSql;
 
+use super::encode::{Place, Single};
 use super::failure::classify;
 use super::session::{self, Session};
 use super::sql::flags as sql;
 use super::target::{column, number, without_schema};
 use crate::config::Database;
 use crate::error::{Error, Result};
-use crate::link::ports::{Decision, Flags, LinkContext, Pending, StoredFlag};
+use crate::link::ports::{Adopt, Adopted, Decision, Flags, LinkContext, Pending, StoredFlag};
 
 /// Connects to the link's records in the target.
 ///
@@ -45,6 +46,17 @@ impl Flags for PostgresFlags {
         })
     }
 
+    fn adopt<'a>(&'a mut self, adopt: &'a Adopt<'a>) -> Pending<'a, Adopted> {
+        Box::pin(async move {
+            self.run("BEGIN").await?;
+            // A failure ends the session, and with it the transaction.
+            let adopted = self.adopt_one(adopt).await?;
+            let end = if adopted == Adopted::Written { "COMMIT" } else { "ROLLBACK" };
+            self.run(end).await?;
+            Ok(adopted)
+        })
+    }
+
     fn ask_back<'a>(&'a mut self, rows: &'a [(String, String)]) -> Pending<'a, ()> {
         Box::pin(async move {
             let (tables, names): (Vec<&str>, Vec<&str>) =
@@ -59,6 +71,41 @@ impl Flags for PostgresFlags {
 impl PostgresFlags {
     fn failed(&self, error: tokio_postgres::Error, what: &str) -> Error {
         without_schema(classify(error, format!("{what} of {}", self.link)))
+    }
+
+    async fn run(&self, sql: &str) -> Result<()> {
+        let done = self.session.batch_execute(sql).await;
+        done.map_err(|error| self.failed(error, "take over a value"))
+    }
+
+    async fn adopt_one(&mut self, adopt: &Adopt<'_>) -> Result<Adopted> {
+        let Adopt { id, table, row, held, decision } = adopt;
+        let columns = table.columns.iter();
+        let columns: Vec<_> =
+            columns.filter_map(|column| table.target.columns.get(column.target)).collect();
+        let (keys, name) = (table.key.len(), &table.target.name);
+        let places = columns.into_iter().enumerate();
+        let places = places.map(|(at, column)| Place { table: name, column, key: at < keys });
+        let values = row.iter().zip(places).map(|(value, place)| Single { value, place });
+        let values: Vec<_> = values.collect();
+        let all: Vec<&(dyn ToSql + Sync)> =
+            values.iter().map(|value| value as &(dyn ToSql + Sync)).collect();
+        let key = all.get(..keys).unwrap_or_default();
+        let what = "take over a value";
+        let found = self.session.query_opt(&sql::held(table), key).await;
+        let found = found.map_err(|error| self.failed(error, what))?;
+        let Some(found) = found else { return Ok(Adopted::Gone) };
+        if column::<Option<String>>(&found, 0)?.as_deref() != *held {
+            return Ok(Adopted::Changed);
+        }
+        let done = self.session.execute(&sql::adopt(table), &all).await;
+        if done.map_err(|error| self.failed(error, what))? != 1 {
+            return Ok(Adopted::Gone);
+        }
+        match self.decide(&[*id], decision).await? {
+            1 => Ok(Adopted::Written),
+            _ => Ok(Adopted::Decided),
+        }
     }
 
     async fn read(&mut self, after: u64, limit: usize, open: bool) -> Result<Vec<StoredFlag>> {

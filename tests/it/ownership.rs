@@ -145,7 +145,40 @@ async fn two_masters(left: Server, right: Server) {
     assert_eq!(decided.len(), expected.len(), "{decided:?}");
     assert!(decided.iter().all(|one| one.ends_with("reverted")), "{decided:?}");
     weir.run(&["verify"]).await.expect_code(0);
+    accepted(&pair, &weir).await;
     running.kill().await.expect("kill");
+}
+
+/// A person has the owners take over what was written, in both databases; not what has changed since.
+async fn accepted(pair: &Pair, weir: &Weir) {
+    let at_left = async |sql: &str| execute_in(&pair.source, SPACE, sql).await;
+    let at_right = async |sql: &str| execute_in(&pair.target, SPACE, sql).await;
+    at_left("UPDATE customer SET credit = 77 WHERE no = 1").await;
+    at_right("UPDATE customer SET name = 'Zoe' WHERE no = 4").await;
+    let recorded = async |count: usize| {
+        until("foreign writes are recorded", LIMIT, async || {
+            flagged(weir, false).await.len() == count
+        })
+        .await;
+    };
+    recorded(2).await;
+    for link in ["left:right", "right:left"] {
+        weir.run(&["flagged", "accept", link, "--all"]).await.expect_code(0);
+    }
+    both_are(pair, &["1\tAnna\t77\ta", "4\tZoe\t31\tc"]).await;
+    assert_eq!(flagged(weir, false).await, [""; 0]);
+    at_left("UPDATE customer SET credit = 78 WHERE no = 1").await;
+    recorded(1).await;
+    at_right("UPDATE customer SET credit_limit = 50 WHERE no = 1").await;
+    both_are(pair, &["1\tAnna\t50\ta", "4\tZoe\t31\tc"]).await;
+    let refused = weir.run(&["flagged", "accept", "left:right", "--all"]).await.expect_code(1);
+    refused.expect_phrase("stays open: left holds another value now");
+    at_right("INSERT INTO customer VALUES (8, 'Row', 1, NULL)").await;
+    recorded(2).await;
+    let refused = weir.run(&["flagged", "accept", "right:left", "--all"]).await.expect_code(1);
+    refused.expect_phrase("it is about a row (insert)");
+    let decided = flagged(weir, true).await;
+    assert_eq!(decided.iter().filter(|one| one.ends_with("accepted")).count(), 2, "{decided:?}");
 }
 
 /// Broken if two databases could not both be master of columns of one table, in either dialect.

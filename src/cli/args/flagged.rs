@@ -22,6 +22,8 @@ pub enum FlaggedVerb {
     Show(FlaggedShowArgs),
     /// Have the owner's values written back to the database that wrote
     Revert(FlaggedDecideArgs),
+    /// Have the owner take over the values that were written
+    Accept(FlaggedDecideArgs),
     /// Want nothing done about records
     Dismiss(FlaggedDecideArgs),
     /// Write every record with all its fields, one JSON object a line
@@ -66,7 +68,7 @@ pub struct FlaggedShowArgs {
     pub json: bool,
 }
 
-/// `weir flagged revert` and `weir flagged dismiss`.
+/// `weir flagged revert`, `weir flagged accept` and `weir flagged dismiss`.
 #[derive(Debug, Args)]
 pub struct FlaggedDecideArgs {
     /// The link, from the database that wrote

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use super::record::{open, page};
 use crate::cli::args::FlaggedDecideArgs;
-use crate::cli::context::{Ends, links, settled};
+use crate::cli::context::{Catalogs, Ends, links, settled};
 use crate::cli::output::say;
 use crate::cli::{exit, print_json};
 use crate::config::{Config, LinkName};
@@ -36,18 +36,7 @@ pub(super) async fn revert(config: Config, args: &FlaggedDecideArgs) -> Result<E
     let mut flags = open(&config, &args.link).await?;
     let records = chosen(flags.as_mut(), args).await?;
     let ends = Ends::of(&config, &back, &config.name)?;
-    let plan = match ends.plan(&ends.catalogs().await?) {
-        Ok(plan) => plan,
-        Err(findings) => {
-            let first = findings.into_iter().next();
-            let context =
-                first.map_or_else(String::new, |one| format!("{}: {}", one.subject, one.message));
-            return Err(Error::new(
-                Kind::Mapping,
-                format!("there is no plan of {back}: {context}"),
-            ));
-        }
-    };
+    let plan = plan_back(&ends, &ends.catalogs().await?)?;
     let mut rows = BTreeSet::new();
     for flag in &records {
         rows.extend(asked(&plan, flag)?);
@@ -66,6 +55,16 @@ pub(super) async fn revert(config: Config, args: &FlaggedDecideArgs) -> Result<E
         );
     }
     tell(args, REVERTED, decided)
+}
+
+/// The plan of the link that leads back.
+pub(super) fn plan_back(ends: &Ends<'_>, catalogs: &Catalogs) -> Result<LinkPlan> {
+    ends.plan(catalogs).map_err(|findings| {
+        let first = findings.into_iter().next();
+        let context =
+            first.map_or_else(String::new, |one| format!("{}: {}", one.subject, one.message));
+        Error::new(Kind::Mapping, format!("there is no plan of {}: {context}", ends.link()))
+    })
 }
 
 fn rows_in_words(rows: usize) -> String {
@@ -101,7 +100,10 @@ fn asked(plan: &LinkPlan, flag: &StoredFlag) -> Result<Vec<(String, String)>> {
 }
 
 /// The open records that are meant.
-async fn chosen(flags: &mut dyn Flags, args: &FlaggedDecideArgs) -> Result<Vec<StoredFlag>> {
+pub(super) async fn chosen(
+    flags: &mut dyn Flags,
+    args: &FlaggedDecideArgs,
+) -> Result<Vec<StoredFlag>> {
     let (mut chosen, mut after) = (Vec::new(), 0);
     loop {
         let records = page(flags, after, true).await?;
@@ -121,13 +123,13 @@ async fn chosen(flags: &mut dyn Flags, args: &FlaggedDecideArgs) -> Result<Vec<S
     }
 }
 
-fn decision(state: &'static str, args: &FlaggedDecideArgs) -> Decision {
+pub(super) fn decision(state: &'static str, args: &FlaggedDecideArgs) -> Decision {
     let who = ["SUDO_USER", "USER", "LOGNAME"];
     let by = who.iter().find_map(|name| std::env::var(name).ok().filter(|who| !who.is_empty()));
     Decision { state, by: by.unwrap_or_else(|| "unknown".to_owned()), note: args.note.clone() }
 }
 
-fn tell(args: &FlaggedDecideArgs, state: &str, decided: u64) -> Result<ExitCode> {
+pub(super) fn tell(args: &FlaggedDecideArgs, state: &str, decided: u64) -> Result<ExitCode> {
     if args.json {
         let document = serde_json::json!({ "link": args.link.to_string(), "state": state, "records": decided });
         print_json(&document)?;

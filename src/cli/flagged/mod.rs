@@ -2,6 +2,7 @@
 //! `weir.flagged` in the target, so everything here works with weir running, halted or stopped; a link that
 //! runs finds by itself what it is asked for.
 
+mod accept;
 mod decide;
 mod list;
 mod record;
@@ -19,6 +20,7 @@ pub(super) async fn run(global: &Global, args: &FlaggedArgs) -> Result<ExitCode>
         FlaggedVerb::List(args) => list::run(config, args).await,
         FlaggedVerb::Show(args) => list::show(config, args).await,
         FlaggedVerb::Revert(args) => Box::pin(decide::revert(config, args)).await,
+        FlaggedVerb::Accept(args) => Box::pin(accept::run(config, args)).await,
         FlaggedVerb::Dismiss(args) => decide::dismiss(config, args).await,
         FlaggedVerb::Export(args) => list::export(config, args).await,
     }

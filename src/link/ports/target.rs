@@ -3,7 +3,7 @@
 
 use super::{CopyNote, FlagRecord, Load, MissedKey, Notes, Pending, StoredCopy};
 use crate::error::{Error, Kind};
-use crate::link::flag::{Decision, StoredFlag};
+use crate::link::flag::{Adopt, Adopted, Decision, StoredFlag};
 use crate::link::letter::{LetterCount, LetterHead, LetterWork, StoredLetter};
 use crate::model::{Step, Witness};
 use crate::position::Position;
@@ -121,6 +121,10 @@ pub trait Flags: Send {
 
     /// Decides about records by number; how many of them were open.
     fn decide<'a>(&'a mut self, ids: &'a [u64], decision: &'a Decision) -> Pending<'a, u64>;
+
+    /// Writes a value to the owner's row as an application would, without weir's mark, and decides about its record, in one
+    /// transaction; only where that row still holds what the record says.
+    fn adopt<'a>(&'a mut self, adopt: &'a Adopt<'a>) -> Pending<'a, Adopted>;
 
     /// Asks the link for rows to be written as they are at its source, given as target table and row, also where
     /// that has none.

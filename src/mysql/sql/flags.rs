@@ -14,6 +14,29 @@ pub(crate) const PLACE: &str =
     "UPDATE `weir`.`flagged` SET `position`=? WHERE `name`=? AND `link`=? AND `position`=''";
 
 impl TableSql {
+    /// What the last column holds in a row, as [`TableSql::flag`] records it, with the row locked.
+    pub(crate) fn held(&self, column: &Column) -> Result<Statement> {
+        let places: Vec<usize> = (0..self.key.len()).collect();
+        let (condition, binds) = self.key_condition(&places)?;
+        let (text, table) = (as_text(column), &self.table);
+        Ok(Statement {
+            text: format!("SELECT {text} FROM {table} WHERE {condition} FOR UPDATE"),
+            binds,
+        })
+    }
+
+    /// Writes the last column of a row, whose values are the key's and that one.
+    pub(crate) fn adopt(&self) -> Result<Statement> {
+        let places: Vec<usize> = (0..self.key.len()).collect();
+        let (condition, of_key) = self.key_condition(&places)?;
+        let column = self.column(self.key.len())?;
+        let text = format!(
+            "UPDATE {} SET {}={} WHERE {condition}",
+            self.table, column.name, column.carried
+        );
+        Ok(Statement { text, binds: [self.key.len()].into_iter().chain(of_key).collect() })
+    }
+
     /// A new record, and with it what the target's column `held` has in the row of that key. Parameters: name,
     /// link, source table, table, row, kind, column, owner, the value before and after; the key's values where
     /// there is a column, which `binds` names; position, ordinal, commit time in microseconds since 1970.
@@ -22,11 +45,7 @@ impl TableSql {
         if let Some(column) = held {
             let places: Vec<usize> = (0..self.key.len()).collect();
             let (condition, of_key) = self.key_condition(&places)?;
-            let name = quote(&column.name);
-            let text = match column.ty {
-                Type::Binary { .. } | Type::Bytes { .. } => format!("HEX({name})"),
-                _ => format!("CAST({name} AS CHAR)"),
-            };
+            let text = as_text(column);
             value = format!("(SELECT {text} FROM {} WHERE {condition})", self.table);
             binds = of_key;
         }
@@ -37,6 +56,15 @@ impl TableSql {
              CAST('1970-01-01' AS DATETIME(6)) + INTERVAL ? MICROSECOND,UTC_TIMESTAMP(6))"
         );
         Ok(Statement { text, binds })
+    }
+}
+
+/// A column's value as text.
+fn as_text(column: &Column) -> String {
+    let name = quote(&column.name);
+    match column.ty {
+        Type::Binary { .. } | Type::Bytes { .. } => format!("HEX({name})"),
+        _ => format!("CAST({name} AS CHAR)"),
     }
 }
 

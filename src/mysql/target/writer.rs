@@ -353,7 +353,7 @@ impl Writer {
 }
 
 /// One prepared statement; gives the rows it matched.
-pub(super) async fn execute(
+pub(in crate::mysql) async fn execute(
     session: &mut Session,
     context: &str,
     sql: &str,
@@ -419,7 +419,7 @@ pub(in crate::mysql) fn field<T: FromValue>(
 }
 
 /// One row's parameters in the statement's order.
-pub(super) fn parameters(
+pub(in crate::mysql) fn parameters(
     context: &str,
     statement: &Statement,
     forms: &[Form],

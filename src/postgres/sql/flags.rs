@@ -33,11 +33,7 @@ pub const COLUMNS: [&str; 20] = [
 pub fn new(table: &TablePlan, held: Option<usize>) -> String {
     let held = held.and_then(|at| table.target.columns.get(at));
     let keys = held.map_or(0, |_| table.key.len());
-    let hit = table.key.iter().enumerate().map(|(at, column)| {
-        let value = cast(table, *column, &scalar(table, *column, at + 1));
-        format!("t.{} = {value}", name(table, *column))
-    });
-    let hit = hit.collect::<Vec<_>>().join(" AND ");
+    let hit = hit(table);
     let held = held.map_or("NULL".to_owned(), |column| {
         let (column, target) = (quote(&column.name), quote_name(&table.target.name));
         format!("(SELECT t.{column}::text FROM {target} AS t WHERE {hit})")
@@ -51,6 +47,29 @@ pub fn new(table: &TablePlan, held: Option<usize>) -> String {
          VALUES ({first}, {held}, {position}, ${ordinal}::int8, \
          timestamp '1970-01-01' + ${committed}::int8 * interval '1 microsecond', clock_timestamp())"
     )
+}
+
+/// What the last column holds in a row, as [`new`] records it, with the row locked. Parameters: the key's values.
+pub fn held(table: &TablePlan) -> String {
+    let (column, target) = (name(table, table.key.len()), quote_name(&table.target.name));
+    format!("SELECT t.{column}::text FROM {target} AS t WHERE {} FOR UPDATE", hit(table))
+}
+
+/// Writes the last column of a row. Parameters: the key's values, the value.
+pub fn adopt(table: &TablePlan) -> String {
+    let at = table.key.len();
+    let (column, target) = (name(table, at), quote_name(&table.target.name));
+    let value = cast(table, at, &scalar(table, at, at + 1));
+    format!("UPDATE {target} AS t SET {column} = {value} WHERE {}", hit(table))
+}
+
+/// That a row has the key of the first parameters.
+fn hit(table: &TablePlan) -> String {
+    let terms = table.key.iter().enumerate().map(|(at, column)| {
+        let value = cast(table, *column, &scalar(table, *column, at + 1));
+        format!("t.{} = {value}", name(table, *column))
+    });
+    terms.collect::<Vec<_>>().join(" AND ")
 }
 
 /// Writes the position of records that have none. Parameters: name, link, position.
