@@ -223,7 +223,10 @@ impl Report {
             let Some(table) = plan.tables.get(table) else { continue };
             let table = &table.source.name;
             self.observer.flagged(&self.link, table, kind, writes);
-            self.board.update(|status| status.counters.flagged += writes);
+            self.board.update(|status| {
+                status.counters.flagged += writes;
+                status.flagged_us = Some(now_us());
+            });
             tracing::warn!(
                 link = %self.link,
                 %table,

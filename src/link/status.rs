@@ -179,6 +179,9 @@ pub struct LinkStatus {
     pub open_notes: Option<OpenNotes>,
     /// Rows that are set aside; what was known last where the link does not stream.
     pub set_aside: SetAside,
+    /// When a write by a database that is not the owner was recorded last, microseconds since 1970; `None` where
+    /// none was since this process started.
+    pub flagged_us: Option<i64>,
     /// Sums.
     pub counters: Counters,
 }

@@ -93,7 +93,10 @@ async fn two_masters(left: Server, right: Server) {
     let at_left = async |sql: &str| execute_in(&pair.source, SPACE, sql).await;
     let at_right = async |sql: &str| execute_in(&pair.target, SPACE, sql).await;
     at_left("INSERT INTO customer VALUES (1, 'Ann', 10, 'a'), (2, 'Bob', 20, NULL)").await;
-    let weir = Weir::with_tables(&pair, "own", TABLES);
+    let mut weir = Weir::with_tables(&pair, "own", TABLES);
+    let told = weir.dir.path().join("told");
+    let command = format!("cat >> {}", told.display());
+    weir.append(&format!("\n[alerts]\ncommand = [\"/bin/sh\", \"-c\", \"{command}\"]\n"));
     weir.grant().await;
     let mut running = weir.spawn(&["run"]);
     both_are(&pair, &["1\tAnn\t10\ta", "2\tBob\t20\t\\N"]).await;
@@ -129,6 +132,12 @@ async fn two_masters(left: Server, right: Server) {
     let found: Vec<String> =
         found.iter().map(|one| one.replace("credit 11 99", "credit 12 99")).collect();
     assert_eq!(found, expected);
+
+    until("whoever is to know is told", LIMIT, async || {
+        let told = std::fs::read_to_string(&told).unwrap_or_default();
+        told.contains("flagged_writes") && told.contains("weir flagged list right:left")
+    })
+    .await;
 
     // A person has the owner's values back.
     for kind in ["delete", "insert"] {

@@ -13,6 +13,8 @@ use crate::link::ports::Retention;
 use crate::link::space::Room;
 use crate::link::status::{LinkState, LinkStatus};
 
+/// How long a database must have written nothing that it does not own for that to be over, in microseconds.
+const QUIET_US: i64 = 600_000_000;
 /// How long a link has run before it is told to run again, in microseconds.
 const STEADY_US: i64 = 5_000_000;
 
@@ -53,6 +55,7 @@ pub(super) fn of_link(
         (AlertKind::LinkRetrying, retrying(link, status, bounds.retrying_max, now_us)),
         (AlertKind::Lag, lag(link, status, bounds.lag_max, now_us)),
         (AlertKind::DeadLetters, dead_letters(link, status)),
+        (AlertKind::FlaggedWrites, flagged(link, status, now_us)),
         (AlertKind::Differences, differences(link, status)),
         (AlertKind::LogRetention, retention(link, &status.retention, bounds)),
     ]
@@ -160,6 +163,30 @@ fn dead_letters(link: &LinkName, status: &LinkStatus) -> Reading {
             ..Finding::default()
         }),
     }
+}
+
+/// Of those since weir runs: which of the records are open, the target alone knows.
+fn flagged(link: &LinkName, status: &LinkStatus, now_us: i64) -> Reading {
+    let Some(last_us) = status.flagged_us else { return Reading::Unknown };
+    let source = &link.source;
+    // A clock that was set back must not make it last for years.
+    if now_us.abs_diff(last_us) >= QUIET_US.unsigned_abs() {
+        let minutes = QUIET_US / 60_000_000;
+        return Reading::Good(format!(
+            "{source} has written nothing for {minutes} min that it does not own"
+        ));
+    }
+    let writes = status.counters.flagged;
+    Reading::Bad(Finding {
+        happened: writes,
+        text: format!("{source} writes what it does not own; {} leaves it out", link.target),
+        hint: format!(
+            "see `weir flagged list {link}`; then `weir flagged revert`, `accept` or `dismiss`, and \
+             have whoever writes there write at the owner"
+        ),
+        figures: vec![("records", json!(writes))],
+        ..Finding::default()
+    })
 }
 
 /// By the last comparison; one that is under way tells what it has found already.

@@ -63,6 +63,24 @@ impl Scene {
 
 use AlertState::{Open, Resolved};
 
+/// Broken if nobody were told that a database writes what it does not own, every such write were a message, or one
+/// that goes on passed for over.
+#[test]
+fn flagged_writes_are_told_with_a_count_until_it_is_quiet() {
+    let mut scene = Scene::new();
+    let wrote = |last_s: i64, flagged| {
+        let counters = Counters { flagged, ..Counters::default() };
+        LinkStatus { flagged_us: Some(last_s * S), counters, ..running() }
+    };
+    assert_eq!(scene.told(0, running()), []);
+    assert_eq!(scene.told(1, wrote(1, 3)), [("flagged_writes", Open, 3)]);
+    assert_eq!(scene.told(2, wrote(2, 50)), []);
+    assert_eq!(scene.told(301, wrote(2, 50)), [("flagged_writes", Open, 47)]);
+    assert_eq!(scene.told(601, wrote(2, 50)), []);
+    assert_eq!(scene.told(602, wrote(2, 50)), [("flagged_writes", Resolved, 0)]);
+    assert_eq!(scene.told(9_000, wrote(9_000, 51)), [("flagged_writes", Open, 1)]);
+}
+
 /// Broken if a halt were not told at once, were told every second, or if its end were told before the
 /// link streams again, or not at all.
 #[test]
