@@ -197,7 +197,7 @@ async fn examine(ends: &Ends<'_>, data: Option<&[String]>, report: &mut Report) 
         }
     };
     let planned = match ends.plan(&catalogs) {
-        Ok(plan) if plan::looks(ends.config, ends.link()).is_empty() => Ok(plan),
+        Ok(plan) if plan::select::looks(ends.config, ends.link()).is_empty() => Ok(plan),
         // Where their rows cannot be read the rest is looked at all the same.
         Ok(plan) => match ends.look_into(&mut catalogs.into).await {
             Ok(()) => ends.plan(&catalogs),

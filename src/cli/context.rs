@@ -175,7 +175,7 @@ impl<'a> Ends<'a> {
     /// Compiles the plan.
     pub(super) fn plan(&self, catalogs: &Catalogs) -> Result<LinkPlan, Vec<Finding>> {
         let tables = [catalogs.source.as_slice(), &catalogs.target];
-        plan::plan_with(self.config, self.link(), tables, &catalogs.into.lists)
+        plan::planner::plan_with(self.config, self.link(), tables, &catalogs.into.lists)
     }
 }
 

@@ -46,7 +46,7 @@ impl<'a> Ends<'a> {
 
     /// Patterns of the tables that steps look into at one end.
     fn looked_into(&self, end: End) -> Selection {
-        let looks = plan::looks(self.config, self.link());
+        let looks = plan::select::looks(self.config, self.link());
         let here = looks.iter().filter(|look| self.end_of(look) == Ok(end));
         Selection {
             include: here.map(|look| look.table.to_string()).collect(),
@@ -64,7 +64,7 @@ impl<'a> Ends<'a> {
 
     /// The tables that steps look into, without their rows.
     pub(super) async fn described(&self) -> Result<LookedInto> {
-        let looks = plan::looks(self.config, self.link());
+        let looks = plan::select::looks(self.config, self.link());
         let mut into = LookedInto::default();
         for end in [End::Source, End::Target] {
             let wanted = self.looked_into(end);

@@ -2,7 +2,6 @@
 //! are matched. Compiled once from both catalogs and the configuration; plain data that can be
 //! printed and compared without a database.
 
-mod adopt;
 pub mod blueprint;
 mod cascades;
 mod column_names;
@@ -40,7 +39,6 @@ pub mod unproven;
 pub mod unseen;
 pub mod wanted;
 
-pub use adopt::{Adoption, adoption};
 pub use blueprint::{Blueprint, blueprints};
 pub use explain::{Explained, ExplainedColumn, ExplainedTable, digest, explain};
 pub use finding::{Finding, skew};
@@ -52,14 +50,14 @@ pub use merge::{Merger, unmerged};
 pub use mirror::{mirror, mirror_table, planned};
 pub(crate) use outer_keys::{OuterKey, warnings as outer_key_warnings};
 pub use outline::{Difference, Outline, TableOutline, Verdict};
-pub use planner::{plan, plan_with};
+pub use planner::plan;
 pub(crate) use prepare::column_value;
 pub use prepare::{
     Act, Prepared, Ruled, flagged, key_of_source, note, prepare, prepare_whole, rule, source_key,
 };
 pub use record::{recorded, recorded_act, recorded_value};
 pub use routes::{Route, collisions, meeting, routes};
-pub use select::{is_marked, links, looks, selection};
+pub use select::{is_marked, links, selection};
 pub use selection::Selection;
 pub(crate) use sql::comment;
 pub use table::{

@@ -5,6 +5,8 @@
 //! [`crate::plan::unmerged`] make steps of it. An error names table, column and reason, never a
 //! value. A value that the log does not hold is left out of the columns, never written as NULL.
 
+pub mod adopt;
+
 use std::sync::Arc;
 
 use crate::error::{Error, Kind, Result};

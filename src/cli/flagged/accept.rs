@@ -18,7 +18,8 @@ use crate::error::Result;
 use crate::link::flag::ACCEPTED;
 use crate::link::ports::{Adopt, Adopted, Decision, Flags, StoredFlag};
 use crate::model::{Row, Value};
-use crate::plan::{Adoption, LinkPlan, adoption, key_of_source, mirror, parse_key, recorded_value};
+use crate::plan::prepare::adopt::{Adoption, adoption};
+use crate::plan::{LinkPlan, key_of_source, mirror, parse_key, recorded_value};
 
 /// Runs the verb. Exit code 1 where a record stays open.
 pub(super) async fn run(config: Config, args: &FlaggedDecideArgs) -> Result<ExitCode> {
